@@ -1,0 +1,193 @@
+"""Cluster: weights that share a few values, found by k-means and trained by the summed gradient."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from edgeax.formats import Codebook, EncodedTensor, Integer
+from edgeax.formats.methods import implements
+from edgeax.transforms import kmeans
+from edgeax.transforms.base import Transform
+from edgeax.transforms.gradients import shared_gradient, straight_through
+from edgeax.transforms.grids import symmetric_scale, top_code
+
+
+@implements(
+    "SH16",
+    test="tests/transforms/test_cluster.py::test_sh16_a_centroid_gets_the_sum_of_its_members_gradients",
+)
+@implements(
+    "Llo82", test="tests/transforms/test_kmeans.py::test_llo82_never_beats_the_optimal_partition"
+)
+@keras.saving.register_keras_serializable("edgeax")
+class Cluster(Transform):
+    """Replaces every weight by the nearest of a few shared values.
+
+    The centroids are trained: each gets the sum of its members' gradients, while the weights keep
+    their own gradients and may change sides at every step.
+
+    Before `Quantize` in a chain, the centroids live on its integer grid: one table of integer codes
+    for the whole tensor, times the grid's scale of each output channel. After `Prune`, one centroid
+    is zero for good, so that pruned weights stay zero.
+
+    Source: [SH16], [Llo82].
+
+    Args:
+        number_of_clusters: Number of shared values, 2 to 256, counting zero.
+        cluster_centroids_init: `"linear"`, `"density"` or `"kmeans++"`.
+        preserve_sparsity: Whether one centroid is zero; by default, whether `Prune` comes before.
+        begin_step: Training step at which the centroids are found, from the weights of that time.
+            Before, weights pass unchanged.
+        seed: Of the random draw of `"kmeans++"`.
+
+    Raises:
+        ValueError: An argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        number_of_clusters: int,
+        cluster_centroids_init: str = "linear",
+        preserve_sparsity: bool | None = None,
+        begin_step: int = 0,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if not 2 <= number_of_clusters <= 256:
+            raise ValueError(
+                "`number_of_clusters` must lie in [2, 256]. "
+                f"Received: number_of_clusters={number_of_clusters}."
+            )
+        if cluster_centroids_init not in kmeans.INITIALIZATIONS:
+            raise ValueError(
+                f"`cluster_centroids_init` must be one of {kmeans.INITIALIZATIONS}. "
+                f"Received: cluster_centroids_init={cluster_centroids_init!r}."
+            )
+        if begin_step < 0:
+            raise ValueError(f"`begin_step` must be at least 0. Received: begin_step={begin_step}.")
+        self.number_of_clusters = int(number_of_clusters)
+        self.cluster_centroids_init = cluster_centroids_init
+        self.preserve_sparsity = preserve_sparsity
+        self.begin_step = int(begin_step)
+        self.seed = int(seed)
+        self.has_zero = bool(preserve_sparsity)
+        self.grid: Integer | None = None
+
+    def follow(self, before: Transform) -> None:
+        """Keeps the zeros of a transform before it."""
+        if self.preserve_sparsity is None:
+            self.has_zero = True
+
+    def snap_to(self, grid: Integer) -> None:
+        """Puts the centroids on an integer grid."""
+        self.grid = grid
+
+    def build(self, shape: Sequence[int]) -> None:
+        """Creates the centroids that can move, as fractions of the scale when on a grid.
+
+        Raises:
+            ValueError: There are more clusters than weights.
+        """
+        weights = int(np.prod(shape))
+        if self.number_of_clusters > weights:
+            raise ValueError(
+                "`number_of_clusters` must not exceed the number of weights. "
+                f"Received: number_of_clusters={self.number_of_clusters} for a weight of shape "
+                f"{tuple(shape)} ({weights} values). Use fewer clusters or leave this layer out."
+            )
+        free = self.number_of_clusters - int(self.has_zero)
+        self.centroids = self.state("centroids", (free,), trainable=True)
+        self.found = self.state("found", dtype="int32")
+
+    def call(self, tensor: tf.Tensor, step: tf.Tensor, renew: tf.Tensor | None = None) -> tf.Tensor:
+        """Returns `tensor` with shared values; see `Transform.call`."""
+        begun = step >= self.begin_step
+        if renew is not None:
+            self._find_when_due(tensor, begun)
+        shared = self._shared(tensor)
+        ready = tf.logical_and(begun, self.found.value > 0)
+        # Both branches are cheap; `where` keeps the graph free of control flow.
+        return tf.where(ready, shared, tensor)
+
+    def initialize(self, tensor: tf.Tensor) -> tf.Tensor:
+        """Finds the centroids of `tensor` if they are due at step 0."""
+        self._find_when_due(tensor, tf.constant(self.begin_step == 0))
+        return super().initialize(tensor)
+
+    def _find_when_due(self, tensor: tf.Tensor, begun: tf.Tensor) -> None:
+        due = tf.logical_and(begun, tf.equal(self.found.value, 0))
+        values = tf.reshape(tensor / self._unit(tensor), [-1])
+        current = tf.identity(self.centroids.value)
+        self.centroids.assign(tf.cond(due, lambda: self._found_in(values), lambda: current))
+        self.found.assign(tf.maximum(self.found.value, tf.cast(due, tf.int32)))
+
+    def _found_in(self, values: tf.Tensor) -> tf.Tensor:
+        """Returns the free centroids of a flat tensor, by k-means on what is not zero for good."""
+        count = self.number_of_clusters
+        start = kmeans.initialize(values, count, self.cluster_centroids_init, self.seed)
+        nearest_zero = tf.argmin(tf.abs(start), output_type=tf.int32)
+        pinned = tf.logical_and(tf.equal(tf.range(count), nearest_zero), self.has_zero)
+        found = kmeans.lloyd(values, tf.where(pinned, tf.zeros_like(start), start), pinned)
+        if not self.has_zero:
+            return found
+        free = tf.range(count - 1)
+        return tf.gather(found, free + tf.cast(free >= nearest_zero, tf.int32))
+
+    def _unit(self, tensor: tf.Tensor) -> tf.Tensor:
+        """Returns what a centroid of 1 means: the largest magnitude of each channel, or 1."""
+        if self.grid is None:
+            return tf.constant(1.0)
+        return self._scale(tensor) * self._top
+
+    @property
+    def _top(self) -> float:
+        return top_code(self.grid) if self.grid is not None else 1.0
+
+    def _scale(self, tensor: tf.Tensor) -> tf.Tensor:
+        if self.grid is None:
+            return tf.constant(1.0)
+        return tf.stop_gradient(symmetric_scale(tensor, self.grid))
+
+    def _table(self) -> tf.Tensor:
+        """Returns the sorted shared values: codes when on a grid, float32 `(clusters,)`."""
+        free = self.centroids.value
+        if self.grid is not None:
+            raw = free * self._top
+            free = straight_through(raw, tf.clip_by_value(tf.round(raw), -self._top, self._top))
+        table = tf.concat([[0.0], free], axis=0) if self.has_zero else free
+        return tf.sort(table)
+
+    def _codes(self, tensor: tf.Tensor, scale: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
+        return kmeans.assign(tf.stop_gradient(tensor / scale), tf.stop_gradient(table))
+
+    def _shared(self, tensor: tf.Tensor) -> tf.Tensor:
+        scale, table = self._scale(tensor), self._table()
+        values = scale * kmeans.lookup(table, self._codes(tensor, scale, table))
+        return shared_gradient(tensor, values)
+
+    def freeze(self, tensor: EncodedTensor) -> EncodedTensor:
+        """Returns the weight as indices into a codebook, or unchanged before `begin_step`."""
+        if not int(self.found.value):
+            return tensor
+        value = tf.constant(tensor.decode())
+        scale, table = self._scale(value), self._table()
+        codes = self._codes(value, scale, table).numpy().astype(np.uint8)
+        book = Codebook(self.number_of_clusters, value=self.grid)
+        if self.grid is None:
+            return EncodedTensor(codes, book, {"codebook": table.numpy()}, tensor.mask)
+        params = {"codebook": table.numpy().astype(np.int8), "scale": scale.numpy()}
+        return EncodedTensor(codes, book, params, tensor.mask)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {
+            "number_of_clusters": self.number_of_clusters,
+            "cluster_centroids_init": self.cluster_centroids_init,
+            "preserve_sparsity": self.preserve_sparsity,
+            "begin_step": self.begin_step,
+            "seed": self.seed,
+        }

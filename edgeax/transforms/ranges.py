@@ -1,0 +1,67 @@
+"""Ranges of activations: how the smallest and largest value are followed during training."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from edgeax.transforms.base import Transform
+
+KINDS = ("moving_average", "min_max")
+
+
+@keras.saving.register_keras_serializable("edgeax")
+class Range(Transform):
+    """Follows the range of a tensor.
+
+    Args:
+        kind: `"moving_average"` of each batch's extremes [JKC18], or `"min_max"` of all batches.
+        momentum: Weight of the former average, in [0, 1).
+
+    Raises:
+        ValueError: An argument is out of its range.
+    """
+
+    def __init__(self, kind: str = "moving_average", momentum: float = 0.99, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        check_kind(kind, momentum)
+        self.kind = kind
+        self.momentum = float(momentum)
+
+    def build(self, shape: Any) -> None:
+        """Creates the extremes, and whether any batch was seen."""
+        del shape
+        self.low = self.state("low")
+        self.high = self.state("high")
+        self.seen = self.state("seen", dtype="int32")
+
+    def observe(self, tensor: tf.Tensor) -> None:
+        """Takes a batch into the range."""
+        low, high = tf.reduce_min(tensor), tf.reduce_max(tensor)
+        old_low, old_high = self.low.value, self.high.value
+        if self.kind == "min_max":
+            next_low, next_high = tf.minimum(old_low, low), tf.maximum(old_high, high)
+        else:
+            keep = self.momentum
+            next_low = keep * old_low + (1.0 - keep) * low
+            next_high = keep * old_high + (1.0 - keep) * high
+        first = tf.equal(self.seen.value, 0)
+        self.low.assign(tf.where(first, low, next_low))
+        self.high.assign(tf.where(first, high, next_high))
+        self.seen.assign(tf.ones_like(self.seen.value))
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {"kind": self.kind, "momentum": self.momentum}
+
+
+def check_kind(kind: str, momentum: float) -> None:
+    """Checks the settings of a range.
+
+    Raises:
+        ValueError: There is no such kind, or `momentum` does not lie in [0, 1).
+    """
+    if kind not in KINDS:
+        raise ValueError(f"`range` must be one of {KINDS}. Received: range={kind!r}.")
+    if not 0.0 <= momentum < 1.0:
+        raise ValueError(f"`momentum` must lie in [0, 1). Received: momentum={momentum}.")

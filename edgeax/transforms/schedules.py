@@ -1,0 +1,162 @@
+"""Schedules: pure functions of the training step, computed in the graph.
+
+Names and arguments are those of TensorFlow Model Optimization's pruning schedules.
+"""
+
+import abc
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+class Schedule(abc.ABC):
+    """A value for every training step, and the steps at which it takes effect.
+
+    Args:
+        begin_step: First step at which the schedule acts, at least 0.
+        end_step: Last step at which it acts; -1 means it never ends.
+        frequency: It acts every `frequency` steps from `begin_step` on, at least 1.
+
+    Raises:
+        ValueError: A step is out of order or a count is below its minimum.
+    """
+
+    def __init__(self, begin_step: int, end_step: int, frequency: int) -> None:
+        if begin_step < 0:
+            raise ValueError(f"`begin_step` must be at least 0. Received: begin_step={begin_step}.")
+        if end_step != -1 and end_step < begin_step:
+            raise ValueError(
+                "`end_step` must not lie before `begin_step` (-1 means it never ends). "
+                f"Received: begin_step={begin_step}, end_step={end_step}."
+            )
+        if frequency < 1:
+            raise ValueError(f"`frequency` must be at least 1. Received: frequency={frequency}.")
+        self.begin_step = int(begin_step)
+        self.end_step = int(end_step)
+        self.frequency = int(frequency)
+
+    @abc.abstractmethod
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """Returns the value at `step` (int32 scalar) as a float32 scalar."""
+
+    def acts(self, step: tf.Tensor) -> tf.Tensor:
+        """Returns whether the schedule acts at `step`, a bool scalar."""
+        turn = tf.equal((step - self.begin_step) % self.frequency, 0)
+        due = tf.logical_and(step >= self.begin_step, turn)
+        return due if self.end_step == -1 else tf.logical_and(due, step <= self.end_step)
+
+    @abc.abstractmethod
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Schedule":
+        """Returns the schedule that `get_config` described."""
+        return cls(**config)
+
+
+def check_sparsity(name: str, value: float) -> float:
+    """Returns `value` if it is a sparsity.
+
+    Raises:
+        ValueError: `value` does not lie in [0, 1).
+    """
+    if not 0.0 <= value < 1.0:
+        raise ValueError(
+            f"`{name}` must lie in [0, 1): the fraction of weights that become zero. "
+            f"Received: {name}={value}."
+        )
+    return float(value)
+
+
+@keras.saving.register_keras_serializable("edgeax")
+class ConstantSparsity(Schedule):
+    """The same sparsity from `begin_step` on.
+
+    Args:
+        target_sparsity: Fraction of zeros, in [0, 1).
+        begin_step: First step at which weights are pruned.
+        end_step: Last step at which the choice is renewed; -1 for ever.
+        frequency: Steps between two choices.
+    """
+
+    def __init__(
+        self, target_sparsity: float, begin_step: int, end_step: int = -1, frequency: int = 100
+    ) -> None:
+        super().__init__(begin_step, end_step, frequency)
+        self.target_sparsity = check_sparsity("target_sparsity", target_sparsity)
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """Returns the sparsity at `step`, float32 scalar."""
+        del step
+        return tf.constant(self.target_sparsity, tf.float32)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {
+            "target_sparsity": self.target_sparsity,
+            "begin_step": self.begin_step,
+            "end_step": self.end_step,
+            "frequency": self.frequency,
+        }
+
+
+@keras.saving.register_keras_serializable("edgeax")
+class PolynomialDecay(Schedule):
+    """Sparsity that rises fast at first and slowly at the end.
+
+    `final + (initial - final) * (1 - (step - begin) / (end - begin)) ** power`
+
+    Args:
+        initial_sparsity: Sparsity at `begin_step`, in [0, 1).
+        final_sparsity: Sparsity from `end_step` on, in [0, 1).
+        begin_step: Step at which pruning begins.
+        end_step: Step at which the final sparsity is reached, after `begin_step`.
+        power: Exponent of the polynomial, above 0.
+        frequency: Steps between two choices. The last one always falls on `end_step`.
+    """
+
+    def __init__(
+        self,
+        initial_sparsity: float,
+        final_sparsity: float,
+        begin_step: int,
+        end_step: int,
+        power: float = 3,
+        frequency: int = 100,
+    ) -> None:
+        super().__init__(begin_step, end_step, frequency)
+        if end_step <= begin_step:
+            raise ValueError(
+                "`end_step` must lie after `begin_step`: a decay needs an end. "
+                f"Received: begin_step={begin_step}, end_step={end_step}. "
+                "Use ConstantSparsity for a fixed sparsity."
+            )
+        if power <= 0:
+            raise ValueError(f"`power` must be above 0. Received: power={power}.")
+        self.initial_sparsity = check_sparsity("initial_sparsity", initial_sparsity)
+        self.final_sparsity = check_sparsity("final_sparsity", final_sparsity)
+        self.power = float(power)
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """Returns the sparsity at `step`, float32 scalar."""
+        span = float(self.end_step - self.begin_step)
+        progress = tf.clip_by_value(tf.cast(step - self.begin_step, tf.float32) / span, 0.0, 1.0)
+        fall = self.initial_sparsity - self.final_sparsity
+        return self.final_sparsity + fall * tf.pow(1.0 - progress, self.power)
+
+    def acts(self, step: tf.Tensor) -> tf.Tensor:
+        """Returns whether the schedule acts at `step`; it always does at `end_step`."""
+        return tf.logical_or(super().acts(step), tf.equal(step, self.end_step))
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {
+            "initial_sparsity": self.initial_sparsity,
+            "final_sparsity": self.final_sparsity,
+            "begin_step": self.begin_step,
+            "end_step": self.end_step,
+            "power": self.power,
+            "frequency": self.frequency,
+        }
