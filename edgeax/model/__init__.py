@@ -1,0 +1,21 @@
+"""Which tensor of which layer gets which transforms."""
+
+from edgeax.model.presets import PRESETS, preset
+from edgeax.model.recipe import Recipe, Rule
+from edgeax.model.rewrite import compress, compressed_layers, fold_batch_norm, strip
+from edgeax.model.summary import Summary, summary
+from edgeax.model.wrapper import Compressed
+
+__all__ = [
+    "PRESETS",
+    "Compressed",
+    "Recipe",
+    "Rule",
+    "Summary",
+    "compress",
+    "compressed_layers",
+    "fold_batch_norm",
+    "preset",
+    "strip",
+    "summary",
+]

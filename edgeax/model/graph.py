@@ -1,0 +1,167 @@
+"""A model as a flat list of calls, nested models opened, for planning and for rebuilding.
+
+Only public Keras functions are used: a clone of the model is run symbolically and every call noted.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+
+@dataclasses.dataclass
+class Call:
+    """One use of one operation.
+
+    Attributes:
+        operation: A Keras layer, or an operation such as `keras.ops.add`.
+        args: Positional arguments, tensors among them symbolic.
+        kwargs: Keyword arguments.
+        outputs: Symbolic result, a structure of KerasTensors.
+    """
+
+    operation: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    outputs: Any
+
+    @property
+    def input_tensors(self) -> list[keras.KerasTensor]:
+        """The symbolic tensors among the arguments."""
+        return _tensors((self.args, self.kwargs))
+
+    @property
+    def output_tensors(self) -> list[keras.KerasTensor]:
+        """The symbolic results."""
+        return _tensors(self.outputs)
+
+
+@dataclasses.dataclass
+class Graph:
+    """A model's calls in the order in which they run.
+
+    Attributes:
+        inputs: Structure of symbolic inputs.
+        outputs: Structure of symbolic outputs.
+        calls: All calls, nested models opened.
+        paths: Path of each operation, nested models' names in front, by id.
+    """
+
+    inputs: Any
+    outputs: Any
+    calls: list[Call]
+    paths: dict[int, str]
+
+    def __post_init__(self) -> None:
+        self._consumers: dict[int, list[Call]] = {}
+        for call in self.calls:
+            for tensor in call.input_tensors:
+                self._consumers.setdefault(id(tensor), []).append(call)
+        self._results = {id(tensor) for tensor in _tensors(self.outputs)}
+        self._given = {id(tensor) for tensor in _tensors(self.inputs)}
+
+    def path(self, operation: Any) -> str:
+        """Returns the operation's path, such as `backbone/conv1`."""
+        return self.paths[id(operation)]
+
+    def calls_of(self, operation: Any) -> list[Call]:
+        """Returns the calls of an operation."""
+        return [call for call in self.calls if call.operation is operation]
+
+    def is_input(self, tensor: keras.KerasTensor) -> bool:
+        """Returns whether a tensor is an input of the model."""
+        return id(tensor) in self._given
+
+    def is_output(self, call: Call) -> bool:
+        """Returns whether a result of `call` is an output of the model."""
+        return any(id(tensor) in self._results for tensor in call.output_tensors)
+
+    def only_consumer(self, call: Call) -> Call | None:
+        """Returns the one call that uses the result of `call`, or None if there are others too."""
+        outputs = call.output_tensors
+        if len(outputs) != 1 or self.is_output(call):
+            return None
+        consumers = self._consumers.get(id(outputs[0]), [])
+        return consumers[0] if len(consumers) == 1 else None
+
+    def rebuild(self, emit: Callable[[Call, tuple[Any, ...], dict[str, Any]], Any], inputs: Any) -> Any:
+        """Runs the graph on other inputs.
+
+        Args:
+            emit: Called for each call with its actual arguments; returns the results.
+            inputs: Structure like `self.inputs`.
+
+        Returns:
+            Structure like `self.outputs`.
+        """
+        values = dict(zip(map(id, _tensors(self.inputs)), keras.tree.flatten(inputs), strict=True))
+
+        def actual(structure: Any) -> Any:
+            return keras.tree.map_structure(lambda leaf: values.get(id(leaf), leaf), structure)
+
+        for call in self.calls:
+            results = emit(call, actual(call.args), actual(call.kwargs))
+            for symbol, value in zip(
+                call.output_tensors, keras.tree.flatten(results), strict=True
+            ):
+                values[id(symbol)] = value
+        return actual(self.outputs)
+
+
+def trace(model: keras.Model) -> Graph:
+    """Returns the calls of a Sequential or functional model, nested ones opened.
+
+    The model's layers are called once more, which adds to their inbound nodes: trace a clone.
+    """
+    calls: list[Call] = []
+    paths: dict[int, str] = {}
+
+    def run(inner: keras.Model, inputs: Any, prefix: str) -> Any:
+        def record(operation: Any, *args: Any, **kwargs: Any) -> Any:
+            path = f"{prefix}{operation.name}"
+            if is_nested(operation):
+                return run(operation, args[0], f"{path}/")
+            outputs = operation(*args, **kwargs)
+            calls.append(Call(operation, args, kwargs, outputs))
+            paths.setdefault(id(operation), path)
+            return outputs
+
+        if isinstance(inner, keras.Sequential):
+            for layer in inner.layers:
+                inputs = record(layer, inputs)
+            return inputs
+        copy = keras.models.clone_model(
+            inner, input_tensors=inputs, clone_function=lambda layer: layer, call_function=record
+        )
+        return copy.output
+
+    inputs = new_inputs(model)
+    outputs = run(model, inputs, "")
+    return Graph(inputs, outputs, calls, paths)
+
+
+def new_inputs(model: keras.Model, batch_size: int | None = None) -> Any:
+    """Returns fresh symbolic inputs like the model's own, with the batch pinned if asked."""
+    return keras.tree.map_structure(
+        lambda given: keras.Input(
+            batch_shape=(batch_size or given.shape[0], *given.shape[1:]),
+            dtype=given.dtype,
+            name=given.name,
+        ),
+        model.input,
+    )
+
+
+def is_nested(operation: Any) -> bool:
+    """Returns whether an operation is a Sequential or functional model."""
+    return isinstance(operation, keras.Sequential) or is_functional(operation)
+
+
+def is_functional(model: Any) -> bool:
+    """Returns whether a model was made from symbolic inputs and outputs."""
+    return isinstance(model, keras.Model) and isinstance(model, keras.Function)
+
+
+def _tensors(structure: Any) -> list[keras.KerasTensor]:
+    return [leaf for leaf in keras.tree.flatten(structure) if isinstance(leaf, keras.KerasTensor)]

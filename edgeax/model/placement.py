@@ -1,0 +1,134 @@
+"""Where a layer's tensors are rounded, so that training and the integer file round in the same place.
+
+The device computes a convolution, its batch normalization and its ReLU as one operator: there is one
+rounding, behind the last of them. Layers that only move values round nothing.
+"""
+
+from typing import Any
+
+import keras
+
+from edgeax.model.graph import Call, Graph
+from edgeax.model.wrapper import Compressed
+
+_layers = keras.layers
+
+MOVING = (
+    _layers.InputLayer,
+    _layers.Identity,
+    _layers.Flatten,
+    _layers.Reshape,
+    _layers.Permute,
+    _layers.RepeatVector,
+    _layers.Dropout,
+    _layers.SpatialDropout1D,
+    _layers.SpatialDropout2D,
+    _layers.SpatialDropout3D,
+    _layers.GaussianDropout,
+    _layers.GaussianNoise,
+    _layers.ActivityRegularization,
+    _layers.Masking,
+    _layers.MaxPooling1D,
+    _layers.MaxPooling2D,
+    _layers.MaxPooling3D,
+    _layers.GlobalMaxPooling1D,
+    _layers.GlobalMaxPooling2D,
+    _layers.GlobalMaxPooling3D,
+    _layers.AveragePooling1D,
+    _layers.AveragePooling2D,
+    _layers.AveragePooling3D,
+    _layers.ZeroPadding1D,
+    _layers.ZeroPadding2D,
+    _layers.ZeroPadding3D,
+    _layers.Cropping1D,
+    _layers.Cropping2D,
+    _layers.Cropping3D,
+    _layers.UpSampling1D,
+    _layers.UpSampling2D,
+)
+"""Layers whose outputs are their inputs' values, or averages of them, on the same scale."""
+
+LINEAR = (
+    _layers.Dense,
+    _layers.EinsumDense,
+    _layers.Conv1D,
+    _layers.Conv2D,
+    _layers.DepthwiseConv1D,
+    _layers.DepthwiseConv2D,
+    _layers.SeparableConv1D,
+    _layers.SeparableConv2D,
+    _layers.Conv1DTranspose,
+    _layers.Conv2DTranspose,
+)
+"""Layers that a following batch normalization can be folded into."""
+
+FIXED_RANGES = {
+    "softmax": (0.0, 255.0 / 256.0),
+    "sigmoid": (0.0, 255.0 / 256.0),
+    "tanh": (-1.0, 127.0 / 128.0),
+}
+"""Output ranges that TFLite prescribes."""
+
+_FUSED = ("linear", "relu", "relu6")
+
+
+def plain(operation: Any) -> Any:
+    """Returns the layer inside a `Compressed`, or the operation itself."""
+    return operation.layer if isinstance(operation, Compressed) else operation
+
+
+def activation_name(layer: Any) -> str:
+    """Returns the name of the activation that a layer applies last, `"linear"` if none."""
+    if isinstance(layer, Compressed):
+        taken = layer.taken_activation
+        return taken.__name__ if taken is not None else activation_name(layer.layer)
+    if isinstance(layer, _layers.ReLU):
+        plain = not layer.negative_slope and not layer.threshold
+        if plain and layer.max_value in (None, 6):
+            return "relu" if layer.max_value is None else "relu6"
+        return "leaky_relu"
+    if isinstance(layer, _layers.Softmax):
+        return "softmax"
+    return getattr(getattr(layer, "activation", None), "__name__", "linear")
+
+
+def is_fused_activation(layer: Any) -> bool:
+    """Returns whether a layer is nothing but an activation that the operator before it can apply."""
+    if not isinstance(plain(layer), (_layers.Activation, _layers.ReLU)):
+        return False
+    return activation_name(layer) in _FUSED
+
+
+def splits_activation(layer: Any) -> bool:
+    """Returns whether a layer computes, then applies an activation that is an operator of its own."""
+    return isinstance(plain(layer), LINEAR) and activation_name(layer) not in _FUSED
+
+
+def folded_normalization(graph: Graph, call: Call) -> Call | None:
+    """Returns the batch normalization that can be folded into the layer of `call`, or None."""
+    foldable = isinstance(plain(call.operation), LINEAR) and activation_name(call.operation) == "linear"
+    after = graph.only_consumer(call) if foldable else None
+    if after is None or not isinstance(
+        plain(after.operation), _layers.BatchNormalization
+    ):
+        return None
+    axis = plain(after.operation).axis
+    return after if axis in (-1, len(call.output_tensors[0].shape) - 1) else None
+
+
+def last_of_group(graph: Graph, call: Call) -> Call:
+    """Returns the call behind which the device rounds what `call` computes."""
+    if isinstance(plain(call.operation), MOVING) or activation_name(call.operation) != "linear":
+        return call
+    end = folded_normalization(graph, call) or call
+    after = graph.only_consumer(end)
+    if after is not None and is_fused_activation(after.operation):
+        return after
+    return end
+
+
+def rounds(call: Call) -> bool:
+    """Returns whether the device rounds behind this call when it computes in integers."""
+    if isinstance(plain(call.operation), MOVING) or not call.output_tensors:
+        return False
+    return all(keras.backend.is_float_dtype(tensor.dtype) for tensor in call.output_tensors)

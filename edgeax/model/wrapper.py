@@ -1,0 +1,282 @@
+"""Compressed: the one generic wrapper that makes any Keras layer compute with transformed tensors.
+
+The wrapped layer never knows. Its variables stay what the optimizer trains; inside a scope they read
+as their transformed values, so the gradient flows through the transforms to the raw variables.
+"""
+
+import dataclasses
+import inspect
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from edgeax.formats import EncodedTensor
+from edgeax.model.layout import Layout, layout_of
+from edgeax.transforms import Chain, Transform
+from edgeax.transforms.base import fresh
+
+KERNEL = re.compile(r"(^|_)(kernel|embeddings)$")
+BIAS = re.compile(r"(^|_)bias$")
+
+Slot = Transform | Sequence[Transform] | None
+
+
+@keras.saving.register_keras_serializable("edgeax")
+class Compressed(keras.layers.Wrapper):
+    """A Keras layer whose weights, inputs and outputs pass through chains of transforms.
+
+    It has the name of the layer it wraps, forwards that layer's public attributes, and keeps its
+    losses, masks and state.
+
+    Args:
+        layer: The layer to wrap, built or not.
+        kernel: Transforms of its kernels, each kernel with state of its own.
+        bias: Transforms of its biases.
+        input: Transforms of its floating-point inputs, each with state of its own.
+        output: Transforms of its output, after `activation`.
+        activation: An activation taken over from the layer, so that `before_activation` can act on
+            its input. The layer's own is then linear.
+        before_activation: Transforms of the input of `activation`.
+        uses: How many times one forward pass of the model calls this layer. Schedules advance once
+            per pass.
+
+    Input shape and output shape: those of the wrapped layer.
+    """
+
+    def __init__(
+        self,
+        layer: keras.layers.Layer,
+        kernel: Slot = None,
+        bias: Slot = None,
+        input: Slot = None,
+        output: Slot = None,
+        activation: Any = None,
+        before_activation: Slot = None,
+        uses: int = 1,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.setdefault("name", layer.name)
+        kwargs.setdefault("trainable", layer.trainable)
+        # The wrapper leaves casting to the layer: raw variables must be read in full precision.
+        kwargs.setdefault("dtype", "float32")
+        super().__init__(layer, autocast=False, **kwargs)
+        self.supports_masking = layer.supports_masking
+        self.slots = _Slots(
+            {
+                "kernel": _as_list(kernel),
+                "bias": _as_list(bias),
+                "input": _as_list(input),
+                "output": _as_list(output),
+                "before_activation": _as_list(before_activation),
+            }
+        )
+        self.taken_activation = keras.activations.get(activation) if activation is not None else None
+        if self.taken_activation is not None:
+            layer.activation = keras.activations.linear
+        self.uses = int(uses)
+        self.chains: list[Chain] = []
+        self._accepts = _call_arguments(layer)
+
+    def build(self, input_shape: Any) -> None:
+        """Builds the layer, and a chain for each tensor that has one."""
+        if not self.layer.built:
+            self.layer.build(input_shape)
+        self._weights_of = [*self._weight_chains()]
+        count = len(input_shape) if _is_list_of_shapes(input_shape) else 1
+        self._inputs = [self._chain("input", "activation") for _ in range(count)]
+        self._before_activation = self._chain("before_activation", "activation")
+        self._output = self._chain("output", "activation")
+        self.built = True
+
+    def _weight_chains(self) -> Iterator["_WeightChain"]:
+        """Yields each variable that is transformed, with its layout and its chain."""
+        for owner in self.layer._flatten_layers():
+            for variable in owner._trainable_variables:
+                slot = slot_of(variable.name)
+                if slot is None or not self.slots.templates[slot]:
+                    continue
+                layout = layout_of(owner, variable.name, variable.shape)
+                chain = self._chain(slot, "weight", layout.canonical_shape)
+                if chain is not None:
+                    yield _WeightChain(variable, layout, chain)
+
+    def _chain(self, slot: str, role: Any, shape: Sequence[int] = ()) -> Chain | None:
+        if not self.slots.templates[slot]:
+            return None
+        chain = Chain([fresh(member) for member in self.slots.templates[slot]], uses=self.uses)
+        chain.bind(role, shape)
+        self.chains.append(chain)
+        return chain
+
+    def call(self, inputs: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
+        """Calls the layer with transformed tensors."""
+        training = bool(training)
+        if "training" in self._accepts:
+            kwargs["training"] = training
+        inputs = self._transformed_inputs(inputs, training)
+        transformed = [
+            (weight.variable, weight.transformed(training and self.trainable))
+            for weight in self._weights_of
+        ]
+        with _RecordingScope(transformed) as scope:
+            outputs = self.layer(inputs, *args, **kwargs)
+        for variable, value in scope.updates:
+            variable.assign(value)
+        for loss in scope.losses:
+            self.add_loss(loss)
+        if self.taken_activation is not None:
+            outputs = self.taken_activation(_through(self._before_activation, outputs, training))
+        return _through(self._output, outputs, training)
+
+    def _transformed_inputs(self, inputs: Any, training: bool) -> Any:
+        if not self.slots.templates["input"]:
+            return inputs
+        flat = keras.tree.flatten(inputs)
+        changed = [
+            _through(chain, tensor, training)
+            for chain, tensor in zip(self._inputs, flat, strict=False)
+        ]
+        return keras.tree.pack_sequence_as(inputs, changed)
+
+    def freeze_weights(self) -> list[tuple[keras.Variable, Layout, EncodedTensor]]:
+        """Returns each transformed weight of the layer, encoded in canonical layout."""
+        return [
+            (weight.variable, weight.layout, weight.chain.freeze(weight.value()))
+            for weight in self._weights_of
+        ]
+
+    def initialize(self) -> None:
+        """Gives transforms that start at step 0 their first state, from the current weights."""
+        for weight in self._weights_of:
+            weight.chain.initialize(keras.ops.convert_to_tensor(weight.value()))
+
+    def quantizer(self, slot: str) -> Any:
+        """Returns the quantizer that ends the chain of the slot `"input"`, `"before_activation"` or
+        `"output"`, or None.
+        """
+        chain = {
+            "input": self._inputs[0],
+            "before_activation": self._before_activation,
+            "output": self._output,
+        }[slot]
+        return chain.transforms[-1] if chain is not None else None
+
+    @property
+    def activation(self) -> Any:
+        """The activation that comes last, the layer's own or the one taken over from it."""
+        return self.taken_activation or self.layer.activation
+
+    def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
+        """Returns the layer's output shape."""
+        return self.layer.compute_output_shape(*args, **kwargs)
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """Returns the layer's output as symbolic tensors; transforms keep shapes."""
+        if "training" not in self._accepts:
+            kwargs.pop("training", None)
+        return self.layer.compute_output_spec(*args, **kwargs)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """Returns the layer's mask."""
+        return self.layer.compute_mask(inputs, previous_mask)
+
+    def __getattr__(self, name: str) -> Any:
+        layer = self.__dict__.get("layer")
+        if layer is None or name.startswith("_"):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(layer, name)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        slots = {
+            slot: [keras.saving.serialize_keras_object(fresh(member)) for member in members]
+            for slot, members in self.slots.templates.items()
+        }
+        activation = self.taken_activation and keras.activations.serialize(self.taken_activation)
+        return {**super().get_config(), **slots, "activation": activation, "uses": self.uses}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "Compressed":
+        """Returns the wrapper that `get_config` described, with new state."""
+        config = dict(config)
+        layer = keras.saving.deserialize_keras_object(
+            config.pop("layer"), custom_objects=custom_objects
+        )
+        for slot in ("kernel", "bias", "input", "output", "before_activation"):
+            members = config[slot]
+            config[slot] = [keras.saving.deserialize_keras_object(member) for member in members]
+        return cls(layer, **config)
+
+
+@dataclasses.dataclass
+class _Slots:
+    """The transforms that chains are made from; Keras must not track these as sublayers."""
+
+    templates: dict[str, list[Transform]]
+
+
+@dataclasses.dataclass
+class _WeightChain:
+    """A variable of the wrapped layer and what it passes through; Keras must not track it twice."""
+
+    variable: keras.Variable
+    layout: Layout
+    chain: Chain
+
+    def transformed(self, training: bool) -> Any:
+        """Returns the value that the layer sees, with a gradient to the variable."""
+        weight = keras.ops.cast(self.variable.value, "float32")
+        return self.layout.from_canonical(
+            self.chain.call(self.layout.to_canonical(weight), training)
+        )
+
+    def value(self) -> np.ndarray:
+        """Returns the raw weight in canonical layout, float32."""
+        raw = keras.ops.convert_to_numpy(self.variable.value).astype(np.float32)
+        return self.layout.to_canonical(raw)
+
+
+class _RecordingScope(keras.StatelessScope):
+    """Makes variables read as other values, and records what is assigned meanwhile."""
+
+    def __init__(self, values: list[tuple[keras.Variable, Any]]) -> None:
+        super().__init__(state_mapping=values, collect_losses=True)
+        self._updates: dict[int, tuple[keras.Variable, Any]] = {}
+
+    def add_update(self, update: tuple[keras.Variable, Any]) -> None:
+        super().add_update(update)
+        self._updates[id(update[0])] = update
+
+    @property
+    def updates(self) -> list[tuple[keras.Variable, Any]]:
+        return list(self._updates.values())
+
+
+def slot_of(name: str) -> str | None:
+    """Returns the slot (`"kernel"`, `"bias"`) of a variable called `name`, or None."""
+    if KERNEL.search(name):
+        return "kernel"
+    return "bias" if BIAS.search(name) else None
+
+
+def _as_list(slot: Slot) -> list[Transform]:
+    if slot is None:
+        return []
+    return [slot] if isinstance(slot, Transform) else list(slot)
+
+
+def _through(chain: Chain | None, tensor: Any, training: bool) -> Any:
+    if chain is None or not keras.backend.is_float_dtype(tensor.dtype):
+        return tensor
+    return chain.call(keras.ops.cast(tensor, "float32"), training)
+
+
+def _call_arguments(layer: keras.layers.Layer) -> set[str]:
+    return set(inspect.signature(layer.call).parameters)
+
+
+def _is_list_of_shapes(shape: Any) -> bool:
+    return isinstance(shape, (list, tuple)) and bool(shape) and isinstance(shape[0], (list, tuple))
