@@ -1,0 +1,166 @@
+"""export(): freeze, convert, lower, check, write."""
+
+import json
+import os
+from collections import Counter
+from typing import Any
+
+import keras
+import numpy as np
+
+from edgeax._version import __version__
+from edgeax.export.convert import convert
+from edgeax.export.freeze import freeze
+from edgeax.export.lower import Stored, lower
+from edgeax.export.parity import compare
+from edgeax.export.result import Result
+from edgeax.export.samples import take_samples
+from edgeax.formats.files import check_writable, write_atomically
+from edgeax.formats.flatbuffer import Model, Subgraph
+from edgeax.formats.operators import OPERATORS
+from edgeax.model import strip
+from edgeax.model.rewrite import check_model
+from edgeax.runtime import latency
+from edgeax.runtime.interpreter import Interpreter
+
+RUNTIMES = ("edgeax", "stock")
+ACTIVATIONS = ("int8", "float32")
+
+_TIMED_RUNS = 30
+
+
+def export(
+    model: keras.Model,
+    path: str | os.PathLike[str],
+    samples: Any,
+    activations: str = "int8",
+    io: str = "float32",
+    runtime: str = "edgeax",
+    strict: bool = False,
+    measure: bool = True,
+) -> Result:
+    """Writes a model as a `.tflite` file and returns a receipt.
+
+    Kernels are stored in the codes that training ended with, packed where that is smaller.
+    Activations are rounded in the ranges that training followed; what it did not follow is taken
+    from the samples. The file's batch is 1. It is compared with the Keras model before it is
+    written, and it is written whole or not at all.
+
+    Args:
+        model: Sequential or functional, compressed by `edgeax.compress` or plain.
+        path: The file to write; its folder must exist.
+        samples: Typical inputs: an array, a list or dict of arrays, or a `tf.data.Dataset` of
+            batches. A few hundred are plenty.
+        activations: `"int8"` computes in integers, `"float32"` writes a float file.
+        io: `"float32"` or `"int8"`: the type of the file's inputs and outputs.
+        runtime: `"edgeax"` may use edgeax's operators, which need its plugin; `"stock"` writes
+            built-in operators only.
+        strict: Raise when an operator computes in float although integers were asked for.
+        measure: Measure the float model's size and the time of both on this machine.
+
+    Returns:
+        Sizes, operators, parity per layer and times.
+
+    Raises:
+        ValueError: An argument is out of its choices, the model or the samples are unusable, or
+            `strict` finds float operators. Nothing was written then.
+        OSError: The disk is full. No part of the file stays then.
+    """
+    _check_choice("activations", activations, ACTIVATIONS)
+    _check_choice("io", io, ("float32", "int8"))
+    _check_choice("runtime", runtime, RUNTIMES)
+    if io == "int8" and activations != "int8":
+        raise ValueError(
+            "`io` can be 'int8' only with activations='int8'. "
+            f"Received: io={io!r}, activations={activations!r}."
+        )
+    check_writable(path)
+    check_model(model)
+    arrays = take_samples(samples, model)
+
+    integer = activations == "int8"
+    frozen = freeze(model, arrays if integer else None)
+    file = Model.from_bytes(convert(frozen.model, integer, io))
+    kernels = lower(file, frozen.weights, pack=runtime == "edgeax")
+    stays_float = _float_operators(file.subgraphs[0]) if integer else ()
+    if strict and stays_float:
+        raise ValueError(
+            "`strict` allows no operator to compute in float. "
+            f"Received a model that needs: {list(stays_float)}. Use strict=False to keep them."
+        )
+    _sign(file)
+    content = file.to_bytes()
+    parity = compare(model, frozen, content, arrays)
+    float_size, times = _measure(model, content, arrays) if measure else (None, {})
+    write_atomically(path, content)
+    return _result(os.fspath(path), content, file, kernels, stays_float, parity, float_size, times)
+
+
+def _result(
+    path: str,
+    content: bytes,
+    file: Model,
+    kernels: tuple[Stored, ...],
+    stays_float: tuple[str, ...],
+    parity: Any,
+    float_size: int | None,
+    times: dict[str, float],
+) -> Result:
+    names = Counter(operator.name for operator in file.subgraphs[0].operators)
+    return Result(
+        path=path,
+        size_bytes=len(content),
+        float_size_bytes=float_size,
+        operators=dict(names),
+        kernels=kernels,
+        stays_float=stays_float,
+        peak_activation_bytes=file.peak_activation_bytes(),
+        parity=parity,
+        latency_ms=times,
+        needs_plugin=any(name in OPERATORS for name in names),
+    )
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}.")
+
+
+def _float_operators(graph: Subgraph) -> tuple[str, ...]:
+    """Returns the operators that read or write float values, conversions at the ends left out."""
+    names = []
+    for operator in graph.operators:
+        if operator.name in ("QUANTIZE", "DEQUANTIZE"):
+            continue
+        ends = [graph.tensors[i] for i in (*operator.inputs, *operator.outputs) if i >= 0]
+        if any(tensor.dtype == "float32" and not tensor.is_constant for tensor in ends):
+            names.append(f"{operator.name} ({graph.tensors[operator.outputs[0]].name})")
+    return tuple(names)
+
+
+def _sign(file: Model) -> None:
+    """Says in the metadata what wrote the file and what its operators need."""
+    operators = sorted(
+        {operator.name for operator in file.subgraphs[0].operators if operator.name in OPERATORS}
+    )
+    note: dict[str, Any] = {"version": __version__}
+    if operators:
+        note |= {
+            "plugin": "libedgeax",
+            "operators": operators,
+            "install": "pip install edgeax; edgeax.load_delegate()",
+        }
+    file.metadata["edgeax"] = json.dumps(note, separators=(",", ":")).encode()
+
+
+def _measure(
+    model: keras.Model, content: bytes, samples: list[np.ndarray]
+) -> tuple[int, dict[str, float]]:
+    """Returns the size of the float file, and the median times of both files run in turns."""
+    baseline = convert(freeze(strip(model), None).model, quantized=False)
+    one = [array[:1] for array in samples]
+    interpreters = {
+        "float32": Interpreter(model_content=baseline, num_threads=1),
+        "file": Interpreter(model_content=content, num_threads=1),
+    }
+    return len(baseline), latency.measure(interpreters, one, repeats=_TIMED_RUNS)
