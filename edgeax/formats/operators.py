@@ -1,0 +1,283 @@
+"""The op table: every custom operator's name, version, inputs and options, declared once.
+
+`python -m edgeax.formats.operators --header FILE` writes the C++ twin of this table,
+tflite_kernels/core/op_table.h; a test fails while that file is stale.
+"""
+
+import argparse
+import dataclasses
+import re
+import struct
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from edgeax.formats.files import write_atomically
+
+PADDING_SAME = 0
+PADDING_VALID = 1
+
+
+class Option(NamedTuple):
+    """One int32 option of an operator: its name, the lowest and highest value, its meaning."""
+
+    name: str
+    low: int
+    high: int
+    doc: str
+
+
+@dataclasses.dataclass(frozen=True)
+class CustomOperator:
+    """One custom operator. Its options lie in the file as little-endian int32: version, options.
+
+    Attributes:
+        name: The custom_name in a flatbuffer, "Edgeax" and a CamelCase name.
+        version: Version of the layout, 1 or more.
+        inputs: Names of the input tensors, in order.
+        options: The options, in order.
+    """
+
+    name: str
+    version: int
+    inputs: tuple[str, ...]
+    options: tuple[Option, ...]
+
+    def pack_options(self, **values: int) -> bytes:
+        """Returns the custom_options bytes of a flatbuffer operator.
+
+        Args:
+            **values: Every option by its name.
+        Raises:
+            ValueError: an option is missing, unknown or out of its range.
+        """
+        names = [option.name for option in self.options]
+        missing = [name for name in names if name not in values]
+        unknown = [name for name in values if name not in names]
+        if missing or unknown:
+            raise ValueError(
+                f"`values` must hold exactly the options of {self.name}: {names}. Received: "
+                f"missing {missing}, unknown {unknown}. Pass every option by its name."
+            )
+        self._check(values)
+        return struct.pack(f"<{1 + len(names)}i", self.version, *(values[name] for name in names))
+
+    def unpack_options(self, data: bytes) -> dict[str, int]:
+        """Undoes `pack_options`.
+
+        Raises:
+            ValueError: `data` has the wrong length or version, or an option is out of its range.
+        """
+        layout = struct.Struct(f"<{1 + len(self.options)}i")
+        if len(data) != layout.size:
+            raise ValueError(
+                f"`data` must hold the {layout.size} bytes of the options of {self.name}. "
+                f"Received: {len(data)} bytes. The file is damaged or from another release."
+            )
+        version, *fields = layout.unpack(data)
+        if version != self.version:
+            raise ValueError(
+                f"`version` of {self.name} must be {self.version}. Received: {version}. Read the "
+                "file with the release of edgeax that wrote it."
+            )
+        values = {option.name: field for option, field in zip(self.options, fields, strict=True)}
+        self._check(values)
+        return values
+
+    def _check(self, values: dict[str, int]) -> None:
+        for option in self.options:
+            if not option.low <= values[option.name] <= option.high:
+                raise ValueError(
+                    f"`{option.name}` of {self.name} must lie in [{option.low}, {option.high}]. "
+                    f"Received: {values[option.name]}. Keep the built-in operator for this layer."
+                )
+        if values.get("output_min", 0) > values.get("output_max", 0):
+            raise ValueError(
+                f"`output_min` of {self.name} must not exceed `output_max`. Received: "
+                f"{values['output_min']} and {values['output_max']}. Swap them."
+            )
+
+
+_CODEBOOK_INPUTS = ("input", "weights", "bias", "scale", "codebook")
+
+_WINDOW = (
+    Option("kernel_height", 1, 4096, "Rows of the kernel."),
+    Option("kernel_width", 1, 4096, "Columns of the kernel."),
+    Option("stride_height", 1, 4096, "Rows between two outputs."),
+    Option("stride_width", 1, 4096, "Columns between two outputs."),
+    Option("dilation_height", 1, 4096, "Rows between two taps of the kernel; 1 = dense."),
+    Option("dilation_width", 1, 4096, "Columns between two taps of the kernel; 1 = dense."),
+    Option("padding", PADDING_SAME, PADDING_VALID, "0 = SAME, 1 = VALID, as in TFLite."),
+)
+
+_CLAMP = (
+    Option("output_min", -128, 127, "Lowest output code (fused activation)."),
+    Option("output_max", -128, 127, "Highest output code, not below output_min."),
+)
+
+OPERATORS: dict[str, CustomOperator] = {
+    operator.name: operator
+    for operator in (
+        CustomOperator(
+            "EdgeaxConv2D",
+            1,
+            _CODEBOOK_INPUTS,
+            (*_WINDOW, Option("groups", 1, 65536, "Divides input and output channels."), *_CLAMP),
+        ),
+        CustomOperator(
+            "EdgeaxDepthwiseConv2D",
+            1,
+            _CODEBOOK_INPUTS,
+            (
+                *_WINDOW,
+                Option("depth_multiplier", 1, 65536, "Output channels per input channel."),
+                *_CLAMP,
+            ),
+        ),
+        CustomOperator(
+            "EdgeaxFullyConnected",
+            1,
+            _CODEBOOK_INPUTS,
+            (
+                Option("keep_num_dims", 0, 1, "1 = output [..., N], 0 = output [rows, N]."),
+                *_CLAMP,
+            ),
+        ),
+    )
+}
+
+_HEADER = """\
+// Generated by `python -m edgeax.formats.operators --header FILE`. Do not edit.
+#pragma once
+
+#include <cstdint>
+
+namespace edgeax {{
+
+// An int32 option of a custom operator: its name, its lowest and its highest value.
+struct OptionSpec {{
+  const char* name;
+  int32_t low;
+  int32_t high;
+}};
+
+// What is needed to check any custom operator and to name the part that is wrong. In the file the
+// custom options are 1 + option_count little-endian int32: the version, then the options in order.
+struct OperatorSpec {{
+  const char* name;
+  int32_t version;
+  int32_t input_count;
+  const char* const* input_names;
+  int32_t option_count;
+  const OptionSpec* options;
+}};
+
+// Positions of the inputs of the operators below.
+enum InputIndex : int32_t {{
+{inputs}
+}};
+{operators}
+// Every operator above.
+// clang-format off
+constexpr OperatorSpec kOperatorSpecs[] = {{
+{specs}
+}};
+// clang-format on
+
+}}  // namespace edgeax
+"""
+
+_OPERATOR = """
+// {name}
+
+constexpr const char k{short}Name[] = "{name}";
+constexpr int32_t k{short}Version = {version};
+constexpr int32_t k{short}InputCount = {input_count};
+constexpr int32_t k{short}OptionCount = {option_count};
+
+// The options as they follow the version in the file.
+struct {short}Options {{
+{fields}
+}};
+static_assert(sizeof({short}Options) == k{short}OptionCount * sizeof(int32_t),
+              "{short}Options must have no padding");
+
+// clang-format off
+constexpr const char* k{short}InputNames[k{short}InputCount] = {{
+{input_names}
+}};
+
+constexpr OptionSpec k{short}OptionSpecs[k{short}OptionCount] = {{
+{option_specs}
+}};
+// clang-format on
+"""
+
+
+def c_header() -> str:
+    """Returns the text of tflite_kernels/core/op_table.h.
+
+    Raises:
+        ValueError: two operators have an input of the same name at different positions.
+    """
+    operators = OPERATORS.values()
+    return _HEADER.format(
+        inputs=_lines(f"k{_camel(name)} = {i}," for name, i in _input_positions().items()),
+        operators="".join(map(_c_operator, operators)),
+        specs=_lines(map(_c_spec, operators)),
+    )
+
+
+def _c_operator(operator: CustomOperator) -> str:
+    return _OPERATOR.format(
+        name=operator.name,
+        short=_short(operator),
+        version=operator.version,
+        input_count=len(operator.inputs),
+        option_count=len(operator.options),
+        fields=_lines(f"// {o.doc}\n  int32_t {o.name};" for o in operator.options),
+        input_names=_lines(f'"{name}",' for name in operator.inputs),
+        option_specs=_lines(f'{{"{o.name}", {o.low}, {o.high}}},' for o in operator.options),
+    )
+
+
+def _c_spec(operator: CustomOperator) -> str:
+    short = f"k{_short(operator)}"
+    parts = ("Name", "Version", "InputCount", "InputNames", "OptionCount", "OptionSpecs")
+    return "{" + ",\n   ".join(short + part for part in parts) + "},"
+
+
+def _input_positions() -> dict[str, int]:
+    """Returns the position of every input name; one C++ enum serves all operators."""
+    positions: dict[str, int] = {}
+    for operator in OPERATORS.values():
+        for position, name in enumerate(operator.inputs):
+            if positions.setdefault(name, position) != position:
+                raise ValueError(
+                    f"`inputs` of {operator.name} must have {name!r} at position "
+                    f"{positions[name]}, as other operators do. Received: position {position}. "
+                    "Reorder or rename the input."
+                )
+    return positions
+
+
+def _short(operator: CustomOperator) -> str:
+    return operator.name.removeprefix("Edgeax")
+
+
+def _camel(name: str) -> str:
+    return re.sub(r"(?:^|_)([a-z0-9])", lambda match: match[1].upper(), name)
+
+
+def _lines(items: Iterable[str]) -> str:
+    return "\n".join(f"  {item}" for item in items)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Writes the generated header to the file given by `--header`."""
+    parser = argparse.ArgumentParser(prog="python -m edgeax.formats.operators")
+    parser.add_argument("--header", required=True, help="the file to write")
+    write_atomically(parser.parse_args(arguments).header, c_header().encode())
+
+
+if __name__ == "__main__":
+    main()

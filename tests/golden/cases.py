@@ -1,0 +1,438 @@
+"""Golden vectors that Python and C++ both read, computed by exact Python integers and fractions.
+
+This is the independent oracle: it imports neither edgeax nor numpy, works on one number at a time
+and follows the definitions (TFLite's QuantizeMultiplier and padding, gemmlowp's two roundings, the
+table of custom operators) literally. `python -m tests.golden.cases` writes the JSON files beside
+it; a test fails when they are stale.
+
+`rounding.json`: `{"quantize_multiplier": [[ratio, multiplier, shift]], "requantize": [{"kind",
+"multiplier", "shift", "acc", "out"}]}`. `packing.json`: `{"pack": [{"bits", "signed", "codes",
+"packed"}]}`, one row each. `operators.json`: a list of cases; weights_index holds the unpacked rows
+as the operator stores them, shape `[rows, codes in a row]`. Real numbers are hex strings.
+"""
+
+import itertools
+import json
+import math
+import random
+import struct
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
+KINDS = ("single", "double")
+
+
+# Arithmetic, by definition.
+
+
+def round_half_away(x: Fraction) -> int:
+    """std::round."""
+    magnitude = math.floor(abs(x) + Fraction(1, 2))
+    return magnitude if x >= 0 else -magnitude
+
+
+def clamp(x: int, low: int, high: int) -> int:
+    return max(low, min(high, x))
+
+
+def wrap_int32(x: int) -> int:
+    """What two's-complement addition leaves of an exact sum."""
+    return (x + 2**31) % 2**32 - 2**31
+
+
+def quantize_multiplier(ratio: float) -> tuple[int, int]:
+    """TFLite's QuantizeMultiplier; negative ratios keep their sign in the multiplier."""
+    if ratio == 0:
+        return 0, 0
+    exact, shift = Fraction(ratio), 0
+    while abs(exact) >= 1:
+        exact, shift = exact / 2, shift + 1
+    while abs(exact) < Fraction(1, 2):
+        exact, shift = exact * 2, shift - 1
+    multiplier = round_half_away(exact * 2**31)
+    if abs(multiplier) == 2**31:
+        multiplier, shift = multiplier // 2, shift + 1
+    if shift < -31:
+        return 0, 0
+    if shift > 30:
+        return (INT32_MAX if multiplier > 0 else -INT32_MAX), 30
+    return multiplier, shift
+
+
+def requantize(acc: int, multiplier: int, shift: int, kind: str) -> int:
+    if kind == "single":
+        exact = Fraction(acc * multiplier, 2 ** (31 - shift))
+        return clamp(math.floor(exact + Fraction(1, 2)), INT32_MIN, INT32_MAX)
+    # gemmlowp's SaturatingRoundingDoublingHighMul: its division truncates.
+    left = clamp(acc * 2 ** max(shift, 0), INT32_MIN, INT32_MAX)
+    product = left * multiplier
+    nudged = product + (2**30 if product >= 0 else 1 - 2**30)
+    high = clamp(math.trunc(Fraction(nudged, 2**31)), INT32_MIN, INT32_MAX)
+    # gemmlowp's RoundingDivideByPOT.
+    return round_half_away(Fraction(high, 2 ** max(-shift, 0)))
+
+
+def float32(x: float) -> float:
+    """The float32 nearest to x."""
+    return struct.unpack("<f", struct.pack("<f", x))[0]
+
+
+def pack(codes: list[int], bits: int) -> list[int]:
+    """First code in the lowest bits: a row is one little-endian integer."""
+    row = sum((code % 2**bits) << (bits * i) for i, code in enumerate(codes))
+    return list(row.to_bytes(-(-len(codes) * bits // 8), "little"))
+
+
+# Operators, by definition. A case holds real numbers as hex strings.
+
+
+def taps(case: dict[str, Any], axis: int, size: int) -> tuple[int, int, int, int]:
+    """Returns output size, padding before, stride and dilation along axis 0 (height) or 1."""
+    options, name = case["options"], ("height", "width")[axis]
+    stride, dilation = options[f"stride_{name}"], options[f"dilation_{name}"]
+    extent = (options[f"kernel_{name}"] - 1) * dilation + 1
+    if options["padding"] == 0:
+        out = -(-size // stride)
+        return out, max((out - 1) * stride + extent - size, 0) // 2, stride, dilation
+    return -(-(size - extent + 1) // stride), 0, stride, dilation
+
+
+def finish(case: dict[str, Any], acc: int, channel: int) -> int:
+    """Bias, requantization, zero point and clamp of one output."""
+    scales = (case["input"]["scale"], case["scale"][channel], case["output"]["scale"])
+    into, weight, out = (Fraction(float.fromhex(scale)) for scale in scales)
+    multiplier, shift = quantize_multiplier(float(into * weight / out))
+    total = wrap_int32(case["bias"][channel] + acc)
+    code = case["output"]["zero_point"] + requantize(total, multiplier, shift, case["rounding"])
+    return clamp(code, case["options"]["output_min"], case["options"]["output_max"])
+
+
+def convolve(case: dict[str, Any]) -> None:
+    """Fills in shape and data of the output of an EdgeaxConv2D or EdgeaxDepthwiseConv2D case."""
+    depthwise = case["operator"] == "EdgeaxDepthwiseConv2D"
+    options, zero = case["options"], case["input"]["zero_point"]
+    batch, height, width, channels = case["input"]["shape"]
+    kernel_height, kernel_width = options["kernel_height"], options["kernel_width"]
+    outputs = len(case["bias"])
+    out_height, top, stride_y, dilation_y = taps(case, 0, height)
+    out_width, left, stride_x, dilation_x = taps(case, 1, width)
+    row = case["weights_index"]["shape"][1]
+
+    def x_at(n: int, y: int, x: int, channel: int) -> int:
+        if not (0 <= y < height and 0 <= x < width):
+            return 0
+        flat = ((n * height + y) * width + x) * channels + channel
+        return case["input"]["data"][flat] - zero
+
+    def weight_at(channel: int, tap: int, i: int, depth: int) -> int:
+        flat = tap * row + channel if depthwise else channel * row + tap * depth + i
+        return case["codebook"][case["weights_index"]["data"][flat]]
+
+    def value(n: int, y: int, x: int, channel: int) -> int:
+        if depthwise:
+            first, depth = channel // options["depth_multiplier"], 1
+        else:
+            depth = channels // options["groups"]
+            first = channel // (outputs // options["groups"]) * depth
+        acc = 0
+        for ky, kx in itertools.product(range(kernel_height), range(kernel_width)):
+            for i in range(depth):
+                iy = y * stride_y - top + ky * dilation_y
+                ix = x * stride_x - left + kx * dilation_x
+                weight = weight_at(channel, ky * kernel_width + kx, i, depth)
+                acc += x_at(n, iy, ix, first + i) * weight
+        return finish(case, acc, channel)
+
+    shape = [batch, out_height, out_width, outputs]
+    case["output"]["shape"] = shape
+    case["output"]["data"] = [value(*at) for at in itertools.product(*map(range, shape))]
+
+
+def multiply(case: dict[str, Any]) -> None:
+    """Fills in shape and data of the output of an EdgeaxFullyConnected case."""
+    outputs, depth = case["weights_index"]["shape"]
+    index, codebook = case["weights_index"]["data"], case["codebook"]
+    codes = [code - case["input"]["zero_point"] for code in case["input"]["data"]]
+    rows = len(codes) // depth
+    keep = case["options"]["keep_num_dims"]
+    case["output"]["shape"] = [*(case["input"]["shape"][:-1] if keep else [rows]), outputs]
+    case["output"]["data"] = [
+        finish(
+            case,
+            sum(codes[r * depth + k] * codebook[index[c * depth + k]] for k in range(depth)),
+            c,
+        )
+        for r in range(rows)
+        for c in range(outputs)
+    ]
+
+
+# Cases.
+
+
+def rounding() -> dict[str, Any]:
+    just_below = [math.nextafter(2.0**e, 0.0) for e in (-32, -31, 0, 1, 29, 30)]
+    powers = [2.0**e for e in (-1074, -1022, -33, -32, -31, -8, -1, 0, 1, 29, 30, 31, 1023)]
+    # A mantissa that ends in half a unit: 2**30 + 1/2 and 2**31 - 1/2 units.
+    halves = [(2**31 + 1) / 2**32, (2**32 - 1) / 2**32, (2**31 + 3) / 2**40]
+    source = random.Random(1)
+    common = [0.75, 1 / 3, 0.1, 1e-4, 1e300, *(source.uniform(1e-5, 2) for _ in range(20))]
+    magnitudes = [0.0, *powers, *just_below, *halves, *common]
+    ratios = [sign * x for x in magnitudes for sign in (1.0, -1.0)]
+    return {
+        "quantize_multiplier": [[ratio.hex(), *quantize_multiplier(ratio)] for ratio in ratios],
+        "requantize": list(requantize_cases(source)),
+    }
+
+
+def requantize_cases(source: random.Random) -> Iterator[dict[str, Any]]:
+    ends = [INT32_MIN, INT32_MIN + 1, -1, 0, 1, INT32_MAX - 1, INT32_MAX]
+    factors = [0x40000000, 0x40000001, 0x60000000, 0x7FFFFFFF, source.randrange(2**30, 2**31)]
+    shifts = (-31, -30, -15, -7, -1, 0, 1, 8, 30)
+    for kind, factor, shift, sign in itertools.product(KINDS, factors, shifts, (1, -1)):
+        # With the factor 2**30 these are ties; one more and one less lie beside them.
+        half = 2 ** min(max(-shift, 0), 28)
+        ties = [odd * half + beside for odd in (1, 3, -1, -3) for beside in (-1, 0, 1)]
+        wide = [source.randrange(INT32_MIN, INT32_MAX) for _ in range(3)]
+        acc = [*ends, *ties, *wide]
+        out = [requantize(x, sign * factor, shift, kind) for x in acc]
+        yield {"kind": kind, "multiplier": sign * factor, "shift": shift, "acc": acc, "out": out}
+    for kind in KINDS:
+        yield {"kind": kind, "multiplier": 0, "shift": 0, "acc": ends, "out": [0] * len(ends)}
+
+
+def packing() -> dict[str, Any]:
+    source = random.Random(2)
+    cases = []
+    for bits, signed in itertools.product((1, 2, 4, 8), (True, False)):
+        low = -(2 ** (bits - 1)) if signed else 0
+        every = list(range(low, low + 2**bits))
+        for length in (0, 1, 2, 3, 7, 8, 9, 33):
+            codes = [source.choice(every) for _ in range(length)]
+            cases.append({"bits": bits, "signed": signed, "codes": codes})
+        cases.append({"bits": bits, "signed": signed, "codes": every})
+    return {"pack": [{**case, "packed": pack(case["codes"], case["bits"])} for case in cases]}
+
+
+WINDOW = {
+    "kernel_height": 3,
+    "kernel_width": 3,
+    "stride_height": 1,
+    "stride_width": 1,
+    "dilation_height": 1,
+    "dilation_width": 1,
+    "padding": 0,
+}
+KERNEL_1X1 = {"kernel_height": 1, "kernel_width": 1}
+KERNEL_2X3 = {"kernel_height": 2, "kernel_width": 3}
+STRIDE_2 = {"stride_height": 2, "stride_width": 2}
+STRIDE_2X1 = {"stride_height": 2, "stride_width": 1}
+STRIDE_3X2 = {"stride_height": 3, "stride_width": 2}
+DILATION_2 = {"dilation_height": 2, "dilation_width": 2}
+DILATION_1X3 = {"dilation_height": 1, "dilation_width": 3}
+VALID = {"padding": 1}
+
+# name, input shape, output channels, options that differ, `draw` arguments
+CONV2D: list[tuple[str, list[int], int, dict[str, int], dict[str, Any]]] = [
+    ("pointwise", [1, 3, 4, 5], 3, KERNEL_1X1, {}),
+    ("same", [1, 5, 4, 3], 4, {}, {}),
+    ("valid", [1, 5, 6, 2], 3, VALID, {}),
+    ("same_stride_2_even", [1, 6, 4, 2], 3, STRIDE_2, {}),
+    ("same_stride_2_odd", [1, 5, 7, 1], 2, STRIDE_2, {}),
+    ("valid_stride_3x2", [2, 7, 6, 2], 2, VALID | STRIDE_3X2 | KERNEL_2X3, {}),
+    ("kernel_2x3_same", [1, 4, 5, 2], 3, KERNEL_2X3 | STRIDE_2X1, {}),
+    ("same_dilation_2", [1, 5, 6, 1], 2, DILATION_2, {}),
+    ("valid_dilation_1x3", [1, 3, 9, 2], 2, VALID | DILATION_1X3, {}),
+    ("same_stride_and_dilation", [1, 7, 6, 1], 2, STRIDE_2 | DILATION_2, {}),
+    ("kernel_larger_than_input", [1, 2, 1, 3], 2, {"kernel_height": 5, "kernel_width": 4}, {}),
+    ("one_number", [1, 1, 1, 1], 1, KERNEL_1X1, {}),
+    ("groups_2", [1, 4, 4, 6], 4, {"groups": 2}, {}),
+    ("groups_all_odd_depth", [1, 3, 4, 5], 10, VALID | {"groups": 5}, {}),
+    ("many_channels", [1, 2, 3, 19], 35, KERNEL_1X1, {}),
+    ("deep_row", [1, 3, 3, 37], 2, VALID, {}),
+    ("zero_point_low", [1, 4, 3, 2], 3, {}, {"zero_in": -128, "zero_out": 127}),
+    ("zero_point_high", [1, 4, 3, 2], 3, {}, {"zero_in": 127, "zero_out": -128}),
+    ("extreme_codes", [1, 3, 3, 4], 4, {}, {"extremes": True, "zero_in": 127, "spread": 40.0}),
+    ("ties", [1, 4, 4, 3], 6, {}, {"ties": True}),
+    ("scale_zero", [1, 3, 3, 2], 4, {}, {"scale_zero": True}),
+    ("relu", [1, 4, 4, 2], 3, {"output_min": -11}, {"zero_out": -11}),
+    ("relu6", [1, 4, 4, 2], 3, {"output_min": -100, "output_max": 42}, {"zero_out": -100}),
+    ("constant_output", [1, 2, 2, 2], 2, {"output_min": 5, "output_max": 5}, {}),
+    ("bias_wraps", [1, 3, 3, 2], 4, {}, {"bias_wraps": True}),
+    ("ratio_above_one", [1, 3, 3, 2], 4, {}, {"spread": 25000.0}),
+    ("ratio_vanishes", [1, 3, 3, 2], 4, {}, {"spread": 1e-9}),
+]
+DEPTHWISE: list[tuple[str, list[int], int, dict[str, int], dict[str, Any]]] = [
+    ("same", [1, 5, 4, 5], 1, {}, {}),
+    ("valid", [1, 5, 6, 3], 1, VALID, {}),
+    ("multiplier_2", [1, 4, 5, 3], 2, {}, {}),
+    ("multiplier_3_odd_row", [1, 4, 3, 1], 3, VALID, {}),
+    ("same_stride_2_even", [1, 6, 4, 4], 1, STRIDE_2, {}),
+    ("same_stride_2_odd", [2, 5, 3, 3], 1, STRIDE_2, {}),
+    ("valid_stride_3x2", [1, 7, 6, 2], 2, VALID | STRIDE_3X2 | KERNEL_2X3, {}),
+    ("same_dilation_2", [1, 5, 6, 2], 1, DILATION_2, {}),
+    ("valid_dilation_1x3", [1, 3, 9, 2], 2, VALID | DILATION_1X3, {}),
+    ("kernel_larger_than_input", [1, 2, 1, 3], 1, {"kernel_height": 5, "kernel_width": 4}, {}),
+    ("pointwise", [1, 2, 3, 7], 1, KERNEL_1X1, {}),
+    ("many_channels", [1, 3, 3, 37], 1, VALID, {}),
+    ("zero_point_low", [1, 4, 3, 3], 1, {}, {"zero_in": -128, "zero_out": 127}),
+    ("zero_point_high", [1, 4, 3, 3], 2, {}, {"zero_in": 127, "zero_out": -128}),
+    ("extreme_codes", [1, 3, 3, 5], 1, {}, {"extremes": True, "zero_in": 127, "spread": 40.0}),
+    ("ties", [1, 4, 4, 6], 1, {}, {"ties": True}),
+    ("relu6", [1, 4, 4, 3], 1, {"output_min": -100, "output_max": 42}, {"zero_out": -100}),
+    ("bias_wraps", [1, 3, 3, 4], 1, {}, {"bias_wraps": True}),
+]
+FULLY_CONNECTED: list[tuple[str, list[int], int, dict[str, int], dict[str, Any]]] = [
+    ("one_number", [1, 1], 1, {}, {}),
+    ("odd_depth", [3, 7], 5, {}, {}),
+    ("even_depth", [2, 16], 4, {}, {}),
+    ("long_row", [1, 131], 3, {}, {}),
+    ("many_outputs", [2, 9], 37, {}, {}),
+    ("rows_flattened", [2, 3, 5], 4, {}, {}),
+    ("rows_kept", [2, 3, 5], 4, {"keep_num_dims": 1}, {}),
+    ("four_axes_kept", [1, 2, 1, 6], 3, {"keep_num_dims": 1}, {}),
+    ("zero_point_low", [2, 9], 4, {}, {"zero_in": -128, "zero_out": 127}),
+    ("zero_point_high", [2, 9], 4, {}, {"zero_in": 127, "zero_out": -128}),
+    ("extreme_codes", [2, 33], 4, {}, {"extremes": True, "zero_in": 127, "spread": 40.0}),
+    ("ties", [8, 8], 6, {}, {"ties": True}),
+    ("scale_zero", [2, 9], 4, {}, {"scale_zero": True}),
+    ("relu", [4, 9], 4, {"output_min": -11}, {"zero_out": -11}),
+    ("bias_wraps", [2, 9], 4, {}, {"bias_wraps": True}),
+]
+
+
+def draw(
+    source: random.Random,
+    case: dict[str, Any],
+    outputs: int,
+    shape: list[int],
+    weights_shape: list[int],
+    depth: int,
+    *,
+    zero_in: int = 3,
+    zero_out: int = -5,
+    spread: float = 60.0,
+    extremes: bool = False,
+    ties: bool = False,
+    scale_zero: bool = False,
+    bias_wraps: bool = False,
+) -> dict[str, Any]:
+    """Draws the numbers of a case.
+
+    Args:
+        source: Random numbers.
+        case: name, operator, options and rounding.
+        outputs: Output channels.
+        shape: Of the input.
+        weights_shape: Rows and codes in a row.
+        depth: Products in one sum.
+        zero_in: Zero point of the input.
+        zero_out: Zero point of the output.
+        spread: About the standard deviation of the output in codes, before the clamp.
+        extremes: Input codes and codebook entries are all -128 or 127.
+        ties: Scales are powers of two: half of the sums end in a tie of 1/8 steps.
+        scale_zero: The scale of one output channel is 0.
+        bias_wraps: Biases lie at the ends of int32, so that sums wrap.
+    """
+    low_high = (-128, 127) if extremes else range(-128, 128)
+    codebook = [source.choice(low_high) for _ in range(16)]
+    scale_in = 0.5 if ties else float32(source.uniform(0.01, 0.1))
+    scale = [0.5 if ties else float32(source.uniform(0.001, 0.02)) for _ in range(outputs)]
+    # Some channels are negative: batch normalization may fold a negative gain into them.
+    scale = [-value if c % 3 == 1 else value for c, value in enumerate(scale)]
+    if scale_zero:
+        scale[-1] = 0.0
+    typical = 80 * 75 * math.sqrt(depth) * scale_in * max(map(abs, scale))
+    scale_out = 2.0 if ties else float32(typical / spread)
+    bias = [source.randrange(-4000, 4000) for _ in range(outputs)]
+    if ties:
+        codebook = [source.choice((-2, -1, 1, 2)) for _ in range(16)]
+        bias = [source.randrange(-40, 40) for _ in range(outputs)]
+    if bias_wraps:
+        bias = [(INT32_MAX, INT32_MIN)[c % 2] for c in range(outputs)]
+        scale_out = float32(scale_out * 2**16)
+    return {
+        **case,
+        "input": {
+            "shape": shape,
+            "data": [source.choice(low_high) for _ in range(math.prod(shape))],
+            "scale": scale_in.hex(),
+            "zero_point": zero_in,
+        },
+        "weights_index": {
+            "shape": weights_shape,
+            "data": [source.randrange(16) for _ in range(math.prod(weights_shape))],
+        },
+        "bias": bias,
+        "scale": [value.hex() for value in scale],
+        "codebook": codebook,
+        "output": {"shape": [], "scale": scale_out.hex(), "zero_point": zero_out, "data": []},
+    }
+
+
+def operators() -> list[dict[str, Any]]:
+    cases: list[dict[str, Any]] = []
+    clamps = {"output_min": -128, "output_max": 127}
+
+    def add(
+        operator: str, name: str, kind: str, options: dict[str, int], *sizes: Any, **how: Any
+    ) -> None:
+        source = random.Random(f"{operator} {name}")  # the same numbers for both kinds
+        case = {"name": f"{name}_{kind}", "operator": operator, "options": options}
+        cases.append(draw(source, {**case, "rounding": kind}, *sizes, **how))
+        (multiply if operator == "EdgeaxFullyConnected" else convolve)(cases[-1])
+
+    for (name, shape, outputs, changes, how), kind in itertools.product(CONV2D, KINDS):
+        options = {**WINDOW, "groups": 1, **clamps, **changes}
+        taps = options["kernel_height"] * options["kernel_width"]
+        depth = taps * shape[3] // options["groups"]
+        add("EdgeaxConv2D", name, kind, options, outputs, shape, [outputs, depth], depth, **how)
+    for (name, shape, multiplier, changes, how), kind in itertools.product(DEPTHWISE, KINDS):
+        options = {**WINDOW, "depth_multiplier": multiplier, **clamps, **changes}
+        taps = options["kernel_height"] * options["kernel_width"]
+        outputs = shape[3] * multiplier
+        rows = [taps, outputs]
+        add("EdgeaxDepthwiseConv2D", name, kind, options, outputs, shape, rows, taps, **how)
+    for (name, shape, outputs, changes, how), kind in itertools.product(FULLY_CONNECTED, KINDS):
+        options = {"keep_num_dims": 0, **clamps, **changes}
+        rows = [outputs, shape[-1]]
+        add("EdgeaxFullyConnected", name, kind, options, outputs, shape, rows, shape[-1], **how)
+    return cases
+
+
+# Files.
+
+
+def one_per_line(items: Iterable[Any]) -> str:
+    return "[\n" + ",\n".join(json.dumps(item, separators=(",", ":")) for item in items) + "\n]"
+
+
+def texts() -> dict[str, str]:
+    """Returns the text of every golden file by its name."""
+
+    def by_key(table: dict[str, Any]) -> str:
+        entries = (f"{json.dumps(key)}: {one_per_line(items)}" for key, items in table.items())
+        return "{\n" + ",\n".join(entries) + "\n}\n"
+
+    return {
+        "rounding.json": by_key(rounding()),
+        "packing.json": by_key(packing()),
+        "operators.json": one_per_line(operators()) + "\n",
+    }
+
+
+def load(name: str) -> Any:
+    """Returns the content of a golden file, e.g. load("rounding.json")."""
+    return json.loads((Path(__file__).parent / name).read_text())
+
+
+def main() -> None:
+    for name, text in texts().items():
+        (Path(__file__).parent / name).write_text(text)
+
+
+if __name__ == "__main__":
+    main()

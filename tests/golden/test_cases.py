@@ -1,0 +1,49 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.golden import cases
+
+FOLDER = Path(__file__).parent
+
+
+@pytest.mark.parametrize("name, text", cases.texts().items(), ids=cases.texts())
+def test_the_golden_files_are_not_stale(name, text):
+    assert (FOLDER / name).read_text() == text, "run python -m tests.golden.cases"
+
+
+def test_the_golden_files_stay_small():
+    assert sum(path.stat().st_size for path in FOLDER.glob("*.json")) < 300_000
+
+
+def test_the_reference_equals_a_convolution_worked_out_by_hand():
+    case = {
+        "operator": "EdgeaxConv2D",
+        "options": {**cases.WINDOW, "groups": 1, "output_min": -128, "output_max": 9}
+        | {"kernel_height": 1, "kernel_width": 2},
+        "rounding": "single",
+        "input": {"shape": [1, 1, 3, 1], "data": [1, 3, -2], "scale": "0x1p-1", "zero_point": 1},
+        "weights_index": {"shape": [1, 2], "data": [1, 2]},
+        "bias": [4],
+        "scale": ["0x1p0"],
+        "codebook": [0, 3, -5, *[0] * 13],
+        "output": {"scale": "0x1p1", "zero_point": 7, "shape": [], "data": []},
+    }
+    # Inputs less the zero point: 0, 2, -3 and one column of padding after them. Sums with the
+    # bias: 4 + 0 - 10 = -6, 4 + 6 + 15 = 25, 4 - 9 = -5. A quarter, halves up: -1.5 gives -1,
+    # 6.25 gives 6, -1.25 gives -1. With the zero point 6, 13, 6; the clamp leaves 6, 9, 6.
+    cases.convolve(case)
+    assert case["output"]["shape"] == [1, 1, 3, 1]
+    assert case["output"]["data"] == [6, 9, 6]
+
+
+def test_the_cases_tell_the_kinds_of_rounding_apart():
+    table = json.loads((FOLDER / "operators.json").read_text())
+    for operator in {case["operator"] for case in table}:
+        outputs = {
+            case["rounding"]: case["output"]["data"]
+            for case in table
+            if case["operator"] == operator and case["name"].startswith("ties")
+        }
+        assert outputs["single"] != outputs["double"]
