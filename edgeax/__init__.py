@@ -1,0 +1,86 @@
+"""Compression-aware training in Keras 3, down to small devices.
+
+The public names are loaded when they are first used: `import edgeax` imports neither Keras nor
+TensorFlow, and on a device that has none of them the formats and the runtime still work.
+"""
+
+import importlib
+import sys
+import types
+from typing import Any
+
+from edgeax import _keras_hook
+from edgeax._version import __version__
+
+__all__ = ["__version__"]  # `from edgeax import *` must not need TensorFlow
+
+# Public names, and the modules that they are taken from.
+_OBJECTS = {
+    "Chain": "edgeax.transforms",
+    "Cluster": "edgeax.transforms",
+    "Compressed": "edgeax.model",
+    "ConstantSparsity": "edgeax.transforms",
+    "Interpreter": "edgeax.runtime.interpreter",
+    "PolynomialDecay": "edgeax.transforms",
+    "Prune": "edgeax.transforms",
+    "Quantize": "edgeax.transforms",
+    "Recipe": "edgeax.model",
+    "Result": "edgeax.export",
+    "Rule": "edgeax.model",
+    "compress": "edgeax.model",
+    "delegate_path": "edgeax.runtime.plugin",
+    "export": "edgeax.export",
+    "fold_batch_norm": "edgeax.model",
+    "load_delegate": "edgeax.runtime.plugin",
+    "strip": "edgeax.model",
+    "summary": "edgeax.model",
+}
+# Public names that are modules.
+_MODULES = {
+    "callbacks": "edgeax.training.callbacks",
+    "formats": "edgeax.formats",
+    "runtime": "edgeax.runtime",
+}
+
+
+class _Package(types.ModuleType):
+    """Keeps `edgeax.export` the function, where import would bind the room of the same name."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "export" and isinstance(value, types.ModuleType):
+            value = value.export
+        super().__setattr__(name, value)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _OBJECTS:
+        value = getattr(_load(_OBJECTS[name], name), name)
+    elif name in _MODULES:
+        value = _load(_MODULES[name], name)
+    else:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message, name=name, obj=sys.modules[__name__])
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_OBJECTS, *_MODULES})
+
+
+def _load(module: str, name: str) -> types.ModuleType:
+    """Imports the home of a public name, and says how to get Keras or TensorFlow if missing."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name not in ("keras", "tensorflow"):
+            raise
+        raise ImportError(
+            f"`edgeax.{name}` needs Keras and TensorFlow, and there is no module {error.name!r}. "
+            'Install them: pip install "edgeax[train]"',
+            name=error.name,
+        ) from error
+
+
+sys.modules[__name__].__class__ = _Package
+_keras_hook.install()
