@@ -1,0 +1,50 @@
+"""Fair timing of several files on one machine."""
+
+import statistics
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from edgeax.runtime.interpreter import Interpreter
+
+_WARM_UP = 3
+
+
+def measure(
+    interpreters: Mapping[str, Interpreter], inputs: Any, repeats: int = 50
+) -> dict[str, float]:
+    """Measures the median time of one invoke of every interpreter.
+
+    The interpreters take turns, one invoke each, so that whatever else the machine does meets all
+    of them alike. Only the invoke is timed, not the conversion of inputs.
+
+    Args:
+        interpreters: Name to interpreter. All must take the same inputs.
+        inputs: Real values as for `Interpreter.feed`: an array, or a list or dict of arrays.
+        repeats: Timed rounds, at least 1; a few untimed ones go before.
+    Returns:
+        Name to median milliseconds.
+    Raises:
+        ValueError: `repeats` is below 1, or the inputs do not fit an interpreter.
+    Example: `measure({"int8": Interpreter(a), "edgeax": Interpreter(b)}, images[:1])`.
+    """
+    if repeats < 1:
+        raise ValueError(
+            f"`repeats` must be at least 1. Received: {repeats}. Fifty give a stable median."
+        )
+    arrays = tuple(inputs) if isinstance(inputs, list | tuple) else (inputs,)
+    for interpreter in interpreters.values():
+        interpreter.feed(*arrays)
+    times_ms: dict[str, list[float]] = {name: [] for name in interpreters}
+    for repeat in range(_WARM_UP + repeats):
+        for name, interpreter in interpreters.items():
+            elapsed_ms = _invoke_ms(interpreter)
+            if repeat >= _WARM_UP:
+                times_ms[name].append(elapsed_ms)
+    return {name: statistics.median(times) for name, times in times_ms.items()}
+
+
+def _invoke_ms(interpreter: Interpreter) -> float:
+    start = time.perf_counter()
+    interpreter.invoke()
+    return 1000.0 * (time.perf_counter() - start)

@@ -1,0 +1,51 @@
+import pytest
+
+from edgeax.runtime import latency
+from edgeax.runtime.interpreter import Interpreter
+from tests.runtime import files
+
+
+class Clocked:
+    """An interpreter whose invokes take given times of a clock of its own."""
+
+    def __init__(self, name, seconds, clock, log):
+        self.name, self.seconds, self.clock, self.log = name, iter(seconds), clock, log
+
+    def feed(self, *arrays):
+        self.log.append(f"feed {self.name}")
+
+    def invoke(self):
+        self.log.append(self.name)
+        self.clock["now"] += next(self.seconds)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = {"now": 0.0}
+    monkeypatch.setattr(latency.time, "perf_counter", lambda: clock["now"])
+    return clock
+
+
+def test_interpreters_take_turns_and_the_warm_up_does_not_count(clock):
+    log = []
+    fast = Clocked("fast", [9, 9, 9, 0.001, 0.002, 0.009], clock, log)
+    slow = Clocked("slow", [9, 9, 9, 0.010, 0.030, 0.020], clock, log)
+    medians = latency.measure({"fast": fast, "slow": slow}, [[0.0]], repeats=3)
+    assert medians == pytest.approx({"fast": 2.0, "slow": 20.0})
+    assert log == ["feed fast", "feed slow"] + ["fast", "slow"] * 6
+
+
+def test_files_of_different_types_are_fed_the_same_real_values():
+    interpreters = {
+        "float": Interpreter(model_content=files.float_dense()),
+        "int8": Interpreter(model_content=files.int8_dense()),
+    }
+    times = latency.measure(interpreters, [[[1.0, -0.5]]], repeats=2)
+    assert all(time_ms > 0 for time_ms in times.values())
+    assert interpreters["int8"].get_tensor(2).tolist() == [[-6, -14, -4]]
+    assert interpreters["float"].get_tensor(2).tolist() == [[1.0, -1.0, 1.5]]
+
+
+def test_no_repeats_are_refused():
+    with pytest.raises(ValueError, match="`repeats` must be at least 1. Received: 0"):
+        latency.measure({}, [], repeats=0)

@@ -1,0 +1,218 @@
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import edgeax
+from edgeax import cli
+from edgeax.runtime import plugin
+from tests import environments, source_tree
+from tests.runtime import files
+
+
+@pytest.fixture
+def dense(tmp_path):
+    """Path of a file that computes x @ [[1, 0, 1], [0, 2, -1]] in int8."""
+    path = tmp_path / "dense.tflite"
+    path.write_bytes(files.int8_dense())
+    return path
+
+
+@pytest.fixture
+def x(tmp_path):
+    path = tmp_path / "x.npy"
+    np.save(path, np.float32([[1.0, -0.5], [3, 4]]))
+    return path
+
+
+def run(*words) -> int:
+    return cli.main([str(word) for word in words])
+
+
+def refused(capfd, *words) -> str:
+    """Runs a command that must fail; returns its one line on stderr, without the prefix."""
+    assert run(*words) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert err.startswith("edgeax: ")
+    return err.removeprefix("edgeax: ").rstrip()
+
+
+def test_version(capfd):
+    assert run("--version") == 0
+    assert capfd.readouterr().out == f"edgeax {edgeax.__version__}\n"
+
+
+def test_help_names_every_command(capfd):
+    assert run("--help") == 0
+    out = capfd.readouterr().out
+    assert all(f"edgeax {name}" in out for name in ("inspect", "run", "methods", "delegate-path"))
+
+
+@pytest.mark.parametrize("command", ["inspect", "run", "methods", "delegate-path"])
+def test_every_command_has_help_of_its_own(command, capfd):
+    assert run(command, "--help") == 0
+    assert f"usage: edgeax {command}" in capfd.readouterr().out
+
+
+def test_inspect_shows_operators_bits_and_the_plugin(tmp_path, capfd):
+    path = tmp_path / "packed.tflite"
+    path.write_bytes(files.packed_file())
+    assert run("inspect", path, "--json", tmp_path / "details.json") == 0
+    out = capfd.readouterr().out
+    assert "needed for EdgeaxFullyConnected" in out
+    details = json.loads((tmp_path / "details.json").read_text())
+    assert details["operators"][0]["weight_bits"] == 4
+    assert details["size_bytes"] == path.stat().st_size
+
+
+def test_run_writes_real_outputs(dense, x, tmp_path):
+    assert run("run", dense, "--input", x, "--output", tmp_path / "y.npy") == 0
+    assert np.load(tmp_path / "y.npy").tolist() == [[1.0, -1.0, 1.5], [3.0, 8.0, -1.0]]
+
+
+def test_run_raw_writes_codes(dense, tmp_path):
+    np.save(tmp_path / "codes.npy", np.int8([[5, 2]]))
+    words = ["--raw", "--num_threads", 1, "--input", tmp_path / "codes.npy"]
+    assert run("run", dense, *words, "--output", tmp_path / "y.npy") == 0
+    y = np.load(tmp_path / "y.npy")
+    assert (y.dtype, y.tolist()) == (np.int8, [[-6, -14, -4]])
+
+
+def test_run_takes_and_gives_several_tensors_as_npz(tmp_path):
+    (tmp_path / "two.tflite").write_bytes(files.sum_and_difference())
+    np.savez(tmp_path / "in.npz", b=np.float32([[2, 3]]), a=np.float32([[5, 7]]))
+    words = ["run", tmp_path / "two.tflite", "--input", tmp_path / "in.npz", "--output"]
+    assert run(*words, tmp_path / "out.npz") == 0
+    with np.load(tmp_path / "out.npz") as out:
+        assert out["sum"].tolist() == [[7, 10]]
+        assert out["difference"].tolist() == [[3, 4]]
+
+
+def test_several_outputs_do_not_fit_a_npy_file(tmp_path, capfd):
+    (tmp_path / "two.tflite").write_bytes(files.sum_and_difference())
+    np.savez(tmp_path / "in.npz", b=np.float32([[2, 3]]), a=np.float32([[5, 7]]))
+    words = ["run", tmp_path / "two.tflite", "--input", tmp_path / "in.npz", "--output"]
+    message = refused(capfd, *words, tmp_path / "out.npy")
+    assert "must end in .npz" in message
+    assert not (tmp_path / "out.npy").exists()
+
+
+def test_delegate_path_prints_the_library(capfd):
+    assert run("delegate-path") == 0
+    assert capfd.readouterr().out == plugin.delegate_path() + "\n"
+
+
+def test_methods_lists_key_name_object_and_test(tmp_path, capfd):
+    assert run("methods", "--json", tmp_path / "methods.json") == 0
+    rows = json.loads((tmp_path / "methods.json").read_text())
+    assert all(set(row) == {"key", "name", "public", "test"} for row in rows)
+    assert {"JKC18", "SH16"} <= {row["key"] for row in rows}
+    assert "SH16" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        ([], "a command must be one of inspect, run, methods, delegate-path. Received: ''"),
+        (["compress"], "Received: 'compress'"),
+        (["--verbose"], "Received: '--verbose'"),
+        (["inspect"], "`inspect` takes 1 argument(s) besides flags. Received: 0"),
+        (["inspect", "a", "b"], "Received: 2"),
+        (["inspect", "/missing.tflite"], "'/missing.tflite', which is no file"),
+        (["inspect", "x", "--bogus"], "Unknown command line flag 'bogus'"),
+        (["inspect", "x", "--json"], "Missing value for flag --json"),
+        (["run", "x", "--output", "y"], "`--input` must be given"),
+        (["run", "x", "--input", "y"], "`--output` must be given"),
+        (["run", "x", "--num_threads=0"], "flag --num_threads=0: 0 is not a positive integer"),
+        (["methods", "all"], "`methods` takes 0 argument(s)"),
+        (["delegate-path", "--json=x"], "Unknown command line flag 'json'"),
+    ],
+)
+def test_bad_arguments_get_one_line_and_exit_code_2(words, message, capfd):
+    assert message in refused(capfd, *words)
+
+
+def test_a_file_that_is_no_tflite_is_refused(tmp_path, capfd):
+    (tmp_path / "notes.tflite").write_text("no flatbuffer\nat all\n")
+    assert "must be a TFLite model" in refused(capfd, "inspect", tmp_path / "notes.tflite")
+
+
+def test_an_input_of_the_wrong_shape_is_refused_and_nothing_is_written(dense, tmp_path, capfd):
+    np.save(tmp_path / "wide.npy", np.zeros((1, 5), np.float32))
+    words = ["--input", tmp_path / "wide.npy", "--output", tmp_path / "y.npy"]
+    message = refused(capfd, "run", dense, *words)
+    assert "Input 'x' must have shape (batch, 2). Received: shape (1, 5)" in message
+    assert not (tmp_path / "y.npy").exists()
+
+
+def test_a_missing_output_folder_is_refused(dense, x, tmp_path, capfd):
+    output = tmp_path / "missing" / "y.npy"
+    assert "folder that exists" in refused(capfd, "run", dense, "--input", x, "--output", output)
+
+
+def test_a_missing_folder_for_the_json_is_refused(dense, tmp_path, capfd):
+    json_file = tmp_path / "missing" / "details.json"
+    assert "folder that exists" in refused(capfd, "inspect", dense, "--json", json_file)
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"\x93NUMPY\x01\x00v\x00{'descr'", b"PK\3\4"])
+def test_an_input_that_is_no_array_is_refused(content, dense, tmp_path, capfd):
+    (tmp_path / "x.npy").write_bytes(content)
+    words = ["--input", tmp_path / "x.npy", "--output", tmp_path / "y.npy"]
+    assert "`--input` must be a .npy or .npz file" in refused(capfd, "run", dense, *words)
+
+
+def test_a_missing_input_file_is_named(dense, tmp_path, capfd):
+    words = ["--input", tmp_path / "none.npy", "--output", tmp_path / "y.npy"]
+    assert "none.npy" in refused(capfd, "run", dense, *words)
+
+
+def test_a_plugin_missing_at_run_time_is_one_line(tmp_path, x, monkeypatch, capfd):
+    monkeypatch.setattr(plugin, "_LIBRARY", tmp_path / "libedgeax.so")
+    (tmp_path / "packed.tflite").write_bytes(files.packed_file())
+    words = ["--input", x, "--output", tmp_path / "y.npy"]
+    message = refused(capfd, "run", tmp_path / "packed.tflite", *words)
+    assert "EdgeaxFullyConnected" in message
+    assert "pip install edgeax" in message
+
+
+def test_inspect_is_quick_and_imports_no_tensorflow(dense):
+    program = (
+        "import sys; from edgeax.cli import main; code = main(sys.argv[1:]); "
+        "sys.exit(code or 3 * ('tensorflow' in sys.modules) or 4 * ('keras' in sys.modules))"
+    )
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-c", program, "inspect", dense], capture_output=True
+        )
+        times.append(time.perf_counter() - start)
+        assert done.returncode == 0, done.stderr
+    assert min(times) < 1.5
+
+
+def test_python_minus_m_is_the_command_line():
+    done = subprocess.run(
+        [sys.executable, "-m", "edgeax", "nonsense"], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("edgeax: a command must be one of")
+
+
+def test_without_tensorflow_methods_lists_what_it_can_and_says_so(tmp_path):
+    python = environments.make(tmp_path / "core", environments.CORE)
+    program = (
+        f"import sys; sys.path.insert(0, {str(source_tree.REPOSITORY)!r}); "
+        "from edgeax.cli import main; sys.exit(main(['methods']))"
+    )
+    done = environments.run([python, "-c", program])
+    assert done.returncode == 0, done.stderr
+    assert "JKC18" in done.stdout
+    assert "edgeax: without keras" in done.stderr
+    assert 'pip install "edgeax[train]"' in done.stderr
