@@ -1,0 +1,90 @@
+"""Bare-metal programs on the Cortex-M boards of qemu-system-arm.
+
+A program links firmware/startup.cc, which calls its `main`, and no C++ library. Its output is what
+it prints by firmware/semihosting.h, its exit code what `main` returns, or FAULT_CODE.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.emulation import places, process
+
+COMPILER = "arm-none-eabi-g++"
+FAULT_CODE = 99  # kFaultCode of firmware/startup.cc
+
+
+@dataclass(frozen=True)
+class Board:
+    """A core: the machine that QEMU plays it on, its compiler flags and its memory layout."""
+
+    core: str
+    machine: str
+    flags: tuple[str, ...]
+    linker_script: str
+
+
+BOARDS = {
+    board.core: board
+    for board in (
+        Board("cortex-m4", "mps2-an386", ("-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16"), "an386.ld"),
+        Board("cortex-m7", "mps2-an500", ("-mcpu=cortex-m7", "-mfpu=fpv5-d16"), "an386.ld"),
+        Board("cortex-m55", "mps3-an547", ("-mcpu=cortex-m55",), "an547.ld"),
+    )
+}
+
+_COMPILE_FLAGS = (
+    "-mthumb -mfloat-abi=hard -std=c++17 -O2 -Wall -Wextra -ffunction-sections -fdata-sections "
+    "-fno-exceptions -fno-rtti -fno-threadsafe-statics"
+).split()
+_LINK_FLAGS = "-nostartfiles -nodefaultlibs -Wl,--gc-sections".split()
+_LIBRARIES = "-Wl,--start-group -lc_nano -lgcc -Wl,--end-group".split()
+
+
+def build(core: str, sources: Sequence[Path], output: Path, flags: Sequence[str] = ()) -> Path:
+    """Compiles C++17 sources into firmware.
+
+    Args:
+        core: A name of `BOARDS`.
+        sources: C++ files, without the start-up code.
+        output: ELF file to write.
+        flags: Further compiler flags; the start-up code is compiled without them.
+    Returns:
+        `output`.
+    Raises:
+        RuntimeError: the compiler or the linker failed, say because memory ran out or because the
+            program needs a heap or a C++ library.
+    """
+    board = _known(core)
+    compiler = [COMPILER, *board.flags, *_COMPILE_FLAGS, f"-I{places.FIRMWARE}"]
+    startup = output.with_name(f"{output.name}.startup.o")
+    process.compile_or_raise([*compiler, "-c", places.FIRMWARE / "startup.cc", "-o", startup])
+    layout = [f"-L{places.FIRMWARE}", "-T", board.linker_script]
+    process.compile_or_raise(
+        [*compiler, *flags, "-o", output, startup, *sources, *_LINK_FLAGS, *layout, *_LIBRARIES]
+    )
+    return output
+
+
+def run(core: str, program: Path, counter: str | None = None) -> process.Outcome:
+    """Runs firmware to its end.
+
+    Args:
+        core: A name of `BOARDS`; not necessarily the one the program was built for.
+        program: ELF file that `build` made.
+        counter: Value of QEMU's -plugin option, see counter.py.
+    Returns:
+        What it printed, and its exit code.
+    """
+    command = ["qemu-system-arm", "-machine", _known(core).machine, "-nographic"]
+    command += ["-monitor", "none", "-serial", "none"]
+    command += ["-semihosting-config", "enable=on,target=native"]
+    if counter is not None:
+        command += ["-plugin", counter]
+    return process.run([*command, "-kernel", str(program)], timeout_s=120)
+
+
+def _known(core: str) -> Board:
+    if core not in BOARDS:
+        raise ValueError(f"`core` must be one of {', '.join(BOARDS)}. Received: {core}.")
+    return BOARDS[core]

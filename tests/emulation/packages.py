@@ -1,0 +1,18 @@
+"""The Debian packages that the rigs need. Their recommended packages are not wanted.
+
+The libraries of libstdc++-arm-none-eabi-newlib (1.6 GB) are among those: firmware links no
+C++ library, and the headers come from libstdc++-arm-none-eabi-dev.
+"""
+
+BARE_METAL = ("gcc-arm-none-eabi", "libnewlib-arm-none-eabi", "libstdc++-arm-none-eabi-dev")
+BOARDS = ("qemu-system-arm",)
+USER_MODE = ("qemu-user",)
+CROSS_COMPILER = ("g++-aarch64-linux-gnu",)
+HOST_COMPILER = ("gcc",)
+
+ALL = BARE_METAL + BOARDS + USER_MODE + CROSS_COMPILER + HOST_COMPILER
+
+
+def install_command(packages: tuple[str, ...]) -> list[str]:
+    """The command that installs `packages`, to run or to show."""
+    return ["apt-get", "install", "--yes", "--no-install-recommends", *packages]

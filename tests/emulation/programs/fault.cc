@@ -1,0 +1,3 @@
+// Runs an undefined instruction.
+
+int main() { __builtin_trap(); }

@@ -1,0 +1,80 @@
+"""What a test needs of the machine. Where it is missing the test skips, naming it and its cure.
+
+With the environment variable EDGEAX_REQUIRE_ARM=1, as in CI, the test fails instead.
+"""
+
+import functools
+import importlib.util
+import os
+import shutil
+import sys
+from typing import NoReturn
+
+import pytest
+
+from tests.emulation import packages, places, process
+
+REQUIRE_VARIABLE = "EDGEAX_REQUIRE_ARM"
+SETUP_COMMAND = "python -m tests.emulation.setup"
+
+
+def arm_is_required() -> bool:
+    """Whether a missing rig is a failure rather than a skip."""
+    return os.environ.get(REQUIRE_VARIABLE) == "1"
+
+
+def board_tools() -> None:
+    """Needs the bare-metal compiler with its headers, and QEMU's boards."""
+    _tool("arm-none-eabi-g++", packages.BARE_METAL)
+    if not _bare_metal_headers():
+        _missing("headers of the C and C++ library for arm-none-eabi-g++", packages.BARE_METAL)
+    _tool("qemu-system-arm", packages.BOARDS)
+
+
+def cross_tools() -> None:
+    """Needs the aarch64 Linux compiler and QEMU's user mode."""
+    _tool("aarch64-linux-gnu-g++", packages.CROSS_COMPILER)
+    _tool("qemu-aarch64", packages.USER_MODE)
+
+
+def arm_python() -> None:
+    """Needs QEMU's user mode and the arm64 Python with LiteRT."""
+    _tool("qemu-aarch64", packages.USER_MODE)
+    for folder in (places.ROOT, places.SITE, places.CPU_ROOTS):
+        if not folder.is_dir():
+            _stop(f"the folder {folder}", SETUP_COMMAND)
+
+
+def counter() -> None:
+    """Needs a C compiler for the instruction counter."""
+    _tool("gcc", packages.HOST_COMPILER)
+
+
+def zig() -> None:
+    """Needs the Python package ziglang."""
+    if importlib.util.find_spec("ziglang") is None:
+        _stop("the Python package ziglang", f"{sys.executable} -m pip install ziglang")
+
+
+def _tool(command: str, needed: tuple[str, ...]) -> None:
+    if shutil.which(command) is None:
+        _missing(command, needed)
+
+
+@functools.cache
+def _bare_metal_headers() -> bool:
+    words = ["arm-none-eabi-g++", "-mcpu=cortex-m4", "-mthumb", "-fsyntax-only"]
+    return (
+        process.run([*words, "-include", "array", "-x", "c++", "/dev/null"], timeout_s=60).code == 0
+    )
+
+
+def _missing(what: str, needed: tuple[str, ...]) -> NoReturn:
+    _stop(what, " ".join(packages.install_command(needed)))
+
+
+def _stop(what: str, command: str) -> NoReturn:
+    message = f"Missing: {what}. Run: {command}"
+    if arm_is_required():
+        pytest.fail(f"{message} ({REQUIRE_VARIABLE}=1 makes this a failure)", pytrace=False)
+    pytest.skip(message)

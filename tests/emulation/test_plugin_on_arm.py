@@ -1,0 +1,91 @@
+"""The plugin, cross-built, in the real aarch64 LiteRT on the CPUs of Raspberry Pi 4 and 5."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.emulation import aarch64, golden_program, places, process, require
+from tests.tflite_kernels import golden_folder
+from tflite_kernels import build_library, build_wheels
+
+CHECK = places.REPOSITORY / "tests" / "tflite_kernels" / "run_plugin_check.py"
+SELECTED = {"cortex-a72": "neon", "cortex-a76": "neon_dotprod"}
+COMPILERS = {
+    "gcc": [aarch64.COMPILER],
+    # The library of the release wheel: the same compiler, against the same old glibc.
+    "ziglang": [
+        *(sys.executable, "-m", "ziglang", "c++"),
+        *("-target", build_wheels.TARGETS["manylinux_2_27_aarch64"]),
+    ],
+}
+RUNS = [  # every set of kernels, and by both compilers what a user gets
+    ("gcc", "cortex-a72", "auto"),
+    ("gcc", "cortex-a72", "reference"),
+    ("gcc", "cortex-a76", "auto"),
+    ("gcc", "cortex-a76", "neon"),
+    ("ziglang", "cortex-a72", "auto"),
+    ("ziglang", "cortex-a76", "auto"),
+]
+
+pytestmark = pytest.mark.timeout(600)  # ziglang's first build for a target makes its C++ library
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Golden models, their inputs and their outputs."""
+    require.arm_python()
+    models = tmp_path_factory.mktemp("golden")
+    golden_folder.write(models)
+    return models
+
+
+def build_plugin(compiler: str) -> Path:
+    """Builds the plugin for aarch64; what did not change is not compiled anew."""
+    (require.zig if compiler == "ziglang" else require.cross_tools)()
+    output = places.BUILD / "tests" / f"aarch64-{compiler}" / "libedgeax.so"
+    return build_library.build(output, COMPILERS[compiler], "aarch64")
+
+
+def run_check(cpu: str, library: Path, folder: Path, isa: str) -> process.Outcome:
+    """Runs the golden models in LiteRT on a CPU."""
+    return aarch64.run_python(cpu, CHECK, "ai_edge_litert.interpreter", library, folder, isa)
+
+
+@pytest.mark.parametrize("compiler, cpu, isa", RUNS)
+def test_litert_gives_the_golden_codes_bit_for_bit(
+    compiler: str, cpu: str, isa: str, folder: Path
+) -> None:
+    outcome = run_check(cpu, build_plugin(compiler), folder, isa)
+    count = len(list(folder.glob("*.tflite")))
+    assert outcome == process.Outcome(f"plugin: {count} files, 0 wrong\n", 0)
+
+
+def test_an_a72_refuses_the_kernels_of_an_a76_and_names_its_own(folder: Path) -> None:
+    outcome = run_check("cortex-a72", build_plugin("gcc"), folder, "neon_dotprod")
+    assert outcome.code == 1
+    assert "must be auto, reference, neon on this processor" in outcome.output
+
+
+def test_each_cpu_is_given_its_fastest_kernels(tmp_path: Path) -> None:
+    require.cross_tools()
+    include = f"-I{places.REPOSITORY}"
+    objects: list[Path] = []
+    for file, flags in build_library.list_sources("aarch64"):
+        if not file.startswith("adapters/"):
+            objects.append(tmp_path / f"{len(objects)}.o")
+            source, result = str(build_library.KERNELS / file), str(objects[-1])
+            command = [aarch64.COMPILER, "-std=c++17", *flags, include, "-c", source]
+            process.compile_or_raise([*command, "-o", result])
+    sources = [places.PROGRAMS / "selected.cc", places.PROGRAMS / "print_linux.cc", *objects]
+    program = aarch64.build(sources, tmp_path / "selected", [include])
+    found = {cpu: aarch64.run(cpu, program) for cpu in SELECTED}
+    assert found == {cpu: process.Outcome(f"{name}\n", 0) for cpu, name in SELECTED.items()}
+
+
+@pytest.mark.parametrize("cpu", SELECTED)
+def test_core_passes_every_golden_vector_on_the_cpu(cpu: str, tmp_path: Path) -> None:
+    require.cross_tools()
+    flags = golden_program.flags(tmp_path)
+    program = aarch64.build(golden_program.sources(), tmp_path / "golden", flags)
+    assert aarch64.run(cpu, program) == golden_program.success()
