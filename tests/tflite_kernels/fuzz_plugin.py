@@ -1,0 +1,106 @@
+"""Damaged models in the plugin, in a process of their own.
+
+    python -m tests.tflite_kernels.fuzz_plugin LIBRARY SEED COUNT
+
+Prints "fuzz: N models, R ran, E refused, U by an operator of edgeax"; a crash ends it otherwise.
+"""
+
+import copy
+import sys
+from collections import Counter
+
+import numpy as np
+from ai_edge_litert import interpreter as litert
+
+from tests.tflite_kernels import models, random_cases
+
+WORDS = np.int64([-(2**31), -1, 0, 1, 2, 3, 7, 4096, 4097, 65536, 2**31 - 1])
+SIZES = [-1, 0, 1, 2, 3, 5, 16, 64, 2**31 - 1]
+SCALES = [None, 0.0, -0.5, float("nan"), float("inf"), 1e-45, 3e38, [0.5, 0.25]]
+TYPES = [np.int8, np.uint8, np.int32, np.float32, np.int16]
+
+
+def damage(source: np.random.Generator, model: models.Model) -> None:
+    """Changes one thing."""
+    operator = model.operators[0]
+    tensor = model.tensors[source.integers(len(model.tensors))]
+    match source.integers(9):
+        case 0:
+            whole = len(operator.custom_options) // 4 * 4
+            options = np.frombuffer(operator.custom_options[:whole], np.int32).copy()
+            if options.size == 0:
+                return
+            word = (
+                source.choice(WORDS) if source.random() < 0.7 else source.integers(-(2**31), 2**31)
+            )
+            options[source.integers(options.size)] = word
+            operator.custom_options = options.tobytes()
+        case 1:
+            size = source.integers(len(operator.custom_options) + 9)
+            operator.custom_options = (operator.custom_options + bytes(9))[:size]
+        case 2:
+            shape = list(tensor.shape) or [1]
+            shape[source.integers(len(shape))] = int(source.choice(SIZES))
+            tensor.shape = tuple(shape)
+        case 3:
+            change = [(), (1, *tensor.shape), tensor.shape[1:], tensor.shape[::-1]]
+            tensor.shape = change[source.integers(len(change))]
+        case 4:
+            tensor.dtype = TYPES[source.integers(len(TYPES))]
+        case 5:
+            tensor.scale = SCALES[source.integers(len(SCALES))]
+        case 6:
+            tensor.zero_point = int(source.choice([-129, 128, 2**31 - 1, -(2**31), 2**40]))
+        case 7:
+            numbers = operator.inputs if source.random() < 0.7 else operator.outputs
+            if numbers and source.random() < 0.5:
+                numbers[source.integers(len(numbers))] = int(source.integers(-1, 6))
+            elif numbers and source.random() < 0.5:
+                numbers.pop()
+            else:
+                numbers.append(int(source.integers(6)))
+        case 8:
+            if tensor.data is not None:
+                raw = tensor.data.tobytes()
+                tensor.data = np.frombuffer(raw[: source.integers(len(raw) + 1)], np.uint8)
+
+
+def run(library: str, content: bytes) -> None:
+    delegate = litert.load_delegate(library)
+    interpreter = litert.Interpreter(model_content=content, experimental_delegates=[delegate])
+    interpreter.allocate_tensors()
+    for details in interpreter.get_input_details():
+        interpreter.set_tensor(details["index"], np.ones(details["shape"], details["dtype"]))
+    interpreter.invoke()
+    for details in interpreter.get_output_details():
+        interpreter.get_tensor(details["index"])
+
+
+def main(library: str, seed: int, count: int) -> None:
+    outcomes: Counter[str] = Counter()
+    source = np.random.default_rng(seed)
+    for number in range(count):
+        operator = random_cases.OPERATORS[number % len(random_cases.OPERATORS)]
+        case = random_cases.draw(operator, int(source.integers(1000)))
+        model = copy.deepcopy(models.model_of(case))
+        for _ in range(source.integers(1, 4)):
+            damage(source, model)
+        try:
+            content = model.write()
+        except Exception:  # what no file can hold
+            continue
+        try:
+            run(library, content)
+            outcomes["ran"] += 1
+        except (RuntimeError, ValueError) as error:
+            outcomes["refused"] += 1
+            outcomes["by us"] += "Edgeax" in str(error)
+    total = outcomes["ran"] + outcomes["refused"]
+    print(
+        f"fuzz: {total} models, {outcomes['ran']} ran, {outcomes['refused']} refused, "
+        f"{outcomes['by us']} by an operator of edgeax"
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

@@ -1,0 +1,41 @@
+"""Writes the folder that run_plugin_check.py reads: `python -m tests.tflite_kernels.golden_folder
+FOLDER`."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from tests.golden import cases
+from tests.tflite_kernels import models, native
+
+
+def write(folder: Path) -> int:
+    """Writes every golden vector of single rounding, and files that must be refused.
+
+    Returns:
+        The number of models.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    entries = [e for e in cases.load("operators.json") if e["rounding"] == "single"]
+    for entry in entries:
+        case = native.golden_case(entry)
+        expected = np.int8(entry["output"]["data"]).reshape(entry["output"]["shape"])
+        _write(folder / case.name, models.model_of(case), x=case.input, y=expected)
+    refused = native.golden_case(entries[0])
+    cut = models.model_of(refused)
+    cut.operators[0].custom_options = cut.operators[0].custom_options[:-4]
+    _write(folder / "refused_options", cut, error="EdgeaxConv2D: the options must have 44 bytes")
+    short = models.model_of(refused)
+    short.tensors[2] = models.Tensor("bias", (1,), np.int32, data=np.zeros(1, np.int32))
+    _write(folder / "refused_bias", short, error="EdgeaxConv2D: tensor bias must have the shape")
+    return len(entries) + 2
+
+
+def _write(path: Path, model: models.Model, **golden: object) -> None:
+    path.with_suffix(".tflite").write_bytes(model.write())
+    np.savez(path.with_suffix(".npz"), **golden)
+
+
+if __name__ == "__main__":
+    print(write(Path(sys.argv[1])), "models")

@@ -1,0 +1,176 @@
+// Runs the golden vectors through core/ on any target: no heap, no files. Prints
+// "golden: N passed, 0 failed" and ends with 0, or names what failed and ends with 1.
+
+#include "golden_vectors.h"
+#include "tflite_kernels/core/conv2d.h"
+#include "tflite_kernels/core/depthwise_conv2d.h"
+#include "tflite_kernels/core/fully_connected.h"
+#include "tflite_kernels/core/op_table.h"
+
+#if defined(__linux__)
+#include <stdio.h>
+static void Print(const char* text) { fputs(text, stdout); }
+#else
+extern "C" void edgeax_print(const char* text);
+static void Print(const char* text) { edgeax_print(text); }
+#endif
+
+namespace {
+
+using edgeax::Status;
+
+constexpr size_t kMaxOutput = 4096;
+constexpr size_t kMaxChannels = 64;
+constexpr int8_t kUntouched = 77;
+
+int passed = 0;
+int failed = 0;
+
+void PrintNumber(int number) {
+  char digits[12];
+  char* end = digits + sizeof(digits) - 1;
+  *end = '\0';
+  do {
+    *--end = static_cast<char>('0' + number % 10);
+    number /= 10;
+  } while (number != 0);
+  Print(end);
+}
+
+void Count(bool good, const char* what, int number) {
+  if (good) {
+    ++passed;
+    return;
+  }
+  ++failed;
+  Print("failed: ");
+  Print(what);
+  Print(" ");
+  PrintNumber(number);
+  Print("\n");
+}
+
+template <typename T, size_t kSize>
+constexpr int SizeOf(const T (&)[kSize]) {
+  return static_cast<int>(kSize);
+}
+
+void RunMultipliers() {
+  for (int i = 0; i < SizeOf(golden::kMultiplierCases); ++i) {
+    const golden::MultiplierCase& c = golden::kMultiplierCases[i];
+    edgeax::Requantization factor = {-1, -1};
+    const Status status = edgeax::QuantizeMultiplier(c.ratio, &factor);
+    Count(status == Status::kOk && factor.multiplier == c.multiplier && factor.shift == c.shift,
+          "quantize_multiplier", i);
+  }
+}
+
+void RunRequantize() {
+  for (int i = 0; i < SizeOf(golden::kRequantizeCases); ++i) {
+    const golden::RequantizeCase& c = golden::kRequantizeCases[i];
+    bool good = true;
+    for (size_t k = 0; k < c.count; ++k) {
+      good &= edgeax::Requantize(c.sums[k], {c.multiplier, c.shift},
+                                 static_cast<edgeax::Rounding>(c.rounding)) == c.expected[k];
+    }
+    Count(good, "requantize", i);
+  }
+}
+
+void RunUnpack() {
+  for (int i = 0; i < SizeOf(golden::kUnpackCases); ++i) {
+    const golden::UnpackCase& c = golden::kUnpackCases[i];
+    bool good = true;
+    for (int32_t k = 0; k < c.count; ++k) {
+      good &= edgeax::Unpack4(c.packed, k) == c.expected[k];
+    }
+    Count(good, "unpack4", i);
+  }
+}
+
+edgeax::Window WindowOf(const int32_t* options) {
+  return {options[0],
+          options[1],
+          options[2],
+          options[3],
+          options[4],
+          options[5],
+          static_cast<edgeax::Padding>(options[6])};
+}
+
+edgeax::Shape4 InputShapeOf(const golden::OperatorCase& c) {
+  return {c.input_shape[0], c.input_shape[1], c.input_shape[2], c.input_shape[3]};
+}
+
+edgeax::Quantization QuantizationOf(const golden::OperatorCase& c, const int32_t* clamp) {
+  return {c.input_zero_point, c.output_zero_point, clamp[0], clamp[1],
+          static_cast<edgeax::Rounding>(c.rounding)};
+}
+
+// Options lie in the order of edgeax::kOperatorSpecs.
+Status RunKernel(const golden::OperatorCase& c, const edgeax::Tensors& tensors) {
+  const int32_t* options = c.options;
+  const char* name = edgeax::kOperatorSpecs[c.operator_number].name;
+  if (name == edgeax::kConv2DName) {
+    const edgeax::Conv2DArgs args = {InputShapeOf(c), static_cast<int32_t>(c.channels), options[7],
+                                     WindowOf(options), QuantizationOf(c, options + 8)};
+    return edgeax::Conv2D(args, tensors);
+  }
+  if (name == edgeax::kDepthwiseConv2DName) {
+    const edgeax::DepthwiseConv2DArgs args = {InputShapeOf(c), options[7], WindowOf(options),
+                                              QuantizationOf(c, options + 8)};
+    return edgeax::DepthwiseConv2D(args, tensors);
+  }
+  const int32_t depth = c.input_shape[c.rank - 1];
+  const edgeax::FullyConnectedArgs args = {static_cast<int32_t>(c.input_size) / depth, depth,
+                                           static_cast<int32_t>(c.channels),
+                                           QuantizationOf(c, options + 1)};
+  return edgeax::FullyConnected(args, tensors);
+}
+
+bool OperatorIsRight(const golden::OperatorCase& c) {
+  static edgeax::Requantization factors[kMaxChannels];
+  static int8_t output[kMaxOutput + 1];
+  if (c.channels > kMaxChannels || c.output_size > kMaxOutput) return false;
+  for (int8_t& value : output) value = kUntouched;
+  if (edgeax::RequantizationFromScales(c.input_scale, {c.scale, c.channels}, c.output_scale,
+                                       {factors, c.channels}) != Status::kOk) {
+    return false;
+  }
+  edgeax::Tensors tensors = {{c.input, c.input_size},
+                             {c.weights, c.weights_size},
+                             {c.bias, c.channels},
+                             {factors, c.channels},
+                             {c.codebook, edgeax::kCodebookEntries},
+                             {nullptr, 0},
+                             {output, c.output_size + 1}};
+  // A span of the wrong size is an error, and the output stays as it was.
+  if (RunKernel(c, tensors) != Status::kBadShape || output[0] != kUntouched) return false;
+  tensors.output.size = c.output_size;
+  if (RunKernel(c, tensors) != Status::kOk) return false;
+  for (size_t i = 0; i < c.output_size; ++i) {
+    if (output[i] != c.expected[i]) return false;
+  }
+  return output[c.output_size] == kUntouched;
+}
+
+void RunOperators() {
+  for (int i = 0; i < SizeOf(golden::kOperatorCases); ++i) {
+    Count(OperatorIsRight(golden::kOperatorCases[i]), golden::kOperatorCases[i].name, i);
+  }
+}
+
+}  // namespace
+
+int main() {
+  RunMultipliers();
+  RunRequantize();
+  RunUnpack();
+  RunOperators();
+  Print("golden: ");
+  PrintNumber(passed);
+  Print(" passed, ");
+  PrintNumber(failed);
+  Print(" failed\n");
+  return failed == 0 ? 0 : 1;
+}

@@ -1,0 +1,257 @@
+"""The built library as Python calls it: the C structs of adapters/c_api.h by ctypes."""
+
+import ctypes
+import functools
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.emulation import places
+from tflite_kernels import build_library
+
+LIBRARY = places.BUILD / "tests" / "libedgeax.so"
+OK, BAD_SHAPE, BAD_ARGUMENT, BAD_SCRATCH, UNKNOWN_ISA = range(5)
+KINDS = ("single", "double")
+
+
+class Window(ctypes.Structure):
+    _fields_ = [
+        (name, ctypes.c_int32)
+        for name in (
+            "kernel_height kernel_width stride_height stride_width dilation_height dilation_width "
+            "padding"
+        ).split()
+    ]
+
+
+class Quantization(ctypes.Structure):
+    _fields_ = [
+        ("input_scale", ctypes.c_float),
+        ("input_zero_point", ctypes.c_int32),
+        ("output_scale", ctypes.c_float),
+        ("output_zero_point", ctypes.c_int32),
+        ("output_min", ctypes.c_int32),
+        ("output_max", ctypes.c_int32),
+        ("rounding", ctypes.c_int32),
+    ]
+
+
+class Tensors(ctypes.Structure):
+    _fields_ = [
+        ("input", ctypes.c_void_p),
+        ("input_size", ctypes.c_size_t),
+        ("weights", ctypes.c_void_p),
+        ("weights_size", ctypes.c_size_t),
+        ("bias", ctypes.c_void_p),
+        ("scale", ctypes.c_void_p),
+        ("channels", ctypes.c_size_t),
+        ("codebook", ctypes.c_void_p),
+        ("output", ctypes.c_void_p),
+        ("output_size", ctypes.c_size_t),
+    ]
+
+
+def _image_args(last: str) -> list[tuple[str, Any]]:
+    names = ("batch", "height", "width", "channels", *last.split())
+    fields: list[tuple[str, Any]] = [(name, ctypes.c_int32) for name in names]
+    return [*fields, ("window", Window), ("quantization", Quantization)]
+
+
+class Conv2DArgs(ctypes.Structure):
+    _fields_ = _image_args("output_channels groups")
+
+
+class DepthwiseConv2DArgs(ctypes.Structure):
+    _fields_ = _image_args("depth_multiplier")
+
+
+class FullyConnectedArgs(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_int32) for name in ("rows", "depth", "outputs")),
+        ("quantization", Quantization),
+    ]
+
+
+FUNCTIONS = {
+    "EdgeaxConv2D": ("edgeax_conv2d", Conv2DArgs),
+    "EdgeaxDepthwiseConv2D": ("edgeax_depthwise_conv2d", DepthwiseConv2DArgs),
+    "EdgeaxFullyConnected": ("edgeax_fully_connected", FullyConnectedArgs),
+}
+
+
+@dataclass
+class Case:
+    """One call of an operator.
+
+    Attributes:
+        name: Of the case.
+        operator: Name in the operator table.
+        options: The options of the operator table.
+        kind: Rounding, "single" or "double".
+        input: int8, [N, H, W, C] or [..., K].
+        weights: uint8 codes, one row of the operator per row, unpacked.
+        bias: int32, (channels,).
+        scale: float32, (channels,).
+        codebook: int8, (16,).
+        input_scale: float32.
+        input_zero_point: int8.
+        output_scale: float32.
+        output_zero_point: int8.
+        output_shape: What the operator gives.
+    """
+
+    name: str
+    operator: str
+    options: dict[str, int]
+    kind: str
+    input: np.ndarray
+    weights: np.ndarray
+    bias: np.ndarray
+    scale: np.ndarray
+    codebook: np.ndarray
+    input_scale: float
+    input_zero_point: int
+    output_scale: float
+    output_zero_point: int
+    output_shape: tuple[int, ...]
+
+    def packed(self) -> np.ndarray:
+        """The weights as the file holds them; a spare nibble is set, as nothing may read it."""
+        rows = self.weights.astype(np.uint8)
+        if rows.shape[1] % 2:
+            rows = np.pad(rows, ((0, 0), (0, 1)), constant_values=15)
+        return np.ascontiguousarray(rows[:, ::2] | rows[:, 1::2] << 4)
+
+
+def golden_case(entry: dict[str, Any]) -> Case:
+    """A case of tests/golden/operators.json."""
+    into, out = entry["input"], entry["output"]
+    weights = entry["weights_index"]
+    return Case(
+        f"{entry['operator']}_{entry['name']}",
+        entry["operator"],
+        entry["options"],
+        entry["rounding"],
+        np.int8(into["data"]).reshape(into["shape"]),
+        np.uint8(weights["data"]).reshape(weights["shape"]),
+        np.int32(entry["bias"]),
+        np.float32([float.fromhex(scale) for scale in entry["scale"]]),
+        np.int8(entry["codebook"]),
+        float.fromhex(into["scale"]),
+        into["zero_point"],
+        float.fromhex(out["scale"]),
+        out["zero_point"],
+        tuple(out["shape"]),
+    )
+
+
+def build(output: Path = LIBRARY, flags: Sequence[str] = ()) -> Path:
+    """Builds the library for this machine, any warning being an error."""
+    compiler = [*build_library.find_compiler(), "-Werror", *flags]
+    return build_library.build(output, compiler)
+
+
+@functools.cache
+def load() -> ctypes.CDLL:
+    """The library, built when its sources changed.
+
+    A copy of it is loaded: a process that maps the file must not see it replaced.
+    """
+    built = build()
+    copy = built.with_name(f"loaded-{built.stat().st_mtime_ns}-{built.name}")
+    if not copy.exists():
+        shutil.copy2(built, copy)
+    library = ctypes.CDLL(str(copy))
+    library.edgeax_isa_name.restype = ctypes.c_char_p
+    library.edgeax_quantize_multiplier.argtypes = [
+        ctypes.c_double,
+        ctypes.POINTER(ctypes.c_int32),
+        ctypes.POINTER(ctypes.c_int32),
+    ]
+    return library
+
+
+def isas() -> list[str]:
+    """Instruction sets that this machine runs, "reference" first."""
+    library = load()
+    names = [library.edgeax_isa_name(i) for i in range(library.edgeax_isa_count())]
+    return [name.decode() for name in names if library.edgeax_isa_supported(name)]
+
+
+def quantization(case: Case) -> Quantization:
+    return Quantization(
+        case.input_scale,
+        case.input_zero_point,
+        case.output_scale,
+        case.output_zero_point,
+        case.options["output_min"],
+        case.options["output_max"],
+        KINDS.index(case.kind),
+    )
+
+
+def arguments(case: Case) -> ctypes.Structure:
+    """The C arguments of a case."""
+    if case.operator == "EdgeaxFullyConnected":
+        rows = int(np.prod(case.input.shape[:-1]))
+        return FullyConnectedArgs(rows, case.input.shape[-1], len(case.weights), quantization(case))
+    window = Window(*(case.options[name] for name, _ in Window._fields_))
+    if case.operator == "EdgeaxConv2D":
+        channels = (len(case.weights), case.options["groups"])
+        return Conv2DArgs(*case.input.shape, *channels, window, quantization(case))
+    multiplier = case.options["depth_multiplier"]
+    return DepthwiseConv2DArgs(*case.input.shape, multiplier, window, quantization(case))
+
+
+def tensors(case: Case, memory: Any, output: np.ndarray) -> Tensors:
+    """The C tensors of a case.
+
+    Args:
+        case: The case.
+        memory: Places an array into memory of its own: array -> array.
+        output: int8; where the kernel writes.
+    """
+    placed = {
+        "input": memory(case.input),
+        "weights": memory(case.packed()),
+        "bias": memory(case.bias),
+        "scale": memory(case.scale),
+        "codebook": memory(case.codebook),
+    }
+    result = Tensors(
+        input_size=case.input.size,
+        weights_size=placed["weights"].size,
+        channels=case.bias.size,
+        output=output.ctypes.data,
+        output_size=output.size,
+        **{name: array.ctypes.data for name, array in placed.items()},
+    )
+    result.placed = placed  # kept alive
+    return result
+
+
+def call(isa: str, case: Case, memory: Any = np.ascontiguousarray) -> tuple[int, np.ndarray]:
+    """Runs a case.
+
+    Returns:
+        The status and the output, int8 in the shape of the case; 77 where nothing was written.
+    """
+    name, _ = FUNCTIONS[case.operator]
+    output = memory(np.full(case.output_shape, 77, np.int8))
+    status = getattr(load(), name)(
+        isa.encode(),
+        ctypes.byref(arguments(case)),
+        ctypes.byref(tensors(case, memory, output)),
+    )
+    return status, output
+
+
+def run(isa: str, case: Case, memory: Any = np.ascontiguousarray) -> np.ndarray:
+    """Runs a case that has to work; returns the output."""
+    status, output = call(isa, case, memory)
+    assert status == OK, f"{case.name} on {isa}: status {status}"
+    return output

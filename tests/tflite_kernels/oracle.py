@@ -1,0 +1,123 @@
+"""The operators in plain numpy integers: slow, and written without a look at the C++.
+
+Products are summed exactly in int64 and wrap to int32 once; requantization follows the definitions
+of gemmlowp and of TFLite's single rounding.
+"""
+
+import math
+
+import numpy as np
+
+from tests.tflite_kernels.native import Case
+
+INT32 = np.iinfo(np.int32)
+
+
+def run(case: Case) -> np.ndarray:
+    """The int8 output of a case, in its output shape."""
+    if case.operator == "EdgeaxFullyConnected":
+        rows = case.input.reshape(-1, case.input.shape[-1]).astype(np.int64)
+        sums = (rows - case.input_zero_point) @ values(case).T
+    else:
+        sums = windows(case)
+    return finish(case, sums).reshape(case.output_shape)
+
+
+def values(case: Case) -> np.ndarray:
+    """The weights that the codes stand for, int64 in the shape of the codes."""
+    return case.codebook.astype(np.int64)[case.weights]
+
+
+def axis(case: Case, name: str, size: int) -> tuple[int, int, int]:
+    """Returns output size, padding before and padding after of the axis "height" or "width"."""
+    kernel = case.options[f"kernel_{name}"]
+    stride, dilation = case.options[f"stride_{name}"], case.options[f"dilation_{name}"]
+    extent = (kernel - 1) * dilation + 1
+    if case.options["padding"] == 1:
+        return (size - extent) // stride + 1, 0, 0
+    out = -(-size // stride)
+    total = max((out - 1) * stride + extent - size, 0)
+    return out, total // 2, total - total // 2
+
+
+def windows(case: Case) -> np.ndarray:
+    """Sums of a convolution, int64 [N, OH, OW, Cout]."""
+    _, height, width, channels = case.input.shape
+    out_height, top, bottom = axis(case, "height", height)
+    out_width, left, right = axis(case, "width", width)
+    centered = case.input.astype(np.int64) - case.input_zero_point
+    padded = np.pad(centered, ((0, 0), (top, bottom), (left, right), (0, 0)))
+    kernel_height, kernel_width = case.options["kernel_height"], case.options["kernel_width"]
+    weights = values(case)
+    sums = 0
+    for ky in range(kernel_height):
+        for kx in range(kernel_width):
+            y = ky * case.options["dilation_height"]
+            x = kx * case.options["dilation_width"]
+            step_y, step_x = case.options["stride_height"], case.options["stride_width"]
+            seen = padded[:, y:, x:][:, ::step_y, ::step_x][:, :out_height, :out_width]
+            tap = ky * kernel_width + kx
+            if case.operator == "EdgeaxDepthwiseConv2D":
+                repeated = np.repeat(seen, case.options["depth_multiplier"], axis=-1)
+                sums = sums + repeated * weights[tap]
+            else:
+                sums = sums + grouped(seen, weights, tap, case.options["groups"], channels)
+    return sums
+
+
+def grouped(
+    seen: np.ndarray, weights: np.ndarray, tap: int, groups: int, channels: int
+) -> np.ndarray:
+    """Products of one tap, [..., Cin] times its weights of every output channel."""
+    depth, outputs = channels // groups, len(weights) // groups
+    parts = []
+    for group in range(groups):
+        rows = weights[group * outputs : (group + 1) * outputs, tap * depth : (tap + 1) * depth]
+        parts.append(seen[..., group * depth : (group + 1) * depth] @ rows.T)
+    return np.concatenate(parts, axis=-1)
+
+
+def finish(case: Case, sums: np.ndarray) -> np.ndarray:
+    """Bias, requantization, zero point and clamp; the last axis are channels."""
+    total = sums.astype(np.int64) + case.bias
+    total = (total + 2**31) % 2**32 - 2**31
+    ratios = [
+        float(np.float32(case.input_scale)) * float(scale) / float(np.float32(case.output_scale))
+        for scale in case.scale
+    ]
+    columns = [
+        requantize(total[..., c], *quantize_multiplier(ratio), case.kind)
+        for c, ratio in enumerate(ratios)
+    ]
+    codes = np.stack(columns, axis=-1) + case.output_zero_point
+    low, high = case.options["output_min"], case.options["output_max"]
+    return np.clip(codes, low, high).astype(np.int8)
+
+
+def quantize_multiplier(ratio: float) -> tuple[int, int]:
+    """TFLite's QuantizeMultiplier for a ratio of either sign."""
+    mantissa, shift = math.frexp(abs(ratio))
+    multiplier = math.floor(mantissa * 2**31 + 0.5)
+    if multiplier == 2**31:
+        multiplier, shift = multiplier // 2, shift + 1
+    if multiplier == 0 or shift < -31:
+        return 0, 0
+    if shift > 30:
+        multiplier, shift = 2**31 - 1, 30
+    return (multiplier if ratio > 0 else -multiplier), shift
+
+
+def requantize(sums: np.ndarray, multiplier: int, shift: int, kind: str) -> np.ndarray:
+    """int64 sums of int32 range times a factor, clamped to int32."""
+    if kind == "single":
+        right = 31 - shift
+        scaled = (sums * multiplier + (1 << (right - 1))) >> right
+        return np.clip(scaled, INT32.min, INT32.max)
+    shifted = np.clip(sums << max(shift, 0), INT32.min, INT32.max)
+    product = shifted * multiplier
+    nudged = product + np.where(product >= 0, 1 << 30, 1 - (1 << 30))
+    # Division that truncates, as C++ divides.
+    high = np.clip(np.sign(nudged) * (np.abs(nudged) >> 31), INT32.min, INT32.max)
+    right = max(-shift, 0)
+    half = (1 << right) >> 1  # half away from zero
+    return np.where(high >= 0, (high + half) >> right, -((-high + half) >> right))

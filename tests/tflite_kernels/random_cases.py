@@ -1,0 +1,122 @@
+"""Seeded random calls of the operators: odd shapes, extreme codes, every option."""
+
+import numpy as np
+
+from tests.tflite_kernels.native import Case
+
+OPERATORS = ("EdgeaxConv2D", "EdgeaxDepthwiseConv2D", "EdgeaxFullyConnected")
+
+
+def draw(operator: str, seed: int) -> Case:
+    """One case; the same for the same seed."""
+    source = np.random.default_rng((OPERATORS.index(operator), seed))
+    build = {
+        "EdgeaxConv2D": _conv2d,
+        "EdgeaxDepthwiseConv2D": _depthwise,
+        "EdgeaxFullyConnected": _fully_connected,
+    }[operator]
+    options, shape, rows, row, output_shape = build(source)
+    channels = output_shape[-1]
+    extreme = source.random() < 0.2
+    spread = source.choice([0.3, 20.0, 60.0, 4000.0, 1e10])  # the last: beyond int32
+    input_scale = float(np.float32(source.uniform(0.01, 0.1)))
+    scale = np.float32(source.uniform(0.001, 0.02, channels))
+    scale[source.random(channels) < 0.3] *= -1
+    scale[source.random(channels) < 0.05] = 0
+    depth = row if operator != "EdgeaxDepthwiseConv2D" else rows
+    typical = 80 * 75 * np.sqrt(depth) * input_scale * 0.02
+    return Case(
+        f"{operator}_{seed}",
+        operator,
+        options | _clamp(source),
+        str(source.choice(["single", "double"])),
+        _codes(source, shape, extreme),
+        source.integers(0, 16, (rows, row), dtype=np.uint8),
+        _bias(source, channels),
+        scale,
+        _codes(source, (16,), extreme),
+        input_scale,
+        int(source.choice([-128, 127, 0, source.integers(-128, 128)])),
+        float(np.float32(typical / spread)),
+        int(source.choice([-128, 127, 0, source.integers(-128, 128)])),
+        output_shape,
+    )
+
+
+def _codes(source: np.random.Generator, shape: tuple[int, ...], extreme: bool) -> np.ndarray:
+    if extreme:
+        return source.choice(np.int8([-128, 127]), shape)
+    return source.integers(-128, 128, shape, dtype=np.int8)
+
+
+def _bias(source: np.random.Generator, channels: int) -> np.ndarray:
+    bias = source.integers(-5000, 5000, channels).astype(np.int32)
+    if source.random() < 0.1:  # sums wrap around
+        bias[:] = source.choice(np.int32([-(2**31), 2**31 - 1]), channels)
+    return bias
+
+
+def _clamp(source: np.random.Generator) -> dict[str, int]:
+    low, high = -128, 127
+    if source.random() < 0.4:
+        low, high = sorted(int(code) for code in source.integers(-128, 128, 2))
+    return {"output_min": low, "output_max": high}
+
+
+def _size(source: np.random.Generator, high: int) -> int:
+    """Mostly small, sometimes up to `high`."""
+    return int(source.integers(1, (high if source.random() < 0.3 else min(high, 6)) + 1))
+
+
+def _window(
+    source: np.random.Generator, height: int, width: int
+) -> tuple[dict[str, int], int, int] | None:
+    """Options and output size of a window over an image; None where it does not fit."""
+    options = {"padding": int(source.integers(2))}
+    sizes = {}
+    for name, size in (("height", height), ("width", width)):
+        kernel, stride, dilation = (_size(source, high) for high in (5, 4, 3))
+        options |= {
+            f"kernel_{name}": kernel,
+            f"stride_{name}": stride,
+            f"dilation_{name}": dilation,
+        }
+        covered = size if options["padding"] == 0 else size - (kernel - 1) * dilation
+        sizes[name] = -(-covered // stride)
+    if min(sizes.values()) < 1:
+        return None
+    return options, sizes["height"], sizes["width"]
+
+
+def _image(source: np.random.Generator) -> tuple[dict[str, int], int, int, int, int, int]:
+    while True:
+        batch, height, width = _size(source, 2), _size(source, 12), _size(source, 12)
+        window = _window(source, height, width)
+        if window is not None:
+            return *window, batch, height, width
+
+
+def _conv2d(source: np.random.Generator):
+    options, out_height, out_width, batch, height, width = _image(source)
+    groups = int(source.choice([1, 1, 2, 3]))
+    inputs, outputs = groups * _size(source, 40), groups * _size(source, 40)
+    row = options["kernel_height"] * options["kernel_width"] * inputs // groups
+    shape = (batch, height, width, inputs)
+    output_shape = (batch, out_height, out_width, outputs)
+    return options | {"groups": groups}, shape, outputs, row, output_shape
+
+
+def _depthwise(source: np.random.Generator):
+    options, out_height, out_width, batch, height, width = _image(source)
+    multiplier = int(source.choice([1, 1, 2, 5]))
+    inputs = _size(source, 70)
+    taps = options["kernel_height"] * options["kernel_width"]
+    shape = (batch, height, width, inputs)
+    output_shape = (batch, out_height, out_width, inputs * multiplier)
+    options |= {"depth_multiplier": multiplier}
+    return options, shape, taps, inputs * multiplier, output_shape
+
+
+def _fully_connected(source: np.random.Generator):
+    rows, depth, outputs = _size(source, 20), _size(source, 700), _size(source, 70)
+    return {"keep_num_dims": 0}, (rows, depth), outputs, depth, (rows, outputs)

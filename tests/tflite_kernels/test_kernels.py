@@ -1,0 +1,256 @@
+"""Every instruction set of this machine gives the same integers, those that were worked out."""
+
+import ctypes
+
+import numpy as np
+import pytest
+
+from edgeax.formats import packing
+from edgeax.formats.operators import OPERATORS
+from tests.golden import cases as golden
+from tests.tflite_kernels import native, oracle, random_cases
+from tests.tflite_kernels.guarded import GuardedArrays
+from tflite_kernels import build_library
+
+RANDOM_CASES = 120  # of each operator
+ENTRIES = golden.load("operators.json")
+NAMES = [f"{entry['operator']}_{entry['name']}" for entry in ENTRIES]
+SETS = native.isas()
+
+
+def test_this_machine_runs_the_instruction_sets_that_its_processor_has():
+    with open("/proc/cpuinfo") as file:
+        words = set(file.read().split())
+    expected = ["reference"] + [name for name in ("avx2",) if name in words]
+    expected += ["neon"] * ("asimd" in words) + ["neon_dotprod"] * ("asimddp" in words)
+    assert expected == SETS
+
+
+def test_an_unknown_instruction_set_is_refused_and_the_output_untouched():
+    status, output = native.call("sse9", native.golden_case(ENTRIES[0]))
+    assert status == native.UNKNOWN_ISA
+    assert (output == 77).all()
+
+
+@pytest.mark.parametrize("isa", SETS)
+@pytest.mark.parametrize("entry", ENTRIES, ids=NAMES)
+def test_operators_give_the_golden_codes(entry, isa):
+    expected = np.int8(entry["output"]["data"]).reshape(entry["output"]["shape"])
+    np.testing.assert_array_equal(native.run(isa, native.golden_case(entry)), expected)
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=NAMES)
+def test_the_numpy_oracle_gives_the_golden_codes(entry):
+    expected = np.int8(entry["output"]["data"]).reshape(entry["output"]["shape"])
+    np.testing.assert_array_equal(oracle.run(native.golden_case(entry)), expected)
+
+
+@pytest.mark.parametrize("operator", random_cases.OPERATORS)
+def test_random_cases_give_the_codes_of_the_numpy_oracle(operator):
+    for seed in range(RANDOM_CASES):
+        case = random_cases.draw(operator, seed)
+        expected = oracle.run(case)
+        for isa in SETS:
+            np.testing.assert_array_equal(native.run(isa, case), expected, f"{case.name} on {isa}")
+
+
+@pytest.mark.parametrize("at_end", [True, False], ids=["beyond_the_end", "before_the_start"])
+@pytest.mark.parametrize("operator", random_cases.OPERATORS)
+def test_kernels_touch_nothing_outside_their_tensors(operator, at_end):
+    for seed in range(RANDOM_CASES, RANDOM_CASES + 25):
+        case = random_cases.draw(operator, seed)
+        for isa in SETS:
+            output = native.run(isa, case, GuardedArrays(at_end))  # a step outside is a crash
+            np.testing.assert_array_equal(output, oracle.run(case), f"{case.name} on {isa}")
+
+
+@pytest.mark.parametrize("isa", SETS)
+def test_a_deep_row_of_extreme_codes_does_not_overflow(isa):
+    depth = 65536  # the deepest row: 255 * 128 * 65536 is just below 2**31
+    case = native.Case(
+        "deep",
+        "EdgeaxFullyConnected",
+        {"keep_num_dims": 0, "output_min": -128, "output_max": 127},
+        "single",
+        np.full((2, depth), -128, np.int8),
+        np.zeros((3, depth), np.uint8),
+        np.int32([0, 5, -5]),
+        np.float32([1, 1, 1]),
+        np.full(16, -128, np.int8),
+        2.0**-24,
+        127,
+        1.0,
+        0,
+        (2, 3),
+    )
+    # 2139095040 * 2**-24 = 127.5: a tie, which goes up, and the clamp takes it back.
+    assert native.run(isa, case).tolist() == [[127, 127, 127]] * 2
+    np.testing.assert_array_equal(native.run(isa, case), oracle.run(case))
+
+
+def conv2d_case():
+    return random_cases.draw("EdgeaxConv2D", 0)
+
+
+@pytest.mark.parametrize("isa", SETS)
+@pytest.mark.parametrize("field", ["input_size", "weights_size", "channels", "output_size"])
+def test_a_span_of_the_wrong_size_is_refused_and_the_output_untouched(field, isa):
+    case = conv2d_case()
+    for change in (-1, 1):
+        output = np.full(case.output_shape, 77, np.int8)
+        tensors = native.tensors(case, np.ascontiguousarray, output)
+        if field == "channels":  # the arrays have to hold what is claimed
+            tensors.keep = [np.zeros(case.bias.size + 1, kind) for kind in (np.int32, np.float32)]
+            tensors.bias, tensors.scale = (array.ctypes.data for array in tensors.keep)
+        setattr(tensors, field, getattr(tensors, field) + change)
+        status = native.load().edgeax_conv2d(
+            isa.encode(), ctypes.byref(native.arguments(case)), ctypes.byref(tensors)
+        )
+        assert status == native.BAD_SHAPE
+        assert (output == 77).all()
+
+
+@pytest.mark.parametrize("isa", SETS)
+@pytest.mark.parametrize(
+    "part, field, value, expected",
+    [
+        ("", "groups", 0, native.BAD_ARGUMENT),
+        ("", "groups", 7919, native.BAD_SHAPE),  # no divisor of the channels
+        ("", "output_channels", 0, native.BAD_SHAPE),
+        ("", "batch", 0, native.BAD_SHAPE),
+        ("", "height", -5, native.BAD_SHAPE),
+        ("", "batch", 2**31 - 1, native.BAD_SHAPE),  # the product overflows
+        ("window", "stride_height", 0, native.BAD_ARGUMENT),
+        ("window", "kernel_width", -1, native.BAD_ARGUMENT),
+        ("window", "dilation_width", 70000, native.BAD_ARGUMENT),
+        ("window", "kernel_height", 65535, native.BAD_SHAPE),  # a row too deep
+        ("window", "padding", 2, native.BAD_ARGUMENT),
+        ("quantization", "input_zero_point", 128, native.BAD_ARGUMENT),
+        ("quantization", "output_zero_point", -129, native.BAD_ARGUMENT),
+        ("quantization", "output_min", 128, native.BAD_ARGUMENT),
+        ("quantization", "output_max", -129, native.BAD_ARGUMENT),
+        ("quantization", "rounding", 2, native.BAD_ARGUMENT),
+        ("quantization", "input_scale", float("inf"), native.BAD_ARGUMENT),
+        ("quantization", "output_scale", 0.0, native.BAD_ARGUMENT),
+        ("quantization", "output_scale", float("nan"), native.BAD_ARGUMENT),
+    ],
+)
+def test_an_argument_out_of_range_is_refused_and_the_output_untouched(
+    part, field, value, expected, isa
+):
+    case = conv2d_case()
+    arguments = native.arguments(case)
+    setattr(getattr(arguments, part) if part else arguments, field, value)
+    output = np.full(case.output_shape, 77, np.int8)
+    tensors = native.tensors(case, np.ascontiguousarray, output)
+    status = native.load().edgeax_conv2d(
+        isa.encode(), ctypes.byref(arguments), ctypes.byref(tensors)
+    )
+    assert status == expected
+    assert (output == 77).all()
+
+
+def test_a_scale_that_is_not_finite_is_refused():
+    case = conv2d_case()
+    case.scale[-1] = np.inf
+    assert native.call("reference", case)[0] == native.BAD_ARGUMENT
+
+
+@pytest.mark.parametrize("isa", SETS[1:])
+def test_scratch_of_a_usual_convolution_fits_the_second_level_cache(isa):
+    """28x28x64 to 64 channels by 3x3: half a mebibyte holds a block of rows and a tile."""
+    window = native.Window(3, 3, 1, 1, 1, 1, 0)
+    quantization = native.Quantization(1.0, 0, 1.0, 0, -128, 127, 0)
+    arguments = native.Conv2DArgs(1, 28, 28, 64, 64, 1, window, quantization)
+    size = ctypes.c_size_t()
+    status = native.load().edgeax_conv2d_scratch_bytes(
+        isa.encode(), ctypes.byref(arguments), ctypes.byref(size)
+    )
+    assert status == native.OK
+    assert 0 < size.value <= 512 * 1024
+
+
+def test_quantize_multiplier_gives_the_golden_numbers():
+    for ratio, multiplier, shift in golden.load("rounding.json")["quantize_multiplier"]:
+        found = ctypes.c_int32(-1), ctypes.c_int32(-1)
+        status = native.load().edgeax_quantize_multiplier(
+            float.fromhex(ratio), ctypes.byref(found[0]), ctypes.byref(found[1])
+        )
+        assert (status, found[0].value, found[1].value) == (native.OK, multiplier, shift), ratio
+
+
+@pytest.mark.parametrize("ratio", [float("nan"), float("inf"), -float("inf")])
+def test_quantize_multiplier_refuses_a_ratio_that_is_not_finite(ratio):
+    found = ctypes.c_int32(-7), ctypes.c_int32(-7)
+    status = native.load().edgeax_quantize_multiplier(
+        ratio, ctypes.byref(found[0]), ctypes.byref(found[1])
+    )
+    assert (status, found[0].value, found[1].value) == (native.BAD_ARGUMENT, -7, -7)
+
+
+def test_requantize_gives_the_golden_numbers():
+    for case in golden.load("rounding.json")["requantize"]:
+        sums = np.int32(case["acc"])
+        out = np.zeros_like(sums)
+        status = native.load().edgeax_requantize(
+            sums.ctypes.data_as(ctypes.c_void_p),
+            ctypes.c_size_t(sums.size),
+            case["multiplier"],
+            case["shift"],
+            native.KINDS.index(case["kind"]),
+            out.ctypes.data_as(ctypes.c_void_p),
+        )
+        assert status == native.OK
+        assert out.tolist() == case["out"], case
+
+
+@pytest.mark.parametrize("shift, rounding", [(31, 0), (-32, 1), (0, 2), (0, -1)])
+def test_requantize_refuses_a_shift_or_a_kind_out_of_range(shift, rounding):
+    status = native.load().edgeax_requantize(None, ctypes.c_size_t(0), 2**30, shift, rounding, None)
+    assert status == native.BAD_ARGUMENT
+
+
+def unpack4(packed: list[int], count: int) -> tuple[int, list[int]]:
+    row, codes = np.uint8(packed), np.full(count, 99, np.uint8)
+    status = native.load().edgeax_unpack4(
+        row.ctypes.data_as(ctypes.c_void_p),
+        ctypes.c_size_t(row.size),
+        ctypes.c_size_t(count),
+        codes.ctypes.data_as(ctypes.c_void_p),
+    )
+    return status, codes.tolist()
+
+
+def test_unpack4_gives_the_golden_codes():
+    rows = [c for c in golden.load("packing.json")["pack"] if c["bits"] == 4 and not c["signed"]]
+    assert rows
+    for row in rows:
+        assert unpack4(row["packed"], len(row["codes"])) == (native.OK, row["codes"])
+
+
+def test_unpack4_refuses_a_row_of_the_wrong_size():
+    assert unpack4([0x21, 0x03], 5) == (native.BAD_SHAPE, [99] * 5)
+
+
+def test_the_readme_shows_the_bytes_that_a_file_holds():
+    readme = (build_library.KERNELS / "README.md").read_text()
+    options = OPERATORS["EdgeaxConv2D"].pack_options(
+        **{
+            f"{part}_{side}": 1
+            for part in ("kernel", "stride", "dilation")
+            for side in ("height", "width")
+        },
+        padding=0,
+        groups=1,
+        output_min=-128,
+        output_max=127,
+    )
+    assert f"`{options.hex(' ', 4)}`" in readme
+    codes = np.uint8([[1, 2, 3], [4, 5, 6]])
+    assert f"`{packing.pack(codes, 4).tobytes().hex(' ')}`" in readme
+
+
+def test_the_library_says_which_interface_it_has():
+    assert native.load().edgeax_version() == 1
+    assert native.load().edgeax_isa_name(-1) is None
+    assert native.load().edgeax_isa_name(99) is None

@@ -1,0 +1,154 @@
+"""The kernels as C++ programs: the golden vectors and random cases, under sanitizers and on Arm."""
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.emulation import aarch64, cpus, places, process, require
+from tests.golden import cases, to_header
+from tflite_kernels import build_library
+
+FOLDER = Path(__file__).resolve().parent
+GOLDEN_MAIN, ISA_MAIN = FOLDER / "golden_main.cc", FOLDER / "isa_main.cc"
+CORE = sorted((build_library.KERNELS / "core").glob("*.cc"))
+FLAGS = ["-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-fno-exceptions", "-fno-rtti"]
+SANITIZE = ["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+FREESTANDING = ["-ffreestanding", "-nostdlib"]
+ARM_SETS = {
+    "cortex-a72": ["reference", "neon"],
+    "cortex-a76": ["reference", "neon", "neon_dotprod"],
+}
+
+
+def golden_count() -> int:
+    """Vectors that C++ runs: all but the packing of other widths than unsigned 4 bits."""
+    rounding, packing = cases.load("rounding.json"), cases.load("packing.json")["pack"]
+    unpack = [case for case in packing if case["bits"] == 4 and not case["signed"]]
+    return sum(map(len, rounding.values())) + len(unpack) + len(cases.load("operators.json"))
+
+
+def include(folder: Path) -> list[str]:
+    """Flags to find our headers and the golden header, which is written to `folder`."""
+    to_header.write(folder / "golden_vectors.h")
+    return [f"-I{places.REPOSITORY}", f"-I{folder}"]
+
+
+def kernel_sources(architecture: str) -> list[tuple[Path, list[str]]]:
+    """All of core/ and arch/ for an architecture, each with its flags."""
+    listed = build_library.list_sources(architecture)
+    return [
+        (build_library.KERNELS / file, flags)
+        for file, flags in listed
+        if not file.startswith("adapters/")
+    ]
+
+
+def compile_isa_main(
+    compiler: Sequence[str], architecture: str, output: Path, flags: Sequence[str]
+) -> Path:
+    """Compiles isa_main.cc with every kernel of the architecture."""
+    common = [*compiler, *FLAGS, *flags, f"-I{places.REPOSITORY}"]
+    objects = []
+    for source, own_flags in [*kernel_sources(architecture), (ISA_MAIN, [])]:
+        objects.append(output.with_name(f"{source.parent.name}-{source.stem}.o"))
+        process.compile_or_raise([*common, *own_flags, "-c", source, "-o", objects[-1]])
+    process.compile_or_raise([*common, *objects, "-o", output])
+    return output
+
+
+@pytest.mark.parametrize("flags", [[], SANITIZE], ids=["plain", "sanitizers"])
+def test_core_passes_every_golden_vector_on_the_host(flags, tmp_path):
+    program = tmp_path / "golden"
+    compiler = build_library.find_compiler()
+    sources = [*include(tmp_path), GOLDEN_MAIN, *CORE]
+    process.compile_or_raise([*compiler, *FLAGS, *flags, *sources, "-o", program])
+    outcome = process.run([program], timeout_s=60)
+    assert outcome == process.Outcome(f"golden: {golden_count()} passed, 0 failed\n", 0)
+
+
+def test_the_golden_program_names_a_vector_that_fails(tmp_path):
+    text = to_header.text()
+    first = next(line for line in text.splitlines() if line.startswith("    {0x"))
+    (tmp_path / "golden_vectors.h").write_text(text.replace(first, "    {0x0.0p+0, 5, 1},", 1))
+    program = tmp_path / "golden"
+    flags = [*FLAGS, f"-I{places.REPOSITORY}", f"-I{tmp_path}"]
+    compiler = build_library.find_compiler()
+    process.compile_or_raise([*compiler, *flags, GOLDEN_MAIN, *CORE, "-o", program])
+    outcome = process.run([program], timeout_s=60)
+    assert outcome.code == 1
+    assert outcome.output == (
+        f"failed: quantize_multiplier 0\ngolden: {golden_count() - 1} passed, 1 failed\n"
+    )
+
+
+@pytest.mark.parametrize("source", CORE, ids=lambda source: source.name)
+def test_core_needs_no_header_of_a_hosted_library(source, tmp_path):
+    """Headers that a compiler brings itself: integers, sizes and limits."""
+    flags = [*FLAGS, *FREESTANDING, f"-I{places.REPOSITORY}"]
+    compiler = build_library.find_compiler()
+    said = process.run([*compiler, *flags, "-H", "-fsyntax-only", source], timeout_s=60)
+    assert said.code == 0, said.output
+    headers = {Path(line.split()[1]) for line in said.output.splitlines() if line.startswith(".")}
+    ours = {header for header in headers if header.is_relative_to(places.REPOSITORY)}
+    assert {header.name for header in headers - ours} <= {"stddef.h", "stdint.h", "stdint-gcc.h"}
+    assert {header.parent.name for header in ours} <= {"core"}
+
+
+def test_core_compiles_for_a_cortex_m4_without_heap_or_exceptions(tmp_path):
+    require.board_tools()
+    flags = [*FLAGS, "-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"]
+    for source in CORE:
+        output = tmp_path / f"{source.stem}.o"
+        command = ["arm-none-eabi-g++", *flags, f"-I{places.REPOSITORY}", "-c", source]
+        process.compile_or_raise([*command, "-o", output])
+        names = process.run(["arm-none-eabi-nm", "-C", "--undefined-only", output], 60).output
+        needed = {line.split(maxsplit=1)[1] for line in names.splitlines()}
+        foreign = {name for name in needed if not name.startswith("edgeax::")}
+        # Double arithmetic of the compiler's own run time, and its copies of memory.
+        assert all(name.startswith("__aeabi_") or name == "memcpy" for name in foreign), foreign
+
+
+def test_all_sets_agree_on_random_cases_under_sanitizers(tmp_path):
+    target = build_library.find_target(build_library.find_compiler())
+    program = compile_isa_main(
+        build_library.find_compiler(), target.architecture, tmp_path / "isa", SANITIZE
+    )
+    outcome = process.run([program, "3000", "5"], timeout_s=240)
+    assert outcome.code == 0, outcome.output
+    assert outcome.output.startswith("isa: reference 3000 cases\n")
+
+
+@pytest.fixture(scope="module")
+def arm_program(tmp_path_factory):
+    require.cross_tools()
+    output = tmp_path_factory.mktemp("aarch64") / "isa"
+    return compile_isa_main([aarch64.COMPILER], "aarch64", output, ["-static"])
+
+
+@pytest.mark.parametrize("cpu", cpus.CPUS)
+def test_all_sets_of_an_arm_processor_agree_on_random_cases(cpu, arm_program):
+    outcome = aarch64.run(cpu, arm_program, "1500", "9")
+    lines = [f"isa: {name} 1500 cases\n" for name in ARM_SETS[cpu]]
+    assert outcome == process.Outcome("".join(lines), 0)
+
+
+def test_files_for_newer_processors_define_nothing_that_others_could_be_merged_with(tmp_path):
+    """A weak function of an AVX2 file could be the one that an older processor is given."""
+    compiler = build_library.find_compiler()
+    target = build_library.find_target(compiler)
+    for file, flags in build_library.list_sources(target.architecture):
+        if not flags:
+            continue
+        for level in ("-O0", "-O3"):
+            output = tmp_path / "file.o"
+            command = [*compiler, *build_library.COMPILE_FLAGS, *flags, level, "-c"]
+            source = build_library.KERNELS / file
+            done = subprocess.run(
+                [*command, str(source), "-o", str(output)], cwd=places.REPOSITORY, check=True
+            )
+            assert done.returncode == 0
+            names = process.run(["nm", "-C", "--defined-only", output], 60).output
+            weak = [line for line in names.splitlines() if line.split()[1] in "WVu"]
+            assert not weak, f"{file} at {level}"

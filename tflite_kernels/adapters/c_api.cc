@@ -1,0 +1,169 @@
+#include "tflite_kernels/adapters/c_api.h"
+
+#include "tflite_kernels/adapters/export.h"
+#include "tflite_kernels/adapters/memory.h"
+#include "tflite_kernels/arch/dispatch.h"
+
+namespace edgeax {
+namespace {
+
+Window From(const EdgeaxWindow& w) {
+  return {w.kernel_height,
+          w.kernel_width,
+          w.stride_height,
+          w.stride_width,
+          w.dilation_height,
+          w.dilation_width,
+          static_cast<Padding>(w.padding)};
+}
+
+Quantization From(const EdgeaxQuantization& q) {
+  return {q.input_zero_point, q.output_zero_point, q.output_min, q.output_max,
+          static_cast<Rounding>(q.rounding)};
+}
+
+Conv2DArgs From(const EdgeaxConv2DArgs& a) {
+  return {{a.batch, a.height, a.width, a.channels},
+          a.output_channels,
+          a.groups,
+          From(a.window),
+          From(a.quantization)};
+}
+
+DepthwiseConv2DArgs From(const EdgeaxDepthwiseConv2DArgs& a) {
+  return {{a.batch, a.height, a.width, a.channels},
+          a.depth_multiplier,
+          From(a.window),
+          From(a.quantization)};
+}
+
+FullyConnectedArgs From(const EdgeaxFullyConnectedArgs& a) {
+  return {a.rows, a.depth, a.outputs, From(a.quantization)};
+}
+
+// Which kernel of a set takes which arguments.
+const Kernel<Conv2DArgs>& KernelOf(const KernelSet& set, const Conv2DArgs*) { return set.conv2d; }
+const Kernel<DepthwiseConv2DArgs>& KernelOf(const KernelSet& set, const DepthwiseConv2DArgs*) {
+  return set.depthwise_conv2d;
+}
+const Kernel<FullyConnectedArgs>& KernelOf(const KernelSet& set, const FullyConnectedArgs*) {
+  return set.fully_connected;
+}
+
+int32_t Code(Status status) { return static_cast<int32_t>(status); }
+
+template <typename CArgs>
+int32_t ScratchBytes(const char* isa, const CArgs& c_args, size_t* bytes) {
+  const KernelSet* set = FindKernelSet(isa);
+  if (set == nullptr) return kEdgeaxUnknownIsa;
+  const auto args = From(c_args);
+  return Code(KernelOf(*set, &args).scratch_bytes(args, bytes));
+}
+
+template <typename CArgs>
+int32_t Run(const char* isa, const CArgs& c_args, const EdgeaxTensors& t) {
+  const KernelSet* set = FindKernelSet(isa);
+  if (set == nullptr) return kEdgeaxUnknownIsa;
+  const auto args = From(c_args);
+  const auto& kernel = KernelOf(*set, &args);
+
+  Buffer<Requantization> factors;
+  if (!factors.Allocate(t.channels)) return kEdgeaxNoMemory;
+  Status status =
+      RequantizationFromScales(c_args.quantization.input_scale, {t.scale, t.channels},
+                               c_args.quantization.output_scale, {factors.data(), t.channels});
+  if (status != Status::kOk) return Code(status);
+
+  size_t scratch_bytes = 0;
+  status = kernel.scratch_bytes(args, &scratch_bytes);
+  if (status != Status::kOk) return Code(status);
+  Buffer<uint8_t> scratch;
+  if (!scratch.Allocate(scratch_bytes)) return kEdgeaxNoMemory;
+
+  const Tensors tensors = {{t.input, t.input_size},        {t.weights, t.weights_size},
+                           {t.bias, t.channels},           {factors.data(), t.channels},
+                           {t.codebook, kCodebookEntries}, {scratch.data(), scratch_bytes},
+                           {t.output, t.output_size}};
+  return Code(kernel.run(args, tensors));
+}
+
+}  // namespace
+}  // namespace edgeax
+
+EDGEAX_EXPORT int32_t edgeax_version(void) { return EDGEAX_C_API_VERSION; }
+
+EDGEAX_EXPORT int32_t edgeax_isa_count(void) {
+  return static_cast<int32_t>(edgeax::KernelSets().size);
+}
+
+EDGEAX_EXPORT const char* edgeax_isa_name(int32_t index) {
+  const bool in_range = index >= 0 && index < edgeax_isa_count();
+  return in_range ? edgeax::KernelSets().data[index].name : nullptr;
+}
+
+EDGEAX_EXPORT int32_t edgeax_isa_supported(const char* isa) {
+  return edgeax::FindKernelSet(isa) != nullptr ? 1 : 0;
+}
+
+EDGEAX_EXPORT int32_t edgeax_conv2d(const char* isa, const EdgeaxConv2DArgs* args,
+                                    const EdgeaxTensors* tensors) {
+  return edgeax::Run(isa, *args, *tensors);
+}
+
+EDGEAX_EXPORT int32_t edgeax_depthwise_conv2d(const char* isa,
+                                              const EdgeaxDepthwiseConv2DArgs* args,
+                                              const EdgeaxTensors* tensors) {
+  return edgeax::Run(isa, *args, *tensors);
+}
+
+EDGEAX_EXPORT int32_t edgeax_fully_connected(const char* isa, const EdgeaxFullyConnectedArgs* args,
+                                             const EdgeaxTensors* tensors) {
+  return edgeax::Run(isa, *args, *tensors);
+}
+
+EDGEAX_EXPORT int32_t edgeax_conv2d_scratch_bytes(const char* isa, const EdgeaxConv2DArgs* args,
+                                                  size_t* bytes) {
+  return edgeax::ScratchBytes(isa, *args, bytes);
+}
+
+EDGEAX_EXPORT int32_t edgeax_depthwise_conv2d_scratch_bytes(const char* isa,
+                                                            const EdgeaxDepthwiseConv2DArgs* args,
+                                                            size_t* bytes) {
+  return edgeax::ScratchBytes(isa, *args, bytes);
+}
+
+EDGEAX_EXPORT int32_t edgeax_fully_connected_scratch_bytes(const char* isa,
+                                                           const EdgeaxFullyConnectedArgs* args,
+                                                           size_t* bytes) {
+  return edgeax::ScratchBytes(isa, *args, bytes);
+}
+
+EDGEAX_EXPORT int32_t edgeax_quantize_multiplier(double ratio, int32_t* multiplier,
+                                                 int32_t* shift) {
+  edgeax::Requantization factor;
+  const edgeax::Status status = edgeax::QuantizeMultiplier(ratio, &factor);
+  if (status != edgeax::Status::kOk) return edgeax::Code(status);
+  *multiplier = factor.multiplier;
+  *shift = factor.shift;
+  return kEdgeaxOk;
+}
+
+EDGEAX_EXPORT int32_t edgeax_requantize(const int32_t* sums, size_t count, int32_t multiplier,
+                                        int32_t shift, int32_t rounding, int32_t* out) {
+  const bool shift_fits = shift >= edgeax::kMinShift && shift <= edgeax::kMaxShift;
+  if (!shift_fits || rounding < 0 || rounding > 1) return kEdgeaxBadArgument;
+  for (size_t i = 0; i < count; ++i) {
+    out[i] =
+        edgeax::Requantize(sums[i], {multiplier, shift}, static_cast<edgeax::Rounding>(rounding));
+  }
+  return kEdgeaxOk;
+}
+
+EDGEAX_EXPORT int32_t edgeax_unpack4(const uint8_t* row, size_t row_size, size_t count,
+                                     uint8_t* codes) {
+  if (count > static_cast<size_t>(edgeax::kMaxElements)) return kEdgeaxBadShape;
+  const int32_t codes_in_row = static_cast<int32_t>(count);
+  if (!edgeax::HasSize(row_size, edgeax::PackedBytes4(codes_in_row))) return kEdgeaxBadShape;
+  for (int32_t i = 0; i < codes_in_row; ++i) codes[i] = edgeax::Unpack4(row, i);
+  return kEdgeaxOk;
+}

@@ -1,0 +1,116 @@
+/* adapters/c_api.h: the kernels as plain C, for tests and for programs without an interpreter. */
+#ifndef TFLITE_KERNELS_ADAPTERS_C_API_H_
+#define TFLITE_KERNELS_ADAPTERS_C_API_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* All structs hold int32_t, float and pointers in the order given, as ctypes lays them out. */
+
+/* See core/window.h. `padding`: 0 SAME, 1 VALID. */
+typedef struct EdgeaxWindow {
+  int32_t kernel_height, kernel_width;
+  int32_t stride_height, stride_width;
+  int32_t dilation_height, dilation_width;
+  int32_t padding;
+} EdgeaxWindow;
+
+/* real = scale * (code - zero_point). `rounding`: 0 single, 1 double; see core/rounding.h. */
+typedef struct EdgeaxQuantization {
+  float input_scale;
+  int32_t input_zero_point;
+  float output_scale;
+  int32_t output_zero_point;
+  int32_t output_min, output_max;
+  int32_t rounding;
+} EdgeaxQuantization;
+
+/* Memory of one call; sizes in elements. `bias` and `scale` have one entry per output channel, so
+ * one size; `codebook` has 16 entries. */
+typedef struct EdgeaxTensors {
+  const int8_t* input;
+  size_t input_size;
+  const uint8_t* weights;
+  size_t weights_size;
+  const int32_t* bias;
+  const float* scale;
+  size_t channels;
+  const int8_t* codebook;
+  int8_t* output;
+  size_t output_size;
+} EdgeaxTensors;
+
+typedef struct EdgeaxConv2DArgs {
+  int32_t batch, height, width, channels; /* of the input */
+  int32_t output_channels;
+  int32_t groups;
+  EdgeaxWindow window;
+  EdgeaxQuantization quantization;
+} EdgeaxConv2DArgs;
+
+typedef struct EdgeaxDepthwiseConv2DArgs {
+  int32_t batch, height, width, channels; /* of the input */
+  int32_t depth_multiplier;
+  EdgeaxWindow window;
+  EdgeaxQuantization quantization;
+} EdgeaxDepthwiseConv2DArgs;
+
+typedef struct EdgeaxFullyConnectedArgs {
+  int32_t rows, depth, outputs;
+  EdgeaxQuantization quantization;
+} EdgeaxFullyConnectedArgs;
+
+/* What the functions below return. */
+enum {
+  kEdgeaxOk = 0,
+  kEdgeaxBadShape = 1,
+  kEdgeaxBadArgument = 2,
+  kEdgeaxBadScratch = 3,
+  kEdgeaxUnknownIsa = 4,
+  kEdgeaxNoMemory = 5
+};
+
+/* Version of the functions and structs of this header: EDGEAX_C_API_VERSION of the library. */
+#define EDGEAX_C_API_VERSION 1
+int32_t edgeax_version(void);
+
+/* Instruction sets compiled in. Names: "reference", "avx2", "neon", "neon_dotprod"; NULL beyond
+ * the last one. `supported`: 1 when this processor runs it, for "auto" too. */
+int32_t edgeax_isa_count(void);
+const char* edgeax_isa_name(int32_t index);
+int32_t edgeax_isa_supported(const char* isa);
+
+/* Each allocates exactly the scratch that the kernel asks for. On an error the output is
+ * untouched. */
+int32_t edgeax_conv2d(const char* isa, const EdgeaxConv2DArgs* args, const EdgeaxTensors* tensors);
+int32_t edgeax_depthwise_conv2d(const char* isa, const EdgeaxDepthwiseConv2DArgs* args,
+                                const EdgeaxTensors* tensors);
+int32_t edgeax_fully_connected(const char* isa, const EdgeaxFullyConnectedArgs* args,
+                               const EdgeaxTensors* tensors);
+
+/* Bytes of scratch that those kernels ask for. */
+int32_t edgeax_conv2d_scratch_bytes(const char* isa, const EdgeaxConv2DArgs* args, size_t* bytes);
+int32_t edgeax_depthwise_conv2d_scratch_bytes(const char* isa,
+                                              const EdgeaxDepthwiseConv2DArgs* args, size_t* bytes);
+int32_t edgeax_fully_connected_scratch_bytes(const char* isa, const EdgeaxFullyConnectedArgs* args,
+                                             size_t* bytes);
+
+/* ratio = multiplier * 2**(shift - 31), rounded. */
+int32_t edgeax_quantize_multiplier(double ratio, int32_t* multiplier, int32_t* shift);
+
+/* out[i] = sums[i] * multiplier * 2**(shift - 31), rounded and clamped to int32. */
+int32_t edgeax_requantize(const int32_t* sums, size_t count, int32_t multiplier, int32_t shift,
+                          int32_t rounding, int32_t* out);
+
+/* The first `count` 4-bit codes of a packed row. */
+int32_t edgeax_unpack4(const uint8_t* row, size_t row_size, size_t count, uint8_t* codes);
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+
+#endif /* TFLITE_KERNELS_ADAPTERS_C_API_H_ */

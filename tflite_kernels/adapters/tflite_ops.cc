@@ -1,0 +1,442 @@
+#include "tflite_kernels/adapters/tflite_ops.h"
+
+#include <string.h>
+
+#include <new>
+
+#include "tflite_kernels/adapters/memory.h"
+#include "tflite_kernels/adapters/tflite_check.h"
+#include "tflite_kernels/core/op_table.h"
+
+namespace edgeax {
+namespace {
+
+constexpr int kInputCount = kConv2DInputCount;
+constexpr int kMaxOptionNumbers = 1 + kConv2DOptionCount;
+constexpr char kOutputName[] = "output";
+constexpr char kScratchName[] = "edgeax_scratch";
+
+// One operator of a model. Init copies what the original node says, unchecked; Prepare checks it.
+struct Node {
+  const KernelSet* kernels;
+  int32_t options[kMaxOptionNumbers];
+  int64_t option_bytes;
+  // Tensors in the order of the original node: the delegate's own node has them sorted.
+  int input_count;
+  int inputs[kInputCount];
+  int output_count;
+  int output;
+  int scratch;  // a tensor of the arena, so that all nodes share its memory
+  // The files' vectors may lie unaligned: a copy of the bias, and what follows from the scales.
+  Buffer<int32_t> bias;
+  Buffer<Requantization> requantization;
+};
+
+template <typename Args>
+struct NodeOf : Node {
+  Args args;
+};
+
+// The parts of one call that Prepare has checked.
+struct Operands {
+  Operand input, weights, bias, scale, codebook, output;
+};
+
+// ---- What differs between the operators: options and shapes to arguments, and what to call.
+
+Window WindowOf(const Conv2DOptions& o) {
+  return {o.kernel_height,
+          o.kernel_width,
+          o.stride_height,
+          o.stride_width,
+          o.dilation_height,
+          o.dilation_width,
+          static_cast<Padding>(o.padding)};
+}
+
+Window WindowOf(const DepthwiseConv2DOptions& o) {
+  return {o.kernel_height,
+          o.kernel_width,
+          o.stride_height,
+          o.stride_width,
+          o.dilation_height,
+          o.dilation_width,
+          static_cast<Padding>(o.padding)};
+}
+
+Shape4 Shape4Of(const TfLiteIntArray& dims) {
+  return {dims.data[0], dims.data[1], dims.data[2], dims.data[3]};
+}
+
+TfLiteStatus FailWindow(const Site& site, const Shape4& input) {
+  return Fail(site,
+              "tensor input of height %d and width %d must hold the dilated kernel "
+              "(kernel_height, kernel_width, dilation_height, dilation_width).",
+              static_cast<int>(input.height), static_cast<int>(input.width));
+}
+
+// What the operators' tensors have to look like, once the arguments are known.
+struct Wanted {
+  int64_t weight_rows, weight_columns;
+  int64_t channels;
+  int output_rank;
+  int64_t output_shape[kMaxRank];
+};
+
+struct Conv2DOp {
+  using Args = Conv2DArgs;
+  using Options = Conv2DOptions;
+  static constexpr const OperatorSpec& kSpec = kOperatorSpecs[0];
+  static_assert(kSpec.name == kConv2DName, "the order of the operator table");
+  static constexpr int kLowRank = 4, kHighRank = 4;
+
+  static const Kernel<Args>& KernelIn(const KernelSet& set) { return set.conv2d; }
+
+  static TfLiteStatus Translate(const Site& site, const Options& options, const Operands& operands,
+                                const Quantization& quantization, Args* args, Wanted* wanted) {
+    const Shape4 input = Shape4Of(*operands.input.tensor->dims);
+    const int32_t channels = operands.weights.tensor->dims->data[0];
+    if (input.channels % options.groups != 0 || channels % options.groups != 0) {
+      return Fail(site,
+                  "option groups must divide the %d channels of tensor input and the %d rows of "
+                  "tensor weights. Received: %d.",
+                  static_cast<int>(input.channels), static_cast<int>(channels),
+                  static_cast<int>(options.groups));
+    }
+    *args = {input, channels, options.groups, WindowOf(options), quantization};
+    Conv2DGeometry geometry;
+    if (GeometryOf(args->window, input.height, input.width, &geometry.window) != Status::kOk) {
+      return FailWindow(site, input);
+    }
+    if (GeometryOf(*args, &geometry) != Status::kOk) {
+      return Fail(site,
+                  "a row of tensor weights (kernel_height x kernel_width x channels of a group) "
+                  "must have at most %d weights.",
+                  static_cast<int>(kMaxRowDepth));
+    }
+    *wanted = {
+        channels,
+        geometry.row_bytes,
+        channels,
+        4,
+        {input.batch, geometry.window.height.output, geometry.window.width.output, channels}};
+    return kTfLiteOk;
+  }
+};
+
+struct DepthwiseConv2DOp {
+  using Args = DepthwiseConv2DArgs;
+  using Options = DepthwiseConv2DOptions;
+  static constexpr const OperatorSpec& kSpec = kOperatorSpecs[1];
+  static_assert(kSpec.name == kDepthwiseConv2DName, "the order of the operator table");
+  static constexpr int kLowRank = 4, kHighRank = 4;
+
+  static const Kernel<Args>& KernelIn(const KernelSet& set) { return set.depthwise_conv2d; }
+
+  static TfLiteStatus Translate(const Site& site, const Options& options, const Operands& operands,
+                                const Quantization& quantization, Args* args, Wanted* wanted) {
+    const Shape4 input = Shape4Of(*operands.input.tensor->dims);
+    *args = {input, options.depth_multiplier, WindowOf(options), quantization};
+    DepthwiseConv2DGeometry geometry;
+    if (GeometryOf(args->window, input.height, input.width, &geometry.window) != Status::kOk) {
+      return FailWindow(site, input);
+    }
+    if (GeometryOf(*args, &geometry) != Status::kOk) {
+      return Fail(site,
+                  "options kernel_height x kernel_width must give at most %d positions, and "
+                  "depth_multiplier x %d channels of tensor input at most %lld channels.",
+                  static_cast<int>(kMaxRowDepth), static_cast<int>(input.channels),
+                  static_cast<long long>(kMaxElements));
+    }
+    *wanted = {geometry.taps,
+               geometry.row_bytes,
+               geometry.output_channels,
+               4,
+               {input.batch, geometry.window.height.output, geometry.window.width.output,
+                geometry.output_channels}};
+    return kTfLiteOk;
+  }
+};
+
+struct FullyConnectedOp {
+  using Args = FullyConnectedArgs;
+  using Options = FullyConnectedOptions;
+  static constexpr const OperatorSpec& kSpec = kOperatorSpecs[2];
+  static_assert(kSpec.name == kFullyConnectedName, "the order of the operator table");
+  static constexpr int kLowRank = 1, kHighRank = kMaxRank;
+
+  static const Kernel<Args>& KernelIn(const KernelSet& set) { return set.fully_connected; }
+
+  static TfLiteStatus Translate(const Site& site, const Options& options, const Operands& operands,
+                                const Quantization& quantization, Args* args, Wanted* wanted) {
+    const TfLiteIntArray& dims = *operands.input.tensor->dims;
+    const int32_t depth = dims.data[dims.size - 1];
+    const int32_t outputs = operands.weights.tensor->dims->data[0];
+    int32_t rows = 1;
+    for (int i = 0; i + 1 < dims.size; ++i) rows *= dims.data[i];  // CheckShape: no overflow
+    *args = {rows, depth, outputs, quantization};
+    if (CheckFullyConnected(*args) != Status::kOk) {
+      return Fail(site, "the last dimension of tensor input must be at most %d. Received: %d.",
+                  static_cast<int>(kMaxRowDepth), static_cast<int>(depth));
+    }
+    *wanted = {outputs, PackedBytes4(depth), outputs, 2, {rows, outputs}};
+    if (options.keep_num_dims != 0) {
+      wanted->output_rank = dims.size;
+      for (int i = 0; i + 1 < dims.size; ++i) wanted->output_shape[i] = dims.data[i];
+      wanted->output_shape[dims.size - 1] = outputs;
+    }
+    return kTfLiteOk;
+  }
+};
+
+// ---- What is common to the operators.
+
+TfLiteIntArray* NewIntArray(int size) {
+  // The interpreter frees it with free().
+  TfLiteIntArray* array =
+      static_cast<TfLiteIntArray*>(malloc(sizeof(int) * (static_cast<size_t>(size) + 1)));
+  if (array != nullptr) array->size = size;
+  return array;
+}
+
+void CopyOptions(const TfLiteNode& from, Node* node) {
+  node->option_bytes = from.custom_initial_data == nullptr ? 0 : from.custom_initial_data_size;
+  const int64_t room = sizeof(node->options);
+  const int64_t bytes = node->option_bytes < room ? node->option_bytes : room;
+  if (bytes > 0) memcpy(node->options, from.custom_initial_data, static_cast<size_t>(bytes));
+}
+
+void CopyTensorIndices(const TfLiteNode& from, Node* node) {
+  node->input_count = from.inputs->size;
+  for (int i = 0; i < kInputCount && i < node->input_count; ++i) {
+    node->inputs[i] = from.inputs->data[i];
+  }
+  node->output_count = from.outputs->size;
+  node->output = node->output_count > 0 ? from.outputs->data[0] : -1;
+}
+
+// Returns null when there is no memory; Prepare then reports it.
+template <typename Op>
+void* Init(TfLiteContext* context, const char* buffer, size_t) {
+  const auto& params = *reinterpret_cast<const TfLiteDelegateParams*>(buffer);
+  void* memory = malloc(sizeof(NodeOf<typename Op::Args>));
+  if (memory == nullptr) return nullptr;
+  auto* node = new (memory) NodeOf<typename Op::Args>();
+  TfLiteNode* original = nullptr;
+  TfLiteRegistration* registration = nullptr;
+  const bool found = context->GetNodeAndRegistration(context, params.nodes_to_replace->data[0],
+                                                     &original, &registration) == kTfLiteOk &&
+                     context->AddTensors(context, 1, &node->scratch) == kTfLiteOk;
+  if (!found) {
+    node->~NodeOf();
+    free(memory);
+    return nullptr;
+  }
+  node->kernels = static_cast<const Plugin*>(params.delegate->data)->kernels;
+  CopyOptions(*original, node);
+  CopyTensorIndices(*original, node);
+  return node;
+}
+
+template <typename Op>
+void Free(TfLiteContext*, void* buffer) {
+  if (buffer == nullptr) return;
+  auto* node = static_cast<NodeOf<typename Op::Args>*>(buffer);
+  node->~NodeOf();
+  free(node);
+}
+
+TfLiteStatus FindOperands(const Site& site, const Node& node, Operands* operands) {
+  const OperatorSpec& spec = *site.spec;
+  if (node.input_count != spec.input_count || node.output_count != 1) {
+    return Fail(site, "the operator must have %d inputs and 1 output. Received: %d and %d.",
+                static_cast<int>(spec.input_count), node.input_count, node.output_count);
+  }
+  Operand found[kInputCount + 1];
+  for (int i = 0; i <= kInputCount; ++i) {
+    const int index = i < kInputCount ? node.inputs[i] : node.output;
+    const char* name = i < kInputCount ? spec.input_names[i] : kOutputName;
+    if (index < 0 || static_cast<size_t>(index) >= site.context->tensors_size) {
+      return Fail(site, "tensor %s must be a tensor of the model. Received: number %d.", name,
+                  index);
+    }
+    found[i] = {name, &site.context->tensors[index]};
+  }
+  *operands = {found[kInput], found[kWeights],  found[kBias],
+               found[kScale], found[kCodebook], found[kInputCount]};
+  return kTfLiteOk;
+}
+
+#define EDGEAX_RETURN_IF_ERROR(expression)     \
+  do {                                         \
+    const TfLiteStatus status_ = (expression); \
+    if (status_ != kTfLiteOk) return status_;  \
+  } while (false)
+
+// Types, ranks, constants and quantization: all that does not depend on the other tensors.
+TfLiteStatus CheckOperands(const Site& site, const Operands& operands, int low_rank,
+                           int high_rank) {
+  EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.input, kTfLiteInt8));
+  EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.input, low_rank, high_rank));
+  EDGEAX_RETURN_IF_ERROR(CheckQuantized(site, operands.input));
+  EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.weights, kTfLiteUInt8));
+  EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.weights, 2, 2));
+  EDGEAX_RETURN_IF_ERROR(CheckConstant(site, operands.weights, sizeof(uint8_t)));
+  EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.bias, kTfLiteInt32));
+  EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.bias, 1, 1));
+  EDGEAX_RETURN_IF_ERROR(CheckConstant(site, operands.bias, sizeof(int32_t)));
+  EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.scale, kTfLiteFloat32));
+  EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.scale, 1, 1));
+  EDGEAX_RETURN_IF_ERROR(CheckConstant(site, operands.scale, sizeof(float)));
+  EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.codebook, kTfLiteInt8));
+  EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.codebook, 1, 1));
+  EDGEAX_RETURN_IF_ERROR(CheckVector(site, operands.codebook, kCodebookEntries));
+  EDGEAX_RETURN_IF_ERROR(CheckConstant(site, operands.codebook, sizeof(int8_t)));
+  EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.output, kTfLiteInt8));
+  return CheckQuantized(site, operands.output);
+}
+
+TfLiteStatus CheckWanted(const Site& site, const Operands& operands, const Wanted& wanted) {
+  EDGEAX_RETURN_IF_ERROR(
+      CheckMatrix(site, operands.weights, wanted.weight_rows, wanted.weight_columns));
+  EDGEAX_RETURN_IF_ERROR(CheckVector(site, operands.bias, wanted.channels));
+  EDGEAX_RETURN_IF_ERROR(CheckVector(site, operands.scale, wanted.channels));
+  int64_t elements = 1;
+  for (int i = 0; i < wanted.output_rank && elements > 0; ++i) {
+    elements = CheckedProduct(elements, wanted.output_shape[i]);
+  }
+  if (elements > 0) return kTfLiteOk;
+  return Fail(site, "tensor output must have at most %lld elements.",
+              static_cast<long long>(kMaxElements));
+}
+
+TfLiteStatus CopyChannels(const Site& site, const Operands& operands, Node* node) {
+  const size_t channels = operands.bias.tensor->bytes / sizeof(int32_t);
+  Buffer<float> scales;
+  if (!node->bias.Allocate(channels) || !node->requantization.Allocate(channels) ||
+      !scales.Allocate(channels)) {
+    return Fail(site, "there is no memory for %llu channels.",
+                static_cast<unsigned long long>(channels));
+  }
+  memcpy(node->bias.data(), operands.bias.tensor->data, channels * sizeof(int32_t));
+  memcpy(scales.data(), operands.scale.tensor->data, channels * sizeof(float));
+  const Status status = RequantizationFromScales(
+      operands.input.tensor->params.scale, {scales.data(), channels},
+      operands.output.tensor->params.scale, {node->requantization.data(), channels});
+  if (status == Status::kOk) return kTfLiteOk;
+  return Fail(site, "every number of tensor scale must be finite.");
+}
+
+TfLiteStatus Resize(const Site& site, int tensor, int rank, const int64_t* shape) {
+  TfLiteIntArray* dims = NewIntArray(rank);
+  if (dims == nullptr) return Fail(site, "there is no memory for a shape.");
+  for (int i = 0; i < rank; ++i) dims->data[i] = static_cast<int>(shape[i]);
+  return site.context->ResizeTensor(site.context, &site.context->tensors[tensor], dims);
+}
+
+TfLiteStatus ResizeScratch(const Site& site, size_t bytes, const Node& node, TfLiteNode* host) {
+  if (bytes > static_cast<size_t>(kMaxElements)) {
+    return Fail(site, "the operator is too large: it needs %llu bytes of scratch memory.",
+                static_cast<unsigned long long>(bytes));
+  }
+  TfLiteIntArray* temporaries = NewIntArray(1);
+  if (temporaries == nullptr) return Fail(site, "there is no memory for a list of tensors.");
+  temporaries->data[0] = node.scratch;
+  free(host->temporaries);
+  host->temporaries = temporaries;
+  TfLiteTensor& scratch = site.context->tensors[node.scratch];
+  scratch.type = kTfLiteUInt8;
+  scratch.allocation_type = kTfLiteArenaRw;
+  scratch.name = kScratchName;
+  const int64_t shape[] = {bytes == 0 ? 1 : static_cast<int64_t>(bytes)};
+  return Resize(site, node.scratch, 1, shape);
+}
+
+template <typename Op>
+TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* host) {
+  const Site site = {context, &Op::kSpec};
+  auto* node = static_cast<NodeOf<typename Op::Args>*>(host->user_data);
+  if (node == nullptr) return Fail(site, "there is no memory for the operator.");
+  EDGEAX_RETURN_IF_ERROR(CheckOptions(site, node->options, node->option_bytes));
+  typename Op::Options options;
+  memcpy(&options, node->options + 1, sizeof(options));
+  if (options.output_min > options.output_max) {
+    return Fail(site, "option output_min must not be above output_max. Received: %d and %d.",
+                static_cast<int>(options.output_min), static_cast<int>(options.output_max));
+  }
+  Operands operands;
+  EDGEAX_RETURN_IF_ERROR(FindOperands(site, *node, &operands));
+  EDGEAX_RETURN_IF_ERROR(CheckOperands(site, operands, Op::kLowRank, Op::kHighRank));
+  const Quantization quantization = {operands.input.tensor->params.zero_point,
+                                     operands.output.tensor->params.zero_point, options.output_min,
+                                     options.output_max, Rounding::kSingle};
+  Wanted wanted;
+  EDGEAX_RETURN_IF_ERROR(
+      Op::Translate(site, options, operands, quantization, &node->args, &wanted));
+  EDGEAX_RETURN_IF_ERROR(CheckWanted(site, operands, wanted));
+  EDGEAX_RETURN_IF_ERROR(CopyChannels(site, operands, node));
+  size_t scratch_bytes = 0;
+  if (Op::KernelIn(*node->kernels).scratch_bytes(node->args, &scratch_bytes) != Status::kOk) {
+    return Fail(site, "the kernel %s rejects the shapes.", node->kernels->name);
+  }
+  EDGEAX_RETURN_IF_ERROR(ResizeScratch(site, scratch_bytes, *node, host));
+  return Resize(site, node->output, wanted.output_rank, wanted.output_shape);
+}
+
+template <typename T>
+Span<const T> BytesOf(const TfLiteTensor& tensor) {
+  static_assert(sizeof(T) == 1, "a tensor of the file may lie unaligned");
+  return {static_cast<const T*>(tensor.data), tensor.bytes};
+}
+
+template <typename Op>
+TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* host) {
+  const Site site = {context, &Op::kSpec};
+  const auto& node = *static_cast<const NodeOf<typename Op::Args>*>(host->user_data);
+  const TfLiteTensor* all = context->tensors;
+  const TfLiteTensor& output = all[node.output];
+  const TfLiteTensor& scratch = all[node.scratch];
+  const Tensors tensors = {BytesOf<int8_t>(all[node.inputs[kInput]]),
+                           BytesOf<uint8_t>(all[node.inputs[kWeights]]),
+                           {node.bias.data(), node.bias.size()},
+                           {node.requantization.data(), node.requantization.size()},
+                           BytesOf<int8_t>(all[node.inputs[kCodebook]]),
+                           {static_cast<uint8_t*>(scratch.data), scratch.bytes},
+                           {static_cast<int8_t*>(output.data), output.bytes}};
+  if (tensors.input.data == nullptr || tensors.output.data == nullptr) {
+    return Fail(site, "tensors input and output must have memory. Allocate the tensors first.");
+  }
+  const Status status = Op::KernelIn(*node.kernels).run(node.args, tensors);
+  if (status == Status::kOk) return kTfLiteOk;
+  return Fail(site, "the kernel %s failed with status %d.", node.kernels->name,
+              static_cast<int>(status));
+}
+
+template <typename Op>
+constexpr TfLiteRegistration RegistrationFor() {
+  TfLiteRegistration registration = {};
+  registration.init = Init<Op>;
+  registration.free = Free<Op>;
+  registration.prepare = Prepare<Op>;
+  registration.invoke = Eval<Op>;
+  registration.custom_name = Op::kSpec.name;
+  registration.version = Op::kSpec.version;
+  return registration;
+}
+
+constexpr TfLiteRegistration kRegistrations[] = {
+    RegistrationFor<Conv2DOp>(),
+    RegistrationFor<DepthwiseConv2DOp>(),
+    RegistrationFor<FullyConnectedOp>(),
+};
+
+}  // namespace
+
+const TfLiteRegistration* RegistrationOf(const char* custom_name) {
+  for (const TfLiteRegistration& registration : kRegistrations) {
+    if (strcmp(custom_name, registration.custom_name) == 0) return &registration;
+  }
+  return nullptr;
+}
+
+}  // namespace edgeax

@@ -1,0 +1,16 @@
+#pragma once  // adapters/tflite_ops.h: the operators as an interpreter calls them.
+
+#include "tflite_kernels/adapters/tflite_abi.h"
+#include "tflite_kernels/arch/dispatch.h"
+
+namespace edgeax {
+
+// What TfLiteDelegate::data points to.
+struct Plugin {
+  const KernelSet* kernels;
+};
+
+// What runs in place of a node of that custom_name; null when the operator is not ours.
+const TfLiteRegistration* RegistrationOf(const char* custom_name);
+
+}  // namespace edgeax

@@ -1,0 +1,366 @@
+#pragma once  // arch/avx2.h: the steps of the drivers on AVX2. Only for files compiled with -mavx2.
+
+#include <immintrin.h>
+#include <string.h>
+
+#include "tflite_kernels/arch/matmul.h"
+
+namespace edgeax {
+namespace {
+
+// The table that 4-bit codes are looked up in, once per half of a register.
+inline __m256i LoadTable(const int8_t* codebook) {
+  return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(codebook)));
+}
+
+inline __m256i LoadWide(const void* from) {
+  return _mm256_loadu_si256(static_cast<const __m256i*>(from));
+}
+
+inline void StoreWide(void* to, __m256i value) {
+  _mm256_storeu_si256(static_cast<__m256i*>(to), value);
+}
+
+// What follows the sums of up to 16 output channels: bias, scaling, zero point, clamp.
+struct FinishAvx2 {
+  static constexpr int32_t kLanes = 16;
+
+  // `offsets` are added to the bias; sums wrap around.
+  FinishAvx2(const int32_t* bias, const Requantization* factors, const int32_t* offsets,
+             int32_t count, const Quantization& quantization)
+      : factors(factors),
+        quantization(quantization),
+        count(count),
+        in_vectors(quantization.rounding == Rounding::kSingle) {
+    for (int32_t i = 0; i < kLanes; ++i) {
+      const Requantization factor = i < count ? factors[i] : Requantization{0, 0};
+      const uint32_t offset = static_cast<uint32_t>(offsets[i]);
+      start[i] = i < count ? static_cast<int32_t>(static_cast<uint32_t>(bias[i]) + offset) : 0;
+      // A factor of one or more may leave int32: rare, and left to core/.
+      if (factor.shift > 0) in_vectors = false;
+      const int32_t right = 31 - factor.shift;
+      Half& half = halves[i / 8][i % 2];
+      half.multiplier[i % 8 / 2] = factor.multiplier;
+      half.right[i % 8 / 2] = right;
+      // AVX2 shifts 64-bit numbers only without sign: they are moved up by 2**63 and back.
+      half.rounding[i % 8 / 2] = (uint64_t{1} << 63) + (uint64_t{1} << (right - 1));
+      moved[i] = static_cast<uint32_t>((uint64_t{1} << 63) >> right);
+    }
+  }
+
+  // sums int32 [16]; writes `count` codes.
+  void Store(const int32_t* sums, int8_t* output) const {
+    Store(LoadWide(sums), LoadWide(sums + 8), output);
+  }
+
+  void Store(__m256i sums0, __m256i sums8, int8_t* output) const {
+    if (!in_vectors) return StoreOneByOne(sums0, sums8, output);
+    // Every step saturates, so what is out of range stays at the right end of it.
+    const __m256i words = _mm256_packs_epi32(Scaled(sums0, 0), Scaled(sums8, 1));
+    const __m256i zero = _mm256_set1_epi16(static_cast<int16_t>(quantization.output_zero_point));
+    // packs works in halves: 0-3 8-11 | 4-7 12-15, put in order before the last one.
+    const __m256i ordered =
+        _mm256_permute4x64_epi64(_mm256_adds_epi16(words, zero), _MM_SHUFFLE(3, 1, 2, 0));
+    const __m128i bytes =
+        _mm_packs_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1));
+    const __m128i low = _mm_set1_epi8(static_cast<char>(quantization.output_min));
+    const __m128i high = _mm_set1_epi8(static_cast<char>(quantization.output_max));
+    const __m128i codes = _mm_min_epi8(_mm_max_epi8(bytes, low), high);
+    if (count == kLanes) {
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(output), codes);
+      return;
+    }
+    int8_t all[kLanes];
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(all), codes);
+    CopyFirst(all, count, output);
+  }
+
+ private:
+  // The 64-bit numbers of every other channel of eight.
+  struct Half {
+    int64_t multiplier[4];
+    uint64_t rounding[4];
+    int64_t right[4];
+  };
+
+  void StoreOneByOne(__m256i sums0, __m256i sums8, int8_t* output) const {
+    int32_t sums[kLanes];
+    StoreWide(sums, sums0);
+    StoreWide(sums + 8, sums8);
+    for (int32_t i = 0; i < count; ++i) {
+      const uint32_t sum = static_cast<uint32_t>(sums[i]) + static_cast<uint32_t>(start[i]);
+      output[i] = OutputCode(sum, factors[i], quantization);
+    }
+  }
+
+  // The low half of floor(sum * factor + 1/2) + moved, for the even 32-bit lanes.
+  static __m256i ScaledHalf(__m256i sums, const Half& half) {
+    const __m256i product = _mm256_mul_epi32(sums, LoadWide(half.multiplier));
+    return _mm256_srlv_epi64(_mm256_add_epi64(product, LoadWide(half.rounding)),
+                             LoadWide(half.right));
+  }
+
+  // floor(sum * factor + 1/2) of eight channels.
+  __m256i Scaled(__m256i sums, int32_t eight) const {
+    const __m256i sum = _mm256_add_epi32(sums, LoadWide(start + 8 * eight));
+    const __m256i even = ScaledHalf(sum, halves[eight][0]);
+    const __m256i odd = ScaledHalf(_mm256_srli_epi64(sum, 32), halves[eight][1]);
+    const __m256i both = _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA);
+    return _mm256_sub_epi32(both, LoadWide(moved + 8 * eight));
+  }
+
+  Half halves[2][2];
+  uint32_t moved[kLanes];
+  int32_t start[kLanes];
+  const Requantization* factors;
+  Quantization quantization;
+  int32_t count;
+  bool in_vectors;
+};
+
+// Activations lie in scratch as int16 with the zero point taken off, weights as int16, so that one
+// vpmaddwd multiplies and adds 16 pairs. Padding of the depth is zero on the left.
+struct Avx2 {
+  using Left = int16_t;
+  using Right = int16_t;
+  using Finish = FinishAvx2;
+  using DepthwiseFinish = FinishAvx2;
+  static constexpr int32_t kRows = 6;
+  static constexpr int32_t kColumns = 16;
+  static constexpr int32_t kDepthStep = 16;
+  static constexpr int32_t kFewRows = 3;
+
+  // Writes `count` numbers, or a whole number of steps; reads nothing from `end` on.
+  static Left* PackLeft(const int8_t* from, const int8_t* end, int32_t count,
+                        const Quantization& quantization, Left* to) {
+    const __m256i zero = _mm256_set1_epi16(static_cast<int16_t>(quantization.input_zero_point));
+    for (int32_t i = 0; i < count; i += kDepthStep) {
+      if (end - (from + i) >= kDepthStep) {
+        const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i));
+        StoreWide(to + i, _mm256_sub_epi16(_mm256_cvtepi8_epi16(codes), zero));
+        continue;
+      }
+      for (int32_t k = i; k < count; ++k) {
+        to[k] = static_cast<int16_t>(from[k] - quantization.input_zero_point);
+      }
+      break;
+    }
+    return to + count;
+  }
+
+  // `count` positions that count as zero.
+  static Left* FillLeft(Left* to, int32_t count, const Quantization&) {
+    for (int32_t i = 0; i < count; ++i) to[i] = 0;
+    return to + count;
+  }
+
+  // 8 bytes of packed codes; those from `end` on are zero.
+  static __m128i Load8(const uint8_t* from, const uint8_t* end) {
+    if (end - from >= 8) return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
+    uint64_t bytes = 0;
+    if (end > from) memcpy(&bytes, from, static_cast<size_t>(end - from));
+    return _mm_cvtsi64_si128(static_cast<int64_t>(bytes));
+  }
+
+  // 16 weights each of two rows, one row in each half.
+  static __m256i Decode16(const uint8_t* a, const uint8_t* b, const uint8_t* end, __m256i table) {
+    const __m256i bytes = _mm256_set_m128i(Load8(b, end), Load8(a, end));
+    const __m256i nibble = _mm256_set1_epi8(15);
+    const __m256i even = _mm256_and_si256(bytes, nibble);
+    const __m256i odd = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), nibble);
+    return _mm256_shuffle_epi8(table, _mm256_unpacklo_epi8(even, odd));
+  }
+
+  // The pair (k, k + 1) of 16 columns to int16.
+  static void StorePairs(__m256i pairs, Right* to) {
+    StoreWide(to, _mm256_cvtepi8_epi16(_mm256_castsi256_si128(pairs)));
+    StoreWide(to + 16, _mm256_cvtepi8_epi16(_mm256_extracti128_si256(pairs, 1)));
+  }
+
+  // right int16 [padded_depth / 2][16 columns][2].
+  static void DecodeRight(const uint8_t* const* rows, const Columns& columns, int32_t padded_depth,
+                          const Quantization&, Right* right, int32_t* offsets) {
+    memset(offsets, 0, kColumns * sizeof(int32_t));
+    const __m256i table = LoadTable(columns.codebook);
+    for (int32_t k = 0; k < padded_depth; k += kDepthStep, right += kDepthStep * kColumns) {
+      const int32_t at = k / 2;
+      const auto decode = [&](int32_t i) {
+        return Decode16(rows[i] + at, rows[i + 8] + at, columns.weights_end, table);
+      };
+      // Pairs of weights are 16-bit numbers: an 8 x 8 transpose of them in each half.
+      const __m256i r0 = decode(0), r1 = decode(1), r2 = decode(2), r3 = decode(3);
+      const __m256i r4 = decode(4), r5 = decode(5), r6 = decode(6), r7 = decode(7);
+      const __m256i a0 = _mm256_unpacklo_epi16(r0, r1), a1 = _mm256_unpackhi_epi16(r0, r1);
+      const __m256i a2 = _mm256_unpacklo_epi16(r2, r3), a3 = _mm256_unpackhi_epi16(r2, r3);
+      const __m256i a4 = _mm256_unpacklo_epi16(r4, r5), a5 = _mm256_unpackhi_epi16(r4, r5);
+      const __m256i a6 = _mm256_unpacklo_epi16(r6, r7), a7 = _mm256_unpackhi_epi16(r6, r7);
+      const __m256i b0 = _mm256_unpacklo_epi32(a0, a2), b1 = _mm256_unpackhi_epi32(a0, a2);
+      const __m256i b2 = _mm256_unpacklo_epi32(a1, a3), b3 = _mm256_unpackhi_epi32(a1, a3);
+      const __m256i b4 = _mm256_unpacklo_epi32(a4, a6), b5 = _mm256_unpackhi_epi32(a4, a6);
+      const __m256i b6 = _mm256_unpacklo_epi32(a5, a7), b7 = _mm256_unpackhi_epi32(a5, a7);
+      StorePairs(_mm256_unpacklo_epi64(b0, b4), right);
+      StorePairs(_mm256_unpackhi_epi64(b0, b4), right + 32);
+      StorePairs(_mm256_unpacklo_epi64(b1, b5), right + 64);
+      StorePairs(_mm256_unpackhi_epi64(b1, b5), right + 96);
+      StorePairs(_mm256_unpacklo_epi64(b2, b6), right + 128);
+      StorePairs(_mm256_unpackhi_epi64(b2, b6), right + 160);
+      StorePairs(_mm256_unpacklo_epi64(b3, b7), right + 192);
+      StorePairs(_mm256_unpackhi_epi64(b3, b7), right + 224);
+    }
+  }
+
+  // Adds the products of one pair of one row with 16 columns.
+  static void AddPair(const Left* pair, __m256i w0, __m256i w1, __m256i* sum0, __m256i* sum1) {
+    int32_t both;
+    memcpy(&both, pair, sizeof(both));
+    const __m256i x = _mm256_set1_epi32(both);
+    *sum0 = _mm256_add_epi32(*sum0, _mm256_madd_epi16(x, w0));
+    *sum1 = _mm256_add_epi32(*sum1, _mm256_madd_epi16(x, w1));
+  }
+
+  // sums int32 [6 rows][16 columns]. Not inlined: the loop needs all 16 registers.
+  __attribute__((noinline)) static void Multiply(const Left* const* rows, const Right* right,
+                                                 int32_t padded_depth, bool, int32_t* sums) {
+    const Left *r0 = rows[0], *r1 = rows[1], *r2 = rows[2];
+    const Left *r3 = rows[3], *r4 = rows[4], *r5 = rows[5];
+    // Named one by one: GCC keeps an array of accumulators in memory.
+    const __m256i zero = _mm256_setzero_si256();
+    __m256i s00 = zero, s01 = zero, s10 = zero, s11 = zero, s20 = zero, s21 = zero;
+    __m256i s30 = zero, s31 = zero, s40 = zero, s41 = zero, s50 = zero, s51 = zero;
+    for (int32_t k = 0; k < padded_depth; k += 2, right += 2 * kColumns) {
+      const __m256i w0 = LoadWide(right), w1 = LoadWide(right + 16);
+      AddPair(r0 + k, w0, w1, &s00, &s01);
+      AddPair(r1 + k, w0, w1, &s10, &s11);
+      AddPair(r2 + k, w0, w1, &s20, &s21);
+      AddPair(r3 + k, w0, w1, &s30, &s31);
+      AddPair(r4 + k, w0, w1, &s40, &s41);
+      AddPair(r5 + k, w0, w1, &s50, &s51);
+    }
+    StoreWide(sums, s00), StoreWide(sums + 8, s01);
+    StoreWide(sums + 16, s10), StoreWide(sums + 24, s11);
+    StoreWide(sums + 32, s20), StoreWide(sums + 40, s21);
+    StoreWide(sums + 48, s30), StoreWide(sums + 56, s31);
+    StoreWide(sums + 64, s40), StoreWide(sums + 72, s41);
+    StoreWide(sums + 80, s50), StoreWide(sums + 88, s51);
+  }
+
+  // Weights that Dot takes at a time: 32 bytes of codes.
+  static constexpr int32_t kDotStep = 64;
+
+  static int32_t DotSteps(int32_t depth) { return (depth + kDotStep - 1) / kDotStep; }
+
+  static size_t VectorBytes(int32_t padded_depth) {
+    return static_cast<size_t>(DotSteps(padded_depth)) * kDotStep * sizeof(Left);
+  }
+
+  // A row in the order in which Dot decodes weights: of each 64 numbers those at 4i, 4i + 2,
+  // 4i + 1, 4i + 3.
+  static void PackVector(const Left* row, int32_t padded_depth, const Quantization&, Right* to) {
+    constexpr int32_t kOrder[4] = {0, 2, 1, 3};
+    for (int32_t k = 0; k < padded_depth; k += kDotStep) {
+      for (int32_t s = 0; s < 4; ++s) {
+        for (int32_t i = 0; i < 16; ++i) {
+          const int32_t from = k + 4 * i + kOrder[s];
+          *to++ = from < padded_depth ? row[from] : static_cast<Left>(0);
+        }
+      }
+    }
+  }
+
+  static __m256i Load32(const uint8_t* from, const uint8_t* end) {
+    if (end - from >= 32) return LoadWide(from);
+    uint8_t bytes[32] = {};
+    if (end > from) memcpy(bytes, from, static_cast<size_t>(end - from));
+    return LoadWide(bytes);
+  }
+
+  // 64 products of `x` with the weights of 32 bytes, in 8 partial sums.
+  static __m256i DotStep(__m256i bytes, const Right* x, __m256i table, __m256i sum) {
+    const __m256i nibble = _mm256_set1_epi8(15);
+    const __m256i even = _mm256_shuffle_epi8(table, _mm256_and_si256(bytes, nibble));
+    const __m256i odd =
+        _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(bytes, 4), nibble));
+    const auto low = [](__m256i v) { return _mm256_srai_epi16(_mm256_slli_epi16(v, 8), 8); };
+    const auto high = [](__m256i v) { return _mm256_srai_epi16(v, 8); };
+    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(low(even), LoadWide(x)));
+    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(high(even), LoadWide(x + 16)));
+    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(low(odd), LoadWide(x + 32)));
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(high(odd), LoadWide(x + 48)));
+  }
+
+  // sums[c] = vector . row c of weights, 16 rows.
+  __attribute__((noinline)) static void Dot(const Right* vector, const uint8_t* const* rows,
+                                            const Columns& columns, const Quantization&,
+                                            int32_t* sums) {
+    const __m256i table = LoadTable(columns.codebook);
+    const int32_t steps = DotSteps(columns.depth);
+    for (int32_t c = 0; c < kColumns; c += 4) {
+      const uint8_t *r0 = rows[c], *r1 = rows[c + 1], *r2 = rows[c + 2], *r3 = rows[c + 3];
+      __m256i s0 = _mm256_setzero_si256(), s1 = s0, s2 = s0, s3 = s0;
+      // The last of the rows ends last.
+      const ptrdiff_t whole = (columns.weights_end - r3) / 32;
+      int32_t i = 0;
+      const Right* x = vector;
+      for (; i < steps && i < whole; ++i, x += kDotStep) {
+        s0 = DotStep(LoadWide(r0 + 32 * i), x, table, s0);
+        s1 = DotStep(LoadWide(r1 + 32 * i), x, table, s1);
+        s2 = DotStep(LoadWide(r2 + 32 * i), x, table, s2);
+        s3 = DotStep(LoadWide(r3 + 32 * i), x, table, s3);
+      }
+      for (; i < steps; ++i, x += kDotStep) {
+        s0 = DotStep(Load32(r0 + 32 * i, columns.weights_end), x, table, s0);
+        s1 = DotStep(Load32(r1 + 32 * i, columns.weights_end), x, table, s1);
+        s2 = DotStep(Load32(r2 + 32 * i, columns.weights_end), x, table, s2);
+        s3 = DotStep(Load32(r3 + 32 * i, columns.weights_end), x, table, s3);
+      }
+      const __m256i quads = _mm256_hadd_epi32(_mm256_hadd_epi32(s0, s1), _mm256_hadd_epi32(s2, s3));
+      const __m128i four =
+          _mm_add_epi32(_mm256_castsi256_si128(quads), _mm256_extracti128_si256(quads, 1));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(sums + c), four);
+    }
+  }
+
+  // ---- Depthwise: 16 channels, two taps per vpmaddwd.
+
+  using DepthwiseWeight = int16_t;
+
+  // Two taps of 16 channels, the pairs of channels 0-3 8-11, then of 4-7 12-15, as the halves of
+  // registers are interleaved. Adds the weights to `sums`.
+  static void DecodeDepthwise(const uint8_t* first, const uint8_t* second, const int8_t* codebook,
+                              DepthwiseWeight* to, int32_t* sums) {
+    const __m256i both = Decode16(first, second, second + 8, LoadTable(codebook));
+    const __m256i a = _mm256_cvtepi8_epi16(_mm256_castsi256_si128(both));
+    const __m256i b = _mm256_cvtepi8_epi16(_mm256_extracti128_si256(both, 1));
+    StoreWide(to, _mm256_unpacklo_epi16(a, b));
+    StoreWide(to + 16, _mm256_unpackhi_epi16(a, b));
+    const __m256i pair_sum = _mm256_add_epi16(a, b);
+    const __m256i low = _mm256_cvtepi16_epi32(_mm256_castsi256_si128(pair_sum));
+    const __m256i high = _mm256_cvtepi16_epi32(_mm256_extracti128_si256(pair_sum, 1));
+    StoreWide(sums, _mm256_add_epi32(LoadWide(sums), low));
+    StoreWide(sums + 8, _mm256_add_epi32(LoadWide(sums + 8), high));
+  }
+
+  static __m256i Load16Inputs(const int8_t* from) {
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from)));
+  }
+
+  // 16 channels from `channel` on, zero point not taken off.
+  static void DepthwiseBlock(const int8_t* const* taps, int32_t tap_count, int32_t channel,
+                             const DepthwiseWeight* weights, bool, const DepthwiseFinish& finish,
+                             int8_t* output) {
+    __m256i even = _mm256_setzero_si256(), odd = even;
+    for (int32_t t = 0; t < tap_count; t += 2, weights += 32) {
+      const __m256i a = Load16Inputs(taps[t] + channel);
+      const __m256i b = Load16Inputs(taps[t + 1] + channel);
+      even =
+          _mm256_add_epi32(even, _mm256_madd_epi16(_mm256_unpacklo_epi16(a, b), LoadWide(weights)));
+      odd = _mm256_add_epi32(
+          odd, _mm256_madd_epi16(_mm256_unpackhi_epi16(a, b), LoadWide(weights + 16)));
+    }
+    finish.Store(_mm256_permute2x128_si256(even, odd, 0x20),
+                 _mm256_permute2x128_si256(even, odd, 0x31), output);
+  }
+};
+
+}  // namespace
+}  // namespace edgeax

@@ -1,0 +1,101 @@
+#include "tflite_kernels/arch/dispatch.h"
+
+#include "tflite_kernels/arch/kernels.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
+#endif
+
+namespace edgeax {
+namespace {
+
+bool Always() { return true; }
+
+#if defined(__x86_64__)
+// __builtin_cpu_supports would do, but ziglang's answers no in a shared library.
+bool HasAvx2() {
+  unsigned a, b, c, d;
+  constexpr unsigned kOsSavesRegisters = 1u << 27, kAvx = 1u << 28, kAvx2 = 1u << 5;
+  if (__get_cpuid(1, &a, &b, &c, &d) == 0) return false;
+  if ((c & kOsSavesRegisters) == 0 || (c & kAvx) == 0) return false;
+  unsigned low, high;
+  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  constexpr unsigned kSseAndAvxState = 6;
+  if ((low & kSseAndAvxState) != kSseAndAvxState) return false;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (b & kAvx2) != 0;
+}
+#elif defined(__aarch64__)
+bool HasDotprod() {
+  constexpr unsigned long kHwcapAsimdDp = 1ul << 20;
+  return (getauxval(AT_HWCAP) & kHwcapAsimdDp) != 0;
+}
+#endif
+
+Status NoScratch(const Conv2DArgs& args, size_t* bytes) {
+  *bytes = 0;
+  Conv2DGeometry geometry;
+  return GeometryOf(args, &geometry);
+}
+
+Status NoScratch(const DepthwiseConv2DArgs& args, size_t* bytes) {
+  *bytes = 0;
+  DepthwiseConv2DGeometry geometry;
+  return GeometryOf(args, &geometry);
+}
+
+Status NoScratch(const FullyConnectedArgs& args, size_t* bytes) {
+  *bytes = 0;
+  return CheckFullyConnected(args);
+}
+
+constexpr KernelSet kSets[] = {
+    {"reference",
+     Always,
+     {Conv2D, NoScratch},
+     {DepthwiseConv2D, NoScratch},
+     {FullyConnected, NoScratch}},
+#if defined(__x86_64__)
+    {"avx2",
+     HasAvx2,
+     {Conv2DAvx2, Conv2DScratchBytesAvx2},
+     {DepthwiseConv2DAvx2, DepthwiseConv2DScratchBytesAvx2},
+     {FullyConnectedAvx2, FullyConnectedScratchBytesAvx2}},
+#elif defined(__aarch64__)
+    {"neon",
+     Always,
+     {Conv2DNeon, Conv2DScratchBytesNeon},
+     {DepthwiseConv2DNeon, DepthwiseConv2DScratchBytesNeon},
+     {FullyConnectedNeon, FullyConnectedScratchBytesNeon}},
+    {"neon_dotprod",
+     HasDotprod,
+     {Conv2DNeonDotprod, Conv2DScratchBytesNeonDotprod},
+     {DepthwiseConv2DNeon, DepthwiseConv2DScratchBytesNeon},  // the dot product does not help
+     {FullyConnectedNeonDotprod, FullyConnectedScratchBytesNeonDotprod}},
+#endif
+};
+
+bool SameText(const char* a, const char* b) {
+  while (*a != '\0' && *a == *b) {
+    ++a;
+    ++b;
+  }
+  return *a == *b;
+}
+
+}  // namespace
+
+Span<const KernelSet> KernelSets() { return {kSets, sizeof(kSets) / sizeof(kSets[0])}; }
+
+const KernelSet* FindKernelSet(const char* name) {
+  const bool any = SameText(name, "auto");
+  const Span<const KernelSet> sets = KernelSets();
+  for (size_t i = sets.size; i > 0; --i) {
+    const KernelSet& set = sets.data[i - 1];
+    if ((any || SameText(name, set.name)) && set.is_supported()) return &set;
+  }
+  return nullptr;
+}
+
+}  // namespace edgeax

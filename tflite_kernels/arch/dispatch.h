@@ -1,0 +1,33 @@
+#pragma once  // arch/dispatch.h: which kernels this processor can run.
+
+#include "tflite_kernels/core/conv2d.h"
+#include "tflite_kernels/core/depthwise_conv2d.h"
+#include "tflite_kernels/core/fully_connected.h"
+
+namespace edgeax {
+
+// One operator on one instruction set. `scratch_bytes` checks the arguments and gives the size of
+// Tensors::scratch that `run` asks for; both read it from one plan.
+template <typename Args>
+struct Kernel {
+  Status (*run)(const Args& args, const Tensors& tensors);
+  Status (*scratch_bytes)(const Args& args, size_t* bytes);
+};
+
+// All operators on one instruction set. Every set gives the integers of "reference".
+struct KernelSet {
+  const char* name;
+  bool (*is_supported)();  // on the processor that runs this
+  Kernel<Conv2DArgs> conv2d;
+  Kernel<DepthwiseConv2DArgs> depthwise_conv2d;
+  Kernel<FullyConnectedArgs> fully_connected;
+};
+
+// The sets compiled into this library, slowest first; the first is "reference".
+Span<const KernelSet> KernelSets();
+
+// The set of that name, or null when it is not compiled in or the processor lacks it. "auto" is the
+// fastest that the processor has.
+const KernelSet* FindKernelSet(const char* name);
+
+}  // namespace edgeax

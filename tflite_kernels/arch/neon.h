@@ -1,0 +1,348 @@
+#pragma once  // arch/neon.h: the steps of the drivers on aarch64, without the dot product.
+
+#include <arm_neon.h>
+#include <string.h>
+
+#include "tflite_kernels/arch/matmul.h"
+
+namespace edgeax {
+namespace {
+
+// What follows the sums of kLanes output channels, a multiple of 4: bias, scaling, zero point,
+// clamp.
+template <int32_t kLanes>
+struct FinishNeon {
+  // `offsets` are added to the bias; sums wrap around.
+  FinishNeon(const int32_t* bias, const Requantization* factors, const int32_t* offsets,
+             int32_t count, const Quantization& quantization)
+      : factors(factors), quantization(quantization), count(count) {
+    for (int32_t i = 0; i < kLanes; ++i) {
+      const Requantization factor = i < count ? factors[i] : Requantization{0, 0};
+      const uint32_t offset = static_cast<uint32_t>(offsets[i]);
+      start[i] = i < count ? static_cast<int32_t>(static_cast<uint32_t>(bias[i]) + offset) : 0;
+      multiplier[i] = factor.multiplier;
+      left[i] = factor.shift - 31;
+    }
+  }
+
+  // sums int32 [kLanes]; writes `count` codes.
+  void Store(const int32_t* sums, int8_t* output) const {
+    if (quantization.rounding != Rounding::kSingle) return StoreOneByOne(sums, output);
+    int8_t codes[kLanes < 16 ? 16 : kLanes];
+    for (int32_t i = 0; i < kLanes; i += 8) {
+      // A tile of 4 columns fills half of a register.
+      const int16x4_t first = Scaled(sums, i);
+      const int16x4_t second = i + 4 < kLanes ? Scaled(sums, i + 4) : first;
+      // Every step saturates, so what is out of range stays at the right end of it.
+      const int16x8_t zero = vdupq_n_s16(static_cast<int16_t>(quantization.output_zero_point));
+      const int8x8_t bytes = vqmovn_s16(vqaddq_s16(vcombine_s16(first, second), zero));
+      const int8x8_t low = vdup_n_s8(static_cast<int8_t>(quantization.output_min));
+      const int8x8_t high = vdup_n_s8(static_cast<int8_t>(quantization.output_max));
+      vst1_s8(codes + i, vmin_s8(vmax_s8(bytes, low), high));
+    }
+    if (count == kLanes) {
+      memcpy(output, codes, kLanes);
+    } else {
+      CopyFirst(codes, count, output);
+    }
+  }
+
+ private:
+  void StoreOneByOne(const int32_t* sums, int8_t* output) const {
+    for (int32_t i = 0; i < count; ++i) {
+      const uint32_t sum = static_cast<uint32_t>(sums[i]) + static_cast<uint32_t>(start[i]);
+      output[i] = OutputCode(sum, factors[i], quantization);
+    }
+  }
+
+  // Channels i .. i + 3: floor(sum * factor + 1/2), saturated to int16.
+  int16x4_t Scaled(const int32_t* sums, int32_t i) const {
+    const int32x4_t sum = vaddq_s32(vld1q_s32(sums + i), vld1q_s32(start + i));
+    const int32x4_t factor = vld1q_s32(multiplier + i);
+    const int64x2_t low = vmull_s32(vget_low_s32(sum), vget_low_s32(factor));
+    const int64x2_t high = vmull_high_s32(sum, factor);
+    const int32x2_t low_words = vqmovn_s64(vrshlq_s64(low, vld1q_s64(left + i)));
+    return vqmovn_s32(vqmovn_high_s64(low_words, vrshlq_s64(high, vld1q_s64(left + i + 2))));
+  }
+
+  int64_t left[kLanes];  // shift to the left, so negative
+  int32_t multiplier[kLanes];
+  int32_t start[kLanes];
+  const Requantization* factors;
+  Quantization quantization;
+  int32_t count;
+};
+
+// 16 weights from 8 bytes of codes.
+inline int8x16_t Decode16(uint8x8_t bytes, int8x16_t table) {
+  const uint8x8_t even = vand_u8(bytes, vdup_n_u8(15));
+  const uint8x8_t odd = vshr_n_u8(bytes, 4);
+  return vqtbl1q_s8(table, vcombine_u8(vzip1_u8(even, odd), vzip2_u8(even, odd)));
+}
+
+// Bytes of packed codes; those from `end` on are zero.
+inline uint8x8_t Load8(const uint8_t* from, const uint8_t* end) {
+  if (end - from >= 8) return vld1_u8(from);
+  uint8_t bytes[8] = {};
+  if (end > from) memcpy(bytes, from, static_cast<size_t>(end - from));
+  return vld1_u8(bytes);
+}
+
+inline uint8x16_t Load16(const uint8_t* from, const uint8_t* end) {
+  if (end - from >= 16) return vld1q_u8(from);
+  uint8_t bytes[16] = {};
+  if (end > from) memcpy(bytes, from, static_cast<size_t>(end - from));
+  return vld1q_u8(bytes);
+}
+
+// Adds 16 products to 4 partial sums. The sum of two products fits int16 unless both are of -128.
+template <bool kHasLowest>
+inline int32x4_t Add16Products(int32x4_t sum, int8x16_t x, int8x16_t w) {
+  const int16x8_t low = vmull_s8(vget_low_s8(x), vget_low_s8(w));
+  if (kHasLowest) return vpadalq_s16(vpadalq_s16(sum, low), vmull_high_s8(x, w));
+  return vpadalq_s16(sum, vmlal_high_s8(low, x, w));
+}
+
+// Activations lie in scratch as they are: positions outside the image hold the zero point, and what
+// it adds to a column's sum is taken off by the sum of the column's weights. Where a row is padded
+// to a whole step the same correction covers whatever weights are read there.
+struct NeonSteps {
+  using Left = int8_t;
+  using Right = int8_t;
+  static constexpr int32_t kDepthStep = 16;
+
+  // Writes `count` numbers, or a whole number of steps; reads nothing from `end` on.
+  static Left* PackLeft(const int8_t* from, const int8_t* end, int32_t count, const Quantization&,
+                        Left* to) {
+    int32_t i = 0;
+    for (; i < count && end - from >= i + kDepthStep; i += kDepthStep) {
+      vst1q_s8(to + i, vld1q_s8(from + i));
+    }
+    for (; i < count; ++i) to[i] = from[i];
+    return to + count;
+  }
+
+  // `count` positions that count as zero.
+  static Left* FillLeft(Left* to, int32_t count, const Quantization& quantization) {
+    const int8_t zero = static_cast<int8_t>(quantization.input_zero_point);
+    for (int32_t i = 0; i < count; ++i) to[i] = zero;
+    return to + count;
+  }
+
+  // Weights that Dot takes at a time: 16 bytes of codes.
+  static constexpr int32_t kDotStep = 32;
+
+  static int32_t DotSteps(int32_t depth) { return (depth + kDotStep - 1) / kDotStep; }
+
+  static size_t VectorBytes(int32_t padded_depth) {
+    return static_cast<size_t>(DotSteps(padded_depth)) * kDotStep;
+  }
+
+  // A row in the order in which Dot decodes weights: of each 32 numbers the even, then the odd
+  // ones.
+  static void PackVector(const Left* row, int32_t padded_depth, const Quantization& quantization,
+                         Right* to) {
+    const int8_t zero = static_cast<int8_t>(quantization.input_zero_point);
+    for (int32_t k = 0; k < padded_depth; k += kDotStep) {
+      for (int32_t odd = 0; odd < 2; ++odd) {
+        for (int32_t i = 0; i < 16; ++i) {
+          const int32_t from = k + 2 * i + odd;
+          *to++ = from < padded_depth ? row[from] : zero;
+        }
+      }
+    }
+  }
+
+  // ---- Depthwise: 16 channels, two taps per int16 sum.
+
+  using DepthwiseWeight = int8_t;
+  using DepthwiseFinish = FinishNeon<16>;
+
+  // Two taps of 16 channels, one after the other. Adds the weights to `sums`.
+  static void DecodeDepthwise(const uint8_t* first, const uint8_t* second, const int8_t* codebook,
+                              DepthwiseWeight* to, int32_t* sums) {
+    const int8x16_t table = vld1q_s8(codebook);
+    const int8x16_t a = Decode16(vld1_u8(first), table);
+    const int8x16_t b = Decode16(vld1_u8(second), table);
+    vst1q_s8(to, a);
+    vst1q_s8(to + 16, b);
+    const int16x8_t low = vaddl_s8(vget_low_s8(a), vget_low_s8(b));
+    const int16x8_t high = vaddl_high_s8(a, b);
+    vst1q_s32(sums, vaddw_s16(vld1q_s32(sums), vget_low_s16(low)));
+    vst1q_s32(sums + 4, vaddw_high_s16(vld1q_s32(sums + 4), low));
+    vst1q_s32(sums + 8, vaddw_s16(vld1q_s32(sums + 8), vget_low_s16(high)));
+    vst1q_s32(sums + 12, vaddw_high_s16(vld1q_s32(sums + 12), high));
+  }
+
+  template <bool kHasLowest>
+  static void DepthwiseSums(const int8_t* const* taps, int32_t tap_count, int32_t channel,
+                            const DepthwiseWeight* weights, int32_t* sums) {
+    int32x4_t s0 = vdupq_n_s32(0), s1 = s0, s2 = s0, s3 = s0;
+    const auto add = [&](int16x8_t low, int16x8_t high) {
+      s0 = vaddw_s16(s0, vget_low_s16(low));
+      s1 = vaddw_high_s16(s1, low);
+      s2 = vaddw_s16(s2, vget_low_s16(high));
+      s3 = vaddw_high_s16(s3, high);
+    };
+    for (int32_t t = 0; t < tap_count; t += 2, weights += 32) {
+      const int8x16_t x0 = vld1q_s8(taps[t] + channel), w0 = vld1q_s8(weights);
+      const int8x16_t x1 = vld1q_s8(taps[t + 1] + channel), w1 = vld1q_s8(weights + 16);
+      const int16x8_t low = vmull_s8(vget_low_s8(x0), vget_low_s8(w0));
+      const int16x8_t high = vmull_high_s8(x0, w0);
+      if (kHasLowest) {
+        add(low, high);
+        add(vmull_s8(vget_low_s8(x1), vget_low_s8(w1)), vmull_high_s8(x1, w1));
+      } else {
+        add(vmlal_s8(low, vget_low_s8(x1), vget_low_s8(w1)), vmlal_high_s8(high, x1, w1));
+      }
+    }
+    vst1q_s32(sums, s0), vst1q_s32(sums + 4, s1);
+    vst1q_s32(sums + 8, s2), vst1q_s32(sums + 12, s3);
+  }
+
+  // 16 channels from `channel` on, zero point not taken off.
+  static void DepthwiseBlock(const int8_t* const* taps, int32_t tap_count, int32_t channel,
+                             const DepthwiseWeight* weights, bool has_lowest,
+                             const DepthwiseFinish& finish, int8_t* output) {
+    int32_t sums[16];
+    if (has_lowest) {
+      DepthwiseSums<true>(taps, tap_count, channel, weights, sums);
+    } else {
+      DepthwiseSums<false>(taps, tap_count, channel, weights, sums);
+    }
+    finish.Store(sums, output);
+  }
+};
+
+// Makes the compiler finish these sums before it starts on `next`: left alone, GCC starts all
+// products of a step at once and runs out of registers.
+inline void KeepOrder(int32x4_t& a, int32x4_t& b, int32x4_t& c, int32x4_t& d, int8x16_t& next) {
+  __asm__ volatile("" : "+w"(a), "+w"(b), "+w"(c), "+w"(d), "+w"(next));
+}
+
+struct Neon : NeonSteps {
+  using Finish = FinishNeon<4>;
+  static constexpr int32_t kRows = 4;
+  static constexpr int32_t kColumns = 4;
+  static constexpr int32_t kFewRows = 2;
+
+  // right int8 [padded_depth / 16][4 columns][16].
+  static void DecodeRight(const uint8_t* const* rows, const Columns& columns, int32_t padded_depth,
+                          const Quantization& quantization, Right* right, int32_t* offsets) {
+    const int8x16_t table = vld1q_s8(columns.codebook);
+    for (int32_t c = 0; c < kColumns; ++c) {
+      int32x4_t sum = vdupq_n_s32(0);
+      Right* to = right + c * kDepthStep;
+      for (int32_t k = 0; k < padded_depth; k += kDepthStep, to += kColumns * kDepthStep) {
+        const int8x16_t weights = Decode16(Load8(rows[c] + k / 2, columns.weights_end), table);
+        vst1q_s8(to, weights);
+        sum = vpadalq_s16(sum, vpaddlq_s8(weights));
+      }
+      offsets[c] = ZeroPointOffset(vaddvq_s32(sum), quantization);
+    }
+  }
+
+  // sums int32 [4 rows][4 columns].
+  static void Multiply(const Left* const* rows, const Right* right, int32_t padded_depth,
+                       bool has_lowest, int32_t* sums) {
+    if (has_lowest) {
+      MultiplyTile<true>(rows, right, padded_depth, sums);
+    } else {
+      MultiplyTile<false>(rows, right, padded_depth, sums);
+    }
+  }
+
+  template <bool kHasLowest>
+  __attribute__((noinline)) static void MultiplyTile(const Left* const* rows, const Right* right,
+                                                     int32_t padded_depth, int32_t* sums) {
+    const Left *r0 = rows[0], *r1 = rows[1], *r2 = rows[2], *r3 = rows[3];
+    // Named one by one: GCC keeps an array of accumulators in memory.
+    const int32x4_t zero = vdupq_n_s32(0);
+    int32x4_t s00 = zero, s01 = zero, s02 = zero, s03 = zero;
+    int32x4_t s10 = zero, s11 = zero, s12 = zero, s13 = zero;
+    int32x4_t s20 = zero, s21 = zero, s22 = zero, s23 = zero;
+    int32x4_t s30 = zero, s31 = zero, s32 = zero, s33 = zero;
+    for (int32_t k = 0; k < padded_depth; k += 16, right += 64) {
+      const int8x16_t x0 = vld1q_s8(r0 + k), x1 = vld1q_s8(r1 + k);
+      const int8x16_t x2 = vld1q_s8(r2 + k), x3 = vld1q_s8(r3 + k);
+      int8x16_t w0 = vld1q_s8(right), w1 = vld1q_s8(right + 16);
+      int8x16_t w2 = vld1q_s8(right + 32), w3 = vld1q_s8(right + 48);
+      s00 = Add16Products<kHasLowest>(s00, x0, w0);
+      s10 = Add16Products<kHasLowest>(s10, x1, w0);
+      s20 = Add16Products<kHasLowest>(s20, x2, w0);
+      s30 = Add16Products<kHasLowest>(s30, x3, w0);
+      KeepOrder(s00, s10, s20, s30, w1);
+      s01 = Add16Products<kHasLowest>(s01, x0, w1);
+      s11 = Add16Products<kHasLowest>(s11, x1, w1);
+      s21 = Add16Products<kHasLowest>(s21, x2, w1);
+      s31 = Add16Products<kHasLowest>(s31, x3, w1);
+      KeepOrder(s01, s11, s21, s31, w2);
+      s02 = Add16Products<kHasLowest>(s02, x0, w2);
+      s12 = Add16Products<kHasLowest>(s12, x1, w2);
+      s22 = Add16Products<kHasLowest>(s22, x2, w2);
+      s32 = Add16Products<kHasLowest>(s32, x3, w2);
+      KeepOrder(s02, s12, s22, s32, w3);
+      s03 = Add16Products<kHasLowest>(s03, x0, w3);
+      s13 = Add16Products<kHasLowest>(s13, x1, w3);
+      s23 = Add16Products<kHasLowest>(s23, x2, w3);
+      s33 = Add16Products<kHasLowest>(s33, x3, w3);
+    }
+    vst1q_s32(sums, vpaddq_s32(vpaddq_s32(s00, s01), vpaddq_s32(s02, s03)));
+    vst1q_s32(sums + 4, vpaddq_s32(vpaddq_s32(s10, s11), vpaddq_s32(s12, s13)));
+    vst1q_s32(sums + 8, vpaddq_s32(vpaddq_s32(s20, s21), vpaddq_s32(s22, s23)));
+    vst1q_s32(sums + 12, vpaddq_s32(vpaddq_s32(s30, s31), vpaddq_s32(s32, s33)));
+  }
+
+  // sums[c] = (vector - zero point) . row c of weights, 4 rows.
+  static void Dot(const Right* vector, const uint8_t* const* rows, const Columns& columns,
+                  const Quantization& quantization, int32_t* sums) {
+    for (int32_t c = 0; c < kColumns; ++c) {
+      sums[c] = columns.has_lowest ? DotRow<true>(vector, rows[c], columns, quantization)
+                                   : DotRow<false>(vector, rows[c], columns, quantization);
+    }
+  }
+
+  struct DotSums {
+    int32x4_t even, odd;
+    int16x8_t weights;
+  };
+
+  template <bool kHasLowest>
+  static void AddStep(uint8x16_t bytes, const Right* x, int8x16_t table, DotSums* sums) {
+    const int8x16_t even = vqtbl1q_s8(table, vandq_u8(bytes, vdupq_n_u8(15)));
+    const int8x16_t odd = vqtbl1q_s8(table, vshrq_n_u8(bytes, 4));
+    sums->even = Add16Products<kHasLowest>(sums->even, vld1q_s8(x), even);
+    sums->odd = Add16Products<kHasLowest>(sums->odd, vld1q_s8(x + 16), odd);
+    sums->weights = vpadalq_s8(vpadalq_s8(sums->weights, even), odd);
+  }
+
+  template <bool kHasLowest>
+  static int32_t DotRow(const Right* vector, const uint8_t* row, const Columns& columns,
+                        const Quantization& quantization) {
+    constexpr int32_t kStepsPerSum = 64;  // 4 * 128 * 64 still fits the int16 sums of weights
+    const int8x16_t table = vld1q_s8(columns.codebook);
+    const int32_t steps = DotSteps(columns.depth);
+    const ptrdiff_t whole = (columns.weights_end - row) / 16;
+    DotSums sums = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s16(0)};
+    int32x4_t weight_sum = vdupq_n_s32(0);
+    for (int32_t first = 0; first < steps; first += kStepsPerSum) {
+      const int32_t last = steps - first < kStepsPerSum ? steps : first + kStepsPerSum;
+      int32_t i = first;
+      for (; i < last && i < whole; ++i) {
+        AddStep<kHasLowest>(vld1q_u8(row + 16 * i), vector + 32 * i, table, &sums);
+      }
+      for (; i < last; ++i) {
+        const uint8x16_t bytes = Load16(row + 16 * i, columns.weights_end);
+        AddStep<kHasLowest>(bytes, vector + 32 * i, table, &sums);
+      }
+      weight_sum = vpadalq_s16(weight_sum, sums.weights);
+      sums.weights = vdupq_n_s16(0);
+    }
+    const uint32_t products = static_cast<uint32_t>(vaddvq_s32(vaddq_s32(sums.even, sums.odd)));
+    const int32_t offset = ZeroPointOffset(vaddvq_s32(weight_sum), quantization);
+    return static_cast<int32_t>(products + static_cast<uint32_t>(offset));
+  }
+};
+
+}  // namespace
+}  // namespace edgeax

@@ -1,0 +1,25 @@
+#pragma once  // core/fully_connected.h: matrix product with 4-bit codebook weights.
+
+#include "tflite_kernels/core/tensors.h"
+
+namespace edgeax {
+
+struct FullyConnectedArgs {
+  int32_t rows;     // vectors in the input
+  int32_t depth;    // numbers in one of them
+  int32_t outputs;  // numbers in one vector of the output
+  Quantization quantization;
+};
+
+// Checks the arguments alone. Returns kBadArgument or kBadShape.
+Status CheckFullyConnected(const FullyConnectedArgs& args);
+
+// The same and the sizes of all spans but `scratch`.
+Status CheckFullyConnected(const FullyConnectedArgs& args, const Tensors& tensors);
+
+// output[r,c] = OutputCode(bias[c] + Sum_k (input[r,k] - input_zero_point) * w[c,k]),
+// w[c,k] = codebook[code k of row c]. `weights` holds `outputs` rows of PackedBytes4(depth) bytes.
+// Same integers on every target. Needs no scratch. On an error `output` is untouched.
+Status FullyConnected(const FullyConnectedArgs& args, const Tensors& tensors);
+
+}  // namespace edgeax

@@ -1,0 +1,50 @@
+#include "tflite_kernels/core/tensors.h"
+
+namespace edgeax {
+namespace {
+
+bool IsInt8(int32_t value) { return value >= INT8_MIN && value <= INT8_MAX; }
+
+bool IsPositiveFinite(float value) { return value > 0.0f && value <= 3.402823466e+38f; }
+
+}  // namespace
+
+Status RequantizationFromScales(float input_scale, Span<const float> weight_scales,
+                                float output_scale, Span<Requantization> factors) {
+  if (weight_scales.size != factors.size) return Status::kBadShape;
+  if (!IsPositiveFinite(input_scale) || !IsPositiveFinite(output_scale)) {
+    return Status::kBadArgument;
+  }
+  for (size_t c = 0; c < factors.size; ++c) {
+    const double product = static_cast<double>(input_scale) * weight_scales.data[c];
+    const Status status = QuantizeMultiplier(product / output_scale, &factors.data[c]);
+    if (status != Status::kOk) return status;
+  }
+  return Status::kOk;
+}
+
+Status CheckQuantization(const Quantization& quantization) {
+  const bool in_range = IsInt8(quantization.input_zero_point) &&
+                        IsInt8(quantization.output_zero_point) && IsInt8(quantization.output_min) &&
+                        IsInt8(quantization.output_max) &&
+                        quantization.output_min <= quantization.output_max;
+  const bool rounding_known =
+      quantization.rounding == Rounding::kSingle || quantization.rounding == Rounding::kDouble;
+  return in_range && rounding_known ? Status::kOk : Status::kBadArgument;
+}
+
+Status CheckTensors(const Tensors& tensors, int64_t input_size, int64_t weight_bytes,
+                    int64_t channels, int64_t output_size) {
+  const bool sizes_fit =
+      HasSize(tensors.input.size, input_size) && HasSize(tensors.weights.size, weight_bytes) &&
+      HasSize(tensors.bias.size, channels) && HasSize(tensors.requantization.size, channels) &&
+      HasSize(tensors.codebook.size, kCodebookEntries) && HasSize(tensors.output.size, output_size);
+  if (!sizes_fit) return Status::kBadShape;
+  for (int64_t c = 0; c < channels; ++c) {
+    const int32_t shift = tensors.requantization.data[c].shift;
+    if (shift < kMinShift || shift > kMaxShift) return Status::kBadArgument;
+  }
+  return Status::kOk;
+}
+
+}  // namespace edgeax

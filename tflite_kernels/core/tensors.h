@@ -1,0 +1,54 @@
+#pragma once  // core/tensors.h: what every codebook kernel reads and writes, and the common checks.
+
+#include "tflite_kernels/core/packing.h"
+#include "tflite_kernels/core/rounding.h"
+#include "tflite_kernels/core/types.h"
+
+namespace edgeax {
+
+// real = scale * (code - zero_point). Zero points and output limits lie in [-128, 127].
+struct Quantization {
+  int32_t input_zero_point;
+  int32_t output_zero_point;
+  int32_t output_min;
+  int32_t output_max;
+  Rounding rounding;
+};
+
+// The memory of one call; the caller owns all of it. `weights` holds packed rows as each kernel
+// says, `codebook` the 16 values that the codes stand for. A weight's real value is its channel's
+// scale times the codebook's value; the scales are in `requantization`, see
+// RequantizationFromScales. Per output channel: `bias` and `requantization`.
+struct Tensors {
+  Span<const int8_t> input;
+  Span<const uint8_t> weights;
+  Span<const int32_t> bias;
+  Span<const Requantization> requantization;
+  Span<const int8_t> codebook;
+  Span<uint8_t> scratch;
+  Span<int8_t> output;
+};
+
+// factor[c] = input_scale * weight_scales[c] / output_scale, in double. Weight scales may be
+// negative or zero. Returns kBadShape when the spans differ in size, kBadArgument when a number is
+// not finite or an activation's scale is not positive.
+Status RequantizationFromScales(float input_scale, Span<const float> weight_scales,
+                                float output_scale, Span<Requantization> factors);
+
+Status CheckQuantization(const Quantization& quantization);
+
+// Checks the sizes of all spans but `scratch`, and every factor's shift.
+Status CheckTensors(const Tensors& tensors, int64_t input_size, int64_t weight_bytes,
+                    int64_t channels, int64_t output_size);
+
+// The int8 code of one sum of (input - zero point) * weight; `sum` wraps around like the int32 it
+// is.
+static inline int8_t OutputCode(uint32_t sum, Requantization factor, const Quantization& q) {
+  const int64_t scaled = Requantize(static_cast<int32_t>(sum), factor, q.rounding);
+  const int64_t code = scaled + q.output_zero_point;
+  if (code < q.output_min) return static_cast<int8_t>(q.output_min);
+  if (code > q.output_max) return static_cast<int8_t>(q.output_max);
+  return static_cast<int8_t>(code);
+}
+
+}  // namespace edgeax
