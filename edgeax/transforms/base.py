@@ -12,16 +12,12 @@ from edgeax.formats import EncodedTensor, Float32
 Role = Literal["weight", "activation"]
 
 
-class Transform(keras.layers.Layer):
-    """Approximates a tensor in the forward pass and says what its gradient is.
+class Stateful(keras.layers.Layer):
+    """Keeps state for one tensor: masks, centroids, ranges, steps.
 
-    A transform is a Keras layer so that its state (masks, centroids, ranges) is saved, restored and
-    distributed like any other weight. It always computes in float32, also under mixed precision.
-
-    Weights arrive in canonical layout: the last axis is the output channel.
+    It is a Keras layer so that its state is saved, restored and distributed like any other weight.
+    It always computes in float32, also under mixed precision.
     """
-
-    sources: tuple[str, ...] = ()
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("dtype", "float32")
@@ -32,14 +28,61 @@ class Transform(keras.layers.Layer):
         """Creates the state for a tensor of this `shape`, a weight or an activation.
 
         Raises:
-            ValueError: The transform cannot work on such a tensor.
+            ValueError: There can be no state for such a tensor.
         """
         self.role = role
         self.build(tuple(shape))
         self.built = True
 
+    def state(self, name: str, shape: Sequence[int] = (), **kwargs: Any) -> keras.Variable:
+        """Adds a variable that is saved with the model and equal on all replicas."""
+        kwargs.setdefault("initializer", "zeros")
+        kwargs.setdefault("trainable", False)
+        return self.add_weight(
+            name=name,
+            shape=tuple(shape),
+            autocast=False,
+            aggregation="only_first_replica",
+            **kwargs,
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {}
+
+    def get_build_config(self) -> None:
+        """Returns nothing: what `bind` creates follows from the wrapper that owns the state."""
+        return None
+
+
+class Transform(Stateful):
+    """Approximates a tensor in the forward pass and says what its gradient is.
+
+    Weights arrive in canonical layout: the last axis is the output channel.
+    """
+
+    sources: tuple[str, ...] = ()
+    weights_only = False
+
+    def bind(self, role: Role, shape: Sequence[int | None]) -> None:
+        """Creates the state for a tensor of this `shape`, a weight or an activation.
+
+        Raises:
+            ValueError: The transform cannot work on such a tensor.
+        """
+        if self.weights_only and role == "activation":
+            raise ValueError(
+                f"`{type(self).__name__}` must stand in the chain of a weight. Received: an input "
+                "or output of a layer. Quantize works on those."
+            )
+        super().bind(role, shape)
+
     def follow(self, before: "Transform") -> None:
-        """Learns which transform comes right before it in a chain, so as to keep what that one did."""
+        """Learns which transform comes right before it in a chain, so as to keep what it did.
+
+        Raises:
+            ValueError: The order would undo it.
+        """
         del before
 
     def call(self, tensor: tf.Tensor, step: tf.Tensor, renew: tf.Tensor | None = None) -> tf.Tensor:
@@ -60,25 +103,9 @@ class Transform(keras.layers.Layer):
         """Returns `tensor` as this transform leaves it after training."""
         raise NotImplementedError
 
-    def state(self, name: str, shape: Sequence[int] = (), **kwargs: Any) -> keras.Variable:
-        """Adds a variable that is saved with the model and equal on all replicas."""
-        kwargs.setdefault("initializer", "zeros")
-        kwargs.setdefault("trainable", False)
-        return self.add_weight(
-            name=name, shape=tuple(shape), aggregation="only_first_replica", **kwargs
-        )
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {}
-
-    def get_build_config(self) -> None:
-        """Returns nothing: what `bind` creates follows from the wrapper that owns the transform."""
-        return None
-
 
 @keras.saving.register_keras_serializable("edgeax")
-class Chain(Transform):
+class Chain(Stateful):
     """Transforms in a row, each keeping what the former ones did.
 
     The chain counts the training steps for the schedules of its members. A weight that one forward
@@ -86,25 +113,25 @@ class Chain(Transform):
 
     Args:
         transforms: Transforms in the order in which they are applied.
-        uses: Calls per forward pass.
+        uses: Calls per forward pass, at least 1.
+
+    Raises:
+        ValueError: Something is no transform, the order is wrong, or `uses` is below 1.
     """
 
     def __init__(self, transforms: Sequence[Transform], uses: int = 1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.transforms = [_as_transform(transform) for transform in transforms]
+        if uses < 1:
+            raise ValueError(f"`uses` must be at least 1. Received: uses={uses}.")
         self.uses = int(uses)
         for before, after in zip(self.transforms, self.transforms[1:], strict=False):
             after.follow(before)
 
-    def bind(self, role: Role, shape: Sequence[int | None]) -> None:
-        """Creates the state of every member for a tensor of this `shape`."""
-        for transform in self.transforms:
-            transform.bind(role, shape)
-        super().bind(role, shape)
-
     def build(self, shape: Sequence[int | None]) -> None:
-        """Creates the step counter."""
-        del shape
+        """Creates the state of every member for a tensor of this `shape`, and the step counter."""
+        for transform in self.transforms:
+            transform.bind(self.role, shape)
         self.calls = self.state("calls", dtype="int32")
 
     def call(self, tensor: tf.Tensor, training: bool = False) -> tf.Tensor:
@@ -118,11 +145,15 @@ class Chain(Transform):
             self.calls.assign(calls + 1)
         return tensor
 
-    def initialize(self, tensor: tf.Tensor) -> tf.Tensor:
-        """Gives members that act from step 0 on their first state, from the weight `tensor`."""
+    def initialize(self, tensor: tf.Tensor) -> None:
+        """Gives members that act from step 0 on their first state, from the weight `tensor`.
+
+        Once training has begun, it does nothing.
+        """
+        if now(self.calls) > 0:
+            return
         for transform in self.transforms:
             tensor = transform.initialize(tensor)
-        return tensor
 
     def freeze(self, value: np.ndarray) -> EncodedTensor:
         """Returns the weight as the chain leaves it, in codes.
@@ -157,6 +188,11 @@ def _as_transform(value: Any) -> Transform:
         "`transforms` must hold edgeax transforms such as Prune, Cluster or Quantize. "
         f"Received: {value!r}."
     )
+
+
+def now(variable: keras.Variable) -> np.ndarray:
+    """Returns the value of a state variable, also of one that is mirrored on several replicas."""
+    return tf.convert_to_tensor(variable.value).numpy()
 
 
 def fresh(transform: Transform) -> Transform:

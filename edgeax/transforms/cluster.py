@@ -10,9 +10,10 @@ import tensorflow as tf
 from edgeax.formats import Codebook, EncodedTensor, Integer
 from edgeax.formats.methods import implements
 from edgeax.transforms import kmeans
-from edgeax.transforms.base import Transform
+from edgeax.transforms.base import Transform, now
 from edgeax.transforms.gradients import shared_gradient, straight_through
-from edgeax.transforms.grids import symmetric_scale, top_code
+from edgeax.transforms.grids import live_scale, nonzero, top_code
+from edgeax.transforms.prune import Prune
 
 
 @implements(
@@ -47,6 +48,8 @@ class Cluster(Transform):
         ValueError: An argument is out of its range.
     """
 
+    weights_only = True
+
     def __init__(
         self,
         number_of_clusters: int,
@@ -78,7 +81,16 @@ class Cluster(Transform):
         self.grid: Integer | None = None
 
     def follow(self, before: Transform) -> None:
-        """Keeps the zeros of a transform before it."""
+        """Keeps the zeros of a pruning before it.
+
+        Raises:
+            ValueError: It is no pruning.
+        """
+        if not isinstance(before, Prune):
+            raise ValueError(
+                "`Cluster` must come first in a chain or right after Prune, so that its values are "
+                f"kept. Received: {type(before).__name__} before Cluster."
+            )
         if self.preserve_sparsity is None:
             self.has_zero = True
 
@@ -120,37 +132,30 @@ class Cluster(Transform):
 
     def _find_when_due(self, tensor: tf.Tensor, begun: tf.Tensor) -> None:
         due = tf.logical_and(begun, tf.equal(self.found.value, 0))
-        values = tf.reshape(tensor / self._unit(tensor), [-1])
         current = tf.identity(self.centroids.value)
-        self.centroids.assign(tf.cond(due, lambda: self._found_in(values), lambda: current))
+        self.centroids.assign(tf.cond(due, lambda: self._found_in(tensor), lambda: current))
         self.found.assign(tf.maximum(self.found.value, tf.cast(due, tf.int32)))
 
-    def _found_in(self, values: tf.Tensor) -> tf.Tensor:
-        """Returns the free centroids of a flat tensor, by k-means on what is not zero for good."""
-        count = self.number_of_clusters
-        start = kmeans.initialize(values, count, self.cluster_centroids_init, self.seed)
-        nearest_zero = tf.argmin(tf.abs(start), output_type=tf.int32)
-        pinned = tf.logical_and(tf.equal(tf.range(count), nearest_zero), self.has_zero)
-        found = kmeans.lloyd(values, tf.where(pinned, tf.zeros_like(start), start), pinned)
+    def _found_in(self, tensor: tf.Tensor) -> tf.Tensor:
+        """Returns the free centroids of `tensor` by k-means, in units of `_top` scales."""
+        units = nonzero(self._scale(tensor)) * self._top
+        ordered = tf.sort(tf.reshape(tensor / units, [-1]))
+        count, kind = self.number_of_clusters, self.cluster_centroids_init
+        found = kmeans.fit(ordered, count, kind, self.seed, zero=self.has_zero)
         if not self.has_zero:
             return found
         free = tf.range(count - 1)
-        return tf.gather(found, free + tf.cast(free >= nearest_zero, tf.int32))
-
-    def _unit(self, tensor: tf.Tensor) -> tf.Tensor:
-        """Returns what a centroid of 1 means: the largest magnitude of each channel, or 1."""
-        if self.grid is None:
-            return tf.constant(1.0)
-        return self._scale(tensor) * self._top
+        return tf.gather(found, free + tf.cast(free >= kmeans.nearest_zero(found), tf.int32))
 
     @property
     def _top(self) -> float:
         return top_code(self.grid) if self.grid is not None else 1.0
 
     def _scale(self, tensor: tf.Tensor) -> tf.Tensor:
+        """Returns what a table entry of 1 means, 0 in a channel of nothing but zeros."""
         if self.grid is None:
             return tf.constant(1.0)
-        return tf.stop_gradient(symmetric_scale(tensor, self.grid))
+        return tf.stop_gradient(live_scale(tensor, self.grid))
 
     def _table(self) -> tf.Tensor:
         """Returns the sorted shared values: codes when on a grid, float32 `(clusters,)`."""
@@ -162,7 +167,7 @@ class Cluster(Transform):
         return tf.sort(table)
 
     def _codes(self, tensor: tf.Tensor, scale: tf.Tensor, table: tf.Tensor) -> tf.Tensor:
-        return kmeans.assign(tf.stop_gradient(tensor / scale), tf.stop_gradient(table))
+        return kmeans.assign(tf.stop_gradient(tensor / nonzero(scale)), tf.stop_gradient(table))
 
     def _shared(self, tensor: tf.Tensor) -> tf.Tensor:
         scale, table = self._scale(tensor), self._table()
@@ -170,17 +175,28 @@ class Cluster(Transform):
         return shared_gradient(tensor, values)
 
     def freeze(self, tensor: EncodedTensor) -> EncodedTensor:
-        """Returns the weight as indices into a codebook, or unchanged before `begin_step`."""
-        if not int(self.found.value):
+        """Returns the weight as indices into a codebook, or unchanged before `begin_step`.
+
+        A channel of nothing but zeros stays so by its mask: the table need not hold a zero.
+        """
+        if not now(self.found):
             return tensor
         value = tf.constant(tensor.decode())
         scale, table = self._scale(value), self._table()
         codes = self._codes(value, scale, table).numpy().astype(np.uint8)
-        book = Codebook(self.number_of_clusters, value=self.grid)
-        if self.grid is None:
-            return EncodedTensor(codes, book, {"codebook": table.numpy()}, tensor.mask)
-        params = {"codebook": table.numpy().astype(np.int8), "scale": scale.numpy()}
-        return EncodedTensor(codes, book, params, tensor.mask)
+        mask = tensor.mask if self.has_zero else None
+        dead = np.broadcast_to(np.equal(scale, 0.0), codes.shape)
+        if dead.any():
+            mask = ~dead if mask is None else mask & ~dead
+        params = {"codebook": table.numpy()}
+        if self.grid is not None:
+            params = {
+                "codebook": table.numpy().astype(np.int8),
+                "scale": np.asarray(nonzero(scale)),
+            }
+        return EncodedTensor(
+            codes, Codebook(self.number_of_clusters, value=self.grid), params, mask
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

@@ -1,8 +1,11 @@
 """One-dimensional k-means in the graph: initializations, assignment, Lloyd's iterations.
 
-Everything works on a flat float32 tensor of values and on sorted centroids, so that a value's
-cluster is found by binary search among the midpoints.
+Centroids are sorted, so that a value's cluster is found by searching the midpoints. What fits them
+works on the sorted values, where a cluster is an interval.
 """
+
+import functools
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -10,26 +13,59 @@ INITIALIZATIONS = ("linear", "density", "kmeans++")
 
 _MOST_ITERATIONS = 100
 
+# A tensor has fewer than 2**30 values: sums of two indices must not leave int32.
+_MOST_BITS = 30
 
-def initialize(values: tf.Tensor, count: int, kind: str, seed: int) -> tf.Tensor:
+# So many centroids `tf.searchsorted` searches faster than bisection in the graph does. But XLA lets
+# it compare all with all: with 256 centroids and a million weights that takes about a second.
+_FEW = 32
+
+
+def fit(ordered: tf.Tensor, count: int, kind: str, seed: int, zero: bool) -> tf.Tensor:
+    """Returns the centroids that Lloyd's iterations end with; see `initialize` and `lloyd`.
+
+    The graph is built once for all tensors: it is large, and a model has many of them.
+    """
+    found = _fitter(count, kind, seed, zero)(ordered)
+    return tf.ensure_shape(found, [count])
+
+
+@functools.cache
+def _fitter(count: int, kind: str, seed: int, zero: bool) -> Callable[[tf.Tensor], tf.Tensor]:
+    def fitted(ordered: tf.Tensor) -> tf.Tensor:
+        return lloyd(ordered, initialize(ordered, count, kind, seed, zero), zero)
+
+    signature = [tf.TensorSpec([None], tf.float32)]
+    return tf.function(fitted, input_signature=signature, autograph=False)
+
+
+def initialize(ordered: tf.Tensor, count: int, kind: str, seed: int, zero: bool) -> tf.Tensor:
     """Returns the `count` first centroids, sorted.
 
     Args:
-        values: float32, shape `(n,)`.
+        ordered: float32, shape `(n,)`, sorted.
         count: Number of centroids, at most n.
         kind: `"linear"`: evenly spaced from the smallest to the largest value; `"density"`: at
             evenly spaced quantiles; `"kmeans++"`: values drawn with probability proportional to
             their squared distance from the centroids so far. Source: [SH16] for the first two.
         seed: Of the random draw of `"kmeans++"`.
+        zero: Whether one centroid, the nearest, is put at 0. The others then stand for the values
+            that are not zero.
     """
     if kind == "linear":
-        return tf.linspace(tf.reduce_min(values), tf.reduce_max(values), count)
-    if kind == "density":
-        ordered = tf.sort(values)
-        share = (tf.range(count, dtype=tf.float32) + 0.5) / float(count)
-        last = float(int(values.shape[0]) - 1)
-        return tf.gather(ordered, tf.cast(tf.round(share * last), tf.int32))
-    return tf.sort(_plus_plus(values, count, seed))
+        start = tf.linspace(ordered[0], ordered[-1], count)
+    elif kind == "density":
+        start = _quantiles(ordered, count, zero)
+    else:
+        start = tf.sort(_plus_plus(ordered, count, seed, zero))
+    if not zero:
+        return start
+    return tf.where(tf.equal(tf.range(count), nearest_zero(start)), 0.0, start)
+
+
+def nearest_zero(centroids: tf.Tensor) -> tf.Tensor:
+    """Returns the index of the centroid of smallest magnitude, an int32 scalar."""
+    return tf.argmin(tf.abs(centroids), output_type=tf.int32)
 
 
 def assign(values: tf.Tensor, centroids: tf.Tensor) -> tf.Tensor:
@@ -39,7 +75,9 @@ def assign(values: tf.Tensor, centroids: tf.Tensor) -> tf.Tensor:
         values: float32, any shape.
         centroids: float32, shape `(k,)`, sorted. Halfway between two, the lower one is taken.
     """
-    midpoints = (centroids[1:] + centroids[:-1]) / 2.0
+    midpoints = _midpoints(centroids)
+    if int(centroids.shape[0]) > _FEW:
+        return _count(midpoints, values, tf.less)
     flat = tf.reshape(values, [-1])
     return tf.reshape(tf.searchsorted(midpoints, flat, side="left"), tf.shape(values))
 
@@ -54,26 +92,31 @@ def lookup(table: tf.Tensor, codes: tf.Tensor) -> tf.Tensor:
     return tf.gather(table, codes), gradient
 
 
-def lloyd(values: tf.Tensor, centroids: tf.Tensor, pinned: tf.Tensor) -> tf.Tensor:
+def lloyd(ordered: tf.Tensor, centroids: tf.Tensor, zero: bool) -> tf.Tensor:
     """Returns `centroids` moved to their members' means until nothing changes. Source: [Llo82].
 
     Args:
-        values: float32, shape `(n,)`.
+        ordered: float32, shape `(n,)`, sorted.
         centroids: float32, shape `(k,)`, sorted.
-        pinned: bool, shape `(k,)`: centroids that do not move.
+        zero: Whether the centroid nearest to 0 stays where it is.
 
     Returns:
         float32, shape `(k,)`, sorted. A centroid without members stays where it is.
     """
     count = int(centroids.shape[0])
+    pinned = tf.logical_and(tf.equal(tf.range(count), nearest_zero(centroids)), zero)
+    # With running sums an iteration costs a few bisections, not a pass over the values.
+    sums = tf.concat([[0.0], tf.cumsum(tf.cast(ordered, tf.float64))], axis=0)
 
     def step(current: tf.Tensor, moved: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         del moved
-        nearest = assign(values, current)
-        sums = tf.math.unsorted_segment_sum(values, nearest, count)
-        members = tf.math.unsorted_segment_sum(tf.ones_like(values), nearest, count)
-        stay = tf.logical_or(pinned, tf.equal(members, 0.0))
-        after = tf.where(stay, current, tf.math.divide_no_nan(sums, members))
+        ends = _count(ordered, _midpoints(current), tf.less_equal)
+        edges = tf.concat([[0], ends, [_size(ordered)]], axis=0)
+        members = edges[1:] - edges[:-1]
+        totals = tf.gather(sums, edges[1:]) - tf.gather(sums, edges[:-1])
+        means = tf.math.divide_no_nan(totals, tf.cast(members, tf.float64))
+        stay = tf.logical_or(pinned, tf.equal(members, 0))
+        after = tf.where(stay, current, tf.cast(means, tf.float32))
         return after, tf.reduce_any(tf.not_equal(after, current))
 
     after, _ = tf.while_loop(
@@ -85,17 +128,53 @@ def lloyd(values: tf.Tensor, centroids: tf.Tensor, pinned: tf.Tensor) -> tf.Tens
     return after
 
 
-def _plus_plus(values: tf.Tensor, count: int, seed: int) -> tf.Tensor:
-    draws = tf.random.stateless_uniform([count], seed=[seed, 0])
+def _midpoints(centroids: tf.Tensor) -> tf.Tensor:
+    return (centroids[1:] + centroids[:-1]) / 2.0
+
+
+def _count(ordered: tf.Tensor, limits: tf.Tensor, passes: Callable[..., tf.Tensor]) -> tf.Tensor:
+    """Returns how many of the sorted values pass `passes(value, limit)`, by bisection.
+
+    Args:
+        ordered: float32, shape `(n,)`, sorted.
+        limits: float32, any shape.
+        passes: `tf.less` or `tf.less_equal`.
+
+    Returns:
+        int32 in 0..n, shape of `limits`.
+    """
+    size = _size(ordered)
+    known = ordered.shape[0]
+    counts = tf.zeros_like(limits, tf.int32)
+    for bit in reversed(range(known.bit_length() if known is not None else _MOST_BITS)):
+        trial = counts + (1 << bit)
+        fits = passes(tf.gather(ordered, tf.minimum(trial, size) - 1), limits)
+        counts = tf.where(tf.logical_and(fits, trial <= size), trial, counts)
+    return counts
+
+
+def _quantiles(ordered: tf.Tensor, count: int, zero: bool) -> tf.Tensor:
+    """Returns the values at the middle of `count` equal shares, of those not 0 if `zero`."""
+    negative = tf.reduce_sum(tf.cast(ordered < 0.0, tf.int32))
+    left_out = tf.reduce_sum(tf.cast(tf.equal(ordered, 0.0), tf.int32)) if zero else 0
+    last = _size(ordered) - 1
+    shares = (tf.range(count, dtype=tf.float32) + 0.5) / float(count)
+    places = tf.cast(tf.round(shares * tf.cast(last - left_out, tf.float32)), tf.int32)
+    places = tf.where(places < negative, places, places + left_out)
+    return tf.gather(ordered, tf.clip_by_value(places, 0, last))
+
+
+def _plus_plus(ordered: tf.Tensor, count: int, seed: int, zero: bool) -> tf.Tensor:
+    """Returns `count` values, drawn one after the other; the first is 0 if `zero`."""
+    values = tf.cast(ordered, tf.float64)
+    draws = tf.random.stateless_uniform([count], seed=[seed, 0], dtype=tf.float64, alg="philox")
 
     def draw(weights: tf.Tensor, where: tf.Tensor) -> tf.Tensor:
         sums = tf.cumsum(weights)
         index = tf.searchsorted(sums, tf.reshape(where * sums[-1], [1]), side="right")
-        return tf.gather(values, tf.minimum(index[0], int(values.shape[0]) - 1))
+        return tf.gather(values, tf.minimum(index[0], _size(values) - 1))
 
-    first = draw(tf.ones_like(values), draws[0])
-    chosen = tf.fill([count], first)
-    nearest = tf.square(values - first)
+    first = tf.zeros([], tf.float64) if zero else draw(tf.ones_like(values), draws[0])
 
     def step(index: tf.Tensor, chosen: tf.Tensor, nearest: tf.Tensor) -> tuple[tf.Tensor, ...]:
         value = draw(nearest, draws[index])
@@ -103,6 +182,12 @@ def _plus_plus(values: tf.Tensor, count: int, seed: int) -> tf.Tensor:
         return index + 1, chosen, tf.minimum(nearest, tf.square(values - value))
 
     _, chosen, _ = tf.while_loop(
-        lambda index, chosen, nearest: index < count, step, (1, chosen, nearest)
+        lambda index, chosen, nearest: index < count,
+        step,
+        (1, tf.fill([count], first), tf.square(values - first)),
     )
-    return chosen
+    return tf.cast(chosen, tf.float32)
+
+
+def _size(values: tf.Tensor) -> tf.Tensor:
+    return tf.shape(values)[0]

@@ -1,5 +1,6 @@
 """Prune: weights, or blocks of them, that become zero and stay zero."""
 
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import tensorflow as tf
 
 from edgeax.formats import EncodedTensor, Float32
 from edgeax.formats.methods import implements
-from edgeax.transforms.base import Transform
+from edgeax.transforms.base import Transform, now
 from edgeax.transforms.schedules import ConstantSparsity, Schedule
 
 
@@ -36,17 +37,23 @@ class Prune(Transform):
         ValueError: The schedule is no schedule or the block is empty.
     """
 
+    weights_only = True
+
     def __init__(
         self, schedule: Schedule | float, block: Sequence[int] = (1, 1), **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
+        if isinstance(schedule, numbers.Real):
+            schedule = ConstantSparsity(float(schedule), begin_step=0)
         if not isinstance(schedule, Schedule):
-            schedule = ConstantSparsity(schedule, begin_step=0)
+            raise ValueError(
+                "`schedule` must be a sparsity in [0, 1) or a schedule such as PolynomialDecay. "
+                f"Received: schedule={schedule!r}."
+            )
         block = tuple(int(side) for side in block)
         if len(block) != 2 or min(block) < 1:
             raise ValueError(
-                "`block` must be (channels, inputs), each at least 1. "
-                f"Received: block={block}."
+                f"`block` must be (channels, inputs), each at least 1. Received: block={block}."
             )
         self.schedule = schedule
         self.block = block
@@ -77,12 +84,17 @@ class Prune(Transform):
                 lambda: tf.identity(mask),
             )
             self.mask.assign(mask)
-        return tensor * tf.cast(mask, tensor.dtype)
+        return tf.where(mask, tensor, 0.0)
+
+    def initialize(self, tensor: tf.Tensor) -> tf.Tensor:
+        """Chooses from the weight `tensor` if the schedule acts at step 0; returns it pruned."""
+        return self.call(tensor, tf.constant(0), renew=tf.constant(True))
 
     def freeze(self, tensor: EncodedTensor) -> EncodedTensor:
         """Returns the weight with its zeros and its mask."""
-        mask = np.asarray(self.mask.value)
-        return EncodedTensor(tensor.decode() * mask.astype(np.float32), Float32(), {}, mask)
+        mask = now(self.mask)
+        value = np.where(mask, tensor.decode(), np.float32(0.0))
+        return EncodedTensor(value, Float32(), {}, mask)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
@@ -106,7 +118,7 @@ def magnitude_mask(
     Exactly `round(sparsity * blocks)` blocks go; of equal ones the first.
 
     Args:
-        weight: float32, canonical layout.
+        weight: float32, canonical layout. NaN counts as the largest magnitude.
         sparsity: Fraction of blocks to go, in [0, 1).
         block: `(channels, inputs)`.
 
@@ -118,11 +130,29 @@ def magnitude_mask(
     scores = _block_means(rows, block)
     flat = tf.reshape(scores, [-1])
     gone = tf.cast(tf.round(sparsity * float(flat.shape[0])), tf.int32)
-    rank = tf.argsort(tf.argsort(flat, stable=True), stable=True)
-    kept = tf.reshape(rank >= gone, scores.shape)
+    kept = tf.reshape(_without_smallest(flat, gone), scores.shape)
     channels, inputs = block
     kept = tf.repeat(tf.repeat(kept, inputs, axis=0), channels, axis=1)
     return tf.reshape(kept[: rows.shape[0], : rows.shape[1]], shape)
+
+
+def _without_smallest(scores: tf.Tensor, gone: tf.Tensor) -> tf.Tensor:
+    """Returns which `scores` (at least 0, shape `(n,)`) are not among the `gone` smallest, bool."""
+    ranks = tf.bitcast(scores, tf.int32)  # floats that are not negative lie in order of their bits
+
+    def decide(bit: tf.Tensor, largest: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        trial = largest + tf.bitwise.left_shift(1, bit)
+        return bit - 1, tf.where(_count(ranks < trial) < gone, trial, largest)
+
+    # The largest score that goes, bit by bit from the highest: much faster than sorting them all.
+    _, largest = tf.while_loop(lambda bit, _: bit >= 0, decide, (30, 0))
+    tied = tf.equal(ranks, largest)
+    spared = tf.cumsum(tf.cast(tied, tf.int32)) > gone - _count(ranks < largest)
+    return tf.logical_or(ranks > largest, tf.logical_and(tied, spared))
+
+
+def _count(which: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(tf.cast(which, tf.int32))
 
 
 def _block_means(rows: tf.Tensor, block: Sequence[int]) -> tf.Tensor:

@@ -1,22 +1,23 @@
-"""Quantize: integer grids for weights and activations, trained through straight-through gradients."""
+"""Quantize: integer grids for weights and activations, trained straight through the rounding."""
 
 import difflib
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from edgeax.formats import Codebook, EncodedTensor, Integer
+from edgeax.formats import EncodedTensor, Integer
 from edgeax.formats.methods import implements
-from edgeax.transforms.base import Role, Transform
+from edgeax.transforms.base import Role, Transform, now
 from edgeax.transforms.cluster import Cluster
-from edgeax.transforms.grids import on_symmetric_grid
+from edgeax.transforms.grids import on_affine_grid, on_symmetric_grid
 from edgeax.transforms.ranges import Range, check_kind
 
 FORMATS = {f"int{bits}": bits for bits in range(2, 9)}
 
-# Narrowest range that fake quantization can divide: below it a tensor is all zeros for any user.
+# Narrowest range of an activation: below it a tensor is all zeros for any user.
 _SMALLEST_SPAN = 1e-6
 
 
@@ -30,11 +31,14 @@ def bits_of(name: str) -> int:
         return FORMATS[name]
     near = difflib.get_close_matches(str(name), FORMATS, n=3, cutoff=0.3) or list(FORMATS)
     raise ValueError(
-        f"`format` must name a number format. Received: format={name!r}. Did you mean one of {near}?"
+        "`format` must name a number format. "
+        f"Received: format={name!r}. Did you mean one of {near}?"
     )
 
 
-@implements("JKC18", test="tests/transforms/test_quantize.py::test_jkc18_zero_is_exact_at_any_range")
+@implements(
+    "JKC18", test="tests/transforms/test_quantize.py::test_jkc18_zero_is_exact_at_any_range"
+)
 @keras.saving.register_keras_serializable("edgeax")
 class Quantize(Transform):
     """Rounds a tensor to an integer grid and lets the gradient pass straight through.
@@ -45,7 +49,8 @@ class Quantize(Transform):
     zero, and zero is exactly representable. Values outside an activation's range are clipped and
     get no gradient.
 
-    After `Cluster` in a chain, the grid belongs to the centroids.
+    After `Cluster` in a chain, the grid belongs to the centroids; nothing is rounded before these
+    are found.
 
     Source: [JKC18].
 
@@ -99,7 +104,16 @@ class Quantize(Transform):
         super().bind(role, shape)
 
     def follow(self, before: Transform) -> None:
-        """Gives its grid to a clustering before it."""
+        """Gives its grid to a clustering before it.
+
+        Raises:
+            ValueError: Another Quantize comes before.
+        """
+        if isinstance(before, Quantize):
+            raise ValueError(
+                "`Quantize` must stand only once in a chain: the second grid would undo the first. "
+                f"Received: Quantize({before.format!r}) before Quantize({self.format!r})."
+            )
         if isinstance(before, Cluster):
             before.snap_to(self.grid)
             self.clustered = True
@@ -113,20 +127,20 @@ class Quantize(Transform):
     def _activation(self, tensor: tf.Tensor, step: tf.Tensor, training: bool) -> tf.Tensor:
         if self.range is not None and training:
             self.range.observe(tensor)
-        if self.range is None or (training and self.begin_step == 0):
-            return self._fake_quantized(tensor)
-        ready = tf.logical_and(self.range.seen.value > 0, step >= self.begin_step)
-        return tf.cond(ready, lambda: self._fake_quantized(tensor), lambda: tf.identity(tensor))
+        if self.begin_step == 0 and (self.range is None or training):
+            return self._rounded(tensor)
+        ready = step >= self.begin_step
+        if self.range is not None:
+            ready = tf.logical_and(ready, self.range.seen.value > 0)
+        return tf.cond(ready, lambda: self._rounded(tensor), lambda: tf.identity(tensor))
 
-    def _fake_quantized(self, tensor: tf.Tensor) -> tf.Tensor:
-        low, high = self._extremes()
-        return tf.quantization.fake_quant_with_min_max_vars(
-            tensor, low, high, num_bits=self.grid.bits
-        )
+    def _rounded(self, tensor: tf.Tensor) -> tf.Tensor:
+        return on_affine_grid(tensor, *self._extremes(), self.grid.bits)
 
     def _extremes(self) -> tuple[tf.Tensor, tf.Tensor]:
-        if self.fixed_range is not None:
-            return tf.constant(self.fixed_range[0]), tf.constant(self.fixed_range[1])
+        if self.range is None:
+            low, high = self.fixed_range or (0.0, 0.0)
+            return tf.constant(low), tf.constant(high)
         low = tf.minimum(self.range.low.value, 0.0)
         high = tf.maximum(self.range.high.value, low + _SMALLEST_SPAN)
         return low, tf.maximum(high, 0.0)
@@ -134,14 +148,14 @@ class Quantize(Transform):
     @property
     def extremes(self) -> tuple[float, float] | None:
         """The activation's range `(low, high)`, containing 0, or None before any batch was seen."""
-        if self.fixed_range is None and (self.range is None or not int(self.range.seen.value)):
+        if self.fixed_range is None and (self.range is None or not now(self.range.seen)):
             return None
         low, high = self._extremes()
         return float(low), float(high)
 
     def freeze(self, tensor: EncodedTensor) -> EncodedTensor:
-        """Returns the weight in integer codes, or unchanged when its codebook is on the grid."""
-        if isinstance(tensor.format, Codebook):
+        """Returns the weight in integer codes, or unchanged after `Cluster`."""
+        if self.clustered:
             return tensor
         value = tensor.decode()
         params = self.grid.fit(value)
@@ -159,7 +173,10 @@ class Quantize(Transform):
 
 
 def _checked_range(bounds: Sequence[float]) -> tuple[float, float]:
-    low, high = (float(bound) for bound in bounds)
-    if not (low <= 0.0 <= high and low < high):
-        raise ValueError(f"`range` must contain 0 and not be empty. Received: range={(low, high)}.")
-    return low, high
+    ends = tuple(float(bound) for bound in bounds)
+    if len(ends) != 2 or not -math.inf < ends[0] <= 0.0 <= ends[1] < math.inf or ends[0] == ends[1]:
+        raise ValueError(
+            "`range` must be (low, high), finite, with low <= 0 <= high and low < high. "
+            f"Received: range={ends}."
+        )
+    return ends

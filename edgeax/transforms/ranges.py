@@ -5,14 +5,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from edgeax.transforms.base import Transform
+from edgeax.transforms.base import Stateful
 
 KINDS = ("moving_average", "min_max")
 
 
 @keras.saving.register_keras_serializable("edgeax")
-class Range(Transform):
-    """Follows the range of a tensor.
+class Range(Stateful):
+    """Follows the range of a tensor. A batch with a value that is not finite is passed over.
 
     Args:
         kind: `"moving_average"` of each batch's extremes [JKC18], or `"min_max"` of all batches.
@@ -46,9 +46,10 @@ class Range(Transform):
             next_low = keep * old_low + (1.0 - keep) * low
             next_high = keep * old_high + (1.0 - keep) * high
         first = tf.equal(self.seen.value, 0)
-        self.low.assign(tf.where(first, low, next_low))
-        self.high.assign(tf.where(first, high, next_high))
-        self.seen.assign(tf.ones_like(self.seen.value))
+        finite = tf.math.is_finite(high - low)
+        self.low.assign(tf.where(finite, tf.where(first, low, next_low), old_low))
+        self.high.assign(tf.where(finite, tf.where(first, high, next_high), old_high))
+        self.seen.assign(tf.maximum(self.seen.value, tf.cast(finite, tf.int32)))
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

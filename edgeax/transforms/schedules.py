@@ -126,13 +126,13 @@ class PolynomialDecay(Schedule):
         power: float = 3,
         frequency: int = 100,
     ) -> None:
-        super().__init__(begin_step, end_step, frequency)
         if end_step <= begin_step:
             raise ValueError(
                 "`end_step` must lie after `begin_step`: a decay needs an end. "
                 f"Received: begin_step={begin_step}, end_step={end_step}. "
                 "Use ConstantSparsity for a fixed sparsity."
             )
+        super().__init__(begin_step, end_step, frequency)
         if power <= 0:
             raise ValueError(f"`power` must be above 0. Received: power={power}.")
         self.initial_sparsity = check_sparsity("initial_sparsity", initial_sparsity)
@@ -142,9 +142,10 @@ class PolynomialDecay(Schedule):
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         """Returns the sparsity at `step`, float32 scalar."""
         span = float(self.end_step - self.begin_step)
-        progress = tf.clip_by_value(tf.cast(step - self.begin_step, tf.float32) / span, 0.0, 1.0)
+        # What is left of the decay rather than what is done: it is exactly 0 at the end.
+        left = tf.clip_by_value(tf.cast(self.end_step - step, tf.float32) / span, 0.0, 1.0)
         fall = self.initial_sparsity - self.final_sparsity
-        return self.final_sparsity + fall * tf.pow(1.0 - progress, self.power)
+        return self.final_sparsity + fall * tf.pow(left, self.power)
 
     def acts(self, step: tf.Tensor) -> tf.Tensor:
         """Returns whether the schedule acts at `step`; it always does at `end_step`."""
