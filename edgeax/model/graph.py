@@ -85,7 +85,9 @@ class Graph:
         consumers = self._consumers.get(id(outputs[0]), [])
         return consumers[0] if len(consumers) == 1 else None
 
-    def rebuild(self, emit: Callable[[Call, tuple[Any, ...], dict[str, Any]], Any], inputs: Any) -> Any:
+    def rebuild(
+        self, emit: Callable[[Call, tuple[Any, ...], dict[str, Any]], Any], inputs: Any
+    ) -> Any:
         """Runs the graph on other inputs.
 
         Args:
@@ -102,9 +104,7 @@ class Graph:
 
         for call in self.calls:
             results = emit(call, actual(call.args), actual(call.kwargs))
-            for symbol, value in zip(
-                call.output_tensors, keras.tree.flatten(results), strict=True
-            ):
+            for symbol, value in zip(call.output_tensors, keras.tree.flatten(results), strict=True):
                 values[id(symbol)] = value
         return actual(self.outputs)
 
@@ -114,43 +114,89 @@ def trace(model: keras.Model) -> Graph:
 
     The model's layers are called once more, which adds to their inbound nodes: trace a clone.
     """
-    calls: list[Call] = []
-    paths: dict[int, str] = {}
+    tracer = _Tracer()
+    inputs = new_inputs(model)
+    outputs = tracer.run(model, inputs, "")
+    return tracer.graph(inputs, outputs)
 
-    def run(inner: keras.Model, inputs: Any, prefix: str) -> Any:
+
+class _Tracer:
+    """Runs models symbolically and notes their calls.
+
+    A nested model runs on inputs of its own, because the names of its layers need be unique in it
+    only. What connects it to the model around it is noted aside, and put in at the end.
+    """
+
+    def __init__(self) -> None:
+        self._calls: list[Call] = []
+        self._paths: dict[int, str] = {}
+        # Tensors on either side of a nested model's border: the first is in truth the second.
+        self._borders: list[tuple[keras.KerasTensor, keras.KerasTensor]] = []
+
+    def run(self, model: keras.Model, inputs: Any, prefix: str) -> Any:
         def record(operation: Any, *args: Any, **kwargs: Any) -> Any:
-            path = f"{prefix}{operation.name}"
-            if is_nested(operation):
-                return run(operation, args[0], f"{path}/")
-            outputs = operation(*args, **kwargs)
-            calls.append(Call(operation, args, kwargs, outputs))
-            paths.setdefault(id(operation), path)
-            return outputs
+            return self._record(f"{prefix}{operation.name}", operation, args, kwargs)
 
-        if isinstance(inner, keras.Sequential):
-            for layer in inner.layers:
+        if isinstance(model, keras.Sequential):
+            for layer in model.layers:
                 inputs = record(layer, inputs)
             return inputs
         copy = keras.models.clone_model(
-            inner, input_tensors=inputs, clone_function=lambda layer: layer, call_function=record
+            model,
+            input_tensors=keras.tree.pack_sequence_as(model.input, keras.tree.flatten(inputs)),
+            clone_function=lambda operation: operation,
+            call_function=record,
         )
         return copy.output
 
-    inputs = new_inputs(model)
-    outputs = run(model, inputs, "")
-    return Graph(inputs, outputs, calls, paths)
+    def _record(
+        self, path: str, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        # Keras notes `mask=None` with calls that had no mask; operations that take none refuse it.
+        kwargs = {
+            name: value for name, value in kwargs.items() if name != "mask" or value is not None
+        }
+        outputs = operation(*args, **kwargs)
+        if not is_nested(operation):
+            self._calls.append(Call(operation, args, kwargs, outputs))
+            self._paths.setdefault(id(operation), path)
+            return outputs
+        outside = _tensors((args, kwargs))
+        inside = [keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype) for tensor in outside]
+        results = _tensors(
+            self.run(operation, inside[0] if len(inside) == 1 else inside, f"{path}/")
+        )
+        self._borders += zip(inside, outside, strict=True)
+        self._borders += zip(_tensors(outputs), results, strict=True)
+        return outputs
+
+    def graph(self, inputs: Any, outputs: Any) -> Graph:
+        truth = {id(tensor): same for tensor, same in self._borders}
+
+        def true(structure: Any) -> Any:
+            return keras.tree.map_structure(true_leaf, structure)
+
+        def true_leaf(leaf: Any) -> Any:
+            while id(leaf) in truth:
+                leaf = truth[id(leaf)]
+            return leaf
+
+        for call in self._calls:
+            call.args, call.kwargs = true(call.args), true(call.kwargs)
+        return Graph(inputs, true(outputs), self._calls, self._paths)
 
 
-def new_inputs(model: keras.Model, batch_size: int | None = None) -> Any:
-    """Returns fresh symbolic inputs like the model's own, with the batch pinned if asked."""
+def new_inputs(model: keras.Model) -> Any:
+    """Returns fresh symbolic inputs like the model's own."""
     return keras.tree.map_structure(
-        lambda given: keras.Input(
-            batch_shape=(batch_size or given.shape[0], *given.shape[1:]),
-            dtype=given.dtype,
-            name=given.name,
-        ),
-        model.input,
+        lambda given: keras.Input(batch_shape=given.shape, dtype=given.dtype, name=given.name),
+        inputs_of(model),
     )
+
+
+def inputs_of(model: keras.Model) -> Any:
+    """Returns the symbolic inputs of a model in the structure that its maker gave them."""
+    return model.inputs[0] if isinstance(model, keras.Sequential) else model.input
 
 
 def is_nested(operation: Any) -> bool:

@@ -62,12 +62,12 @@ def layout_of(owner: keras.layers.Layer, name: str, shape: Sequence[int]) -> Lay
     """
     shape = tuple(int(size) for size in shape)
     axes = tuple(range(len(shape)))
+    if name.endswith("bias"):
+        return Layout(shape, axes, shape)
     if isinstance(owner, _DEPTHWISE) or name == "depthwise_kernel":
         return Layout(shape, axes, (*shape[:-2], shape[-2] * shape[-1]))
     if isinstance(owner, _TRANSPOSED):
-        return Layout(
-            shape, (*axes[:-2], axes[-1], axes[-2]), (*shape[:-2], shape[-1], shape[-2])
-        )
+        return Layout(shape, (*axes[:-2], axes[-1], axes[-2]), (*shape[:-2], shape[-1], shape[-2]))
     if isinstance(owner, keras.layers.EinsumDense):
         return _einsum_layout(owner, shape)
     if isinstance(owner, keras.layers.Embedding):
@@ -75,9 +75,15 @@ def layout_of(owner: keras.layers.Layer, name: str, shape: Sequence[int]) -> Lay
     return Layout(shape, axes, shape)
 
 
+def einsum_axes(layer: keras.layers.EinsumDense) -> tuple[str, str, str]:
+    """Returns the letters of the axes of input, kernel and output, an ellipsis left out."""
+    operands, output = layer.equation.replace(" ", "").replace(".", "").split("->")
+    given, kernel = operands.split(",")
+    return given, kernel, output
+
+
 def _einsum_layout(owner: keras.layers.EinsumDense, shape: tuple[int, ...]) -> Layout:
-    operands, result = owner.equation.replace(" ", "").split("->")
-    letters = operands.split(",")[1]
+    _, letters, result = einsum_axes(owner)
     inputs = tuple(axis for axis, letter in enumerate(letters) if letter not in result)
     outputs = tuple(axis for axis, letter in enumerate(letters) if letter in result)
     channels = math.prod(shape[axis] for axis in outputs)

@@ -1,7 +1,7 @@
-"""Where a layer's tensors are rounded, so that training and the integer file round in the same place.
+"""Where tensors are rounded, so that training and the integer file round in the same place.
 
-The device computes a convolution, its batch normalization and its ReLU as one operator: there is one
-rounding, behind the last of them. Layers that only move values round nothing.
+The device computes a convolution, its batch normalization and its ReLU as one operator: there is
+one rounding, behind the last of them. Layers that only move values round nothing.
 """
 
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from edgeax.model.graph import Call, Graph
+from edgeax.model.layout import einsum_axes
 from edgeax.model.wrapper import Compressed
 
 _layers = keras.layers
@@ -62,6 +63,9 @@ LINEAR = (
 )
 """Layers that a following batch normalization can be folded into."""
 
+_FUSING = ("Add", "Subtract", "Multiply", "BatchNormalization")
+"""Further layers and `keras.ops` operations that can apply a ReLU as part of themselves."""
+
 FIXED_RANGES = {
     "softmax": (0.0, 255.0 / 256.0),
     "sigmoid": (0.0, 255.0 / 256.0),
@@ -93,27 +97,39 @@ def activation_name(layer: Any) -> str:
 
 
 def is_fused_activation(layer: Any) -> bool:
-    """Returns whether a layer is nothing but an activation that the operator before it can apply."""
+    """Returns whether a layer is but an activation that the operator before it can apply."""
     if not isinstance(plain(layer), (_layers.Activation, _layers.ReLU)):
         return False
     return activation_name(layer) in _FUSED
 
 
 def splits_activation(layer: Any) -> bool:
-    """Returns whether a layer computes, then applies an activation that is an operator of its own."""
+    """Returns whether a layer's activation is an operator of its own on the device."""
     return isinstance(plain(layer), LINEAR) and activation_name(layer) not in _FUSED
 
 
 def folded_normalization(graph: Graph, call: Call) -> Call | None:
     """Returns the batch normalization that can be folded into the layer of `call`, or None."""
-    foldable = isinstance(plain(call.operation), LINEAR) and activation_name(call.operation) == "linear"
+    foldable = (
+        isinstance(plain(call.operation), LINEAR) and activation_name(call.operation) == "linear"
+    )
     after = graph.only_consumer(call) if foldable else None
-    if after is None or not isinstance(
-        plain(after.operation), _layers.BatchNormalization
-    ):
+    if after is None or not isinstance(plain(after.operation), _layers.BatchNormalization):
         return None
     axis = plain(after.operation).axis
-    return after if axis in (-1, len(call.output_tensors[0].shape) - 1) else None
+    channels_last = axis in (-1, len(call.output_tensors[0].shape) - 1)
+    return after if channels_last and _channels_are_last(plain(call.operation)) else None
+
+
+def _channels_are_last(layer: Any) -> bool:
+    """Returns whether the last axis of a layer's output is that of its canonical kernel."""
+    if not isinstance(layer, _layers.EinsumDense):
+        return getattr(layer, "data_format", "channels_last") == "channels_last"
+    _, letters, output = einsum_axes(layer)
+    channels = "".join(letter for letter in letters if letter in output)
+    if layer.equation.endswith("...") or channels != output[-1]:
+        return False
+    return layer.bias_axes in (None, "", channels)
 
 
 def last_of_group(graph: Graph, call: Call) -> Call:
@@ -122,13 +138,17 @@ def last_of_group(graph: Graph, call: Call) -> Call:
         return call
     end = folded_normalization(graph, call) or call
     after = graph.only_consumer(end)
-    if after is not None and is_fused_activation(after.operation):
-        return after
-    return end
+    fuses = after is not None and is_fused_activation(after.operation)
+    return after if fuses and _can_fuse(plain(end.operation)) else end
+
+
+def _can_fuse(operation: Any) -> bool:
+    return isinstance(operation, LINEAR) or type(operation).__name__ in _FUSING
 
 
 def rounds(call: Call) -> bool:
     """Returns whether the device rounds behind this call when it computes in integers."""
-    if isinstance(plain(call.operation), MOVING) or not call.output_tensors:
+    outputs = call.output_tensors
+    if isinstance(plain(call.operation), MOVING) or len(outputs) != 1:
         return False
-    return all(keras.backend.is_float_dtype(tensor.dtype) for tensor in call.output_tensors)
+    return bool(keras.backend.is_float_dtype(outputs[0].dtype))

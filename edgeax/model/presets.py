@@ -9,7 +9,9 @@ import re
 from typing import Any
 
 from edgeax.model.recipe import Recipe, Rule
-from edgeax.transforms import Cluster, Quantize, Transform
+from edgeax.transforms.base import Transform
+from edgeax.transforms.cluster import Cluster
+from edgeax.transforms.quantize import Quantize
 
 PRESETS = (
     *(f"static_wi{bits}_ai8" for bits in range(2, 9)),
@@ -32,9 +34,11 @@ def preset(name: str) -> Recipe:
             f"Did you mean one of {list(near)}?"
         )
     kind, weight_bits, activation_bits = _GRAMMAR.fullmatch(name).groups()  # type: ignore[union-attr]
-    kernel: list[Transform] = [Quantize(f"int{weight_bits}", axis=-1)]
-    if kind == "c":
-        kernel = [Cluster(2 ** int(weight_bits)), Quantize("int8", axis=-1)]
+    kernel: list[Transform] = (
+        [Quantize(f"int{weight_bits}", axis=-1)]
+        if kind == "i"
+        else [Cluster(2 ** int(weight_bits)), Quantize("int8", axis=-1)]
+    )
     activation = f"int{activation_bits}"
     rule = Rule(".*", kernel=kernel, input=Quantize(activation), output=Quantize(activation))
     return Recipe([rule], name=name)
@@ -53,6 +57,6 @@ def as_recipe(recipe: Any) -> Recipe:
     if isinstance(recipe, (list, tuple)) and all(isinstance(part, Transform) for part in recipe):
         return Recipe([Rule(".*", kernel=list(recipe))])
     raise ValueError(
-        "`recipe` must be an edgeax.Recipe, the name of a preset such as 'static_wi8_ai8', or a list "
-        f"of transforms. Received: recipe={recipe!r}."
+        "`recipe` must be an edgeax.Recipe, the name of a preset such as 'static_wi8_ai8', or a "
+        f"list of transforms. Received: recipe={recipe!r}."
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from edgeax.transforms import Transform
+from edgeax.transforms.base import Transform
 
 Filter = str | Sequence[str] | Callable[[keras.layers.Layer], bool]
 Slot = Transform | Sequence[Transform] | None
@@ -19,9 +19,11 @@ SLOTS = ("kernel", "bias", "input", "output")
 class Rule:
     """Transforms for the layers that a filter picks.
 
+    An empty list of transforms takes back what an earlier rule gives: the tensor stays as it is.
+
     Args:
         filter: A regular expression searched in the layer's path (`backbone/conv1`), a list of such
-            expressions of which one must match, or a callable that gets the layer.
+            expressions of which one must match, or a callable that gets the model's layer.
         kernel: Transforms of the kernels, in order.
         bias: Transforms of the biases.
         input: Transforms of those inputs of the layer that are inputs of the model: every other

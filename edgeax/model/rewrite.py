@@ -4,7 +4,9 @@ folds. The original is never touched; weights are kept.
 
 import dataclasses
 import difflib
-from collections.abc import Callable
+import inspect
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import keras
@@ -12,56 +14,63 @@ import numpy as np
 
 from edgeax.model import placement
 from edgeax.model.graph import Call, Graph, is_nested, new_inputs, trace
-from edgeax.model.layout import layout_of
+from edgeax.model.layout import einsum_axes, layout_of
 from edgeax.model.presets import as_recipe
-from edgeax.model.recipe import Recipe
+from edgeax.model.recipe import Recipe, Rule
 from edgeax.model.wrapper import Compressed, slot_of
-from edgeax.transforms import Quantize, Transform
+from edgeax.transforms.base import Transform
+from edgeax.transforms.quantize import Quantize
 
 
 def compress(model: keras.Model, recipe: Any, strict: bool = False) -> keras.Model:
     """Returns a copy of `model` that computes as a recipe says, ready for `fit`.
 
     Every layer that a rule picks becomes a `Compressed` of the same name. All weights are copied,
-    `model` is not changed, and the copy is compiled if `model` was.
+    `model` is not changed, and the copy is compiled if `model` was, with a new optimizer.
 
     Args:
-        model: A built Sequential or functional model, nested ones included.
+        model: A built Sequential or functional model, nested ones included, not compressed yet.
         recipe: An `edgeax.Recipe`, a preset's name such as `"static_wi8_ai8"`, or a list of
             transforms for every kernel.
         strict: Raise when a layer with a kernel stays as it is.
 
     Raises:
-        ValueError: The model has no graph or no weights yet or holds NaN, the recipe is none, a rule
-            picks nothing, a transform cannot work on a weight, or `strict` finds a layer left out.
+        ValueError: The model has no graph or no weights yet, holds NaN, ties weights or cannot be
+            copied, the recipe is none, a rule picks nothing, a transform cannot work on a weight,
+            or `strict` finds a layer left out.
 
     Example: `edgeax.compress(model, "static_wc4_ai8").fit(images, labels)`
     """
     recipe = as_recipe(recipe)
     check_model(model)
+    _check_plain(model)
     copies: dict[int, Any] = {}
-    skeleton = clone(model, fresh_copy, copies)
-    originals = {id(copy): identity for identity, copy in copies.items()}
-    plans = {originals[identity]: plan for identity, plan in _plan(trace(skeleton), recipe).items()}
+    graph = trace(clone(model, fresh_copy, copies))
+    originals = originals_of(model, copies)
+    _check_not_tied(originals.values())
+    plans = _plan(graph, originals, recipe)
     if strict:
-        _check_nothing_left_out(model, plans)
+        _check_nothing_left_out(graph, plans)
 
     def wrapped(layer: Any) -> Any:
-        plan = plans.get(id(layer))
+        plan = plans.get(id(copies[id(layer)]))
         return plan.wrap(fresh_copy(layer)) if plan is not None else fresh_copy(layer)
 
     made: dict[int, Any] = {}
     compressed = clone(model, wrapped, made)
+    _check_same_training(compressed, model)
     copy_weights(model, made)
     for layer in compressed_layers(compressed):
         layer.initialize()
+    _compile_like(compressed, model)
     return compressed
 
 
 def strip(model: keras.Model) -> keras.Model:
     """Returns a plain copy of a compressed model whose weights are the transformed ones.
 
-    Roundings of activations are left out: they live in the exported file.
+    Roundings of activations are left out: they live in the exported file. The copy is compiled if
+    `model` was.
 
     Raises:
         ValueError: The model has no graph.
@@ -70,6 +79,7 @@ def strip(model: keras.Model) -> keras.Model:
     made: dict[int, Any] = {}
     plain = clone(model, plain_copy, made)
     copy_weights(model, made)
+    _compile_like(plain, model)
     return plain
 
 
@@ -78,16 +88,14 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
     follows a convolution or dense layer folded into that layer's kernel and bias.
 
     `kernel * gamma / sqrt(variance + epsilon)`, with the moving statistics. The inference outputs
-    are the same up to float rounding. Other batch normalizations stay. Source: [JKC18].
+    are the same up to float rounding. Other batch normalizations stay. The layers of nested models
+    become the copy's own, named by their paths. Source: [JKC18].
 
     Raises:
         ValueError: The model has no graph, or is compressed: strip it first.
     """
     check_model(model)
-    if next(compressed_layers(model), None) is not None:
-        raise ValueError(
-            "`model` must be a plain model. Received: a compressed one. Use edgeax.strip first."
-        )
+    _check_plain(model)
     copies: dict[int, Any] = {}
     skeleton = clone(model, fresh_copy, copies)
     copy_weights(model, copies)
@@ -96,18 +104,19 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
     for call in graph.calls:
         after = placement.folded_normalization(graph, call)
         if after is not None and len(graph.calls_of(call.operation)) == 1:
-            normalizations[id(call.operation)] = after
-    folded = {id(after.operation) for after in normalizations.values()}
+            normalizations[id(call)] = after
+    folded = {id(after) for after in normalizations.values()}
 
     def emit(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        layer = call.operation
-        if id(layer) in folded:
+        if id(call) in folded:
             return args[0]
-        if id(layer) not in normalizations:
-            return layer(*args, **kwargs)
-        copy = with_bias(layer)
-        outputs = copy(*args, **kwargs)
-        fold_into(copy, layer, normalizations[id(layer)].operation)
+        layer = call.operation
+        if id(call) in normalizations:
+            layer = with_bias(layer)
+        layer.name = graph.path(call.operation).replace("/", "_")
+        outputs = layer(*args, **kwargs)
+        if id(call) in normalizations:
+            fold_into(layer, call.operation, normalizations[id(call)].operation)
         return outputs
 
     inputs = new_inputs(skeleton)
@@ -119,7 +128,7 @@ def with_bias(layer: keras.layers.Layer) -> keras.layers.Layer:
     config = layer.get_config()
     if isinstance(layer, keras.layers.EinsumDense):
         if not config["bias_axes"]:
-            config["bias_axes"] = layer.equation.split("->")[1].replace(".", "").strip()[-1]
+            config["bias_axes"] = einsum_axes(layer)[2][-1]
     else:
         config["use_bias"] = True
     return type(layer).from_config(config)
@@ -160,8 +169,8 @@ def fold_into(
 
 
 def scaled_kernel(layer: keras.layers.Layer) -> str:
-    """Returns the name of the kernel that makes the output channels: a separable convolution has two,
-    and its last one does.
+    """Returns the name of the kernel that makes the output channels: a separable convolution has
+    two, and its last one does.
     """
     return [v.name for v in layer.weights if slot_of(v.name) == "kernel"][-1]
 
@@ -192,17 +201,77 @@ def check_model(model: Any) -> None:
                 )
 
 
-def compressed_layers(model: keras.Model) -> Any:
+def _check_plain(model: keras.Model) -> None:
+    compressed = next(compressed_layers(model), None)
+    if compressed is not None:
+        raise ValueError(
+            "`model` must be a plain model. Received: a compressed one, in which "
+            f"{compressed.name!r} is wrapped. Use edgeax.strip first."
+        )
+
+
+def _check_not_tied(layers: Iterable[keras.layers.Layer]) -> None:
+    """Checks that no two layers hold the same weight: the copy of each would have its own."""
+    owners: dict[int, keras.layers.Layer] = {}
+    for layer in layers:
+        for variable in layer.weights:
+            owner = owners.setdefault(id(variable), layer)
+            if owner is not layer:
+                raise ValueError(
+                    "`model` must not tie the weights of two layers. Received: "
+                    f"{owner.name!r} and {layer.name!r} share {variable.path!r}. "
+                    "Call one layer twice, or give each its own weights."
+                )
+
+
+def _check_same_training(copy: keras.Model, model: keras.Model) -> None:
+    if type(copy).train_step is not type(model).train_step:
+        raise ValueError(
+            "`model` has a train_step of its own, so its class must take (inputs, outputs, name) "
+            f"as keras.Model does, for a copy to be made. Received: {type(model).__name__}. "
+            "Compress the layers in a plain keras.Model and construct your class from that."
+        )
+
+
+def _compile_like(copy: keras.Model, model: keras.Model) -> None:
+    if not model.compiled:
+        return
+    try:
+        copy.compile_from_config(model.get_compile_config())
+    except (TypeError, ValueError) as error:  # a loss that is not registered with Keras
+        warnings.warn(
+            "The copy could not be compiled as the model was. Call its compile() before fit(). "
+            f"Keras says: {error}",
+            stacklevel=3,
+        )
+
+
+def compressed_layers(model: keras.Model) -> Iterator[Compressed]:
     """Yields every `Compressed` of a model, nested models opened."""
     for layer in model._flatten_layers(include_self=False):
         if isinstance(layer, Compressed):
             yield layer
 
 
+def paths_of_compressed(model: keras.Model) -> dict[str, Compressed]:
+    """Returns every `Compressed` of a model by its path, such as `backbone/conv1`."""
+    found: dict[str, Compressed] = {}
+
+    def visit(parent: keras.layers.Layer, prefix: str) -> None:
+        for layer in parent._flatten_layers(include_self=False, recursive=False):
+            if isinstance(layer, Compressed):
+                found[f"{prefix}{layer.name}"] = layer
+            else:
+                visit(layer, f"{prefix}{layer.name}/")
+
+    visit(model, "")
+    return found
+
+
 def fresh_copy(layer: Any) -> Any:
-    """Returns a layer of the same settings and no weights, or the operation itself if it has none."""
-    if not isinstance(layer, keras.layers.Layer):
-        return layer
+    """Returns a layer or operation of the same settings and no weights."""
+    if isinstance(layer, Compressed):
+        return layer.around(fresh_copy(layer.layer))
     if isinstance(layer, keras.layers.Lambda):
         # Its configuration cannot be read back in safe mode; the function itself can be shared.
         return keras.layers.Lambda(
@@ -211,27 +280,63 @@ def fresh_copy(layer: Any) -> Any:
             mask=layer.mask,
             arguments=layer.arguments,
             name=layer.name,
+            dtype=layer.dtype_policy,
         )
-    return type(layer).from_config(layer.get_config())
+    try:
+        config = layer.get_config()
+    except NotImplementedError:
+        if isinstance(layer, keras.layers.Layer):
+            raise
+        return layer  # An operation that Keras cannot describe has no weights: it can be shared.
+    return type(layer).from_config(config)
 
 
-def clone(
-    model: keras.Model, copy: Callable[[Any], Any], made: dict[int, Any]
-) -> keras.Model:
+def clone(model: keras.Model, copy: Callable[[Any], Any], made: dict[int, Any]) -> keras.Model:
     """Returns a model of the same structure, nested models included, with layers from `copy`.
+
+    It is not compiled: a loss or metric that is not registered with Keras cannot be copied.
 
     Args:
         model: Sequential or functional.
         copy: Gets each layer that is no nested model, returns the new one.
-        made: Filled with the new layers, by the id of the old ones.
+        made: Filled with the new layers and nested models, by the id of the old ones.
     """
 
     def copied(layer: Any) -> Any:
         if id(layer) not in made:
-            made[id(layer)] = copy(layer)
+            made[id(layer)] = clone(layer, copy, made) if is_nested(layer) else copy(layer)
         return made[id(layer)]
 
-    return keras.models.clone_model(model, clone_function=copied, recursive=True)
+    if isinstance(model, keras.Sequential):
+        make = _class_of(model, keras.Sequential)
+        result = make([new_inputs(model), *map(copied, model.layers)], name=model.name)
+    else:
+        # Keras would compile the clone of a compiled model.
+        plain = keras.Model(model.input, model.output, name=model.name)
+        make = _class_of(model, type(plain))
+        uncompiled = make(model.input, model.output, name=model.name)
+        result = keras.models.clone_model(uncompiled, clone_function=copied)
+    if not model.trainable:
+        result.trainable = False
+    return result
+
+
+def _class_of(model: keras.Model, base: type) -> Any:
+    """Returns the class of a model if it is constructed like Keras's own `base`, else `base`."""
+    own, plain = (
+        list(inspect.signature(kind.__init__).parameters)  # type: ignore[misc]
+        for kind in (type(model), base)
+    )
+    return type(model) if own == plain else base
+
+
+def originals_of(model: keras.Model, made: dict[int, Any]) -> dict[int, keras.layers.Layer]:
+    """Returns the layers of `model` by the id of their copies; `made` is what `clone` filled."""
+    return {
+        id(made[id(layer)]): layer
+        for layer in model._flatten_layers(include_self=False)
+        if id(layer) in made and not is_nested(layer)
+    }
 
 
 @dataclasses.dataclass
@@ -242,46 +347,54 @@ class _Plan:
     slots: dict[str, list[Transform]] = dataclasses.field(default_factory=dict)
 
     def wrap(self, layer: keras.layers.Layer) -> Compressed:
-        activation = layer.activation if "before_activation" in self.slots else None
+        activation = layer.activation if self.slots.get("before_activation") else None
         return Compressed(layer, **self.slots, activation=activation, uses=self.uses)
 
 
-def _plan(graph: Graph, recipe: Recipe) -> dict[int, _Plan]:
-    """Returns what each layer of the graph gets, by its id."""
-    plans: dict[int, _Plan] = {}
-
-    def plan_of(layer: Any) -> _Plan:
-        return plans.setdefault(id(layer), _Plan(uses=len(graph.calls_of(layer))))
-
+def _plan(
+    graph: Graph, originals: dict[int, keras.layers.Layer], recipe: Recipe
+) -> dict[int, _Plan]:
+    """Returns what each layer of the graph gets, by its id; nothing for those that stay plain."""
     layers = _layers(graph)
+    plans = {id(layer): _Plan(uses=len(graph.calls_of(layer))) for layer in layers}
     for rule in recipe.rules:
-        picked = [layer for layer in layers if rule.matches(layer, graph.path(layer))]
+        picked = [
+            layer for layer in layers if rule.matches(originals[id(layer)], graph.path(layer))
+        ]
         if not picked:
             raise _nothing_picked(rule.filter, [graph.path(layer) for layer in layers])
-        for layer in picked:
-            for slot in ("kernel", "bias"):
-                if slot in rule.slots and _has_slot(layer, slot):
-                    plan_of(layer).slots[slot] = rule.slots[slot]
-            for call in graph.calls_of(layer):
-                if "input" in rule.slots and any(map(graph.is_input, call.input_tensors)):
-                    plan_of(layer).slots["input"] = rule.slots["input"]
-                if "output" in rule.slots and placement.rounds(call):
-                    _plan_output(graph, call, rule.slots["output"], plan_of)
-    return plans
+        if not any([_place(rule, graph, layer, plans) for layer in picked]):
+            raise _nothing_to_transform(rule, [graph.path(layer) for layer in picked])
+    return {identity: plan for identity, plan in plans.items() if any(plan.slots.values())}
 
 
-def _plan_output(
-    graph: Graph, call: Call, members: list[Transform], plan_of: Callable[[Any], _Plan]
+def _place(rule: Rule, graph: Graph, layer: keras.layers.Layer, plans: dict[int, _Plan]) -> bool:
+    """Writes into `plans` what a rule gives to a layer; returns whether that is anything."""
+    placed = False
+    for slot in ("kernel", "bias"):
+        if slot in rule.slots and _has_slot(layer, slot):
+            plans[id(layer)].slots[slot] = rule.slots[slot]
+            placed = True
+    for call in graph.calls_of(layer):
+        if "input" in rule.slots and any(map(graph.is_input, call.input_tensors)):
+            plans[id(layer)].slots["input"] = rule.slots["input"]
+            placed = True
+        if "output" in rule.slots and placement.rounds(call):
+            last = placement.last_of_group(graph, call)
+            _place_output(last, plans[id(last.operation)].slots, rule.slots["output"], graph)
+            placed = True
+    return placed
+
+
+def _place_output(
+    last: Call, slots: dict[str, list[Transform]], members: list[Transform], graph: Graph
 ) -> None:
-    shared = len(graph.calls_of(call.operation)) > 1
-    last = call if shared else placement.last_of_group(graph, call)
     activation = placement.activation_name(last.operation)
-    plan = plan_of(last.operation)
     if placement.splits_activation(last.operation):
-        plan.slots["before_activation"] = members
+        slots["before_activation"] = members
     if graph.is_output(last) and activation in placement.FIXED_RANGES:
         return  # Losses take the logarithm of probabilities: a rounded 0 would drown the rest.
-    plan.slots["output"] = _fixed(members, activation)
+    slots["output"] = _fixed(members, activation)
 
 
 def _fixed(members: list[Transform], activation: str) -> list[Transform]:
@@ -290,7 +403,9 @@ def _fixed(members: list[Transform], activation: str) -> list[Transform]:
         return members
     bounds = placement.FIXED_RANGES[activation]
     return [
-        Quantize(member.format, range=bounds) if isinstance(member, Quantize) else member
+        Quantize(member.format, range=bounds, begin_step=member.begin_step)
+        if isinstance(member, Quantize)
+        else member
         for member in members
     ]
 
@@ -305,21 +420,32 @@ def _has_slot(layer: keras.layers.Layer, slot: str) -> bool:
 
 
 def _nothing_picked(filter: Any, paths: list[str]) -> ValueError:
-    wanted = filter if isinstance(filter, list) else [getattr(filter, "__name__", str(filter))]
-    near = difflib.get_close_matches(str(wanted[0]), paths, n=3, cutoff=0.3) or paths[:8]
+    expressions = filter if isinstance(filter, list) else []
+    near = {
+        path: None
+        for expression in expressions
+        for path in difflib.get_close_matches(expression, paths, n=3, cutoff=0.3)
+    }
     return ValueError(
-        "`filter` of a rule must pick at least one layer. "
-        f"Received: filter={wanted}, which picks none. Layers near it: {near}."
+        "`filter` of a rule must pick at least one layer. Received: "
+        f"filter={expressions or filter}, which picks none. Layers near it: {[*near] or paths[:8]}."
     )
 
 
-def _check_nothing_left_out(model: keras.Model, plans: dict[int, _Plan]) -> None:
+def _nothing_to_transform(rule: Rule, paths: list[str]) -> ValueError:
+    return ValueError(
+        "`filter` of a rule must pick a layer that has what the rule transforms. "
+        f"Received: {sorted(rule.slots)} for {paths[:8]}, which have none of it. "
+        "A kernel needs weights; only layers at the model's inputs have an `input`."
+    )
+
+
+def _check_nothing_left_out(graph: Graph, plans: dict[int, _Plan]) -> None:
     left = [
-        layer.name
-        for layer in model._flatten_layers(include_self=False)
-        if not is_nested(layer)
-        and _has_slot(layer, "kernel")
-        and "kernel" not in getattr(plans.get(id(layer)), "slots", {})
+        graph.path(layer)
+        for layer in _layers(graph)
+        if _has_slot(layer, "kernel")
+        and not (id(layer) in plans and plans[id(layer)].slots.get("kernel"))
     ]
     if left:
         raise ValueError(
@@ -342,7 +468,7 @@ def copy_weights(model: keras.Model, made: dict[int, Any]) -> None:
     """Copies the weights of the layers of `model` to those made from them."""
     for layer in model._flatten_layers(include_self=False):
         copy = made.get(id(layer))
-        if copy is None or copy is layer or not isinstance(copy, keras.layers.Layer):
+        if copy is None or is_nested(layer):
             continue
         if isinstance(copy, Compressed) and isinstance(layer, Compressed):
             copy.set_weights(layer.get_weights())

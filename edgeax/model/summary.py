@@ -2,15 +2,17 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from edgeax.formats import EncodedTensor, Float32
-from edgeax.model.graph import Call, Graph, trace
+from edgeax.model.graph import Call, trace
+from edgeax.model.layout import einsum_axes
 from edgeax.model.placement import last_of_group, plain
-from edgeax.model.rewrite import check_model, clone, fresh_copy
+from edgeax.model.rewrite import check_model, clone, originals_of, plain_copy
 from edgeax.model.wrapper import Compressed, slot_of
 
 
@@ -25,8 +27,9 @@ class LayerCost:
         sparsity: Fraction of zero kernel weights, 0 to 1.
         distinct_values: Number of different kernel weights.
         size_bytes: Bytes of all its weights, packed, with their scales and codebooks.
-        macs: Multiply-accumulates of one sample.
-        output: The output's number format, `"float32"` if it is not rounded.
+        macs: Multiply-accumulates of one sample; a dimension that may vary counts 1.
+        output: The number format of the output, or of what goes into its activation if only that is
+            rounded; `"float32"` if neither is.
         stays_float: Why the kernel stays float, `""` if it does not.
     """
 
@@ -82,55 +85,87 @@ def summary(model: keras.Model) -> Summary:
     """
     check_model(model)
     copies: dict[int, Any] = {}
-    graph = trace(clone(model, fresh_copy, copies))
-    originals = {
-        id(copies[id(layer)]): layer
-        for layer in model._flatten_layers(include_self=False)
-        if id(layer) in copies
-    }
+    graph = trace(clone(model, plain_copy, copies))
+    originals = originals_of(model, copies)
     rows = []
-    for layer in {id(call.operation): call.operation for call in graph.calls}.values():
-        original = originals.get(id(layer))
-        if original is not None and plain(original).weights:
-            rows.append(_cost(original, graph, graph.calls_of(layer)))
+    for copy in {id(call.operation): call.operation for call in graph.calls}.values():
+        layer = originals.get(id(copy))
+        if layer is not None and copy.weights:
+            calls = graph.calls_of(copy)
+            end = originals[id(last_of_group(graph, calls[0]).operation)]
+            path = graph.path(copy)
+            rows.append(_cost(path, layer, sum(macs(copy, call) for call in calls), end))
     return Summary(tuple(rows))
 
 
-def frozen_kernels(layer: keras.layers.Layer) -> list[EncodedTensor]:
-    """Returns the kernels of a layer as they would be stored."""
-    if isinstance(layer, Compressed):
-        frozen = layer.freeze_weights()
-        kernels = [code for variable, _, code in frozen if slot_of(variable.name) == "kernel"]
-        if kernels:
-            return kernels
-        layer = layer.layer
+@dataclasses.dataclass(frozen=True)
+class KernelStatistics:
+    """What the kernels of a layer hold, transformed.
+
+    Attributes:
+        count: Number of weights.
+        zeros: How many of them are zero.
+        distinct_values: Number of different values, most of any kernel; scales do not count.
+        low: Smallest value.
+        high: Largest value.
+    """
+
+    count: int
+    zeros: int
+    distinct_values: int
+    low: float
+    high: float
+
+    @property
+    def sparsity(self) -> float:
+        """Fraction of weights that are zero, 0 to 1."""
+        return self.zeros / self.count if self.count else 0.0
+
+
+def kernel_statistics(kernels: Sequence[EncodedTensor]) -> KernelStatistics:
+    """Returns the statistics of a layer's kernels taken together."""
+    values = [kernel.decode() for kernel in kernels if kernel.codes.size]
+    return KernelStatistics(
+        count=sum(value.size for value in values),
+        zeros=sum(int(np.sum(value == 0.0)) for value in values),
+        distinct_values=max((kernel.distinct_values for kernel in kernels), default=0),
+        low=min((float(np.min(value)) for value in values), default=0.0),
+        high=max((float(np.max(value)) for value in values), default=0.0),
+    )
+
+
+def stored_weights(layer: keras.layers.Layer) -> list[tuple[str | None, EncodedTensor]]:
+    """Returns each weight of a layer as it would be stored, and its slot."""
+    encoded = {
+        id(variable): code
+        for variable, _, code in (layer.freeze_weights() if isinstance(layer, Compressed) else [])
+    }
     return [
-        EncodedTensor(np.asarray(variable, np.float32), Float32(), {})
-        for variable in layer.weights
-        if slot_of(variable.name) == "kernel"
+        (
+            slot_of(variable.name),
+            encoded.get(id(variable))
+            or EncodedTensor(np.asarray(variable, np.float32), Float32(), {}),
+        )
+        for variable in plain(layer).weights
     ]
 
 
-def _cost(layer: keras.layers.Layer, graph: Graph, calls: list[Call]) -> LayerCost:
-    kernels = frozen_kernels(layer)
-    values = sum(math.prod(kernel.shape) for kernel in kernels)
-    zeros = sum(kernel.sparsity * math.prod(kernel.shape) for kernel in kernels)
-    inner = plain(layer)
-    others = sum(
-        math.prod(variable.shape) * 4
-        for variable in inner.weights
-        if slot_of(variable.name) != "kernel"
-    )
+def _cost(
+    path: str, layer: keras.layers.Layer, macs: int, rounded_behind: keras.layers.Layer
+) -> LayerCost:
+    weights = stored_weights(layer)
+    kernels = [kernel for slot, kernel in weights if slot == "kernel"]
+    statistics = kernel_statistics(kernels)
     bits = max((kernel.bits for kernel in kernels), default=32)
     return LayerCost(
-        path=graph.path(calls[0].operation),
-        kind=type(inner).__name__,
+        path=path,
+        kind=type(plain(layer)).__name__,
         weight_bits=bits,
-        sparsity=zeros / values if values else 0.0,
-        distinct_values=max((kernel.distinct_values for kernel in kernels), default=0),
-        size_bytes=others + sum(-(-kernel.size_bits // 8) for kernel in kernels),
-        macs=sum(macs(inner, call) for call in calls),
-        output=_output_format(last_of_group(graph, calls[0]).operation),
+        sparsity=statistics.sparsity,
+        distinct_values=statistics.distinct_values,
+        size_bytes=sum(-(-weight.size_bits // 8) for _, weight in weights),
+        macs=macs,
+        output=_output_format(rounded_behind),
         stays_float=_reason(layer, bits, bool(kernels)),
     )
 
@@ -140,25 +175,26 @@ def macs(layer: keras.layers.Layer, call: Call) -> int:
     kernels = [math.prod(v.shape) for v in layer.weights if slot_of(v.name) == "kernel"]
     if not kernels or isinstance(layer, keras.layers.Embedding):
         return 0
-    transposed = type(layer).__name__.endswith("Transpose")
-    tensor = call.input_tensors[0] if transposed else call.output_tensors[0]
-    shape = [size or 1 for size in tensor.shape[1:]]
-    channels_first = getattr(layer, "data_format", None) == "channels_first"
-    positions = math.prod(shape[1:] if channels_first else shape[:-1])
     if isinstance(layer, keras.layers.EinsumDense):
-        operands, result = layer.equation.replace(" ", "").split("->")
-        letters = operands.split(",")[1]
-        inputs = [
-            size
-            for letter, size in zip(letters, layer.kernel.shape, strict=True)
-            if letter not in result
-        ]
-        return math.prod(shape) * math.prod(inputs)
-    return positions * sum(kernels)
+        given, letters, _ = einsum_axes(layer)
+        sizes = zip(letters, layer.kernel.shape, strict=True)
+        per_value = math.prod(size for letter, size in sizes if letter not in given)
+        return math.prod(_sizes(call.input_tensors[0])) * per_value
+    transposed = type(layer).__name__.endswith("Transpose")
+    shape = _sizes(call.input_tensors[0] if transposed else call.output_tensors[0])
+    channels_first = getattr(layer, "data_format", None) == "channels_first"
+    return math.prod(shape[1:] if channels_first else shape[:-1]) * sum(kernels)
+
+
+def _sizes(tensor: keras.KerasTensor) -> list[int]:
+    """Returns the shape of one sample; a dimension that may vary counts 1."""
+    return [size or 1 for size in tensor.shape[1:]]
 
 
 def _output_format(layer: keras.layers.Layer) -> str:
-    quantizer = layer.quantizer("output") if isinstance(layer, Compressed) else None
+    if not isinstance(layer, Compressed):
+        return "float32"
+    quantizer = layer.quantizer("output") or layer.quantizer("before_activation")
     return getattr(quantizer, "format", "float32")
 
 

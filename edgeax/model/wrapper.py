@@ -1,7 +1,7 @@
 """Compressed: the one generic wrapper that makes any Keras layer compute with transformed tensors.
 
-The wrapped layer never knows. Its variables stay what the optimizer trains; inside a scope they read
-as their transformed values, so the gradient flows through the transforms to the raw variables.
+The wrapped layer never knows. Its variables stay what the optimizer trains; inside a scope they
+read as their transformed values, so the gradient flows through the transforms to the raw variables.
 """
 
 import dataclasses
@@ -15,8 +15,7 @@ import numpy as np
 
 from edgeax.formats import EncodedTensor
 from edgeax.model.layout import Layout, layout_of
-from edgeax.transforms import Chain, Transform
-from edgeax.transforms.base import fresh
+from edgeax.transforms.base import Chain, Transform, fresh
 
 KERNEL = re.compile(r"(^|_)(kernel|embeddings)$")
 BIAS = re.compile(r"(^|_)bias$")
@@ -29,13 +28,15 @@ class Compressed(keras.layers.Wrapper):
     """A Keras layer whose weights, inputs and outputs pass through chains of transforms.
 
     It has the name of the layer it wraps, forwards that layer's public attributes, and keeps its
-    losses, masks and state.
+    losses, masks, state and dtypes. While its `trainable` is False, the transforms of its weights
+    keep their state and their schedules stand still; ranges of activations are still followed.
 
     Args:
         layer: The layer to wrap, built or not.
         kernel: Transforms of its kernels, each kernel with state of its own.
         bias: Transforms of its biases.
-        input: Transforms of its floating-point inputs, each with state of its own.
+        input: Transforms of its floating-point inputs (those in its first argument), each with
+            state of its own.
         output: Transforms of its output, after `activation`.
         activation: An activation taken over from the layer, so that `before_activation` can act on
             its input. The layer's own is then linear.
@@ -73,20 +74,31 @@ class Compressed(keras.layers.Wrapper):
                 "before_activation": _as_list(before_activation),
             }
         )
-        self.taken_activation = keras.activations.get(activation) if activation is not None else None
+        self.taken_activation = (
+            keras.activations.get(activation) if activation is not None else None
+        )
         if self.taken_activation is not None:
             layer.activation = keras.activations.linear
         self.uses = int(uses)
         self.chains: list[Chain] = []
         self._accepts = _call_arguments(layer)
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not self.layer.built and _tensors((args[1:], kwargs)):
+            # Keras would hand over the first argument's shape only. The layer itself knows how to
+            # be built from several.
+            like_args, like_kwargs = keras.tree.map_structure(_symbol_like, (args, kwargs))
+            self.layer(*like_args, **like_kwargs)
+        return super().__call__(*args, **kwargs)
+
     def build(self, input_shape: Any) -> None:
         """Builds the layer, and a chain for each tensor that has one."""
         if not self.layer.built:
             self.layer.build(input_shape)
         self._weights_of = [*self._weight_chains()]
-        count = len(input_shape) if _is_list_of_shapes(input_shape) else 1
-        self._inputs = [self._chain("input", "activation") for _ in range(count)]
+        self._inputs = [
+            self._chain("input", "activation") for _ in range(_count_of_shapes(input_shape))
+        ]
         self._before_activation = self._chain("before_activation", "activation")
         self._output = self._chain("output", "activation")
         self.built = True
@@ -107,7 +119,10 @@ class Compressed(keras.layers.Wrapper):
         if not self.slots.templates[slot]:
             return None
         chain = Chain([fresh(member) for member in self.slots.templates[slot]], uses=self.uses)
-        chain.bind(role, shape)
+        try:
+            chain.bind(role, shape)
+        except ValueError as error:
+            raise ValueError(f"{error} It stands in layer {self.name!r}.") from error
         self.chains.append(chain)
         return chain
 
@@ -137,7 +152,7 @@ class Compressed(keras.layers.Wrapper):
         flat = keras.tree.flatten(inputs)
         changed = [
             _through(chain, tensor, training)
-            for chain, tensor in zip(self._inputs, flat, strict=False)
+            for chain, tensor in zip(self._inputs, flat, strict=True)
         ]
         return keras.tree.pack_sequence_as(inputs, changed)
 
@@ -163,6 +178,23 @@ class Compressed(keras.layers.Wrapper):
             "output": self._output,
         }[slot]
         return chain.transforms[-1] if chain is not None else None
+
+    def around(self, layer: keras.layers.Layer) -> "Compressed":
+        """Returns a wrapper of the same settings around another layer, with new state."""
+        return type(self)(
+            layer,
+            **self.slots.templates,
+            activation=self.taken_activation,
+            uses=self.uses,
+            name=self.name,
+            trainable=self.trainable,
+            dtype=self.dtype_policy,
+        )
+
+    @property
+    def input_spec(self) -> Any:
+        """What the layer demands of its inputs."""
+        return self.layer.input_spec
 
     @property
     def activation(self) -> Any:
@@ -192,7 +224,7 @@ class Compressed(keras.layers.Wrapper):
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         slots = {
-            slot: [keras.saving.serialize_keras_object(fresh(member)) for member in members]
+            slot: [keras.saving.serialize_keras_object(member) for member in members]
             for slot, members in self.slots.templates.items()
         }
         activation = self.taken_activation and keras.activations.serialize(self.taken_activation)
@@ -235,12 +267,15 @@ class _WeightChain:
 
     def value(self) -> np.ndarray:
         """Returns the raw weight in canonical layout, float32."""
-        raw = keras.ops.convert_to_numpy(self.variable.value).astype(np.float32)
+        raw = np.asarray(self.variable, np.float32)
         return self.layout.to_canonical(raw)
 
 
 class _RecordingScope(keras.StatelessScope):
-    """Makes variables read as other values, and records what is assigned meanwhile."""
+    """Makes variables read as other values, and records what is assigned meanwhile.
+
+    All other variables read as they do around the scope, which may lie in another one.
+    """
 
     def __init__(self, values: list[tuple[keras.Variable, Any]]) -> None:
         super().__init__(state_mapping=values, collect_losses=True)
@@ -249,6 +284,12 @@ class _RecordingScope(keras.StatelessScope):
     def add_update(self, update: tuple[keras.Variable, Any]) -> None:
         super().add_update(update)
         self._updates[id(update[0])] = update
+
+    def get_current_value(self, variable: keras.Variable) -> Any:
+        value = super().get_current_value(variable)
+        if value is None and self.original_scope is not None:
+            value = self.original_scope.get_current_value(variable)
+        return value
 
     @property
     def updates(self) -> list[tuple[keras.Variable, Any]]:
@@ -269,14 +310,40 @@ def _as_list(slot: Slot) -> list[Transform]:
 
 
 def _through(chain: Chain | None, tensor: Any, training: bool) -> Any:
+    """Returns `tensor` transformed, with its dtype and its mask."""
     if chain is None or not keras.backend.is_float_dtype(tensor.dtype):
         return tensor
-    return chain.call(keras.ops.cast(tensor, "float32"), training)
+    changed = chain.call(keras.ops.cast(tensor, "float32"), training)
+    changed = keras.ops.cast(changed, tensor.dtype)
+    mask = getattr(tensor, "_keras_mask", None)
+    if mask is not None:
+        changed._keras_mask = mask
+    return changed
 
 
 def _call_arguments(layer: keras.layers.Layer) -> set[str]:
     return set(inspect.signature(layer.call).parameters)
 
 
-def _is_list_of_shapes(shape: Any) -> bool:
-    return isinstance(shape, (list, tuple)) and bool(shape) and isinstance(shape[0], (list, tuple))
+def _count_of_shapes(shape: Any) -> int:
+    """Returns how many tensors an `input_shape` of Keras describes: a shape, or several."""
+    if isinstance(shape, dict):
+        return sum(_count_of_shapes(part) for part in shape.values())
+    if isinstance(shape, (list, tuple)) and any(isinstance(p, (list, tuple, dict)) for p in shape):
+        return sum(_count_of_shapes(part) for part in shape)
+    return 1
+
+
+def _tensors(structure: Any) -> list[Any]:
+    return [leaf for leaf in keras.tree.flatten(structure) if _is_tensor(leaf)]
+
+
+def _is_tensor(value: Any) -> bool:
+    """Returns whether a value is a tensor, symbolic or not, or an array."""
+    return hasattr(value, "shape") and hasattr(value, "dtype")
+
+
+def _symbol_like(value: Any) -> Any:
+    if not _is_tensor(value):
+        return value
+    return keras.Input(batch_shape=value.shape, dtype=keras.backend.standardize_dtype(value.dtype))
