@@ -1,26 +1,30 @@
 """export(): freeze, convert, lower, check, write."""
 
+import contextlib
 import json
+import logging
 import os
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from edgeax._version import __version__
 from edgeax.export.convert import convert
-from edgeax.export.freeze import freeze
+from edgeax.export.freeze import freeze, layers_in
 from edgeax.export.lower import Stored, lower
 from edgeax.export.parity import compare
 from edgeax.export.result import Result
 from edgeax.export.samples import take_samples
 from edgeax.formats.files import check_writable, write_atomically
-from edgeax.formats.flatbuffer import Model, Subgraph
+from edgeax.formats.flatbuffer import Subgraph
 from edgeax.formats.operators import OPERATORS
-from edgeax.model import strip
 from edgeax.model.rewrite import check_model
 from edgeax.runtime import latency
+from edgeax.runtime.details import METADATA_KEY
 from edgeax.runtime.interpreter import Interpreter
 
 RUNTIMES = ("edgeax", "stock")
@@ -28,7 +32,22 @@ ACTIVATIONS = ("int8", "float32")
 
 _TIMED_RUNS = 30
 
+_NO_FORM = "no operator computes in integers from its kernels"
 
+
+@contextlib.contextmanager
+def _errors_only() -> Iterator[None]:
+    """Silences TensorFlow's advice about functions traced often: every export makes new ones."""
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+@_errors_only()
 def export(
     model: keras.Model,
     path: str | os.PathLike[str],
@@ -79,45 +98,34 @@ def export(
     arrays = take_samples(samples, model)
 
     integer = activations == "int8"
-    frozen = freeze(model, arrays if integer else None)
-    file = Model.from_bytes(convert(frozen.model, integer, io))
+    frozen = freeze(model, arrays, integer)
+    file = convert(frozen.model, integer, io)
     kernels = lower(file, frozen.weights, pack=runtime == "edgeax")
-    stays_float = _float_operators(file.subgraphs[0]) if integer else ()
+    kernels += tuple(Stored(path, "as converted", None, _NO_FORM) for path in frozen.left_out)
+    stays_float = _float_operators(file.subgraphs[0], frozen.paths) if integer else ()
     if strict and stays_float:
         raise ValueError(
             "`strict` allows no operator to compute in float. "
             f"Received a model that needs: {list(stays_float)}. Use strict=False to keep them."
         )
-    _sign(file)
+    operators = Counter(operator.name for graph in file.subgraphs for operator in graph.operators)
+    ours = sorted(set(operators) & set(OPERATORS))
+    file.metadata[METADATA_KEY] = _note(ours)
     content = file.to_bytes()
     parity = compare(model, frozen, content, arrays)
     float_size, times = _measure(model, content, arrays) if measure else (None, {})
     write_atomically(path, content)
-    return _result(os.fspath(path), content, file, kernels, stays_float, parity, float_size, times)
-
-
-def _result(
-    path: str,
-    content: bytes,
-    file: Model,
-    kernels: tuple[Stored, ...],
-    stays_float: tuple[str, ...],
-    parity: Any,
-    float_size: int | None,
-    times: dict[str, float],
-) -> Result:
-    names = Counter(operator.name for operator in file.subgraphs[0].operators)
     return Result(
-        path=path,
+        path=os.fspath(path),
         size_bytes=len(content),
         float_size_bytes=float_size,
-        operators=dict(names),
+        operators=dict(operators),
         kernels=kernels,
         stays_float=stays_float,
         peak_activation_bytes=file.peak_activation_bytes(),
         parity=parity,
         latency_ms=times,
-        needs_plugin=any(name in OPERATORS for name in names),
+        needs_plugin=bool(ours),
     )
 
 
@@ -126,23 +134,24 @@ def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
         raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}.")
 
 
-def _float_operators(graph: Subgraph) -> tuple[str, ...]:
-    """Returns the operators that read or write float values, conversions at the ends left out."""
-    names = []
+def _float_operators(graph: Subgraph, paths: dict[str, str]) -> tuple[str, ...]:
+    """Returns the operators that compute with float values, and the layers that they belong to.
+
+    Conversions from and to integers do not count.
+    """
+    found = []
     for operator in graph.operators:
-        if operator.name in ("QUANTIZE", "DEQUANTIZE"):
-            continue
         ends = [graph.tensors[i] for i in (*operator.inputs, *operator.outputs) if i >= 0]
-        if any(tensor.dtype == "float32" and not tensor.is_constant for tensor in ends):
-            names.append(f"{operator.name} ({graph.tensors[operator.outputs[0]].name})")
-    return tuple(names)
+        computes = operator.name not in ("QUANTIZE", "DEQUANTIZE")
+        if computes and any(t.dtype == "float32" and not t.is_constant for t in ends):
+            name = graph.tensors[operator.outputs[0]].name
+            layers = sorted({paths[layer] for layer in layers_in(name) if layer in paths})
+            found.append(f"{operator.name} in {', '.join(layers) or name}")
+    return tuple(found)
 
 
-def _sign(file: Model) -> None:
-    """Says in the metadata what wrote the file and what its operators need."""
-    operators = sorted(
-        {operator.name for operator in file.subgraphs[0].operators if operator.name in OPERATORS}
-    )
+def _note(operators: list[str]) -> bytes:
+    """Returns what the metadata says about who wrote the file and what its operators need."""
     note: dict[str, Any] = {"version": __version__}
     if operators:
         note |= {
@@ -150,14 +159,14 @@ def _sign(file: Model) -> None:
             "operators": operators,
             "install": "pip install edgeax; edgeax.load_delegate()",
         }
-    file.metadata["edgeax"] = json.dumps(note, separators=(",", ":")).encode()
+    return json.dumps(note, separators=(",", ":")).encode()
 
 
 def _measure(
     model: keras.Model, content: bytes, samples: list[np.ndarray]
 ) -> tuple[int, dict[str, float]]:
     """Returns the size of the float file, and the median times of both files run in turns."""
-    baseline = convert(freeze(strip(model), None).model, quantized=False)
+    baseline = convert(freeze(model, samples, integer=False).model, quantized=False).to_bytes()
     one = [array[:1] for array in samples]
     interpreters = {
         "float32": Interpreter(model_content=baseline, num_threads=1),

@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import re
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -9,14 +11,22 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
+from edgeax.formats.flatbuffer import Model
 
-def convert(model: keras.Model, quantized: bool, io: str = "float32") -> bytes:
-    """Returns the `.tflite` of a plain Keras model.
+# Log lines that report an error, as absl and MLIR write them.
+_ERROR = re.compile(r"^[EF]\d{4} |\berror:", re.IGNORECASE)
+
+
+def convert(model: keras.Model, quantized: bool, io: str = "float32") -> Model:
+    """Returns the file of a plain Keras model, its inputs and outputs in the order of the model's.
 
     Args:
-        model: Plain model, batch pinned.
+        model: Plain functional model, batch pinned; outputs are a tensor, a list or a flat dict.
         quantized: Whether its rounding layers say how to compute in integers.
         io: `"float32"` or `"int8"`: type of the inputs and outputs of a quantized model.
+
+    Raises:
+        ValueError: The converter cannot express the model in built-in operators.
     """
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
     if quantized:
@@ -24,19 +34,75 @@ def convert(model: keras.Model, quantized: bool, io: str = "float32") -> bytes:
         if io == "int8":
             converter.inference_input_type = tf.int8
             converter.inference_output_type = tf.int8
-    with warnings.catch_warnings(), _quiet_stdout():
-        warnings.simplefilter("ignore")
-        return bytes(converter.convert())
+    with _quiet():
+        try:
+            content = bytes(converter.convert())
+        except Exception as error:  # what the converter raises has no common base
+            raise ValueError(
+                "`model` must consist of layers that TFLite has operators for. Received: one of "
+                f"which the converter says: {_reason(error)}. Replace that layer."
+            ) from error
+    file = Model.from_bytes(content)
+    _order_ends(file, model)
+    return file
+
+
+def output_names(model: keras.Model) -> list[str]:
+    """Returns the names of a model's outputs in its file, in the order of `keras.tree.flatten`."""
+    outputs = model.output
+    if isinstance(outputs, dict):
+        return sorted(outputs)
+    return [f"output_{index}" for index, _ in enumerate(keras.tree.flatten(outputs))]
+
+
+def _order_ends(file: Model, model: keras.Model) -> None:
+    """The converter sorts by name; whoever runs the file passes arrays in the model's order."""
+    (signature,) = file.signatures
+    graph = file.subgraphs[signature.subgraph]
+    names = [tensor.name for tensor in model.inputs]
+    graph.inputs = [signature.inputs[name] for name in names if name in signature.inputs]
+    graph.outputs = [signature.outputs[name] for name in output_names(model)]
+
+
+def _reason(error: Exception) -> str:
+    """Returns what matters of the converter's many lines: what is wrong, and in which layer."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    line = next((line for line in lines if "error: loc(" in line), None)
+    if line is None:
+        return (lines or [type(error).__name__])[0][:500]
+    place = re.search(r'"([^"@]+)@', line)
+    return line.rpartition("): ")[2] + (f" (in {place[1]})" if place else "")
 
 
 @contextlib.contextmanager
-def _quiet_stdout() -> Iterator[None]:
-    """Keeps what the converter prints about signatures off the user's terminal."""
-    with tempfile.TemporaryFile() as sink:
-        saved = os.dup(1)
-        try:
-            os.dup2(sink.fileno(), 1)
+def _quiet() -> Iterator[None]:
+    """Keeps what the converter prints off the user's terminal, all but errors.
+
+    Native code writes to the descriptors. Python prints to a stream, which in a notebook leads
+    elsewhere, and in a pipeline holds back what the user printed before.
+    """
+    tf.get_logger()  # Takes hold of the streams when first called, which should be the user's.
+    streams = (sys.stdout, sys.stderr)
+    with tempfile.TemporaryFile("w+", errors="replace") as sink:
+        with contextlib.ExitStack() as stack:
+            for descriptor, stream in enumerate(streams, start=1):
+                stream.flush()
+                stack.enter_context(_redirected(descriptor, sink.fileno()))
+                stack.callback(stream.flush)
+            stack.enter_context(contextlib.redirect_stdout(sink))
+            stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
             yield
-        finally:
-            os.dup2(saved, 1)
-            os.close(saved)
+        sink.seek(0)
+        sys.stderr.writelines(line for line in sink if _ERROR.search(line))
+
+
+@contextlib.contextmanager
+def _redirected(descriptor: int, target: int) -> Iterator[None]:
+    saved = os.dup(descriptor)
+    try:
+        os.dup2(target, descriptor)
+        yield
+    finally:
+        os.dup2(saved, descriptor)
+        os.close(saved)

@@ -1,34 +1,27 @@
-"""Freeze: a trained model becomes a plain one whose every number the device will use is written down.
+"""Freeze: a trained model becomes a plain one whose every number the device will use is fixed.
 
 Kernels are baked onto their grids with batch normalization folded in, activations are rounded by
-fixed ranges, and the batch is pinned to 1: dimensions that may vary leave shape arithmetic behind.
+fixed ranges, and all shapes are pinned, the batch to 1: dimensions that may vary leave shape
+arithmetic behind.
 """
 
+import contextlib
 import dataclasses
-import itertools
-from collections.abc import Iterator, Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from edgeax.formats import EncodedTensor, Integer
+from edgeax.export.bake import Part, bake
+from edgeax.formats import EncodedTensor
 from edgeax.model import placement
 from edgeax.model.graph import Call, Graph, trace
-from edgeax.model.layout import Layout, layout_of
-from edgeax.model.rewrite import (
-    clone,
-    copy_weights,
-    fold_into,
-    fresh_copy,
-    normalization_gain_and_shift,
-    plain_copy,
-    scaled_kernel,
-    set_transformed,
-    with_bias,
-)
-from edgeax.model.wrapper import Compressed, slot_of
+from edgeax.model.rewrite import clone, copy_weights, fresh_copy
+from edgeax.model.wrapper import Compressed
 
 _layers = keras.layers
 
@@ -42,31 +35,16 @@ class FrozenWeight:
     """A kernel as the file has to hold it.
 
     Attributes:
-        path: Path of its layer.
-        layer: The plain layer that holds its values.
-        layout: How the layer lays it out.
+        path: Path of its layer; a separable convolution has `/depthwise` or `/pointwise` behind it.
+        layer: The plain layer that holds its values and its bias.
         encoded: The kernel in codes, canonical layout, batch normalization folded in.
+        uses: How many times the model calls the layer.
     """
 
     path: str
     layer: keras.layers.Layer
-    layout: Layout
     encoded: EncodedTensor
-
-
-@dataclasses.dataclass(frozen=True)
-class Frozen:
-    """What `freeze` returns.
-
-    Attributes:
-        model: Plain functional model, batch 1.
-        weights: The kernels that have a number format.
-        points: The places where values are rounded, in the order in which they run.
-    """
-
-    model: keras.Model
-    weights: tuple[FrozenWeight, ...]
-    points: tuple["Point", ...]
+    uses: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,27 +52,61 @@ class Point:
     """A place where values are rounded.
 
     Attributes:
-        path: Path of the layer that is rounded behind.
+        path: Path of the layer whose result is rounded, normalization and activation included; or
+            name of the model's input.
         rounding: Name of the rounding layer in the frozen model.
-        layers: Names of the frozen model's layers whose results end here, as they come back in the
-            names of the file's tensors.
+        layers: Names of the frozen model's layers whose results end here; the converter names
+            tensors after them.
         extremes: The range.
+        shape: Of the values; a size is None where Keras cannot tell.
     """
 
     path: str
     rounding: str
     layers: tuple[str, ...]
     extremes: Extremes
+    shape: tuple[int | None, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen:
+    """What `freeze` returns.
+
+    Attributes:
+        model: Plain functional model, batch 1. Its inputs and outputs come in the order of the
+            original's when flattened.
+        weights: The kernels in integer codes.
+        left_out: Paths of the layers whose kernels got a number format that no operator has.
+        points: The places where values are rounded, in the order in which they run.
+        paths: Path of the layer that each layer of `model` stands for, by name.
+    """
+
+    model: keras.Model
+    weights: tuple[FrozenWeight, ...]
+    left_out: tuple[str, ...]
+    points: tuple[Point, ...]
+    paths: dict[str, str]
 
 
 @dataclasses.dataclass
 class _Stage:
-    """One layer of the frozen model and how its output is rounded."""
+    """One layer of the frozen model and how its output is rounded.
 
-    layer: Any
-    name: str
+    Attributes:
+        part: The layer.
+        path: Path of the layer that it stands for.
+        rounded: Whether its output is rounded.
+        extremes: To which range; None while it is not known.
+    """
+
+    part: Part
+    path: str
     rounded: bool = False
     extremes: Extremes | None = None
+
+
+# Gets a stage, what went into it and what came out; returns what the next stage gets.
+_Rounding = Callable[[_Stage, Any, Any], Any]
 
 
 @keras.saving.register_keras_serializable("edgeax")
@@ -104,321 +116,295 @@ class FixedRange(keras.layers.Layer):
     def __init__(self, low: float, high: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.low, self.high = float(low), float(high)
+        self.supports_masking = True
 
     def call(self, tensor: tf.Tensor) -> tf.Tensor:
         """Returns `tensor` rounded."""
         return tf.quantization.fake_quant_with_min_max_args(tensor, self.low, self.high, _BITS)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Returns the input's shape; spares Keras a trace of the call."""
+        return input_shape
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {**super().get_config(), "low": self.low, "high": self.high}
 
 
-def freeze(model: keras.Model, samples: Sequence[np.ndarray] | None) -> Frozen:
+def freeze(model: keras.Model, samples: Sequence[np.ndarray], integer: bool) -> Frozen:
     """Returns `model` with everything fixed that training had left open.
 
     Args:
         model: Sequential or functional, compressed or plain. Not changed.
-        samples: One array per model input, first axis the sample; None leaves activations float.
-            Ranges that training did not follow are taken from these.
+        samples: One array per model input, first axis the sample. Dimensions that the model leaves
+            open get their size from these, and so do ranges that training did not follow.
+        integer: Whether kernels and activations are rounded.
+
+    Raises:
+        ValueError: The model rounds activations to another width than 8 bits, or gives infinite
+            values for a sample.
     """
     made: dict[int, Any] = {}
-    copy = clone(model, fresh_copy, made)
-    copy_weights(model, made)
-    return _Freezer(trace(copy), model.name, integer=samples is not None).run(samples or [])
+    with _float32_policy():
+        copy = clone(model, fresh_copy, made)
+        copy_weights(model, made)
+        return _Freezer(trace(copy), model.name, samples, integer).run()
+
+
+def layers_in(tensor: str) -> set[str]:
+    """Returns the names of the frozen model's layers that a tensor of the file is named after."""
+    return {re.sub(r"_\d+$", "", token) for token in re.split(r"[/;:]", tensor)}
 
 
 class _Freezer:
     """Builds the frozen model from the calls of a compressed one."""
 
-    def __init__(self, graph: Graph, name: str, integer: bool) -> None:
+    def __init__(
+        self, graph: Graph, name: str, samples: Sequence[np.ndarray], integer: bool
+    ) -> None:
         self.graph = graph
         self.name = name
+        self.samples = samples
         self.integer = integer
-        self.weights: list[FrozenWeight] = []
         self.folded: dict[int, Call] = {}
-        self._baked: dict[tuple[int, int], list[keras.layers.Layer]] = {}
-        self._numbers = itertools.count()
         for call in graph.calls:
             after = placement.folded_normalization(graph, call)
             if after is not None:
                 self.folded[id(call)] = after
         self._skipped = {id(after) for after in self.folded.values()}
-        self._ends = {
-            id(placement.last_of_group(graph, call)) for call in graph.calls if placement.rounds(call)
-        }
+        # Where the device rounds, and the first layer of those that it computes as one until there.
+        self._ends: dict[int, str] = {}
+        for call in filter(placement.rounds, graph.calls):
+            end = placement.last_of_group(graph, call)
+            self._ends.setdefault(id(end), graph.path(call.operation))
+        self._parts: dict[tuple[int, int], list[Part]] = {}
+        self._uses: Counter[int] = Counter()
+        self._paths: dict[str, str] = {}
+        self.inputs = [
+            _Stage(Part(None), tensor.name) for tensor in keras.tree.flatten(graph.inputs)
+        ]
         self.stages = {id(call): self._stages(call) for call in graph.calls}
 
-    def run(self, samples: Sequence[np.ndarray]) -> Frozen:
-        inputs = [_Stage(None, f"input_{index}") for index, _ in enumerate(self._inputs())]
+    def run(self) -> Frozen:
         if self.integer:
-            self._set_ranges(inputs, samples)
-        model, points = self._build(inputs, batch_size=1)
-        return Frozen(model, tuple(self.weights), tuple(points))
+            self._set_ranges()
+        rounding = _FixedRounding()
+        inputs, outputs = self._build(1, rounding)
+        model = keras.Model(inputs if len(inputs) > 1 else inputs[0], outputs, name=self.name)
+        left_out = tuple(self._left_out()) if self.integer else ()
+        points = tuple(rounding.points)
+        return Frozen(model, tuple(self._weights()), left_out, points, self._paths)
 
-    def _inputs(self) -> list[keras.KerasTensor]:
-        return keras.tree.flatten(self.graph.inputs)
+    def _weights(self) -> Iterator[FrozenWeight]:
+        stages = {id(stage.part): stage for stages in self.stages.values() for stage in stages}
+        for identity, stage in stages.items():
+            layer, encoded = stage.part.layer, stage.part.kernel
+            if encoded is not None:
+                yield FrozenWeight(stage.path, layer, encoded, self._uses[identity])
 
-    def _set_ranges(self, inputs: list[_Stage], samples: Sequence[np.ndarray]) -> None:
-        for stage, tensor, values in zip(inputs, self._inputs(), samples, strict=True):
+    def _left_out(self) -> list[str]:
+        paths = {
+            self.graph.path(call.operation): None
+            for call in self.graph.calls
+            if isinstance(call.operation, Compressed)
+            and call.operation.slots.templates["kernel"]
+            and not isinstance(call.operation.layer, placement.LINEAR)
+        }
+        return [*paths]
+
+    def _set_ranges(self) -> None:
+        tensors = keras.tree.flatten(self.graph.inputs)
+        for stage, tensor, values in zip(self.inputs, tensors, self.samples, strict=True):
             stage.rounded = keras.backend.is_float_dtype(tensor.dtype)
             if stage.rounded:
-                stage.extremes = self._input_extremes(tensor) or _extremes_of(values)
-        open_stages = [
-            stage
-            for stages in self.stages.values()
-            for stage in stages
-            if stage.rounded and stage.extremes is None
-        ]
-        if open_stages:
-            self._calibrate(open_stages, samples)
+                measured = _widened(np.min(values), np.max(values), stage.path)
+                stage.extremes = self._input_extremes(tensor) or measured
+        stages = [stage for stages in self.stages.values() for stage in stages]
+        unknown = [stage for stage in stages if stage.rounded and stage.extremes is None]
+        if unknown:
+            self._calibrate(unknown)
 
-    def _calibrate(self, stages: list[_Stage], samples: Sequence[np.ndarray]) -> None:
+    def _calibrate(self, stages: list[_Stage]) -> None:
         """Takes the ranges of `stages` from what the unrounded model makes of the samples."""
-        watched: dict[int, Any] = {}
-        model, _ = self._build([], batch_size=None, watched=watched)
-        probe = keras.Model(model.inputs, [watched[id(stage)] for stage in stages])
-        for values in _batches(samples):
-            for stage, result in zip(stages, keras.tree.flatten(probe(values)), strict=True):
-                low, high = _extremes_of(np.asarray(result))
-                old = stage.extremes or (0.0, 0.0)
-                stage.extremes = (min(old[0], low), max(old[1], high))
+        results: dict[int, Any] = {}
+
+        def watch(stage: _Stage, given: Any, result: Any) -> Any:
+            del given
+            results[id(stage)] = result
+            return result
+
+        inputs, _ = self._build(None, watch)
+        watched = [results[id(stage)] for stage in stages]
+        ends = [find(tensor) for tensor in watched for find in (keras.ops.min, keras.ops.max)]
+        probe = keras.Model(inputs, ends)
+        found = [probe.predict_on_batch(batch) for batch in _batches(self.samples)]
+        lows, highs = np.min(found, axis=0)[::2], np.max(found, axis=0)[1::2]
+        for stage, low, high in zip(stages, lows, highs, strict=True):
+            stage.extremes = _widened(low, high, stage.path)
 
     def _input_extremes(self, tensor: keras.KerasTensor) -> Extremes | None:
         for call in self.graph.calls:
             if any(given is tensor for given in call.input_tensors):
-                quantizer = _quantizer(call.operation, "input")
-                if quantizer is not None and quantizer.extremes is not None:
-                    return quantizer.extremes
+                extremes = _extremes(call.operation, "input")
+                if extremes is not None:
+                    return extremes
         return None
 
-    def _build(
-        self, inputs: list[_Stage], batch_size: int | None, watched: dict[int, Any] | None = None
-    ) -> tuple[keras.Model, list[Point]]:
-        """Returns the plain model; with `watched`, unrounded and noting each stage's tensor."""
-        points: list[Point] = []
-        since: list[str] = []
-
-        def rounded(stage: _Stage, tensor: Any) -> Any:
-            if watched is not None:
-                watched[id(stage)] = tensor
-                return tensor
-            if not stage.rounded or stage.extremes is None:
-                return tensor
-            name = f"range_{len(points)}"
-            points.append(Point(stage.name, name, (*since, name), stage.extremes))
-            since.clear()
-            return FixedRange(*stage.extremes, name=name)(tensor)
+    def _build(self, batch_size: int | None, rounding: _Rounding) -> tuple[list[Any], Any]:
+        """Returns the inputs and outputs of the plain model."""
 
         def emit(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-            outputs: Any = args[0] if args else None
+            result: Any = args[0] if args else None
             for index, stage in enumerate(self.stages[id(call)]):
-                outputs = stage.layer(*args, **kwargs) if index == 0 else stage.layer(outputs)
-                since.append(stage.layer.name)
-                outputs = rounded(stage, outputs)
-            return outputs
+                given, layer = result, stage.part.layer
+                result = layer(*args, **kwargs) if index == 0 else layer(result)
+                result = rounding(stage, given, result)
+            return result
 
-        model_inputs = keras.tree.map_structure(
-            lambda given: keras.Input(
-                batch_shape=(batch_size, *given.shape[1:]), dtype=given.dtype, name=given.name
-            ),
-            self.graph.inputs,
-        )
-        given = keras.tree.flatten(model_inputs)
-        for index, stage in enumerate(inputs):
-            given[index] = rounded(stage, given[index])
-        outputs = self.graph.rebuild(emit, keras.tree.pack_sequence_as(model_inputs, given))
-        return keras.Model(model_inputs, outputs, name=self.name), points
+        tensors = keras.tree.flatten(self.graph.inputs)
+        names = _valid_names([tensor.name for tensor in tensors])
+        inputs = [
+            keras.Input(batch_shape=(batch_size, *values.shape[1:]), dtype=tensor.dtype, name=name)
+            for tensor, values, name in zip(tensors, self.samples, names, strict=True)
+        ]
+        rounded = [
+            rounding(stage, None, tensor) for stage, tensor in zip(self.inputs, inputs, strict=True)
+        ]
+        outputs = self.graph.rebuild(emit, keras.tree.pack_sequence_as(self.graph.inputs, rounded))
+        return inputs, outputs if _is_flat_dict(outputs) else keras.tree.flatten(outputs)
 
     def _stages(self, call: Call) -> list[_Stage]:
         """Returns the layers that replace a call; none where it was folded into another."""
-        if id(call) in self._skipped:
-            return self._closing(call, [])
-        path = self.graph.path(call.operation)
-        stages = [_Stage(layer, path) for layer in self._plain_layers(call)]
+        path, operation = self.graph.path(call.operation), call.operation
+        parts = [] if id(call) in self._skipped else self._parts_of(call)
+        stages = [_Stage(part, path + part.suffix) for part in parts]
+        if not self.integer:
+            return stages + self._activation(call)
         for stage in stages[:-1]:
-            stage.rounded = self.integer
-        if placement.splits_activation(call.operation):
-            stages[-1].rounded = self.integer
-            stages[-1].extremes = _extremes(call.operation, "before_activation")
-            name = placement.activation_name(call.operation)
-            stages.append(_Stage(_layers.Activation(name), path))
-        return self._closing(call, stages)
-
-    def _closing(self, call: Call, stages: list[_Stage]) -> list[_Stage]:
-        """Rounds behind the last stage where the device does."""
-        if id(call) not in self._ends or not self.integer:
-            return stages
-        if not stages:
-            stages = [_Stage(_layers.Identity(), self.graph.path(call.operation))]
-        stages[-1].rounded = True
-        fixed = placement.FIXED_RANGES.get(placement.activation_name(call.operation))
-        stages[-1].extremes = fixed or _extremes(call.operation, "output")
+            stage.rounded = not stage.part.moves
+        if id(call) not in self._skipped and placement.splits_activation(operation):
+            stages[-1].rounded = True
+            stages[-1].extremes = _extremes(operation, "before_activation")
+        stages += self._activation(call)
+        if id(call) in self._ends:
+            stages = stages or [_Stage(Part(_layers.Identity()), path)]
+            last = [stage for stage in stages if not stage.part.moves][-1]
+            fixed = placement.FIXED_RANGES.get(placement.activation_name(operation))
+            last.rounded, last.extremes = True, fixed or _extremes(operation, "output")
+            if last.part.kernel is None:
+                last.path = self._ends[id(call)]
         return stages
 
-    def _plain_layers(self, call: Call) -> list[Any]:
-        """Returns the plain layers of a call, kernels baked; shared by calls that can share them."""
+    def _activation(self, call: Call) -> list[_Stage]:
+        """Returns the activation of a layer where it is an operator of its own."""
+        if id(call) in self._skipped or not placement.splits_activation(call.operation):
+            return []
+        path = self.graph.path(call.operation)
+        activation = Part(_layers.Activation(call.operation.activation))
+        self._name(activation, path)
+        return [_Stage(activation, path)]
+
+    def _parts_of(self, call: Call) -> list[Part]:
+        """Returns the plain layers of a call; shared by calls that can share them."""
         folded = self.folded.get(id(call))
         key = (id(call.operation), id(folded.operation) if folded is not None else 0)
-        if key not in self._baked:
-            self._baked[key] = self._bake(call, folded)
-            for layer in self._baked[key]:
-                if isinstance(layer, _layers.Layer):
-                    # Nested models may repeat names; one flat model must not.
-                    layer.name = f"layer_{next(self._numbers)}"
-        return self._baked[key]
+        if key not in self._parts:
+            self._parts[key] = bake(call, folded, self.integer)
+            for part in self._parts[key]:
+                self._name(part, self.graph.path(call.operation) + part.suffix)
+        for part in self._parts[key]:
+            self._uses[id(part)] += 1
+        return self._parts[key]
 
-    def _bake(self, call: Call, folded: Call | None) -> list[Any]:
-        layer = placement.plain(call.operation)
-        if not isinstance(layer, _layers.Layer):
-            return [call.operation]
-        if self.integer and _is_image_normalization(layer, call):
-            return [_as_depthwise(layer, call)]
-        baked = _baked(call)
-        kernels = _encoded_kernels(call.operation)
-        if folded is not None:
-            baked, kernels = _folded(baked, kernels, placement.plain(folded.operation), call)
-        if not self.integer:
-            return [baked]
-        kernels |= _rounded_kernels(baked, without=kernels)
-        parts = _split(baked, call)
-        for part, names in parts:
-            for name, (layout, encoded) in kernels.items():
-                if name in names:
-                    path = self.graph.path(call.operation)
-                    self.weights.append(FrozenWeight(path, part, layout, encoded))
-        return [part for part, _ in parts]
+    def _name(self, part: Part, path: str) -> None:
+        """Names a layer after its path: nested models repeat names, one flat model must not."""
+        if isinstance(part.layer, _layers.Layer):
+            name = f"{_valid_name(path)}.{len(self._paths)}"
+            part.layer.name = name
+            self._paths[name] = path
 
 
-Kernels = dict[str, tuple[Layout, EncodedTensor]]
+class _FixedRounding:
+    """Puts the rounding layers into the frozen model, and notes where."""
 
+    def __init__(self) -> None:
+        self.points: list[Point] = []
+        self._grids: dict[int, Extremes] = {}
+        # Names of the layers that a tensor went through since it was last rounded.
+        self._layers: dict[int, tuple[str, ...]] = {}
 
-def _baked(call: Call) -> keras.layers.Layer:
-    """Returns a plain layer with the weights that the layer of a call computes with."""
-    operation = call.operation
-    baked = plain_copy(operation)
-    if placement.splits_activation(operation):
-        baked.activation = keras.activations.linear
-    baked(*call.args, **call.kwargs)
-    if isinstance(operation, Compressed):
-        set_transformed(baked, operation)
-    else:
-        baked.set_weights(operation.get_weights())
-    return baked
+    def __call__(self, stage: _Stage, given: Any, result: Any) -> Any:
+        if stage.part.moves and id(given) in self._grids:
+            # Said again: the converter loses a grid that passes through several operators.
+            return self._round(result, FixedRange(*self._grids[id(given)]))
+        layers = (*self._layers.get(id(given), ()), getattr(stage.part.layer, "name", stage.path))
+        if not stage.rounded or stage.extremes is None:
+            self._layers[id(result)] = layers
+            return result
+        name = f"range_{len(self.points)}"
+        self.points.append(Point(stage.path, name, layers, stage.extremes, result.shape))
+        return self._round(result, FixedRange(*stage.extremes, name=name))
 
-
-def _encoded_kernels(operation: Any) -> Kernels:
-    """Returns the encoded kernels of a layer by name; only layers of one kernel owner have them."""
-    if not isinstance(operation, Compressed) or not isinstance(operation.layer, placement.LINEAR):
-        return {}
-    return {
-        variable.name: (layout, encoded)
-        for variable, layout, encoded in operation.freeze_weights()
-        if slot_of(variable.name) == "kernel"
-    }
-
-
-def _rounded_kernels(layer: keras.layers.Layer, without: Kernels) -> Kernels:
-    """Puts the float kernels of a layer that computes in integers onto 8-bit grids."""
-    if not isinstance(layer, placement.LINEAR):
-        return {}
-    grid = Integer(_BITS, axis=-1)
-    kernels: Kernels = {}
-    for variable in layer.weights:
-        if slot_of(variable.name) == "kernel" and variable.name not in without:
-            layout = layout_of(layer, variable.name, variable.shape)
-            value = layout.to_canonical(np.asarray(variable.value))
-            params = grid.fit(value)
-            encoded = EncodedTensor(grid.encode(value, params), grid, params)
-            variable.assign(layout.from_canonical(encoded.decode()))
-            kernels[variable.name] = (layout, encoded)
-    return kernels
-
-
-def _folded(
-    layer: keras.layers.Layer,
-    kernels: Kernels,
-    normalization: keras.layers.BatchNormalization,
-    call: Call,
-) -> tuple[keras.layers.Layer, Kernels]:
-    """Returns a layer that includes the normalization, and its kernels: only scales change."""
-    target = with_bias(layer)
-    target(*call.args, **call.kwargs)
-    fold_into(target, layer, normalization)
-    gain, _ = normalization_gain_and_shift(normalization)
-    last = scaled_kernel(layer)
-    return target, {
-        name: (layout, encoded.scaled(gain) if name == last else encoded)
-        for name, (layout, encoded) in kernels.items()
-    }
-
-
-def _split(
-    layer: keras.layers.Layer, call: Call
-) -> list[tuple[keras.layers.Layer, tuple[str, ...]]]:
-    """Returns the layers that the device computes a layer as, with the names of their kernels.
-
-    A separable convolution is two, and the values between them are rounded too.
-    """
-    if not isinstance(layer, (_layers.SeparableConv1D, _layers.SeparableConv2D)):
-        return [(layer, ("kernel",))]
-    one_dimensional = isinstance(layer, _layers.SeparableConv1D)
-    first = _layers.DepthwiseConv1D if one_dimensional else _layers.DepthwiseConv2D
-    second = _layers.Conv1D if one_dimensional else _layers.Conv2D
-    depthwise = first(
-        layer.kernel_size,
-        strides=layer.strides,
-        padding=layer.padding,
-        depth_multiplier=layer.depth_multiplier,
-        data_format=layer.data_format,
-        dilation_rate=layer.dilation_rate,
-        use_bias=False,
-    )
-    pointwise = second(
-        layer.filters,
-        1,
-        data_format=layer.data_format,
-        activation=layer.activation,
-        use_bias=layer.use_bias,
-    )
-    pointwise(depthwise(*call.args, **call.kwargs))
-    depthwise.set_weights([np.asarray(layer.depthwise_kernel)])
-    bias = [np.asarray(layer.bias)] if layer.use_bias else []
-    pointwise.set_weights([np.asarray(layer.pointwise_kernel), *bias])
-    return [(depthwise, ("depthwise_kernel",)), (pointwise, ("pointwise_kernel",))]
-
-
-def _is_image_normalization(layer: Any, call: Call) -> bool:
-    if not isinstance(layer, _layers.BatchNormalization):
-        return False
-    rank = len(call.output_tensors[0].shape)
-    return rank == 4 and layer.axis in (-1, 3)
-
-
-def _as_depthwise(
-    normalization: keras.layers.BatchNormalization, call: Call
-) -> keras.layers.DepthwiseConv2D:
-    """Returns a batch normalization of images as the 1x1 convolution that it is."""
-    gain, shift = normalization_gain_and_shift(normalization)
-    depthwise = _layers.DepthwiseConv2D(1)
-    depthwise(*call.args)
-    depthwise.set_weights([gain.reshape(1, 1, -1, 1), shift])
-    return depthwise
-
-
-def _quantizer(operation: Any, slot: str) -> Any:
-    return operation.quantizer(slot) if isinstance(operation, Compressed) else None
+    def _round(self, tensor: Any, layer: FixedRange) -> Any:
+        tensor = layer(tensor)
+        self._grids[id(tensor)] = (layer.low, layer.high)
+        return tensor
 
 
 def _extremes(operation: Any, slot: str) -> Extremes | None:
-    quantizer = _quantizer(operation, slot)
-    return quantizer.extremes if quantizer is not None else None
+    """Returns the range that training followed for a tensor of a layer, or None."""
+    quantizer = operation.quantizer(slot) if isinstance(operation, Compressed) else None
+    if quantizer is None or quantizer.extremes is None:
+        return None
+    if quantizer.grid.bits != _BITS:
+        raise ValueError(
+            "`model` must round activations to 'int8', for which there are operators. Received: "
+            f"{quantizer.format!r} at the {slot} of {operation.name!r}. Train it with "
+            "Quantize('int8'), or use activations='float32'."
+        )
+    low, high = quantizer.extremes
+    return low, high
 
 
-def _extremes_of(values: np.ndarray) -> Extremes:
-    return min(0.0, float(np.min(values))), max(1e-6, float(np.max(values)))
+def _widened(low: float, high: float, where: str) -> Extremes:
+    """Returns a range that contains 0 and is not empty."""
+    low, high = min(0.0, float(low)), max(1e-6, float(high))
+    if not high - low <= float(np.finfo(np.float32).max):  # NaN neither
+        raise ValueError(
+            "`samples` must give finite values everywhere in the model. Received: samples with "
+            f"values from {low:g} to {high:g} behind {where!r}. Check their scale."
+        )
+    return low, high
 
 
 def _batches(samples: Sequence[np.ndarray], size: int = 64) -> Iterator[list[np.ndarray]]:
     for start in range(0, len(samples[0]), size):
         yield [values[start : start + size] for values in samples]
+
+
+def _valid_names(names: Sequence[str]) -> list[str]:
+    """Returns different names that TensorFlow accepts, the given ones where possible."""
+    valid: list[str] = []
+    for index, name in enumerate(map(_valid_name, names)):
+        valid.append(name if name not in valid else f"{name}_{index}")
+    return valid
+
+
+def _valid_name(name: str) -> str:
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+    return name if re.match(r"[A-Za-z0-9.]", name) else f"x{name}"
+
+
+def _is_flat_dict(outputs: Any) -> bool:
+    return isinstance(outputs, dict) and all(map(keras.backend.is_keras_tensor, outputs.values()))
+
+
+@contextlib.contextmanager
+def _float32_policy() -> Iterator[None]:
+    """Makes new layers compute in float32, whatever the user trains in."""
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)

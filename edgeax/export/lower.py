@@ -11,18 +11,22 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from edgeax.export.freeze import FrozenWeight
-from edgeax.formats import Codebook, EncodedTensor, Integer, packing
-from edgeax.formats.flatbuffer import Model, Operator, Subgraph
+from edgeax.formats import Codebook, EncodedTensor, packing
+from edgeax.formats.flatbuffer import Model, Operator, Subgraph, Tensor
 from edgeax.formats.operators import OPERATORS, PADDING_SAME, PADDING_VALID
 
 _ENTRIES = 16
 _INDEX_BITS = 4
 
-# What a tensor costs in the file beyond its data: its table, name, shape and alignment. Only used to
-# decide whether packing a small kernel pays.
-_TENSOR_OVERHEAD_BYTES = 96
+# The longest row of products that our operators add up in int32.
+_MOST_DEPTH = 65536
 
-_CARRIERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
+# Biases up to here leave room for the products in an int32 sum.
+_MOST_BIAS = 2**30
+
+# What a tensor costs in the file beyond its data: its table, name, shape and alignment, on average.
+# Only used to decide whether packing a small kernel pays.
+_TENSOR_OVERHEAD_BYTES = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,13 +36,13 @@ class Stored:
     Attributes:
         path: Path of the layer.
         how: `"packed"` in codes of a custom operator, `"int8"`, or `"as converted"`.
-        bits: Bits of one stored code.
+        bits: Bits of one stored code; None as the converter chose.
         why: Why it is not packed, `""` if it is.
     """
 
     path: str
     how: str
-    bits: int
+    bits: int | None
     why: str
 
 
@@ -49,12 +53,41 @@ class _Codes:
     Attributes:
         codes: int8, canonical layout.
         scale: float32 `(channels,)`; negative where a folded gain is.
-        table: int8 `(16,)` that holds every code, or None if there are too many.
     """
 
     codes: np.ndarray
     scale: np.ndarray
-    table: np.ndarray | None
+
+    @property
+    def table(self) -> np.ndarray | None:
+        """int8 `(16,)`, sorted, that holds every code first; None if there are too many."""
+        used = np.unique(self.codes)
+        return np.pad(used, (0, _ENTRIES - used.size)) if used.size <= _ENTRIES else None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Carrier:
+    """An operator that holds a kernel, as the converter made it.
+
+    Attributes:
+        operator: The operator.
+        input_scale: Scale of its input.
+        scale: float32 `(channels,)`, the converter's scales of the kernel.
+        bias: float64 `(channels,)` in real values, or None.
+    """
+
+    operator: Operator
+    input_scale: float
+    scale: np.ndarray
+    bias: np.ndarray | None
+
+    def bias_codes(self, scale: np.ndarray) -> np.ndarray:
+        """Returns the bias in int32 steps of input scale times `scale`, zeros where there is none.
+
+        `_settled` has seen to it that it fits.
+        """
+        bias = np.zeros(scale.size) if self.bias is None else self.bias
+        return np.rint(bias / (self.input_scale * scale.astype(np.float64))).astype(np.int32)
 
 
 def lower(model: Model, weights: Sequence[FrozenWeight], pack: bool) -> tuple[Stored, ...]:
@@ -69,83 +102,142 @@ def lower(model: Model, weights: Sequence[FrozenWeight], pack: bool) -> tuple[St
         One entry per kernel, in the order of `weights`.
     """
     graph = model.subgraphs[0]
-    found = [_carriers(graph, weight) for weight in weights]
+    constants = _Constants(graph)
     stored = [
-        _lower_weight(model, weight, carriers, pack)
-        for weight, carriers in zip(weights, found, strict=True)
+        _lower_weight(model, constants, weight, carriers, pack)
+        for weight, carriers in zip(weights, _carriers(graph, weights), strict=True)
     ]
     model.prune()
     return tuple(stored)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Carrier:
-    """An operator that holds a kernel, and the scales that the converter gave the kernel."""
+class _Constants:
+    """Adds constants to a graph, equal ones once: a layer may be called several times."""
 
-    operator: Operator
-    scale: np.ndarray
+    def __init__(self, graph: Subgraph) -> None:
+        self._graph = graph
+        self._places: dict[tuple[object, ...], int] = {}
+
+    def add(
+        self, name: str, data: np.ndarray, scale: np.ndarray | None = None, axis: int = 0
+    ) -> int:
+        """Returns the index of a constant tensor."""
+        scales = b"" if scale is None else np.float32(scale).tobytes()
+        key = (name, data.dtype, data.shape, data.tobytes(), scales)
+        if key not in self._places:
+            self._places[key] = self._graph.add_tensor(name, data, scale=scale)
+            if scale is not None:
+                self._graph.tensors[self._places[key]].quantized_axis = axis
+        return self._places[key]
 
 
 def _lower_weight(
-    model: Model, weight: FrozenWeight, carriers: list[_Carrier], pack: bool
+    model: Model,
+    constants: _Constants,
+    weight: FrozenWeight,
+    carriers: list[_Carrier],
+    pack: bool,
 ) -> Stored:
     graph = model.subgraphs[0]
-    codes = integer_codes(weight.encoded)
-    if codes is None:
-        return Stored(weight.path, "as converted", 32, "its values are not on an integer grid")
     if not carriers:
-        return Stored(weight.path, "as converted", 32, "no operator in the file holds its kernel")
-    why = _why_not_packed(graph, carriers, codes, pack)
-    for carrier in carriers:
+        return Stored(
+            weight.path, "as converted", None, "no integer operator in the file holds its kernel"
+        )
+    trained = integer_codes(weight.encoded)
+    settled = [_settled(trained, carrier) for carrier in carriers]
+    reasons = [
+        _why_not_packed(graph, carrier, codes, pack)
+        for carrier, codes in zip(carriers, settled, strict=True)
+    ]
+    why = next(filter(None, reasons), "")
+    for carrier, codes in zip(carriers, settled, strict=True):
         if why:
-            _write_dense(graph, carrier, codes, weight.path)
+            _write_dense(graph, constants, carrier, codes, weight.path)
         else:
-            _write_packed(model, carrier, codes, weight.path)
-    if why:
-        return Stored(weight.path, "int8", 8, why)
-    return Stored(weight.path, "packed", _INDEX_BITS, "")
+            _write_packed(model, constants, carrier, codes, weight.path)
+    return Stored(weight.path, "int8", 8, why) if why else Stored(weight.path, "packed", 4, "")
 
 
-def integer_codes(encoded: EncodedTensor) -> _Codes | None:
-    """Returns the integer codes of a kernel, or None if its format has none."""
-    channels = encoded.shape[-1]
-    scale = np.broadcast_to(np.asarray(encoded.params.get("scale", 1.0), np.float32), (channels,))
-    if isinstance(encoded.format, Codebook) and encoded.format.value is not None:
-        book = encoded.params["codebook"].astype(np.int8)
-        codes = book[encoded.codes]
-    elif isinstance(encoded.format, Integer) and encoded.format.symmetric:
-        codes = encoded.codes.astype(np.int8)
-    else:
-        return None
+def integer_codes(encoded: EncodedTensor) -> _Codes:
+    """Returns the integer codes of a kernel on a symmetric grid, or of its codebook's entries."""
+    scale = np.broadcast_to(encoded.params["scale"].astype(np.float32), encoded.shape[-1:])
+    codes = encoded.codes
+    if isinstance(encoded.format, Codebook):
+        codes = encoded.params["codebook"][codes]
     if encoded.mask is not None:
         codes = codes * encoded.mask
-    used = np.unique(codes)
-    table = np.pad(used, (0, _ENTRIES - used.size)) if used.size <= _ENTRIES else None
-    return _Codes(codes.astype(np.int8), scale, table)
+    return _Codes(codes.astype(np.int8), scale)
 
 
-def _carriers(graph: Subgraph, weight: FrozenWeight) -> list[_Carrier]:
-    values = weight.encoded.decode()
-    return [
-        _Carrier(operator, graph.tensors[operator.inputs[1]].scale.copy())
-        for operator in graph.operators
-        if _holds(graph, operator, values)
-    ]
+def _carriers(graph: Subgraph, weights: Sequence[FrozenWeight]) -> list[list[_Carrier]]:
+    """Returns the operators that hold each kernel; of equal kernels, each gets its own."""
+    free = [operator for operator in graph.operators if operator.name in _FILTER_OPERATORS]
+    found = []
+    for weight in weights:
+        values = weight.encoded.decode()
+        holders = [operator for operator in free if _holds(graph, operator, values)][: weight.uses]
+        free = [operator for operator in free if operator not in holders]
+        found.append([_carrier(graph, operator, weight) for operator in holders])
+    return found
 
 
 def _holds(graph: Subgraph, operator: Operator, values: np.ndarray) -> bool:
-    if operator.name not in _CARRIERS:
-        return False
+    source, _ = _FILTER_OPERATORS[operator.name]
     kernel = graph.tensors[operator.inputs[1]]
-    if kernel.dtype != "int8" or kernel.scale is None or not kernel.is_constant:
+    scale, codes = kernel.scale, kernel.data
+    if {kernel.dtype, graph.tensors[operator.inputs[source]].dtype} != {"int8"}:
         return False
-    if math.prod(kernel.shape) != values.size:
+    if scale is None or codes is None:
         return False
-    scale = kernel.scale
-    if scale.size not in (1, values.shape[-1]):
+    if codes.size != values.size or scale.size not in (1, values.shape[-1]):
         return False
-    converted = from_file_layout(operator.name, kernel.data, values.shape) * scale
+    converted = from_file_layout(operator.name, codes, values.shape) * scale
     return bool(np.all(np.abs(converted - values) <= 0.501 * scale + 1e-12))
+
+
+def _carrier(graph: Subgraph, operator: Operator, weight: FrozenWeight) -> _Carrier:
+    channels = weight.encoded.shape[-1:]
+    scale = np.broadcast_to(_scale(graph.tensors[operator.inputs[1]]), channels)
+    source, place = _FILTER_OPERATORS[operator.name]
+    input_scale = float(_scale(graph.tensors[operator.inputs[source]])[0])
+    index = operator.inputs[place] if len(operator.inputs) > place else -1
+    stored = graph.tensors[index].data if index >= 0 else None
+    if stored is None:
+        return _Carrier(operator, input_scale, scale, None)
+    step = input_scale * scale.astype(np.float64)
+    bias = stored * step
+    trained = getattr(weight.layer, "bias", None)
+    if trained is not None and math.prod(trained.shape) == bias.size:
+        # The converter has rounded it: take what was trained where both are the same.
+        exact = np.asarray(trained, np.float64).ravel()
+        same = np.abs(exact - bias) <= 0.501 * step + 1e-6 * np.abs(exact)
+        bias = np.where(same, exact, bias)
+    return _Carrier(operator, input_scale, scale, bias)
+
+
+def _scale(tensor: Tensor) -> np.ndarray:
+    """Returns the scales of a tensor that must be quantized, being beside an int8 kernel."""
+    scale = tensor.scale
+    if scale is None:
+        raise ValueError(
+            f"`model` must have a scale at {tensor.name!r}, beside an int8 kernel. Received: none. "
+            "Report this model: the converter made an operator that edgeax does not know."
+        )
+    return scale
+
+
+def _settled(codes: _Codes, carrier: _Carrier) -> _Codes:
+    """Returns codes whose scales can carry the bias in int32.
+
+    A channel whose gain went to zero in training is nothing but its bias: it keeps the scale that
+    the converter chose for that.
+    """
+    bias = 0.0 if carrier.bias is None else np.abs(carrier.bias)
+    most = _MOST_BIAS * carrier.input_scale * np.abs(codes.scale.astype(np.float64))
+    constant = (codes.scale == 0.0) | (bias > most)
+    return _Codes(
+        np.where(constant, np.int8(0), codes.codes), np.where(constant, carrier.scale, codes.scale)
+    )
 
 
 def to_file_layout(operator: str, codes: np.ndarray, shape: Sequence[int]) -> np.ndarray:
@@ -163,94 +255,81 @@ def from_file_layout(operator: str, kernel: np.ndarray, shape: Sequence[int]) ->
     return np.moveaxis(kernel.reshape(shape[-1], *shape[:-1]), 0, -1)
 
 
-def _why_not_packed(
-    graph: Subgraph, carriers: Sequence[_Carrier], codes: _Codes, pack: bool
-) -> str:
+def _why_not_packed(graph: Subgraph, carrier: _Carrier, codes: _Codes, pack: bool) -> str:
+    """Returns why a kernel stays in a built-in operator, `""` if it need not."""
+    operator = carrier.operator
     if not pack:
         return "built-in operators only were asked for"
     if codes.table is None:
         return f"it has more than {_ENTRIES} different codes"
-    for operator in (carrier.operator for carrier in carriers):
-        if operator.name not in _PACKERS:
-            return f"{operator.name} has no packed kernel"
-        ends = (graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]])
-        if any(end.dtype != "int8" or end.scale is None for end in ends):
-            return "its activations are not int8"
-    if not _packing_pays(codes):
+    if operator.name not in _PACKERS:
+        return f"{operator.name} has no packed kernel"
+    depth = codes.codes.size // codes.scale.size
+    if depth > _MOST_DEPTH:
+        return f"it adds up {depth} products, more than {_MOST_DEPTH}"
+    if not _packing_pays(codes, carrier.bias is not None):
         return "it is so small that packing gains nothing"
+    try:
+        _PACKERS[operator.name](graph, operator, codes)
+    except ValueError as error:
+        return str(error)
     return ""
 
 
-def _packing_pays(codes: _Codes) -> bool:
+def _packing_pays(codes: _Codes, has_bias: bool) -> bool:
     count, channels = codes.codes.size, codes.scale.size
-    # Dense: a code each; per channel a scale and a zero point, for the kernel and for the bias.
-    dense = count + 24 * channels
-    packed = -(-count * _INDEX_BITS // 8) + 4 * channels + _ENTRIES + 2 * _TENSOR_OVERHEAD_BYTES
-    return packed < dense
+    # Built in: a byte for each code; for each channel a scale and a zero point of the kernel, and a
+    # value, a scale and a zero point of the bias. A packed operator always has a bias.
+    dense = count + 12 * channels + (16 * channels if has_bias else 0)
+    packed = -(-count * _INDEX_BITS // 8) + 8 * channels + _ENTRIES
+    more_tensors = 2 if has_bias else 3
+    return packed + more_tensors * _TENSOR_OVERHEAD_BYTES < dense
 
 
-def _write_dense(graph: Subgraph, carrier: _Carrier, codes: _Codes, path: str) -> None:
+def _write_dense(
+    graph: Subgraph, constants: _Constants, carrier: _Carrier, codes: _Codes, path: str
+) -> None:
     """Gives a built-in operator the exact codes and scales: positive scales, as TFLite wants."""
     operator = carrier.operator
-    kernel = graph.tensors[operator.inputs[1]]
-    sign = np.where(codes.scale < 0.0, -1, 1).astype(np.int8)
-    scale = np.where(codes.scale == 0.0, np.float32(1.0), np.abs(codes.scale))
-    dense = codes.codes * np.where(codes.scale == 0.0, 0, sign)
-    axis = 3 if operator.name == "DEPTHWISE_CONV_2D" else 0
-    kernel.data = to_file_layout(operator.name, dense.astype(np.int8), kernel.shape)
-    kernel.scale = scale
-    kernel.quantized_axis = axis
-    bias = _bias(graph, carrier, scale)
-    if bias is not None:
-        index = graph.add_tensor(f"{path}/bias", bias, scale=_input_scale(graph, operator) * scale)
-        operator.inputs = (*operator.inputs[:2], index, *operator.inputs[3:])
+    scale = np.abs(codes.scale)
+    dense = np.where(codes.scale < 0.0, -codes.codes, codes.codes)
+    shape = graph.tensors[operator.inputs[1]].shape
+    kernel = to_file_layout(operator.name, dense, shape)
+    axis = len(shape) - 1 if operator.name == "DEPTHWISE_CONV_2D" else 0
+    inputs = [*operator.inputs]
+    inputs[1] = constants.add(f"{path}/kernel", kernel, scale, axis)
+    if carrier.bias is not None:
+        _, place = _FILTER_OPERATORS[operator.name]
+        step = carrier.input_scale * scale
+        inputs[place] = constants.add(f"{path}/bias", carrier.bias_codes(scale), step)
+    operator.inputs = inputs
 
 
-def _write_packed(model: Model, carrier: _Carrier, codes: _Codes, path: str) -> None:
+def _write_packed(
+    model: Model, constants: _Constants, carrier: _Carrier, codes: _Codes, path: str
+) -> None:
     """Replaces a built-in operator by the custom one that computes from 4-bit indices."""
     graph, operator = model.subgraphs[0], carrier.operator
     custom, options, rows = _PACKERS[operator.name](graph, operator, codes)
-    bias = _bias(graph, carrier, codes.scale)
-    if bias is None:
-        bias = np.zeros(codes.scale.size, np.int32)
-    table = codes.table if codes.table is not None else np.zeros(_ENTRIES, np.int8)
-    order = np.argsort(table, kind="stable")
-    indices = order[np.searchsorted(table, rows, sorter=order)].astype(np.uint8)
+    used = np.unique(codes.codes)
+    indices = np.searchsorted(used, rows).astype(np.uint8)
+    table = np.pad(used, (0, _ENTRIES - used.size))
     inputs = (
         operator.inputs[0],
-        graph.add_tensor(f"{path}/weights", packing.pack(indices, bits=_INDEX_BITS)),
-        graph.add_tensor(f"{path}/bias", bias),
-        graph.add_tensor(f"{path}/scale", codes.scale.astype(np.float32)),
-        graph.add_tensor(f"{path}/codebook", table.astype(np.int8)),
+        constants.add(f"{path}/weights", packing.pack(indices, bits=_INDEX_BITS)),
+        constants.add(f"{path}/bias", carrier.bias_codes(codes.scale)),
+        constants.add(f"{path}/scale", codes.scale.astype(np.float32)),
+        constants.add(f"{path}/codebook", table),
     )
     position = graph.operators.index(operator)
-    packed_options = OPERATORS[custom].pack_options(**options)
-    model.replace_with_custom(graph, position, custom, inputs, packed_options)
-
-
-def _bias(graph: Subgraph, carrier: _Carrier, scale: np.ndarray) -> np.ndarray | None:
-    """Returns the bias in steps of input scale times `scale` instead of the converter's."""
-    operator = carrier.operator
-    index = operator.inputs[2] if len(operator.inputs) > 2 else -1
-    if index < 0:
-        return None
-    step = np.float64(_input_scale(graph, operator))
-    real = graph.tensors[index].data.astype(np.float64) * step * carrier.scale.astype(np.float64)
-    new_step = step * scale.astype(np.float64)
-    steps = np.divide(real, new_step, out=np.zeros_like(real), where=new_step != 0.0)
-    limits = np.iinfo(np.int32)
-    return np.clip(np.rint(steps), limits.min, limits.max).astype(np.int32)
-
-
-def _input_scale(graph: Subgraph, operator: Operator) -> np.float32:
-    return np.float32(graph.tensors[operator.inputs[0]].scale[0])
+    model.replace_with_custom(graph, position, custom, inputs, options)
 
 
 def clamp(graph: Subgraph, operator: Operator) -> dict[str, int]:
     """Returns the output codes between which the fused activation of an operator stays."""
     output = graph.tensors[operator.outputs[0]]
-    zero, scale = int(output.zero_point[0]), float(output.scale[0])
-    bounds = {
+    zero = 0 if output.zero_point is None else int(output.zero_point[0])
+    low, high = {
         "NONE": (-math.inf, math.inf),
         "RELU": (0.0, math.inf),
         "RELU6": (0.0, 6.0),
@@ -258,14 +337,15 @@ def clamp(graph: Subgraph, operator: Operator) -> dict[str, int]:
     }[operator.options["fused_activation_function"]]
 
     def code(bound: float) -> int:
-        if math.isinf(bound):
-            return -128 if bound < 0 else 127
-        return int(np.clip(zero + np.rint(bound / scale), -128, 127))
+        steps = np.float32(bound) / _scale(output)[0]
+        away = np.copysign(np.floor(np.abs(steps) + 0.5), steps)  # As TFLite rounds.
+        return int(np.clip(zero + away, -128, 127))
 
-    return {"output_min": code(bounds[0]), "output_max": code(bounds[1])}
+    return {"output_min": code(low), "output_max": code(high)}
 
 
-Packed = tuple[str, dict[str, int], np.ndarray]
+# Name of the custom operator, its options, and the codes in rows as it stores them.
+Packed = tuple[str, bytes, np.ndarray]
 
 
 def _window(operator: Operator, height: int, width: int) -> dict[str, int]:
@@ -287,7 +367,7 @@ def _packed_conv(graph: Subgraph, operator: Operator, codes: _Codes) -> Packed:
     groups = graph.tensors[operator.inputs[0]].shape[3] // depth
     options = {**_window(operator, height, width), "groups": groups, **clamp(graph, operator)}
     rows = np.moveaxis(codes.codes, -1, 0).reshape(channels, -1)
-    return "EdgeaxConv2D", options, rows
+    return _packed("EdgeaxConv2D", options, rows)
 
 
 def _packed_depthwise(graph: Subgraph, operator: Operator, codes: _Codes) -> Packed:
@@ -298,22 +378,33 @@ def _packed_depthwise(graph: Subgraph, operator: Operator, codes: _Codes) -> Pac
         "depth_multiplier": operator.options["depth_multiplier"],
         **clamp(graph, operator),
     }
-    return "EdgeaxDepthwiseConv2D", options, codes.codes.reshape(-1, channels)
+    return _packed("EdgeaxDepthwiseConv2D", options, codes.codes.reshape(-1, channels))
 
 
 def _packed_fully_connected(graph: Subgraph, operator: Operator, codes: _Codes) -> Packed:
     """Rows of one output each: input."""
-    channels = codes.scale.size
     options = {
         "keep_num_dims": int(operator.options["keep_num_dims"]),
         **clamp(graph, operator),
     }
-    rows = np.moveaxis(codes.codes, -1, 0).reshape(channels, -1)
-    return "EdgeaxFullyConnected", options, rows
+    rows = np.moveaxis(codes.codes, -1, 0).reshape(codes.scale.size, -1)
+    return _packed("EdgeaxFullyConnected", options, rows)
+
+
+def _packed(name: str, options: dict[str, int], rows: np.ndarray) -> Packed:
+    return name, OPERATORS[name].pack_options(**options), rows
 
 
 _PACKERS: dict[str, Callable[[Subgraph, Operator, _Codes], Packed]] = {
     "CONV_2D": _packed_conv,
     "DEPTHWISE_CONV_2D": _packed_depthwise,
     "FULLY_CONNECTED": _packed_fully_connected,
+}
+
+# Operators with a kernel at input 1, and where their activations and their bias stand.
+_FILTER_OPERATORS = {
+    "CONV_2D": (0, 2),
+    "DEPTHWISE_CONV_2D": (0, 2),
+    "FULLY_CONNECTED": (0, 2),
+    "TRANSPOSE_CONV": (2, 3),
 }

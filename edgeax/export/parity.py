@@ -1,16 +1,17 @@
 """Parity: whether the file computes what the Keras model computes, layer by layer."""
 
 import dataclasses
-import re
+import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from edgeax.export.freeze import Frozen, Point
-from edgeax.formats.flatbuffer import Model
+from edgeax.export.freeze import Frozen, Point, layers_in
+from edgeax.formats.flatbuffer import Model, Subgraph, Tensor
+from edgeax.model.graph import Call, inputs_of, trace
 from edgeax.runtime.interpreter import Interpreter
 
 _MOST_SAMPLES = 32
@@ -18,7 +19,9 @@ _MOST_SAMPLES = 32
 
 @dataclasses.dataclass(frozen=True)
 class LayerParity:
-    """How far the file is from Keras behind one layer, in steps of the file's integer grid.
+    """How far one layer of the file is from Keras, in steps of the file's integer grid.
+
+    The layer gets in Keras what it gets in the file, so that what earlier layers do does not count.
 
     Attributes:
         path: Path of the layer.
@@ -69,93 +72,133 @@ def compare(
         samples: One array per input.
     """
     few = [values[:_MOST_SAMPLES] for values in samples]
+    expected = model.predict(keras.tree.pack_sequence_as(inputs_of(model), few), verbose=0)
+    outputs = _as_list(Interpreter(model_content=content).run(*few))
+    return Parity(
+        _compare_layers(frozen, content, few),
+        *_compare_outputs(outputs, _as_list(expected)),
+        samples=len(few[0]),
+    )
+
+
+def _compare_outputs(
+    outputs: list[np.ndarray], expected: list[np.ndarray]
+) -> tuple[float | None, float]:
+    """Returns argmax agreement and the largest difference."""
+    difference = max(
+        float(np.max(np.abs(output.reshape(wanted.shape).astype(np.float64) - wanted)))
+        for output, wanted in zip(outputs, expected, strict=True)
+    )
+    if len(outputs) > 1 or expected[0].ndim != 2 or expected[0].shape[1] < 2:
+        return None, difference
+    return float(np.mean(outputs[0].argmax(-1) == expected[0].argmax(-1))), difference
+
+
+def _compare_layers(
+    frozen: Frozen, content: bytes, samples: Sequence[np.ndarray]
+) -> tuple[LayerParity, ...]:
+    places = _places(frozen.points, Model.from_bytes(content).subgraphs[0])
+    if not places:
+        return ()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Keeping all tensors is for checks, and this is one.
         interpreter = Interpreter(model_content=content, preserve_all_tensors=True)
-    tensors = _tensors_of_points(frozen.points, Model.from_bytes(content))
-    watched = [point for point in frozen.points if point.rounding in tensors]
-    wanted_of = _probe(frozen, watched)
-    steps: list[list[np.ndarray]] = [[] for _ in watched]
-    outputs = []
-    for row in range(len(few[0])):
-        one = [values[row : row + 1] for values in few]
-        outputs.append(_as_list(interpreter.run(*one)))
-        for point, wanted, seen in zip(watched, wanted_of(one), steps, strict=True):
-            tensor = interpreter.get_tensor(tensors[point.rounding])
-            seen.append(_steps(tensor, np.asarray(wanted), _details(interpreter, tensors, point)))
-    expected = _as_list(model.predict(_as_argument(few), verbose=0))
-    layers = tuple(
-        LayerParity(point.path, float(np.mean(seen)), float(np.max(seen)))
-        for point, seen in zip(watched, steps, strict=True)
+    probe = _probe(frozen.model, [place.point.rounding for place in places])
+    steps: list[list[np.ndarray]] = [[] for _ in places]
+    for row in range(len(samples[0])):
+        one = [values[row : row + 1] for values in samples]
+        interpreter.run(*one)
+        codes = [interpreter.get_tensor(place.index) for place in places]
+        fed = [place.real(seen) for place, seen in zip(places, codes, strict=True)]
+        wanted = probe.predict_on_batch([*one, *fed])
+        for place, seen, values, found in zip(places, codes, wanted, steps, strict=True):
+            found.append(np.abs(seen.ravel() - place.codes(values).ravel()))
+    return tuple(
+        LayerParity(place.point.path, float(np.mean(found)), float(np.max(found)))
+        for place, found in zip(places, steps, strict=True)
     )
-    return _parity(layers, outputs, expected)
 
 
-def _probe(frozen: Frozen, points: Sequence[Point]) -> Callable[[Any], list[np.ndarray]]:
-    """Returns a function from inputs to what the frozen model has behind each point."""
-    if not points:
-        return lambda inputs: []
-    outputs = [frozen.model.get_layer(point.rounding).output for point in points]
-    model = keras.Model(frozen.model.inputs, outputs)
-    return lambda inputs: _as_list(model(inputs))
+def _probe(model: keras.Model, roundings: Sequence[str]) -> keras.Model:
+    """Returns a model of what each of some rounding layers gives, from what those before it gave.
 
-
-def _parity(
-    layers: tuple[LayerParity, ...], outputs: list[list[np.ndarray]], expected: list[np.ndarray]
-) -> Parity:
-    results = [np.concatenate(parts) for parts in zip(*outputs, strict=True)]
-    difference = max(
-        float(np.max(np.abs(result.reshape(wanted.shape) - wanted)))
-        for result, wanted in zip(results, expected, strict=True)
-    )
-    agreement = None
-    if len(results) == 1 and expected[0].ndim == 2 and expected[0].shape[1] > 1:
-        agreement = float(np.mean(results[0].argmax(-1) == expected[0].argmax(-1)))
-    return Parity(layers, agreement, difference, len(outputs))
-
-
-def _tensors_of_points(points: Sequence[Point], file: Model) -> dict[str, int]:
-    """Returns the index of the file's tensor that holds what each point rounds.
-
-    A tensor is named after the layers fused into it and has the point's scale. Points come in the
-    order of the file's operators.
+    Its inputs are those of `model`, then the results of the rounding layers, which stand in for
+    what `model` would compute.
     """
-    graph = file.subgraphs[0]
-    found: dict[str, int] = {}
-    results = [index for operator in graph.operators for index in operator.outputs]
+    fed, wanted = {}, {}
+
+    def emit(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        result, name = call.operation(*args, **kwargs), call.operation.name
+        if name not in roundings:
+            return result
+        wanted[name] = result
+        fed[name] = keras.Input(batch_shape=result.shape, dtype=result.dtype)
+        return fed[name]
+
+    graph = trace(model)
+    graph.rebuild(emit, graph.inputs)
+    inputs = [*keras.tree.flatten(graph.inputs), *(fed[name] for name in roundings)]
+    return keras.Model(inputs, [wanted[name] for name in roundings])
+
+
+@dataclasses.dataclass(frozen=True)
+class _Place:
+    """A point and the file's tensor that holds its codes."""
+
+    point: Point
+    index: int
+    scale: np.float32
+    zero_point: int
+
+    def real(self, codes: np.ndarray) -> np.ndarray:
+        """Returns the float32 values of codes, in the shape that they have in Keras."""
+        values = self.scale * (codes.astype(np.float32) - self.zero_point)
+        shape = [size for size in self.point.shape if size is not None]
+        return values.reshape(shape) if len(shape) == len(self.point.shape) else values
+
+    def codes(self, values: np.ndarray) -> np.ndarray:
+        """Returns the nearest codes of values, as floats and not clipped."""
+        return np.rint(values / self.scale) + self.zero_point
+
+
+def _places(points: Sequence[Point], graph: Subgraph) -> list[_Place]:
+    """Returns where the points' values stand in a file; the converter leaves some of them out.
+
+    A tensor has a point's grid and size. Where several do, their names tell, which are made of
+    layers' names, and then their order, which is that of the points.
+    """
+    free = [index for operator in graph.operators for index in operator.outputs]
+    found = []
     for point in points:
-        low, high = point.extremes
-        for index in results:
-            tensor = graph.tensors[index]
-            if index in found.values() or tensor.dtype != "int8" or tensor.scale is None:
-                continue
-            same_scale = np.isclose(tensor.scale[0], (high - low) / 255.0, rtol=1e-4)
-            if same_scale and _names(tensor.name) & set(point.layers):
-                found[point.rounding] = index
-                break
+        like = [place for index in free if (place := _place(point, index, graph.tensors[index]))]
+        named = [p for p in like if layers_in(graph.tensors[p.index].name) & {*point.layers}]
+        if like:
+            found.append((named or like)[0])
+            free.remove(found[-1].index)
     return found
 
 
-def _names(tensor: str) -> set[str]:
-    """Returns the layers' names that a tensor's name is made of, without the converter's counters."""
-    tokens = set(re.split(r"[/;:]", tensor))
-    return tokens | {re.sub(r"_\d+$", "", token) for token in tokens}
+def _place(point: Point, index: int, tensor: Tensor) -> _Place | None:
+    """Returns the place if the tensor has the point's grid and size."""
+    scale, zero_point = tensor.scale, tensor.zero_point
+    if tensor.dtype != "int8" or scale is None or zero_point is None:
+        return None
+    low, high = point.extremes
+    same_scale = np.isclose(scale[0], (high - low) / 255.0, rtol=1e-5)
+    same_zero = abs(zero_point[0] + 128 + low / scale[0]) <= 1.0
+    if not (same_scale and same_zero and _holds(tensor.shape, point.shape)):
+        return None
+    return _Place(point, index, scale[0], int(zero_point[0]))
 
 
-def _details(interpreter: Interpreter, tensors: dict[str, int], point: Point) -> Any:
-    index = tensors[point.rounding]
-    return next(d for d in interpreter.get_tensor_details() if d["index"] == index)
-
-
-def _steps(codes: np.ndarray, wanted: np.ndarray, details: Any) -> np.ndarray:
-    scale, zero_point = details["quantization"]
-    wanted_codes = np.rint(wanted.reshape(codes.shape) / scale) + zero_point
-    return np.abs(codes.astype(np.float64) - wanted_codes)
+def _holds(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    """Returns whether a tensor can hold values of the shape `wanted`, perhaps in another shape."""
+    if None not in wanted:
+        return math.prod(shape) == math.prod(size for size in wanted if size is not None)
+    return len(shape) == len(wanted) and all(
+        size in (None, given) for size, given in zip(wanted, shape, strict=True)
+    )
 
 
 def _as_list(outputs: Any) -> list[np.ndarray]:
     return [np.asarray(part) for part in keras.tree.flatten(outputs)]
-
-
-def _as_argument(arrays: list[np.ndarray]) -> Any:
-    return arrays[0] if len(arrays) == 1 else arrays

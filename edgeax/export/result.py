@@ -17,7 +17,8 @@ class Result:
         float_size_bytes: Size of the same model in float32, None if not measured.
         operators: How often each operator stands in the file.
         kernels: How each kernel with a number format is stored.
-        stays_float: Operators that compute in float, with what the file calls them.
+        stays_float: Operators that compute in float although integers were asked for, and the
+            layers that they belong to.
         peak_activation_bytes: Bytes of the activations that live at the same time, at their most.
         parity: How far the file is from Keras.
         latency_ms: Median milliseconds of one run on this machine, `"float32"` and `"file"`, taken
@@ -56,13 +57,14 @@ class Result:
         lines += [f"  stays float: {name}" for name in self.stays_float]
         lines += _parity_lines(self.parity)
         if self.needs_plugin:
-            lines.append("  runs with the edgeax plugin: edgeax.Interpreter, edgeax.load_delegate()")
+            lines.append("  runs with the plugin: edgeax.Interpreter, edgeax.load_delegate()")
         return "\n".join(lines)
 
 
 def _kernel_line(kernel: Stored) -> str:
-    line = f"{kernel.path}: {kernel.how}, {kernel.bits} bits"
-    return f"{line} ({kernel.why})" if kernel.why else line
+    bits = "" if kernel.bits is None else f", {kernel.bits} bits"
+    why = f" ({kernel.why})" if kernel.why else ""
+    return f"{kernel.path}: {kernel.how}{bits}{why}"
 
 
 def _parity_lines(parity: Parity) -> list[str]:
@@ -71,7 +73,9 @@ def _parity_lines(parity: Parity) -> list[str]:
         lines.append(
             f"  same answer as Keras on {parity.argmax_agreement:.1%} of {parity.samples} samples"
         )
-    lines.append(f"  largest difference of an output from Keras: {parity.most_output_difference:.4g}")
+    lines.append(
+        f"  largest difference of an output from Keras: {parity.most_output_difference:.4g}"
+    )
     worst = parity.worst
     if worst is not None:
         lines.append(

@@ -1,11 +1,12 @@
 """Samples: what users have (arrays, lists, datasets) as one array per input of the model."""
 
-import itertools
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+from edgeax.model.graph import inputs_of
 
 MOST_SAMPLES = 512
 
@@ -16,74 +17,96 @@ def take_samples(samples: Any, model: keras.Model) -> list[np.ndarray]:
     Args:
         samples: An array, a list or dict of arrays for several inputs, or a `tf.data.Dataset` of
             batches, whose labels are left out.
-        model: The model that the samples are for.
+        model: The model that the samples are for. Its inputs come in the order of
+            `keras.tree.flatten`.
 
     Raises:
-        ValueError: The shape is wrong, there is no sample, or one holds NaN.
+        ValueError: The shape is wrong, there is no sample, or one is no finite number.
     """
-    wanted = keras.tree.flatten(model.input)
+    wanted = keras.tree.flatten(inputs_of(model))
     if isinstance(samples, tf.data.Dataset):
-        samples = _from_dataset(samples, model)
-    arrays = [np.asarray(array) for array in _in_order(samples, model)]
-    if len(arrays) != len(wanted):
+        samples = _from_dataset(samples, wanted)
+    given = _in_order(samples, wanted)
+    if len(given) != len(wanted):
         raise ValueError(
             f"`samples` must hold one array for each of the model's {len(wanted)} inputs. "
-            f"Received: {len(arrays)} arrays."
+            f"Received: {len(given)} arrays. Put the samples of one input into one array."
+        )
+    arrays = [_shaped(array, tensor) for array, tensor in zip(given, wanted, strict=True)]
+    counts = [len(array) for array in arrays]
+    if min(counts) != max(counts) or not min(counts):
+        raise ValueError(
+            "`samples` must hold at least one sample, and as many for each input. "
+            f"Received: {counts}."
         )
     return [
-        _checked(array, tensor, len(arrays[0]))
-        for array, tensor in zip(arrays, wanted, strict=True)
+        _finite(array[:MOST_SAMPLES], tensor) for array, tensor in zip(arrays, wanted, strict=True)
     ]
 
 
-def _in_order(samples: Any, model: keras.Model) -> list[Any]:
+def _in_order(samples: Any, wanted: list[keras.KerasTensor]) -> list[Any]:
     if isinstance(samples, dict):
-        names = [tensor.name for tensor in keras.tree.flatten(model.input)]
+        names = [tensor.name for tensor in wanted]
         missing = [name for name in names if name not in samples]
         if missing:
             raise ValueError(
                 f"`samples` must hold an array for each input. Missing: {missing}. "
-                f"Received: {sorted(samples)}."
+                f"Received: {sorted(samples)}. Name them as the model's inputs are named."
             )
         return [samples[name] for name in names]
     return list(samples) if isinstance(samples, (list, tuple)) else [samples]
 
 
-def _from_dataset(dataset: tf.data.Dataset, model: keras.Model) -> Any:
+def _from_dataset(dataset: tf.data.Dataset, wanted: list[keras.KerasTensor]) -> Any:
     """Returns the inputs of the first batches, labels left out."""
-    batches, count = [], 0
-    for batch in itertools.takewhile(lambda _: count < MOST_SAMPLES, dataset):
-        inputs = batch[0] if isinstance(batch, tuple) else batch
-        batches.append(keras.tree.map_structure(np.asarray, inputs))
-        count += len(keras.tree.flatten(batches[-1])[0])
-    if not batches:
-        raise ValueError("`samples` must hold at least one sample. Received: an empty dataset.")
-    try:
-        return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *batches)
-    except ValueError as error:
+    spec = _inputs_in(dataset.element_spec)
+    shapes = [part.shape for part in keras.tree.flatten(spec)]
+    if [shape.rank for shape in shapes] == [len(tensor.shape) - 1 for tensor in wanted]:
         raise ValueError(
-            "`samples` must be a dataset of batches. Received: elements of shapes "
-            f"{[np.shape(keras.tree.flatten(batch)[0]) for batch in batches[:3]]}. "
-            f"Batch it: dataset.batch(32) for inputs of shape {model.input_shape}."
-        ) from error
-
-
-def _checked(array: np.ndarray, tensor: keras.KerasTensor, count: int) -> np.ndarray:
-    name, shape = tensor.name, tuple(tensor.shape)
-    fits = array.ndim == len(shape) and all(
-        size in (None, given) for size, given in zip(shape[1:], array.shape[1:], strict=False)
-    )
-    if not fits or len(array) != count:
-        raise ValueError(
-            f"`samples` for input {name!r} must have shape {(None, *shape[1:])}, with as many rows "
-            f"as every other input. Received: {array.shape}."
+            "`samples` must be a dataset of batches. Received: a dataset of single samples of "
+            f"shapes {[tuple(shape) for shape in shapes]}. Batch it: dataset.batch(32)."
         )
-    if not len(array):
-        raise ValueError(f"`samples` must hold at least one sample. Received: {array.shape}.")
-    array = array[:MOST_SAMPLES].astype(tensor.dtype)
-    if not np.all(np.isfinite(array)):
+    batches, count = [], 0
+    for batch in dataset:
+        batches.append(keras.tree.map_structure(np.asarray, _inputs_in(batch)))
+        count += len(keras.tree.flatten(batches[-1])[0])
+        if count >= MOST_SAMPLES:
+            break
+    if not batches:
         raise ValueError(
-            f"`samples` must be finite. Received: NaN or infinity in input {name!r}. "
-            "Clean the data: ranges cannot be taken from it."
+            "`samples` must hold at least one sample. Received: an empty dataset. "
+            "Look at what its filters leave."
+        )
+    return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *batches)
+
+
+def _inputs_in(element: Any) -> Any:
+    return element[0] if isinstance(element, tuple) else element
+
+
+def _shaped(samples: Any, tensor: keras.KerasTensor) -> np.ndarray:
+    shape, array = tuple(tensor.shape), np.asarray(samples)
+    if array.ndim != len(shape) or any(
+        size not in (None, given) for size, given in zip(shape[1:], array.shape[1:], strict=True)
+    ):
+        raise ValueError(
+            f"`samples` for input {tensor.name!r} must have shape {(None, *shape[1:])}, the first "
+            f"axis the sample. Received: {array.shape}."
         )
     return array
+
+
+def _finite(array: np.ndarray, tensor: keras.KerasTensor) -> np.ndarray:
+    if not np.issubdtype(array.dtype, np.number) and array.dtype != np.bool_:
+        raise ValueError(
+            f"`samples` for input {tensor.name!r} must be numbers. Received: {array.dtype}. "
+            "Encode them as the model was trained."
+        )
+    with np.errstate(all="ignore"):
+        cast = array.astype(tensor.dtype)
+    if not (np.isfinite(array).all() and np.isfinite(cast).all()):
+        raise ValueError(
+            f"`samples` must be finite. Received: NaN or infinity for input {tensor.name!r}. "
+            "Clean the data: ranges cannot be taken from it."
+        )
+    return cast

@@ -161,7 +161,7 @@ class _Tracer:
             self._calls.append(Call(operation, args, kwargs, outputs))
             self._paths.setdefault(id(operation), path)
             return outputs
-        outside = _tensors((args, kwargs))
+        outside = _tensors(args[0] if args else kwargs["inputs"])
         inside = [keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype) for tensor in outside]
         results = _tensors(
             self.run(operation, inside[0] if len(inside) == 1 else inside, f"{path}/")

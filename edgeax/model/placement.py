@@ -138,12 +138,14 @@ def last_of_group(graph: Graph, call: Call) -> Call:
         return call
     end = folded_normalization(graph, call) or call
     after = graph.only_consumer(end)
-    fuses = after is not None and is_fused_activation(after.operation)
-    return after if fuses and _can_fuse(plain(end.operation)) else end
+    if after is not None and is_fused_activation(after.operation) and _can_fuse(end.operation):
+        return after
+    return end
 
 
 def _can_fuse(operation: Any) -> bool:
-    return isinstance(operation, LINEAR) or type(operation).__name__ in _FUSING
+    layer = plain(operation)
+    return isinstance(layer, LINEAR) or type(layer).__name__ in _FUSING
 
 
 def rounds(call: Call) -> bool:

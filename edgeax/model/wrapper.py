@@ -81,9 +81,11 @@ class Compressed(keras.layers.Wrapper):
             layer.activation = keras.activations.linear
         self.uses = int(uses)
         self.chains: list[Chain] = []
-        self._accepts = _call_arguments(layer)
+        self._arguments = tuple(inspect.signature(layer.call).parameters)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not args and self._arguments[0] in kwargs:  # it may be called otherwise than `inputs`
+            args = (kwargs.pop(self._arguments[0]),)
         if not self.layer.built and _tensors((args[1:], kwargs)):
             # Keras would hand over the first argument's shape only. The layer itself knows how to
             # be built from several.
@@ -129,7 +131,7 @@ class Compressed(keras.layers.Wrapper):
     def call(self, inputs: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         """Calls the layer with transformed tensors."""
         training = bool(training)
-        if "training" in self._accepts:
+        if "training" in self._arguments:
             kwargs["training"] = training
         inputs = self._transformed_inputs(inputs, training)
         transformed = [
@@ -207,7 +209,7 @@ class Compressed(keras.layers.Wrapper):
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         """Returns the layer's output as symbolic tensors; transforms keep shapes."""
-        if "training" not in self._accepts:
+        if "training" not in self._arguments:
             kwargs.pop("training", None)
         return self.layer.compute_output_spec(*args, **kwargs)
 
@@ -319,10 +321,6 @@ def _through(chain: Chain | None, tensor: Any, training: bool) -> Any:
     if mask is not None:
         changed._keras_mask = mask
     return changed
-
-
-def _call_arguments(layer: keras.layers.Layer) -> set[str]:
-    return set(inspect.signature(layer.call).parameters)
 
 
 def _count_of_shapes(shape: Any) -> int:

@@ -108,8 +108,8 @@ def test_compiling_by_xla_gives_the_same_weights_within_float_noise(plain):
 
 
 def test_mixed_precision_gives_the_same_weights_within_its_noise():
-    def gently(**arguments):
-        model = make()
+    def gently():
+        model = make(run_eagerly=True)
         model.optimizer.learning_rate = 1e-3  # so that no weight changes sides by noise alone
         fit(model)
         return model

@@ -206,6 +206,7 @@ def test_a_layer_with_several_arguments_is_built_by_its_own_rules():
     attention = layers.MultiHeadAttention(2, 3)
     wrapper = Compressed(attention, kernel=Quantize("int8", axis=-1))
     output = wrapper(query, value)
+    assert np.array_equal(wrapper(value=value, query=query), output)
     assert len(wrapper.chains) == 4  # query, key, value, output
     plain = layers.MultiHeadAttention(2, 3)
     plain(query, value)

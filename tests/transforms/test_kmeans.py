@@ -186,6 +186,19 @@ def test_the_same_centroids_are_found_in_every_mode(mode):
         assert found.numpy() == pytest.approx(expected.numpy(), rel=1e-6, abs=1e-7)
 
 
+@in_every_mode
+@pytest.mark.parametrize("kind, zero", [("linear", True), ("kmeans++", False)])
+def test_fitting_is_lloyd_after_initialization_for_tensors_of_any_size(kind, zero, mode):
+    for size in (40, 61):
+        values = np.random.default_rng(size).normal(size=size)
+        ordered = tf.sort(tf.constant(values, tf.float32))
+        found = mode(lambda x: kmeans.fit(x, 4, kind, 5, zero))(ordered)
+        assert found.shape == [4]
+        assert found.numpy() == pytest.approx(
+            fitted(values, start(values, 4, kind, 5, zero), zero), rel=1e-6
+        )
+
+
 @pytest.mark.parametrize("kind", kmeans.INITIALIZATIONS)
 def test_lloyd_ends_where_every_centroid_is_its_members_mean(kind):
     values = np.random.default_rng(3).normal(size=500).astype(np.float32)

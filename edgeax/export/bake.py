@@ -1,0 +1,209 @@
+"""Bake: the plain layers that the device computes a layer as, kernels on the grids of training."""
+
+import dataclasses
+from typing import Any
+
+import keras
+import numpy as np
+
+from edgeax.formats import Codebook, EncodedTensor, Integer
+from edgeax.model import placement
+from edgeax.model.graph import Call
+from edgeax.model.layout import layout_of
+from edgeax.model.rewrite import (
+    fold_into,
+    normalization_gain_and_shift,
+    plain_copy,
+    scaled_kernel,
+    set_transformed,
+    with_bias,
+)
+from edgeax.model.wrapper import Compressed, slot_of
+
+_layers = keras.layers
+
+_BITS = 8
+
+# Kernels in codes, canonical layout, by the names of their variables.
+_Kernels = dict[str, EncodedTensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A plain layer of the frozen model, one of those that stand for a layer.
+
+    Attributes:
+        layer: The layer, or an operation such as `keras.ops.add`.
+        kernel: Its kernel in integer codes, canonical layout, normalization folded in; or None.
+        moves: Whether it only moves values: the result stays on the grid of its input.
+        suffix: What to put behind the path of the layer, `""` unless several parts have a kernel.
+    """
+
+    layer: Any
+    kernel: EncodedTensor | None = None
+    moves: bool = False
+    suffix: str = ""
+
+
+def bake(call: Call, normalization: Call | None, integer: bool) -> list[Part]:
+    """Returns the plain layers that compute a call with the weights that training ended with.
+
+    Args:
+        call: Of a layer, compressed or plain, or of an operation.
+        normalization: The batch normalization behind it that it takes in, or None.
+        integer: Whether kernels must lie on integer grids.
+    """
+    layer = placement.plain(call.operation)
+    if not isinstance(layer, _layers.Layer):
+        return [Part(call.operation)]
+    if integer:
+        gain_and_shift = _gain_and_shift(layer, call)
+        if gain_and_shift is not None:
+            return _as_depthwise(*gain_and_shift, call)
+    baked, kernels = _baked(call), _encoded_kernels(call.operation)
+    if normalization is not None:
+        baked, kernels = _folded(baked, kernels, placement.plain(normalization.operation), call)
+    if not integer or not isinstance(layer, placement.LINEAR):
+        return [Part(baked, moves=isinstance(layer, placement.MOVING))]
+    kernels |= _rounded_kernels(baked, without=kernels)
+    return _split(baked, kernels, call)
+
+
+def _baked(call: Call) -> keras.layers.Layer:
+    """Returns a plain layer with the weights that the layer of a call computes with, in float32."""
+    operation = call.operation
+    baked = plain_copy(operation)
+    for layer in baked._flatten_layers():
+        layer.dtype_policy = "float32"
+    if placement.splits_activation(operation):
+        baked.activation = keras.activations.linear
+    baked(*call.args, **call.kwargs)
+    if isinstance(operation, Compressed):
+        set_transformed(baked, operation)
+    else:
+        baked.set_weights(operation.get_weights())
+    if isinstance(baked, _layers.Normalization):
+        baked.finalize_state()
+    return baked
+
+
+def _encoded_kernels(operation: Any) -> _Kernels:
+    """Returns the kernels of a layer that training put on integer grids."""
+    if not isinstance(operation, Compressed) or not isinstance(operation.layer, placement.LINEAR):
+        return {}
+    return {
+        variable.name: encoded
+        for variable, _, encoded in operation.freeze_weights()
+        if slot_of(variable.name) == "kernel" and _is_integer(encoded)
+    }
+
+
+def _is_integer(encoded: EncodedTensor) -> bool:
+    grid = encoded.format.value if isinstance(encoded.format, Codebook) else encoded.format
+    return isinstance(grid, Integer) and grid.symmetric
+
+
+def _rounded_kernels(layer: keras.layers.Layer, without: _Kernels) -> _Kernels:
+    """Puts the float kernels of a layer that computes in integers onto 8-bit grids."""
+    grid = Integer(_BITS, axis=-1)
+    kernels: _Kernels = {}
+    for variable in layer.weights:
+        if slot_of(variable.name) == "kernel" and variable.name not in without:
+            layout = layout_of(layer, variable.name, variable.shape)
+            value = layout.to_canonical(np.asarray(variable.value))
+            params = grid.fit(value)
+            encoded = EncodedTensor(grid.encode(value, params), grid, params)
+            variable.assign(layout.from_canonical(encoded.decode()))
+            kernels[variable.name] = encoded
+    return kernels
+
+
+def _folded(
+    layer: keras.layers.Layer,
+    kernels: _Kernels,
+    normalization: keras.layers.BatchNormalization,
+    call: Call,
+) -> tuple[keras.layers.Layer, _Kernels]:
+    """Returns a layer that includes the normalization, and its kernels: only scales change."""
+    target = with_bias(layer)
+    target(*call.args, **call.kwargs)
+    fold_into(target, layer, normalization)
+    gain, _ = normalization_gain_and_shift(normalization)
+    last = scaled_kernel(layer)
+    return target, {
+        name: encoded.scaled(gain) if name == last else encoded for name, encoded in kernels.items()
+    }
+
+
+def _split(layer: keras.layers.Layer, kernels: _Kernels, call: Call) -> list[Part]:
+    """Returns the layers that the device computes a linear layer as.
+
+    A separable convolution is two, and the values between them are rounded too.
+    """
+    if not isinstance(layer, (_layers.SeparableConv1D, _layers.SeparableConv2D)):
+        return [Part(layer, kernels["kernel"])]
+    one_dimensional = isinstance(layer, _layers.SeparableConv1D)
+    first = _layers.DepthwiseConv1D if one_dimensional else _layers.DepthwiseConv2D
+    second = _layers.Conv1D if one_dimensional else _layers.Conv2D
+    depthwise = first(
+        layer.kernel_size,
+        strides=layer.strides,
+        padding=layer.padding,
+        depth_multiplier=layer.depth_multiplier,
+        data_format=layer.data_format,
+        dilation_rate=layer.dilation_rate,
+        use_bias=False,
+    )
+    pointwise = second(
+        layer.filters,
+        1,
+        data_format=layer.data_format,
+        activation=layer.activation,
+        use_bias=layer.use_bias,
+    )
+    pointwise(depthwise(*call.args, **call.kwargs))
+    depthwise.set_weights([np.asarray(layer.depthwise_kernel)])
+    bias = [np.asarray(layer.bias)] if layer.use_bias else []
+    pointwise.set_weights([np.asarray(layer.pointwise_kernel), *bias])
+    return [
+        Part(depthwise, kernels["depthwise_kernel"], suffix="/depthwise"),
+        Part(pointwise, kernels["pointwise_kernel"], suffix="/pointwise"),
+    ]
+
+
+def _gain_and_shift(layer: keras.layers.Layer, call: Call) -> tuple[np.ndarray, np.ndarray] | None:
+    """Returns float32 `(channels,)` gain and shift of a layer that only scales each channel.
+
+    None for other layers, and where the shape is not known.
+    """
+    given = call.input_tensors[0]
+    shape = given.shape[1:]
+    if isinstance(layer, _layers.BatchNormalization) and layer.axis in (-1, len(shape)):
+        gain, shift = normalization_gain_and_shift(layer)
+    elif isinstance(layer, _layers.Rescaling):
+        gain, shift = np.asarray(layer.scale), np.asarray(layer.offset)
+    elif isinstance(layer, _layers.Normalization) and not layer.invert:
+        deviation = np.sqrt(np.asarray(layer.variance, np.float32).ravel())
+        gain = 1.0 / np.maximum(deviation, keras.config.epsilon())
+        shift = -np.asarray(layer.mean, np.float32).ravel() * gain
+    else:
+        return None
+    channels = shape[-1:]
+    fits = all(np.shape(values) in ((), (1,), channels) for values in (gain, shift))
+    known = None not in (channels if len(shape) == 3 else shape)
+    if not fits or not known or not keras.backend.is_float_dtype(given.dtype):
+        return None
+    return np.broadcast_to(gain, channels), np.broadcast_to(shift, channels)
+
+
+def _as_depthwise(gain: np.ndarray, shift: np.ndarray, call: Call) -> list[Part]:
+    """Returns a scaling of channels as the 1x1 convolution that it is: that has int8 operators."""
+    (given,) = call.input_tensors
+    shape = given.shape[1:]
+    depthwise = _layers.DepthwiseConv2D(1)
+    depthwise.build((None, None, None, gain.size))
+    depthwise.set_weights([gain.reshape(1, 1, -1, 1), shift])
+    if len(shape) == 3:
+        return [Part(depthwise)]
+    image = _layers.Reshape((-1, 1, gain.size))
+    return [Part(image, moves=True), Part(depthwise), Part(_layers.Reshape(shape), moves=True)]

@@ -1,0 +1,475 @@
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import textwrap
+import warnings
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter as StockInterpreter
+
+import edgeax
+from edgeax.export import api
+from edgeax.formats.flatbuffer import Model
+from edgeax.formats.operators import OPERATORS
+from tests.data import data_file
+from tests.export import networks
+from tests.export.lowered import constants
+from tests.export.networks import normal, sequential
+
+layers = keras.layers
+
+
+def export(model, samples, folder, **options):
+    """Exports without timing; returns the receipt and the file."""
+    path = folder / "model.tflite"
+    receipt = edgeax.export(model, path, samples, **{"measure": False, **options})
+    return receipt, Model.read(path)
+
+
+def tiny():
+    return sequential(
+        keras.Input((6, 6, 2)),
+        layers.Conv2D(4, 3, activation="relu"),
+        layers.Flatten(),
+        layers.Dense(3),
+    )
+
+
+TINY = normal(8, 6, 6, 2)
+
+
+# What integers reach.
+
+NETWORKS = {
+    "convolutional": (networks.convolutional, normal(16, 16, 16, 3)),
+    "depthwise": (networks.depthwise, normal(16, 12, 12, 4)),
+    "separable": (networks.separable, normal(16, 10, 10, 8)),
+    "one_dimensional": (networks.one_dimensional, normal(16, 24, 8)),
+    "transposed": (networks.transposed, normal(16, 5, 5, 8)),
+    "einsum": (networks.einsum, normal(16, 6, 16)),
+    "embedding": (networks.embedding, np.random.default_rng(0).integers(0, 50, (16, 12))),
+    "resampling": (networks.resampling, normal(16, 6, 6, 8)),
+    "normalizing": (networks.normalizing, normal(16, 6, 6, 3) * 10),
+    "several_ends": (networks.several_ends, [normal(16, 8, 8, 3), normal(16, 5)]),
+    "nested": (networks.nested, [normal(16, 8, 8, 8), normal(16, 8, 8, 8, seed=2)]),
+}
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def exported(request, tmp_path_factory):
+    """Every network, with 4-bit kernels, in integers throughout or not at all."""
+    make, samples = NETWORKS[request.param]
+    model = edgeax.compress(make(), "static_wi4_ai8")
+    folder = tmp_path_factory.mktemp(request.param)
+    receipt, file = export(model, samples, folder, strict=True)
+    return model, samples, receipt, file
+
+
+def test_a_network_computes_in_integers_and_agrees_with_keras(exported):
+    model, _, receipt, file = exported
+    assert receipt.stays_float == ()
+    float_ends = {"QUANTIZE", "DEQUANTIZE"}
+    for operator in file.subgraphs[0].operators:
+        ends = (*operator.inputs, *operator.outputs)
+        dtypes = {file.subgraphs[0].tensors[index].dtype for index in ends if index >= 0}
+        own = {"float32"} if operator.name in {*float_ends, *OPERATORS} else set()
+        assert dtypes <= {"int8", "int32", "bool", "uint8"} | own, operator.name
+    for layer in receipt.parity.layers:
+        assert layer.mean_steps < 0.5 and layer.most_steps <= 3.0, layer
+
+
+def test_the_batch_is_1_and_no_shape_is_computed_at_run_time(exported):
+    _, _, receipt, file = exported
+    graph = file.subgraphs[0]
+    assert all(graph.tensors[i].shape[0] == 1 for i in (*graph.inputs, *graph.outputs))
+    assert not {"SHAPE", "PACK", "FILL", "RANGE"} & set(receipt.operators)
+    assert all(-1 not in tensor.shape for tensor in graph.tensors)
+    assert receipt.peak_activation_bytes > 0
+
+
+def test_buffers_start_at_multiples_of_16_bytes(exported):
+    _, _, receipt, _ = exported
+    content = Path(receipt.path).read_bytes()
+    buffers = schema.Model.GetRootAs(content, 0)
+    starts = [buffers.Buffers(i)._tab for i in range(buffers.BuffersLength())]
+    offsets = [tab.Vector(tab.Offset(4)) for tab in starts if tab.Offset(4)]
+    assert offsets and all(offset % 16 == 0 for offset in offsets)
+
+
+def test_the_metadata_says_who_wrote_the_file_and_what_it_needs(exported):
+    _, _, receipt, file = exported
+    note = json.loads(file.metadata["edgeax"])
+    assert note["version"] == edgeax.__version__
+    ours = sorted(set(receipt.operators) & set(OPERATORS))
+    assert receipt.needs_plugin == bool(ours)
+    if ours:
+        assert note["plugin"] == "libedgeax" and note["operators"] == ours
+    else:
+        assert set(note) == {"version"}
+
+
+def test_every_kernel_of_a_linear_layer_is_accounted_for(exported):
+    model, _, receipt, _ = exported
+    kernels = [w for w in model.weights if w.name.endswith("kernel")]
+    assert len(receipt.kernels) >= len(kernels)
+    assert {kernel.how for kernel in receipt.kernels} <= {"packed", "int8", "as converted"}
+    assert [k.path for k in receipt.kernels if k.how == "as converted"] == (
+        ["embedding"] if "embedding" in model.name or "GATHER" in receipt.operators else []
+    )
+
+
+@pytest.mark.parametrize("exported", ["several_ends"], indirect=True)
+def test_inputs_and_outputs_of_the_file_come_in_the_order_of_the_model(exported):
+    model, samples, receipt, _ = exported
+    outputs = edgeax.Interpreter(receipt.path).run(*samples)
+    for found, expected in zip(outputs, model.predict(samples, verbose=0), strict=True):
+        np.testing.assert_allclose(found, expected, atol=0.1)
+    by_name = {"z_image": samples[0], "a_vector": samples[1]}
+    named = edgeax.Interpreter(receipt.path).run(by_name)
+    for one, other in zip(outputs, named, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+# What stays float.
+
+
+@pytest.fixture(scope="module")
+def recurrent():
+    plain = sequential(
+        keras.Input((5, 4)), layers.LSTM(6, name="memory"), layers.Dense(20, name="head")
+    )
+    return edgeax.compress(plain, "static_wi4_ai8")
+
+
+def test_what_stays_float_is_named_with_its_layer(recurrent, tmp_path):
+    receipt, _ = export(recurrent, normal(8, 5, 4), tmp_path)
+    assert "WHILE in memory" in receipt.stays_float
+    assert all(entry.endswith("in memory") for entry in receipt.stays_float)
+    by_path = {kernel.path: kernel for kernel in receipt.kernels}
+    assert by_path["memory"].how == "as converted"
+    assert by_path["memory"].why == "no operator computes in integers from its kernels"
+    assert by_path["head"].how == "packed"
+    assert "stays float: WHILE in memory" in str(receipt)
+
+
+def test_strict_refuses_what_stays_float_and_writes_nothing(recurrent, tmp_path):
+    with pytest.raises(ValueError, match=r"`strict` .*'WHILE in memory'.*Use strict=False"):
+        export(recurrent, normal(8, 5, 4), tmp_path, strict=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+# Runtimes.
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """A compressed network with our operators and without, and samples."""
+    make, samples = NETWORKS["depthwise"]
+    model = edgeax.compress(make(), "static_wi4_ai8")
+    found = {}
+    for runtime in ("edgeax", "stock"):
+        folder = tmp_path_factory.mktemp(runtime)
+        found[runtime], _ = export(model, samples, folder, runtime=runtime, io="int8")
+    return found, samples
+
+
+def test_stock_files_have_built_in_operators_only_and_packed_ones_are_smaller(both):
+    receipts, _ = both
+    assert not set(receipts["stock"].operators) & set(OPERATORS)
+    assert not receipts["stock"].needs_plugin and receipts["edgeax"].needs_plugin
+    assert {"EdgeaxConv2D", "EdgeaxDepthwiseConv2D"} <= set(receipts["edgeax"].operators)
+    assert receipts["edgeax"].size_bytes < 0.85 * receipts["stock"].size_bytes
+
+
+def stock_run(make_interpreter, path, codes):
+    """Runs int8 codes through an interpreter made without edgeax."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        interpreter = make_interpreter(model_path=str(path))
+    interpreter.allocate_tensors()
+    (given,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
+    outputs = []
+    for row in codes:
+        interpreter.set_tensor(given["index"], row[None])
+        interpreter.invoke()
+        outputs.append(interpreter.get_tensor(result["index"]))
+    return np.concatenate(outputs)
+
+
+def test_a_stock_file_gives_the_codes_of_the_packed_file_in_interpreters_without_the_plugin(both):
+    receipts, samples = both
+    codes = np.clip(np.rint(samples * 30), -128, 127).astype(np.int8)
+    packed = edgeax.Interpreter(receipts["edgeax"].path).run(codes, raw=True)
+    for make in (StockInterpreter, tf.lite.Interpreter):
+        stock = stock_run(make, receipts["stock"].path, codes)
+        # Equal where XNNPACK rounds once, as on x86; never more than a step apart.
+        assert np.abs(stock.astype(int) - packed).max() <= 1
+        assert np.mean(stock != packed) < 0.01
+
+
+def test_a_stock_interpreter_says_which_operator_a_packed_file_lacks(both):
+    receipts, samples = both
+    with pytest.raises(RuntimeError, match="EdgeaxDepthwiseConv2D|unresolved custom op"):
+        stock_run(StockInterpreter, receipts["edgeax"].path, samples.astype(np.int8))
+
+
+def test_int8_ends_are_int8(both):
+    receipts, _ = both
+    graph = Model.read(receipts["stock"].path).subgraphs[0]
+    assert {graph.tensors[i].dtype for i in (*graph.inputs, *graph.outputs)} == {"int8"}
+    assert not {"QUANTIZE", "DEQUANTIZE"} & set(receipts["stock"].operators)
+
+
+# Plain models, float files, measurements.
+
+
+def test_a_plain_model_is_rounded_after_training_with_a_scale_for_each_channel(tmp_path):
+    model = tiny()
+    receipt, file = export(model, TINY, tmp_path)
+    assert receipt.stays_float == () and not receipt.needs_plugin
+    for layer in (model.layers[0], model.layers[2]):
+        kernel = constants(file, layer.name)["kernel"]
+        trained = np.asarray(layer.kernel)
+        largest = np.abs(trained.reshape(-1, trained.shape[-1])).max(axis=0)
+        np.testing.assert_allclose(kernel.scale, largest / 127, rtol=1e-6)
+        stored = np.moveaxis(kernel.data.reshape(trained.shape[-1], *trained.shape[:-1]), 0, -1)
+        np.testing.assert_array_equal(stored, np.rint(trained / (largest / np.float32(127))))
+
+
+def test_a_float_file_equals_keras_to_float_noise(tmp_path):
+    make, samples = NETWORKS["separable"]
+    model = edgeax.compress(make(), "static_wi4_ai8")
+    receipt, _ = export(model, samples, tmp_path, activations="float32")
+    assert receipt.kernels == () and receipt.stays_float == () and receipt.parity.layers == ()
+    outputs = edgeax.Interpreter(receipt.path).run(samples)
+    np.testing.assert_allclose(outputs, model.predict(samples, verbose=0), atol=1e-5)
+    assert receipt.parity.argmax_agreement == 1.0
+
+
+def test_measuring_adds_the_float_files_size_and_both_times(tmp_path):
+    as_float, _ = export(tiny(), TINY, tmp_path, activations="float32")
+    receipt, _ = export(tiny(), TINY, tmp_path, measure=True)
+    assert abs(receipt.float_size_bytes - as_float.size_bytes) < 200  # the metadata
+    assert set(receipt.latency_ms) == {"float32", "file"}
+    assert all(ms > 0 for ms in receipt.latency_ms.values())
+    json.dumps(receipt.as_dict(), allow_nan=False)
+    assert receipt.size_bytes == os.path.getsize(receipt.path)
+
+
+def test_a_corrupted_kernel_is_the_worst_layer_of_the_receipt(tmp_path, monkeypatch):
+    lower = api.lower
+
+    def corrupt(file, weights, pack):
+        stored = lower(file, weights, pack)
+        kernel = constants(file, weights[0].path)["kernel"]
+        kernel.data = np.ascontiguousarray(kernel.data[::-1])
+        return stored
+
+    monkeypatch.setattr(api, "lower", corrupt)
+    model = tiny()
+    receipt, _ = export(model, TINY, tmp_path)
+    assert receipt.parity.worst.path == model.layers[0].name
+    assert f"worst layer: {model.layers[0].name}," in str(receipt)
+
+
+def test_exporting_leaves_the_model_as_it_was(tmp_path):
+    model = edgeax.compress(tiny(), "static_wi8_ai8")
+    model.compile("adam", "mse")
+    model(TINY, training=True)
+    before = [weight.numpy() for weight in model.weights]
+    nodes = [len(layer._inbound_nodes) for layer in model._flatten_layers()]
+    optimizer, expected = model.optimizer, model.predict(TINY, verbose=0)
+    export(model, TINY, tmp_path, measure=True)
+    for weight, value in zip(model.weights, before, strict=True):
+        np.testing.assert_array_equal(weight, value)
+    assert [len(layer._inbound_nodes) for layer in model._flatten_layers()] == nodes
+    assert model.optimizer is optimizer
+    np.testing.assert_array_equal(model.predict(TINY, verbose=0), expected)
+
+
+def test_samples_may_be_a_dataset_with_labels(tmp_path):
+    dataset = tf.data.Dataset.from_tensor_slices((TINY, np.arange(8))).batch(3)
+    receipt, _ = export(tiny(), dataset, tmp_path)
+    assert receipt.parity.samples == 8
+
+
+# Bad input: refused before any work, and nothing is written.
+
+
+@pytest.fixture
+def no_work(monkeypatch):
+    def fail(*args, **kwargs):
+        raise AssertionError("work was done before the arguments were checked")
+
+    for step in ("freeze", "convert", "lower", "compare"):
+        monkeypatch.setattr(api, step, fail)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"activations": "int4"}, r"`activations` must be one of \('int8', 'float32'\).*'int4'"),
+        ({"io": "uint8"}, r"`io` must be one of \('float32', 'int8'\).*'uint8'"),
+        ({"runtime": "tflm"}, r"`runtime` must be one of \('edgeax', 'stock'\).*'tflm'"),
+        ({"io": "int8", "activations": "float32"}, "`io` can be 'int8' only with activations"),
+    ],
+)
+def test_an_unknown_choice_is_refused(no_work, tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        export(tiny(), TINY, tmp_path, **options)
+
+
+def test_a_folder_that_does_not_exist_is_refused(no_work, tmp_path):
+    with pytest.raises(ValueError, match="`path` must lie in a folder that exists.*missing"):
+        edgeax.export(tiny(), tmp_path / "missing" / "model.tflite", TINY)
+    with pytest.raises(ValueError, match="which is a folder"):
+        edgeax.export(tiny(), tmp_path, TINY)
+
+
+def test_a_model_or_samples_that_cannot_be_used_are_refused(no_work, tmp_path):
+    class Subclassed(keras.Model):
+        def call(self, x):
+            return x
+
+    with pytest.raises(ValueError, match="`model` must be a Sequential or functional"):
+        export(Subclassed(), TINY, tmp_path)
+    broken = tiny()
+    broken.layers[0].bias.assign([np.nan] * 4)
+    with pytest.raises(ValueError, match="`model` must have finite weights"):
+        export(broken, TINY, tmp_path)
+    with pytest.raises(ValueError, match=r"`samples` for input .* \(None, 6, 6, 2\)"):
+        export(tiny(), TINY[..., :1], tmp_path)
+    with pytest.raises(ValueError, match="`samples` must be finite"):
+        export(tiny(), np.where(TINY > 1, np.nan, TINY), tmp_path)
+
+
+def test_a_layer_that_tflite_lacks_is_named_and_nothing_is_written(tmp_path):
+    given = keras.Input((4,))
+    odd = layers.Lambda(lambda x: tf.math.igamma(tf.abs(x) + 1.0, tf.abs(x)), name="odd")
+    model = keras.Model(given, layers.Dense(2)(odd(given)))
+    with pytest.raises(ValueError, match="TFLite has operators for.*Igamma.*odd"):
+        export(model, normal(4, 4), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+# Written whole or not at all.
+
+
+def in_child(script, folder, **options):
+    """Starts a process that exports the tiny network to model.tflite in a folder."""
+    prelude = """
+        import os, resource, signal, sys
+        from edgeax.export import api
+        from tests.export.test_api import TINY, tiny
+        def export():
+            api.export(tiny(), "model.tflite", TINY, measure=False)
+    """
+    code = textwrap.dedent(prelude) + textwrap.dedent(script)
+    root = str(Path(__file__).resolve().parents[2])
+    environment = {**os.environ, "PYTHONPATH": root}
+    return subprocess.Popen(
+        [sys.executable, "-c", code], cwd=folder, env=environment, text=True, **options
+    )
+
+
+@pytest.mark.parametrize("former", [b"an older file", None], ids=["replaced", "new"])
+def test_a_full_disk_leaves_no_part_of_the_file_and_the_older_one_intact(
+    tmp_path, former, monkeypatch
+):
+    path = tmp_path / "model.tflite"
+    if former is not None:
+        path.write_bytes(former)
+    real = api.write_atomically
+
+    def on_a_full_disk(path, content):
+        # No file of this process may grow beyond 1 kB: the kernel's own error for too much data.
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1024, limits[1]))
+        try:
+            real(path, content)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+            signal.signal(signal.SIGXFSZ, handler)
+
+    monkeypatch.setattr(api, "write_atomically", on_a_full_disk)
+    with pytest.raises(OSError, match="File too large"):
+        edgeax.export(tiny(), path, TINY, measure=False)
+    left = {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()}
+    assert left == ({} if former is None else {"model.tflite": former})
+
+
+def test_a_kill_in_the_middle_leaves_the_older_file_intact(tmp_path):
+    (tmp_path / "model.tflite").write_bytes(b"an older file")
+    child = in_child(
+        """
+        def stop(*args, **kwargs):
+            print("reached", flush=True)
+            signal.pause()
+        api.lower = stop
+        export()
+        """,
+        tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert child.stdout.readline() == "reached\n"
+    child.kill()
+    assert child.wait(timeout=30) == -signal.SIGKILL
+    child.stdout.close()
+    left = {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()}
+    assert left == {"model.tflite": b"an older file"}
+
+
+def test_exporting_prints_nothing(capfd, tmp_path):
+    for _ in range(2):
+        export(tiny(), TINY, tmp_path)
+    captured = capfd.readouterr()
+    noise = [line for line in captured.err.splitlines() if "XNNPACK delegate" not in line]
+    assert captured.out == "" and noise == []
+
+
+# Real models.
+
+
+def random_images(size, highest):
+    return np.random.default_rng(0).uniform(0, highest, (8, size, size, 3))
+
+
+def export_packed_and_not(name, samples, folder):
+    """The receipts of a real network in int8, and in 4 bits; neither is trained."""
+    model = keras.models.load_model(data_file(name))
+    stock, _ = export(model, samples, folder, runtime="stock", strict=True)
+    compressed = edgeax.compress(model, "static_wc4_ai8")
+    packed, _ = export(compressed, samples, folder, strict=True)
+    assert not stock.needs_plugin and packed.needs_plugin
+    assert packed.size_bytes < 0.65 * stock.size_bytes
+    return stock, packed
+
+
+def test_a_residual_network_becomes_integers_packed_and_not(tmp_path):
+    images = random_images(32, 255)
+    for receipt in export_packed_and_not("models/ic_resnet8.keras", images, tmp_path):
+        convolutions = [layer for layer in receipt.parity.layers if "conv" in layer.path]
+        assert len(convolutions) == 9
+        assert all(layer.mean_steps < 0.01 and layer.most_steps <= 1 for layer in convolutions)
+        # Ties of the average pool show behind the dense layer.
+        assert receipt.parity.worst.path == "dense" and receipt.parity.worst.most_steps <= 3
+
+
+def test_a_mobile_network_becomes_integers_packed_and_not(tmp_path):
+    images = random_images(96, 1)
+    receipts = export_packed_and_not("models/vww_mobilenetv1_025_96.keras", images, tmp_path)
+    for receipt in receipts:
+        assert len(receipt.parity.layers) > 27
+        for layer in receipt.parity.layers:
+            assert layer.mean_steps < 0.02 and layer.most_steps <= 1, layer
+    assert receipts[1].operators["EdgeaxConv2D"] >= 12
