@@ -111,7 +111,7 @@ def test_the_gradient_passes_the_rounding_to_the_raw_variables(kind):
     assert any(np.any(gradient) for gradient in ours)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["dense", "separable2d", "conv1d_transpose", "embedding"])
 def test_frozen_weights_decode_to_what_the_layer_computed_with(kind):
     layer, given, _ = example(kind)
     chain = [Prune(0.5), Cluster(4), Quantize("int8", axis=-1)]
