@@ -37,7 +37,7 @@ _OBJECTS = {
 }
 # Public names that are modules.
 _MODULES = {
-    "callbacks": "edgeax.training.callbacks",
+    "callbacks": "edgeax.callbacks",
     "formats": "edgeax.formats",
     "runtime": "edgeax.runtime",
 }

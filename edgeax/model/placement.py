@@ -73,7 +73,10 @@ FIXED_RANGES = {
 }
 """Output ranges that TFLite prescribes."""
 
-_FUSED = ("linear", "relu", "relu6")
+NONNEGATIVE = ("relu", "relu6")
+"""Activations behind which no value lies below 0."""
+
+_FUSED = ("linear", *NONNEGATIVE)
 
 
 def plain(operation: Any) -> Any:

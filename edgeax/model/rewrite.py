@@ -394,20 +394,22 @@ def _place_output(
         slots["before_activation"] = members
     if graph.is_output(last) and activation in placement.FIXED_RANGES:
         return  # Losses take the logarithm of probabilities: a rounded 0 would drown the rest.
-    slots["output"] = _fixed(members, activation)
+    slots["output"] = [_behind(activation, member) for member in members]
 
 
-def _fixed(members: list[Transform], activation: str) -> list[Transform]:
-    """Returns output transforms with the range that TFLite prescribes behind some activations."""
-    if activation not in placement.FIXED_RANGES:
-        return members
-    bounds = placement.FIXED_RANGES[activation]
-    return [
-        Quantize(member.format, range=bounds, begin_step=member.begin_step)
-        if isinstance(member, Quantize)
-        else member
-        for member in members
-    ]
+def _behind(activation: str, member: Transform) -> Transform:
+    """Returns an output transform with what is known of the values behind an activation: the range
+    that TFLite prescribes, or that nothing lies below 0.
+    """
+    if not isinstance(member, Quantize):
+        return member
+    if activation in placement.FIXED_RANGES:
+        known: dict[str, Any] = {"range": placement.FIXED_RANGES[activation]}
+    elif activation in placement.NONNEGATIVE:
+        known = {"nonnegative": True}
+    else:
+        return member
+    return Quantize.from_config({**member.get_config(), **known})
 
 
 def _layers(graph: Graph) -> list[keras.layers.Layer]:

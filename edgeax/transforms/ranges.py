@@ -17,16 +17,24 @@ class Range(Stateful):
     Args:
         kind: `"moving_average"` of each batch's extremes [JKC18], or `"min_max"` of all batches.
         momentum: Weight of the former average, in [0, 1).
+        nonnegative: Whether no value lies below 0, as behind a ReLU: it is not looked for then.
 
     Raises:
         ValueError: An argument is out of its range.
     """
 
-    def __init__(self, kind: str = "moving_average", momentum: float = 0.99, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        kind: str = "moving_average",
+        momentum: float = 0.99,
+        nonnegative: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         check_kind(kind, momentum)
         self.kind = kind
         self.momentum = float(momentum)
+        self.nonnegative = bool(nonnegative)
 
     def build(self, shape: Any) -> None:
         """Creates the extremes, and whether any batch was seen."""
@@ -37,7 +45,8 @@ class Range(Stateful):
 
     def observe(self, tensor: tf.Tensor) -> None:
         """Takes a batch into the range."""
-        low, high = tf.reduce_min(tensor), tf.reduce_max(tensor)
+        low = tf.constant(0.0) if self.nonnegative else tf.reduce_min(tensor)
+        high = tf.reduce_max(tensor)
         old_low, old_high = self.low.value, self.high.value
         if self.kind == "min_max":
             next_low, next_high = tf.minimum(old_low, low), tf.maximum(old_high, high)
@@ -53,7 +62,7 @@ class Range(Stateful):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
-        return {"kind": self.kind, "momentum": self.momentum}
+        return {"kind": self.kind, "momentum": self.momentum, "nonnegative": self.nonnegative}
 
 
 def check_kind(kind: str, momentum: float) -> None:

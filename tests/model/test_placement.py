@@ -149,6 +149,20 @@ def test_softmax_and_its_like_elsewhere_get_the_range_that_the_device_prescribes
     assert len(before) == 4 and None not in before
 
 
+def test_only_behind_a_relu_is_the_smallest_value_not_looked_for():
+    def build(x):
+        x = layers.Dense(3, activation="relu", name="within")(layers.Flatten()(x))
+        x = layers.ReLU(6.0, name="relu6")(layers.Dense(3, name="dense")(x))
+        x = layers.LeakyReLU(name="leaky")(layers.Dense(3, name="before")(x))
+        return layers.Dense(3, name="end")(x)
+
+    compressed = edgeax.compress(functional(build), "static_wi8_ai8")
+    ends = {layer.name: layer.quantizer("output") for layer in compressed_layers(compressed)}
+    known = {name: end.nonnegative for name, end in ends.items() if end is not None}
+    below_zero = ("before", "leaky", "end")
+    assert known == {"within": True, "relu6": True} | dict.fromkeys(below_zero, False)
+
+
 def test_results_that_are_no_floats_or_several_are_not_rounded():
     def build(x):
         sequence = layers.Reshape((6, 12))(x)

@@ -72,7 +72,22 @@ def test_bad_settings_are_refused(kwargs, message):
         Range(**kwargs)
 
 
+@in_every_mode
+@pytest.mark.parametrize("kind", ["min_max", "moving_average"])
+def test_of_nonnegative_values_only_the_largest_is_followed(kind, mode):
+    batches = [[0.5, 2.0], [1.0, 6.0]]
+    plain, cheap = bound(kind, momentum=0.5), bound(kind, momentum=0.5, nonnegative=True)
+    _, high, seen = extremes_after(plain, batches, mode)
+    assert extremes_after(cheap, batches, mode) == (0.0, high, seen)
+
+
+@pytest.mark.parametrize("bad", [[np.inf, 1.0], [np.nan] * 9, []])
+def test_a_nonnegative_batch_that_is_not_finite_is_passed_over(bad):
+    assert extremes_after(bound(nonnegative=True), [[2.0], bad]) == (0.0, 2.0, 1)
+
+
 def test_settings_survive_json():
-    text = json.dumps(keras.saving.serialize_keras_object(Range("min_max", momentum=0.5)))
+    settings = {"kind": "min_max", "momentum": 0.5, "nonnegative": True}
+    text = json.dumps(keras.saving.serialize_keras_object(Range(**settings)))
     again = keras.saving.deserialize_keras_object(json.loads(text))
-    assert again.get_config() == {"kind": "min_max", "momentum": 0.5}
+    assert again.get_config() == settings

@@ -1,0 +1,8 @@
+import edgeax
+import edgeax.training.callbacks
+from edgeax.callbacks import CompressionLogger
+
+
+def test_both_spellings_give_the_same_callback():
+    assert edgeax.callbacks.CompressionLogger is CompressionLogger
+    assert CompressionLogger is edgeax.training.callbacks.CompressionLogger
