@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.emulation import places, process
+from tests.emulation import places, process, user_mode
 from tests.emulation.cpus import CPUS
 
 COMPILER = "aarch64-linux-gnu-g++"
@@ -21,9 +21,7 @@ def build(sources: Sequence[Path], output: Path, flags: Sequence[str] = ()) -> P
     Raises:
         RuntimeError: the compiler failed.
     """
-    common = ["-std=c++17", "-O2", "-Wall", "-Wextra", "-static"]
-    process.compile_or_raise([COMPILER, *common, *flags, "-o", output, *sources])
-    return output
+    return user_mode.build([COMPILER], sources, output, flags)
 
 
 def run(cpu: str, program: Path, *args: str | Path, counter: str | None = None) -> process.Outcome:
@@ -33,14 +31,11 @@ def run(cpu: str, program: Path, *args: str | Path, counter: str | None = None) 
         cpu: A name of `CPUS`.
         program: Program that `build` made.
         *args: Its arguments.
-        counter: Value of QEMU's -plugin option, see counter.py.
+        counter: Value of QEMU's -plugin option, see counting.py.
     Returns:
         What it printed, and its exit code.
     """
-    plugin = [] if counter is None else ["-plugin", counter]
-    return process.run(
-        ["qemu-aarch64", "-cpu", _known(cpu), *plugin, program, *args], timeout_s=120
-    )
+    return user_mode.run(["qemu-aarch64", "-cpu", _known(cpu)], program, *args, counter=counter)
 
 
 def run_python(
@@ -52,7 +47,7 @@ def run_python(
         cpu: A name of `CPUS`.
         script: Python file.
         *args: Its arguments.
-        counter: Value of QEMU's -plugin option, see counter.py.
+        counter: Value of QEMU's -plugin option, see counting.py.
     Returns:
         What it printed, and its exit code.
     """

@@ -72,7 +72,7 @@ def run(core: str, program: Path, counter: str | None = None) -> process.Outcome
     Args:
         core: A name of `BOARDS`; not necessarily the one the program was built for.
         program: ELF file that `build` made.
-        counter: Value of QEMU's -plugin option, see counter.py.
+        counter: Value of QEMU's -plugin option, see counting.py.
     Returns:
         What it printed, and its exit code.
     """

@@ -8,9 +8,16 @@ BARE_METAL = ("gcc-arm-none-eabi", "libnewlib-arm-none-eabi", "libstdc++-arm-non
 BOARDS = ("qemu-system-arm",)
 USER_MODE = ("qemu-user",)
 CROSS_COMPILER = ("g++-aarch64-linux-gnu",)
+ARMV7_COMPILER = ("g++-arm-linux-gnueabihf",)
 HOST_COMPILER = ("gcc",)
+CMAKE = ("cmake", "ninja-build")  # for tests/tflite_kernels/test_resolver.py
+BAZEL = ("bazel-bootstrap", "bazel-rules-java", "bazel-rules-proto")  # for tests/test_bazel.py
 
-ALL = BARE_METAL + BOARDS + USER_MODE + CROSS_COMPILER + HOST_COMPILER
+ALL = (
+    *(*BARE_METAL, *BOARDS, *USER_MODE, *CROSS_COMPILER, *ARMV7_COMPILER, *HOST_COMPILER),
+    *CMAKE,
+    *BAZEL,
+)
 
 
 def install_command(packages: tuple[str, ...]) -> list[str]:

@@ -12,4 +12,7 @@ ROOT = BUILD / "aarch64-root"  # arm64 Debian files: Python and the C and C++ ru
 SITE = BUILD / "aarch64-site"  # aarch64 wheels: LiteRT and what it imports
 CPU_ROOTS = BUILD / "aarch64-cpu"  # one view of ROOT per CPU, with that CPU's /proc and /sys files
 
+BAZEL = Path("/usr/bin/bazel")  # Debian's, which finds these rules on the disk
+BAZEL_RULES = {f"rules_{name}": Path("/usr/share/bazel/rules", name) for name in ("java", "proto")}
+
 PYTHON_VERSION = "3.11"  # of the arm64 Python, and so of the wheels in SITE

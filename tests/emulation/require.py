@@ -37,6 +37,19 @@ def cross_tools() -> None:
     _tool("qemu-aarch64", packages.USER_MODE)
 
 
+def armv7_tools() -> None:
+    """Needs the 32-bit Arm Linux compiler and QEMU's user mode."""
+    _tool("arm-linux-gnueabihf-g++", packages.ARMV7_COMPILER)
+    _tool("qemu-arm", packages.USER_MODE)
+
+
+def bazel() -> None:
+    """Needs Debian's Bazel, whose rules lie on the disk."""
+    for path in (places.BAZEL, *places.BAZEL_RULES.values()):
+        if not path.exists():
+            _missing(str(path), packages.BAZEL)
+
+
 def arm_python() -> None:
     """Needs QEMU's user mode and the arm64 Python with LiteRT."""
     _tool("qemu-aarch64", packages.USER_MODE)

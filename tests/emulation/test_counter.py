@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.emulation import aarch64, boards, counting, places, require
+from tests.emulation import counting, places, require
 from tests.emulation.counting import Region
+from tests.emulation.rigs import RIGS
 
 EXPECTED = {
     0: Region(visits=1, instructions=0),  # nothing between the marks
@@ -23,23 +24,12 @@ def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return counting.build_plugin(tmp_path_factory.mktemp("counter") / "regioncount.so")
 
 
-@pytest.mark.parametrize("core", boards.BOARDS)
-def test_counts_on_a_board_are_those_read_from_the_assembly(
-    core: str, plugin: Path, tmp_path: Path
-) -> None:
-    require.board_tools()
+@pytest.mark.parametrize("name", RIGS)
+def test_counts_are_those_read_from_the_assembly(name: str, plugin: Path, tmp_path: Path) -> None:
+    rig = RIGS[name]
+    rig.require()
     counts = tmp_path / "counts"
-    program = boards.build(core, SOURCES, tmp_path / "regions", FLAGS)
-    outcome = boards.run(core, program, counting.plugin_option(plugin, counts))
-    assert outcome.code == 0, outcome.output
-    assert counting.read(counts) == EXPECTED
-
-
-def test_counts_in_user_mode_are_those_read_from_the_assembly(plugin: Path, tmp_path: Path) -> None:
-    require.cross_tools()
-    counts = tmp_path / "counts"
-    program = aarch64.build(SOURCES, tmp_path / "regions", FLAGS)
-    option = counting.plugin_option(plugin, counts)
-    outcome = aarch64.run("cortex-a76", program, counter=option)
+    program = rig.build(SOURCES, tmp_path / "regions", FLAGS)
+    outcome = rig.run(program, counter=counting.plugin_option(plugin, counts))
     assert outcome.code == 0, outcome.output
     assert counting.read(counts) == EXPECTED

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.emulation import aarch64, golden_program, places, process, require
+from tests.emulation import aarch64, places, process, require
 from tests.tflite_kernels import golden_folder
 from tflite_kernels import build_library, build_wheels
 
@@ -81,11 +81,3 @@ def test_each_cpu_is_given_its_fastest_kernels(tmp_path: Path) -> None:
     program = aarch64.build(sources, tmp_path / "selected", [include])
     found = {cpu: aarch64.run(cpu, program) for cpu in SELECTED}
     assert found == {cpu: process.Outcome(f"{name}\n", 0) for cpu, name in SELECTED.items()}
-
-
-@pytest.mark.parametrize("cpu", SELECTED)
-def test_core_passes_every_golden_vector_on_the_cpu(cpu: str, tmp_path: Path) -> None:
-    require.cross_tools()
-    flags = golden_program.flags(tmp_path)
-    program = aarch64.build(golden_program.sources(), tmp_path / "golden", flags)
-    assert aarch64.run(cpu, program) == golden_program.success()

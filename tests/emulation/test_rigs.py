@@ -6,31 +6,25 @@ from pathlib import Path
 
 import pytest
 
-from tests.emulation import aarch64, boards, cpus, places, process, require
+from tests.emulation import aarch64, armv7, boards, cpus, places, process, require
+from tests.emulation.rigs import RIGS
 
 WRONG_ISA_CODE = 128 + 4  # ended by SIGILL, as a shell says it
 
 RunProgram = Callable[[str], process.Outcome]  # the name of a program in programs/ -> its outcome
 
 
-@pytest.fixture(params=[*boards.BOARDS, *cpus.CPUS])
+@pytest.fixture(params=RIGS)
 def run_program(request: pytest.FixtureRequest, tmp_path: Path) -> RunProgram:
     """Builds a program of programs/ for the rig and runs it there."""
-    rig = request.param
+    rig = RIGS[request.param]
+    rig.require()
 
-    def on_board(name: str) -> process.Outcome:
-        sources = [places.PROGRAMS / f"{name}.cc", places.FIRMWARE / "print.cc"]
-        return boards.run(rig, boards.build(rig, sources, tmp_path / name))
+    def build_and_run(name: str) -> process.Outcome:
+        sources = [places.PROGRAMS / f"{name}.cc", rig.print_hook]
+        return rig.run(rig.build(sources, tmp_path / name))
 
-    def on_linux(name: str) -> process.Outcome:
-        sources = [places.PROGRAMS / f"{name}.cc", places.PROGRAMS / "print_linux.cc"]
-        return aarch64.run(rig, aarch64.build(sources, tmp_path / name))
-
-    if rig in boards.BOARDS:
-        require.board_tools()
-        return on_board
-    require.cross_tools()
-    return on_linux
+    return build_and_run
 
 
 def test_a_program_starts_with_its_data_and_gives_back_its_exit_code(
@@ -70,6 +64,13 @@ def test_dot_product_code_runs_on_an_a76_and_faults_on_an_a72(tmp_path: Path) ->
     assert aarch64.run("cortex-a72", program).code == WRONG_ISA_CODE
 
 
+def test_code_of_an_a7_faults_on_the_arm11_of_the_first_raspberry_pi(tmp_path: Path) -> None:
+    require.armv7_tools()
+    sources = [places.PROGRAMS / "hello.cc", places.PROGRAMS / "print_linux.cc"]
+    program = armv7.build("no_neon", sources, tmp_path / "hello")
+    assert armv7.run(program, cpu="arm1176").code == WRONG_ISA_CODE
+
+
 def test_a_program_that_needs_a_heap_does_not_link_for_a_board(tmp_path: Path) -> None:
     require.board_tools()
     source = tmp_path / "heap.cc"
@@ -105,13 +106,18 @@ def test_an_unknown_core_is_named_with_the_known_ones(tmp_path: Path) -> None:
         boards.run("cortex-m3", tmp_path / "none")
     with pytest.raises(ValueError, match=r"cortex-a72.*Received: cortex-a53"):
         aarch64.run("cortex-a53", tmp_path / "none")
+    with pytest.raises(ValueError, match=r"neon.*Received: vfp2"):
+        armv7.build("vfp2", [], tmp_path / "none")
 
 
 @pytest.mark.parametrize(
     "value, raised", [(None, pytest.skip.Exception), ("1", pytest.fail.Exception)]
 )
 def test_a_missing_tool_skips_or_fails_naming_it_and_its_cure(
-    value: str | None, raised: type[BaseException], monkeypatch: pytest.MonkeyPatch
+    value: str | None,
+    raised: type[BaseException],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.setenv(require.REQUIRE_VARIABLE, value or "")
@@ -119,3 +125,10 @@ def test_a_missing_tool_skips_or_fails_naming_it_and_its_cure(
         require.board_tools()
     with pytest.raises(raised, match=r"qemu-aarch64.*apt-get install .* qemu-user"):
         require.arm_python()
+    with pytest.raises(
+        raised, match=r"gnueabihf-g\+\+.*apt-get install .* g\+\+-arm-linux-gnueabi"
+    ):
+        require.armv7_tools()
+    monkeypatch.setattr(places, "BAZEL", tmp_path / "bazel")
+    with pytest.raises(raised, match=r"/bazel\. .*apt-get install .* bazel-bootstrap"):
+        require.bazel()

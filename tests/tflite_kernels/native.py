@@ -2,6 +2,7 @@
 
 import ctypes
 import functools
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,10 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from tests.emulation import places
+from tests.emulation import places, process
 from tflite_kernels import build_library
 
 LIBRARY = places.BUILD / "tests" / "libedgeax.so"
+SANITIZE = (
+    "-fsanitize=address,undefined,float-divide-by-zero,float-cast-overflow",
+    "-fno-sanitize-recover=all",
+    "-g1",
+)
+SANITIZE_VARIABLE = "EDGEAX_TEST_SANITIZED"  # 1 in a process that `sanitized_environment` serves
 OK, BAD_SHAPE, BAD_ARGUMENT, BAD_SCRATCH, UNKNOWN_ISA = range(5)
 KINDS = ("single", "double")
 
@@ -155,13 +162,34 @@ def build(output: Path = LIBRARY, flags: Sequence[str] = ()) -> Path:
     return build_library.build(output, compiler)
 
 
+def build_sanitized() -> Path:
+    """Builds the library so that it ends the process at a step outside or undefined behavior."""
+    return build(LIBRARY.parent / "sanitized" / LIBRARY.name, SANITIZE)
+
+
+def sanitized_environment() -> dict[str, str]:
+    """What a Python process needs in its environment to load the sanitized library."""
+    compiler = build_library.find_compiler()
+    run_time = [
+        process.run([*compiler, f"-print-file-name={name}.so"], timeout_s=60).output.strip()
+        for name in ("libasan", "libubsan")
+    ]
+    return {
+        SANITIZE_VARIABLE: "1",
+        "LD_PRELOAD": " ".join(run_time),
+        "ASAN_OPTIONS": "detect_leaks=0",  # those seen are Python's and the interpreters' own
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+        "PYTHONPATH": str(places.REPOSITORY),
+    }
+
+
 @functools.cache
 def load() -> ctypes.CDLL:
-    """The library, built when its sources changed.
+    """The library, built when its sources changed; the sanitized one where SANITIZE_VARIABLE is 1.
 
     A copy of it is loaded: a process that maps the file must not see it replaced.
     """
-    built = build()
+    built = build_sanitized() if os.environ.get(SANITIZE_VARIABLE) == "1" else build()
     copy = built.with_name(f"loaded-{built.stat().st_mtime_ns}-{built.name}")
     if not copy.exists():
         shutil.copy2(built, copy)

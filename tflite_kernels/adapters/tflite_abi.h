@@ -4,10 +4,33 @@
 // TensorFlow Lite 2.14 on. The order of fields is the ABI; the assertions below hold it. Structs
 // and functions that this library does not use are opaque pointers here. The interpreter's own
 // functions are reached through TfLiteContext, so nothing of it is linked.
+//
+// With EDGEAX_USE_OFFICIAL_TFLITE_HEADERS the declarations are those of the user's own tree, LiteRT
+// or TensorFlow, and the same assertions hold it to the layout that these kernels were tested with.
 
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+
+#if defined(EDGEAX_USE_OFFICIAL_TFLITE_HEADERS)
+
+#if defined(TF_LITE_STATIC_MEMORY)
+#error "TF_LITE_STATIC_MEMORY must not be defined: TFLite Micro has no resolver of this kind."
+#endif
+#if __has_include("tflite/core/c/common.h")
+#include "tflite/core/c/common.h"
+#elif __has_include("tensorflow/lite/core/c/common.h")
+#include "tensorflow/lite/core/c/common.h"
+#else
+#error "TFLITE_ROOT must hold tensorflow/lite/core/c/common.h or tflite/core/c/common.h."
+#endif
+
+namespace edgeax {
+// `data` is a union of pointers in these headers.
+static inline void* DataOf(const TfLiteTensor& tensor) { return tensor.data.data; }
+}  // namespace edgeax
+
+#else
 
 extern "C" {
 
@@ -161,6 +184,12 @@ struct TfLiteDelegateParams {
 };
 
 }  // extern "C"
+
+namespace edgeax {
+static inline void* DataOf(const TfLiteTensor& tensor) { return tensor.data; }
+}  // namespace edgeax
+
+#endif  // EDGEAX_USE_OFFICIAL_TFLITE_HEADERS
 
 #if defined(__LP64__)
 static_assert(sizeof(TfLiteTensor) == 112, "ABI of TensorFlow Lite 2.14");

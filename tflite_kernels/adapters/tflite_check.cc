@@ -109,7 +109,7 @@ TfLiteStatus CheckShape(const Site& site, const Operand& operand, int low_rank, 
 
 TfLiteStatus CheckConstant(const Site& site, const Operand& operand, size_t element_bytes) {
   const TfLiteTensor& tensor = *operand.tensor;
-  if (tensor.allocation_type != kTfLiteMmapRo || tensor.data == nullptr) {
+  if (tensor.allocation_type != kTfLiteMmapRo || DataOf(tensor) == nullptr) {
     return Fail(site, "tensor %s must be a constant of the model.", operand.name);
   }
   const uint64_t wanted = static_cast<uint64_t>(ElementsOf(tensor.dims)) * element_bytes;

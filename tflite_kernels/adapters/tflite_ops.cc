@@ -199,11 +199,11 @@ TfLiteIntArray* NewIntArray(int size) {
   return array;
 }
 
-void CopyOptions(const TfLiteNode& from, Node* node) {
-  node->option_bytes = from.custom_initial_data == nullptr ? 0 : from.custom_initial_data_size;
+void CopyOptions(const void* options, int64_t bytes, Node* node) {
+  node->option_bytes = options == nullptr ? 0 : bytes;
   const int64_t room = sizeof(node->options);
-  const int64_t bytes = node->option_bytes < room ? node->option_bytes : room;
-  if (bytes > 0) memcpy(node->options, from.custom_initial_data, static_cast<size_t>(bytes));
+  const int64_t copied = node->option_bytes < room ? node->option_bytes : room;
+  if (copied > 0) memcpy(node->options, options, static_cast<size_t>(copied));
 }
 
 void CopyTensorIndices(const TfLiteNode& from, Node* node) {
@@ -215,35 +215,52 @@ void CopyTensorIndices(const TfLiteNode& from, Node* node) {
   node->output = node->output_count > 0 ? from.outputs->data[0] : -1;
 }
 
-// Returns null when there is no memory; Prepare then reports it.
-template <typename Op>
-void* Init(TfLiteContext* context, const char* buffer, size_t) {
-  const auto& params = *reinterpret_cast<const TfLiteDelegateParams*>(buffer);
-  void* memory = malloc(sizeof(NodeOf<typename Op::Args>));
-  if (memory == nullptr) return nullptr;
-  auto* node = new (memory) NodeOf<typename Op::Args>();
-  TfLiteNode* original = nullptr;
-  TfLiteRegistration* registration = nullptr;
-  const bool found = context->GetNodeAndRegistration(context, params.nodes_to_replace->data[0],
-                                                     &original, &registration) == kTfLiteOk &&
-                     context->AddTensors(context, 1, &node->scratch) == kTfLiteOk;
-  if (!found) {
-    node->~NodeOf();
-    free(memory);
-    return nullptr;
-  }
-  node->kernels = static_cast<const Plugin*>(params.delegate->data)->kernels;
-  CopyOptions(*original, node);
-  CopyTensorIndices(*original, node);
-  return node;
-}
-
 template <typename Op>
 void Free(TfLiteContext*, void* buffer) {
   if (buffer == nullptr) return;
   auto* node = static_cast<NodeOf<typename Op::Args>*>(buffer);
   node->~NodeOf();
   free(node);
+}
+
+// Returns null when there is no memory; Prepare then reports it.
+template <typename Op>
+NodeOf<typename Op::Args>* NewNode(TfLiteContext* context, const KernelSet* kernels) {
+  void* memory = malloc(sizeof(NodeOf<typename Op::Args>));
+  if (memory == nullptr) return nullptr;
+  auto* node = new (memory) NodeOf<typename Op::Args>();
+  if (context->AddTensors(context, 1, &node->scratch) != kTfLiteOk) {
+    Free<Op>(context, node);
+    return nullptr;
+  }
+  node->kernels = kernels;
+  return node;
+}
+
+// Of a node that the delegate took over.
+template <typename Op>
+void* Init(TfLiteContext* context, const char* buffer, size_t) {
+  const auto& params = *reinterpret_cast<const TfLiteDelegateParams*>(buffer);
+  TfLiteNode* original = nullptr;
+  TfLiteRegistration* registration = nullptr;
+  if (context->GetNodeAndRegistration(context, params.nodes_to_replace->data[0], &original,
+                                      &registration) != kTfLiteOk) {
+    return nullptr;
+  }
+  const auto& plugin = *static_cast<const Plugin*>(params.delegate->data);
+  auto* node = NewNode<Op>(context, plugin.kernels);
+  if (node == nullptr) return nullptr;
+  CopyOptions(original->custom_initial_data, original->custom_initial_data_size, node);
+  CopyTensorIndices(*original, node);
+  return node;
+}
+
+// Of a node that was resolved: `buffer` holds its options, and its tensors are known in Prepare.
+template <typename Op>
+void* InitResolved(TfLiteContext* context, const char* buffer, size_t length) {
+  auto* node = NewNode<Op>(context, FindKernelSet("auto"));
+  if (node != nullptr) CopyOptions(buffer, static_cast<int64_t>(length), node);
+  return node;
 }
 
 TfLiteStatus FindOperands(const Site& site, const Node& node, Operands* operands) {
@@ -318,8 +335,8 @@ TfLiteStatus CopyChannels(const Site& site, const Operands& operands, Node* node
     return Fail(site, "there is no memory for %llu channels.",
                 static_cast<unsigned long long>(channels));
   }
-  memcpy(node->bias.data(), operands.bias.tensor->data, channels * sizeof(int32_t));
-  memcpy(scales.data(), operands.scale.tensor->data, channels * sizeof(float));
+  memcpy(node->bias.data(), DataOf(*operands.bias.tensor), channels * sizeof(int32_t));
+  memcpy(scales.data(), DataOf(*operands.scale.tensor), channels * sizeof(float));
   const Status status = RequantizationFromScales(
       operands.input.tensor->params.scale, {scales.data(), channels},
       operands.output.tensor->params.scale, {node->requantization.data(), channels});
@@ -383,10 +400,17 @@ TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* host) {
   return Resize(site, node->output, wanted.output_rank, wanted.output_shape);
 }
 
+template <typename Op>
+TfLiteStatus PrepareResolved(TfLiteContext* context, TfLiteNode* host) {
+  auto* node = static_cast<NodeOf<typename Op::Args>*>(host->user_data);
+  if (node != nullptr) CopyTensorIndices(*host, node);
+  return Prepare<Op>(context, host);
+}
+
 template <typename T>
 Span<const T> BytesOf(const TfLiteTensor& tensor) {
   static_assert(sizeof(T) == 1, "a tensor of the file may lie unaligned");
-  return {static_cast<const T*>(tensor.data), tensor.bytes};
+  return {static_cast<const T*>(DataOf(tensor)), tensor.bytes};
 }
 
 template <typename Op>
@@ -401,8 +425,8 @@ TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* host) {
                            {node.bias.data(), node.bias.size()},
                            {node.requantization.data(), node.requantization.size()},
                            BytesOf<int8_t>(all[node.inputs[kCodebook]]),
-                           {static_cast<uint8_t*>(scratch.data), scratch.bytes},
-                           {static_cast<int8_t*>(output.data), output.bytes}};
+                           {static_cast<uint8_t*>(DataOf(scratch)), scratch.bytes},
+                           {static_cast<int8_t*>(DataOf(output)), output.bytes}};
   if (tensors.input.data == nullptr || tensors.output.data == nullptr) {
     return Fail(site, "tensors input and output must have memory. Allocate the tensors first.");
   }
@@ -424,10 +448,24 @@ constexpr TfLiteRegistration RegistrationFor() {
   return registration;
 }
 
+template <typename Op>
+constexpr TfLiteRegistration ResolverRegistrationFor() {
+  TfLiteRegistration registration = RegistrationFor<Op>();
+  registration.init = InitResolved<Op>;
+  registration.prepare = PrepareResolved<Op>;
+  return registration;
+}
+
 constexpr TfLiteRegistration kRegistrations[] = {
     RegistrationFor<Conv2DOp>(),
     RegistrationFor<DepthwiseConv2DOp>(),
     RegistrationFor<FullyConnectedOp>(),
+};
+
+constexpr TfLiteRegistration kResolverRegistrations[] = {
+    ResolverRegistrationFor<Conv2DOp>(),
+    ResolverRegistrationFor<DepthwiseConv2DOp>(),
+    ResolverRegistrationFor<FullyConnectedOp>(),
 };
 
 }  // namespace
@@ -437,6 +475,10 @@ const TfLiteRegistration* RegistrationOf(const char* custom_name) {
     if (strcmp(custom_name, registration.custom_name) == 0) return &registration;
   }
   return nullptr;
+}
+
+Span<const TfLiteRegistration> ResolverRegistrations() {
+  return {kResolverRegistrations, sizeof(kResolverRegistrations) / sizeof(TfLiteRegistration)};
 }
 
 }  // namespace edgeax

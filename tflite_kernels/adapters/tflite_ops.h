@@ -13,4 +13,8 @@ struct Plugin {
 // What runs in place of a node of that custom_name; null when the operator is not ours.
 const TfLiteRegistration* RegistrationOf(const char* custom_name);
 
+// The same operators for a resolver: the interpreter runs each as a node of its own, without a
+// delegate, with the fastest kernels of the processor.
+Span<const TfLiteRegistration> ResolverRegistrations();
+
 }  // namespace edgeax
