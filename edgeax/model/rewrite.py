@@ -2,24 +2,31 @@
 folds. The original is never touched; weights are kept.
 """
 
-import dataclasses
-import difflib
-import inspect
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import keras
 import numpy as np
 
-from edgeax.model import placement
-from edgeax.model.graph import Call, Graph, is_nested, new_inputs, trace
+from edgeax.model import placement, subclassed
+from edgeax.model.container import CompressedModel
+from edgeax.model.copying import (
+    clone,
+    compressed_layers,
+    copy_weights,
+    fresh_copy,
+    originals_of,
+    plain_copy,
+)
+from edgeax.model.copying import set_transformed as set_transformed  # edgeax.export takes it here
+from edgeax.model.graph import Call, is_nested, new_inputs, trace
 from edgeax.model.layout import einsum_axes, layout_of
+from edgeax.model.plan import check_nothing_left_out, make_plans
 from edgeax.model.presets import as_recipe
-from edgeax.model.recipe import Recipe, Rule
+from edgeax.model.reads import check_reads
+from edgeax.model.recipe import Recipe
 from edgeax.model.wrapper import Compressed, slot_of
-from edgeax.transforms.base import Transform
-from edgeax.transforms.quantize import Quantize
 
 
 def compress(model: keras.Model, recipe: Any, strict: bool = False) -> keras.Model:
@@ -29,28 +36,41 @@ def compress(model: keras.Model, recipe: Any, strict: bool = False) -> keras.Mod
     `model` is not changed, and the copy is compiled if `model` was, with a new optimizer.
 
     Args:
-        model: A built Sequential or functional model, nested ones included, not compressed yet.
+        model: A built model, not compressed yet: Sequential, functional or subclassed, nested ones
+            included. A subclassed one must be such that Keras can save and load it.
         recipe: An `edgeax.Recipe`, a preset's name such as `"static_wi8_ai8"`, or a list of
             transforms for every kernel.
         strict: Raise when a layer with a kernel stays as it is.
 
     Raises:
-        ValueError: The model has no graph or no weights yet, holds NaN, ties weights or cannot be
-            copied, the recipe is none, a rule picks nothing, a transform cannot work on a weight,
-            or `strict` finds a layer left out.
+        ValueError: The model has no weights yet, holds NaN, is a graph that ties weights, or cannot
+            be copied, the recipe is none, a rule picks nothing, a transform cannot work on a
+            weight, or `strict` finds a layer left out.
 
     Example: `edgeax.compress(model, "static_wc4_ai8").fit(images, labels)`
     """
     recipe = as_recipe(recipe)
-    check_model(model)
+    check_weights(model)
     _check_plain(model)
+    if is_nested(model):
+        compressed = _compress_graph(model, recipe, strict)
+    else:
+        compressed = subclassed.compress(model, recipe, strict)
+    for layer in compressed_layers(compressed):
+        layer.initialize()
+    _compile_like(compressed, model)
+    return compressed
+
+
+def _compress_graph(model: keras.Model, recipe: Recipe, strict: bool) -> keras.Model:
     copies: dict[int, Any] = {}
     graph = trace(clone(model, fresh_copy, copies))
     originals = originals_of(model, copies)
     _check_not_tied(originals.values())
-    plans = _plan(graph, originals, recipe)
+    check_reads(graph)
+    plans = make_plans(graph, originals, recipe)
     if strict:
-        _check_nothing_left_out(graph, plans)
+        check_nothing_left_out(graph, plans)
 
     def wrapped(layer: Any) -> Any:
         plan = plans.get(id(copies[id(layer)]))
@@ -60,9 +80,6 @@ def compress(model: keras.Model, recipe: Any, strict: bool = False) -> keras.Mod
     compressed = clone(model, wrapped, made)
     _check_same_training(compressed, model)
     copy_weights(model, made)
-    for layer in compressed_layers(compressed):
-        layer.initialize()
-    _compile_like(compressed, model)
     return compressed
 
 
@@ -73,12 +90,15 @@ def strip(model: keras.Model) -> keras.Model:
     `model` was.
 
     Raises:
-        ValueError: The model has no graph.
+        ValueError: The model has no weights, or some that are not finite.
     """
-    check_model(model)
-    made: dict[int, Any] = {}
-    plain = clone(model, plain_copy, made)
-    copy_weights(model, made)
+    check_weights(model)
+    if is_nested(model):
+        made: dict[int, Any] = {}
+        plain = clone(model, plain_copy, made)
+        copy_weights(model, made)
+    else:
+        plain = subclassed.plain_model(model)
     _compile_like(plain, model)
     return plain
 
@@ -184,12 +204,25 @@ def check_model(model: Any) -> None:
     if not is_nested(model):
         raise ValueError(
             "`model` must be a Sequential or functional Keras model. "
-            f"Received: {type(model).__name__}. Subclassed models have no graph to rewrite: wrap "
-            "their layers in edgeax.Compressed where they are made."
+            f"Received: {type(model).__name__}. Subclassed models have no graph to rewrite."
         )
-    if not model.built:
+    check_weights(model)
+
+
+def check_weights(model: Any) -> None:
+    """Checks that a model has weights, and finite ones.
+
+    Raises:
+        ValueError: It has not.
+    """
+    if not isinstance(model, keras.Model):
         raise ValueError(
-            "`model` must be built. Received: a Sequential model without an input shape. "
+            f"`model` must be a Keras model. Received: {type(model).__name__}. "
+            "Wrap a single layer in edgeax.Compressed."
+        )
+    if not model.built and not model.weights:  # one that Keras loaded may have weights alone
+        raise ValueError(
+            "`model` must be built. Received: a model without an input shape. "
             "Add keras.Input first or call it once."
         )
     for variable in model.weights:
@@ -220,7 +253,8 @@ def _check_not_tied(layers: Iterable[keras.layers.Layer]) -> None:
                 raise ValueError(
                     "`model` must not tie the weights of two layers. Received: "
                     f"{owner.name!r} and {layer.name!r} share {variable.path!r}. "
-                    "Call one layer twice, or give each its own weights."
+                    "Call one layer twice, give each its own weights, or use them in the call of a "
+                    "subclassed model, where edgeax.compress can see to them."
                 )
 
 
@@ -246,15 +280,10 @@ def _compile_like(copy: keras.Model, model: keras.Model) -> None:
         )
 
 
-def compressed_layers(model: keras.Model) -> Iterator[Compressed]:
-    """Yields every `Compressed` of a model, nested models opened."""
-    for layer in model._flatten_layers(include_self=False):
-        if isinstance(layer, Compressed):
-            yield layer
-
-
 def paths_of_compressed(model: keras.Model) -> dict[str, Compressed]:
     """Returns every `Compressed` of a model by its path, such as `backbone/conv1`."""
+    if isinstance(model, CompressedModel):
+        return dict(model.wrappers)
     found: dict[str, Compressed] = {}
 
     def visit(parent: keras.layers.Layer, prefix: str) -> None:
@@ -266,231 +295,3 @@ def paths_of_compressed(model: keras.Model) -> dict[str, Compressed]:
 
     visit(model, "")
     return found
-
-
-def fresh_copy(layer: Any) -> Any:
-    """Returns a layer or operation of the same settings and no weights."""
-    if isinstance(layer, Compressed):
-        return layer.around(fresh_copy(layer.layer))
-    if isinstance(layer, keras.layers.Lambda):
-        # Its configuration cannot be read back in safe mode; the function itself can be shared.
-        return keras.layers.Lambda(
-            layer.function,
-            output_shape=layer._output_shape,
-            mask=layer.mask,
-            arguments=layer.arguments,
-            name=layer.name,
-            dtype=layer.dtype_policy,
-        )
-    try:
-        config = layer.get_config()
-    except NotImplementedError:
-        if isinstance(layer, keras.layers.Layer):
-            raise
-        return layer  # An operation that Keras cannot describe has no weights: it can be shared.
-    return type(layer).from_config(config)
-
-
-def clone(model: keras.Model, copy: Callable[[Any], Any], made: dict[int, Any]) -> keras.Model:
-    """Returns a model of the same structure, nested models included, with layers from `copy`.
-
-    It is not compiled: a loss or metric that is not registered with Keras cannot be copied.
-
-    Args:
-        model: Sequential or functional.
-        copy: Gets each layer that is no nested model, returns the new one.
-        made: Filled with the new layers and nested models, by the id of the old ones.
-    """
-
-    def copied(layer: Any) -> Any:
-        if id(layer) not in made:
-            made[id(layer)] = clone(layer, copy, made) if is_nested(layer) else copy(layer)
-        return made[id(layer)]
-
-    if isinstance(model, keras.Sequential):
-        make = _class_of(model, keras.Sequential)
-        result = make([new_inputs(model), *map(copied, model.layers)], name=model.name)
-    else:
-        # Keras would compile the clone of a compiled model.
-        plain = keras.Model(model.input, model.output, name=model.name)
-        make = _class_of(model, type(plain))
-        uncompiled = make(model.input, model.output, name=model.name)
-        result = keras.models.clone_model(uncompiled, clone_function=copied)
-    if not model.trainable:
-        result.trainable = False
-    return result
-
-
-def _class_of(model: keras.Model, base: type) -> Any:
-    """Returns the class of a model if it is constructed like Keras's own `base`, else `base`."""
-    own, plain = (
-        list(inspect.signature(kind.__init__).parameters)  # type: ignore[misc]
-        for kind in (type(model), base)
-    )
-    return type(model) if own == plain else base
-
-
-def originals_of(model: keras.Model, made: dict[int, Any]) -> dict[int, keras.layers.Layer]:
-    """Returns the layers of `model` by the id of their copies; `made` is what `clone` filled."""
-    return {
-        id(made[id(layer)]): layer
-        for layer in model._flatten_layers(include_self=False)
-        if id(layer) in made and not is_nested(layer)
-    }
-
-
-@dataclasses.dataclass
-class _Plan:
-    """What one layer gets."""
-
-    uses: int
-    slots: dict[str, list[Transform]] = dataclasses.field(default_factory=dict)
-
-    def wrap(self, layer: keras.layers.Layer) -> Compressed:
-        activation = layer.activation if self.slots.get("before_activation") else None
-        return Compressed(layer, **self.slots, activation=activation, uses=self.uses)
-
-
-def _plan(
-    graph: Graph, originals: dict[int, keras.layers.Layer], recipe: Recipe
-) -> dict[int, _Plan]:
-    """Returns what each layer of the graph gets, by its id; nothing for those that stay plain."""
-    layers = _layers(graph)
-    plans = {id(layer): _Plan(uses=len(graph.calls_of(layer))) for layer in layers}
-    for rule in recipe.rules:
-        picked = [
-            layer for layer in layers if rule.matches(originals[id(layer)], graph.path(layer))
-        ]
-        if not picked:
-            raise _nothing_picked(rule.filter, [graph.path(layer) for layer in layers])
-        if not any([_place(rule, graph, layer, plans) for layer in picked]):
-            raise _nothing_to_transform(rule, [graph.path(layer) for layer in picked])
-    return {identity: plan for identity, plan in plans.items() if any(plan.slots.values())}
-
-
-def _place(rule: Rule, graph: Graph, layer: keras.layers.Layer, plans: dict[int, _Plan]) -> bool:
-    """Writes into `plans` what a rule gives to a layer; returns whether that is anything."""
-    placed = False
-    for slot in ("kernel", "bias"):
-        if slot in rule.slots and _has_slot(layer, slot):
-            plans[id(layer)].slots[slot] = rule.slots[slot]
-            placed = True
-    for call in graph.calls_of(layer):
-        if "input" in rule.slots and any(map(graph.is_input, call.input_tensors)):
-            plans[id(layer)].slots["input"] = rule.slots["input"]
-            placed = True
-        if "output" in rule.slots and placement.rounds(call):
-            last = placement.last_of_group(graph, call)
-            _place_output(last, plans[id(last.operation)].slots, rule.slots["output"], graph)
-            placed = True
-    return placed
-
-
-def _place_output(
-    last: Call, slots: dict[str, list[Transform]], members: list[Transform], graph: Graph
-) -> None:
-    activation = placement.activation_name(last.operation)
-    if placement.splits_activation(last.operation):
-        slots["before_activation"] = members
-    if graph.is_output(last) and activation in placement.FIXED_RANGES:
-        return  # Losses take the logarithm of probabilities: a rounded 0 would drown the rest.
-    slots["output"] = [_behind(activation, member) for member in members]
-
-
-def _behind(activation: str, member: Transform) -> Transform:
-    """Returns an output transform with what is known of the values behind an activation: the range
-    that TFLite prescribes, or that nothing lies below 0.
-    """
-    if not isinstance(member, Quantize):
-        return member
-    if activation in placement.FIXED_RANGES:
-        known: dict[str, Any] = {"range": placement.FIXED_RANGES[activation]}
-    elif activation in placement.NONNEGATIVE:
-        known = {"nonnegative": True}
-    else:
-        return member
-    return Quantize.from_config({**member.get_config(), **known})
-
-
-def _layers(graph: Graph) -> list[keras.layers.Layer]:
-    unique = {id(call.operation): call.operation for call in graph.calls}
-    return [layer for layer in unique.values() if isinstance(layer, keras.layers.Layer)]
-
-
-def _has_slot(layer: keras.layers.Layer, slot: str) -> bool:
-    return any(slot_of(variable.name) == slot for variable in layer.weights)
-
-
-def _nothing_picked(filter: Any, paths: list[str]) -> ValueError:
-    expressions = filter if isinstance(filter, list) else []
-    near = {
-        path: None
-        for expression in expressions
-        for path in difflib.get_close_matches(expression, paths, n=3, cutoff=0.3)
-    }
-    return ValueError(
-        "`filter` of a rule must pick at least one layer. Received: "
-        f"filter={expressions or filter}, which picks none. Layers near it: {[*near] or paths[:8]}."
-    )
-
-
-def _nothing_to_transform(rule: Rule, paths: list[str]) -> ValueError:
-    return ValueError(
-        "`filter` of a rule must pick a layer that has what the rule transforms. "
-        f"Received: {sorted(rule.slots)} for {paths[:8]}, which have none of it. "
-        "A kernel needs weights; only layers at the model's inputs have an `input`."
-    )
-
-
-def _check_nothing_left_out(graph: Graph, plans: dict[int, _Plan]) -> None:
-    left = [
-        graph.path(layer)
-        for layer in _layers(graph)
-        if _has_slot(layer, "kernel")
-        and not (id(layer) in plans and plans[id(layer)].slots.get("kernel"))
-    ]
-    if left:
-        raise ValueError(
-            f"`strict` allows no layer to stay as it is. Left out by the recipe: {left}. "
-            "Add a rule for them or use strict=False."
-        )
-
-
-def plain_copy(layer: Any) -> Any:
-    """Returns a plain layer of the same settings and no weights."""
-    if not isinstance(layer, Compressed):
-        return fresh_copy(layer)
-    copy = fresh_copy(layer.layer)
-    if layer.taken_activation is not None:
-        copy.activation = layer.taken_activation
-    return copy
-
-
-def copy_weights(model: keras.Model, made: dict[int, Any]) -> None:
-    """Copies the weights of the layers of `model` to those made from them."""
-    for layer in model._flatten_layers(include_self=False):
-        copy = made.get(id(layer))
-        if copy is None or is_nested(layer):
-            continue
-        if isinstance(copy, Compressed) and isinstance(layer, Compressed):
-            copy.set_weights(layer.get_weights())
-        elif isinstance(copy, Compressed):
-            copy.layer.set_weights(layer.get_weights())
-        elif isinstance(layer, Compressed):
-            set_transformed(copy, layer)
-        else:
-            copy.set_weights(layer.get_weights())
-        finalize = getattr(copy, "finalize_state", None)
-        if finalize is not None:
-            finalize()
-
-
-def set_transformed(copy: keras.layers.Layer, layer: Compressed) -> None:
-    """Gives a built plain copy the weights of a compressed layer as the layer sees them."""
-    frozen = {id(variable): (layout, code) for variable, layout, code in layer.freeze_weights()}
-    for target, variable in zip(copy.weights, layer.layer.weights, strict=True):
-        if id(variable) in frozen:
-            layout, code = frozen[id(variable)]
-            target.assign(layout.from_canonical(code.decode()))
-        else:
-            target.assign(variable.value)

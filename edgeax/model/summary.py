@@ -9,11 +9,14 @@ import keras
 import numpy as np
 
 from edgeax.formats import EncodedTensor, Float32
-from edgeax.model.graph import Call, trace
+from edgeax.model.container import CompressedModel
+from edgeax.model.copying import clone, originals_of, plain_copy
+from edgeax.model.graph import Call, Graph, is_nested, trace
 from edgeax.model.layout import einsum_axes
 from edgeax.model.placement import last_of_group, plain
-from edgeax.model.rewrite import check_model, clone, originals_of, plain_copy
-from edgeax.model.wrapper import Compressed, slot_of
+from edgeax.model.rewrite import check_weights
+from edgeax.model.subclassed import graph_of, layers_of, rebuilt
+from edgeax.model.wrapper import Compressed, slot_of, unwrappable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,15 +81,14 @@ def summary(model: keras.Model) -> Summary:
     """Returns bits, sparsity, bytes and multiply-accumulates of every layer that has weights.
 
     Args:
-        model: Plain or compressed, Sequential or functional, nested ones included.
+        model: Plain or compressed, nested ones included. In a subclassed one only what one call
+            runs is listed.
 
     Raises:
-        ValueError: The model has no graph.
+        ValueError: The model has no weights yet, or Keras cannot make it again.
     """
-    check_model(model)
-    copies: dict[int, Any] = {}
-    graph = trace(clone(model, plain_copy, copies))
-    originals = originals_of(model, copies)
+    check_weights(model)
+    graph, originals = _graph_of(model)
     rows = []
     for copy in {id(call.operation): call.operation for call in graph.calls}.values():
         layer = originals.get(id(copy))
@@ -96,6 +98,22 @@ def summary(model: keras.Model) -> Summary:
             path = graph.path(copy)
             rows.append(_cost(path, layer, sum(macs(copy, call) for call in calls), end))
     return Summary(tuple(rows))
+
+
+def _graph_of(model: keras.Model) -> tuple[Graph, dict[int, keras.layers.Layer]]:
+    """Returns the calls of a plain copy, and the layers of `model` by the ids of the copies."""
+    copies: dict[int, Any] = {}
+    if is_nested(model):
+        return trace(clone(model, plain_copy, copies)), originals_of(model, copies)
+    copy = rebuilt(model)
+    graph, originals = graph_of(copy)
+    actual = dict(zip(map(id, layers_of(copy)), layers_of(model), strict=True))
+    wrappers = model.wrappers.values() if isinstance(model, CompressedModel) else ()
+    wrapper_of = {id(wrapper.layer): wrapper for wrapper in wrappers}
+    for identity, layer in originals.items():
+        layer = actual.get(id(layer), layer)
+        originals[identity] = wrapper_of.get(id(layer), layer)
+    return graph, originals
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,6 +219,8 @@ def _output_format(layer: keras.layers.Layer) -> str:
 def _reason(layer: keras.layers.Layer, bits: int, has_kernel: bool) -> str:
     if not has_kernel or bits < 32:
         return ""
+    if unwrappable(plain(layer)):
+        return unwrappable(plain(layer))
     if isinstance(layer, Compressed) and layer.slots.templates["kernel"]:
         return "its transforms have not begun or keep float values"
     return "no rule gives its kernel a format"

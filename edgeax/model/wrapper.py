@@ -14,11 +14,15 @@ import keras
 import numpy as np
 
 from edgeax.formats import EncodedTensor
+from edgeax.model import passes
+from edgeax.model.hook import call_plain
 from edgeax.model.layout import Layout, layout_of
 from edgeax.transforms.base import Chain, Transform, fresh
 
 KERNEL = re.compile(r"(^|_)(kernel|embeddings)$")
 BIAS = re.compile(r"(^|_)bias$")
+
+SLOTS = ("kernel", "bias", "input", "output", "before_activation")
 
 Slot = Transform | Sequence[Transform] | None
 
@@ -28,8 +32,10 @@ class Compressed(keras.layers.Wrapper):
     """A Keras layer whose weights, inputs and outputs pass through chains of transforms.
 
     It has the name of the layer it wraps, forwards that layer's public attributes, and keeps its
-    losses, masks, state and dtypes. While its `trainable` is False, the transforms of its weights
-    keep their state and their schedules stand still; ranges of activations are still followed.
+    losses, masks, state and dtypes. While its `trainable` or that of the layer is False, the
+    transforms of its weights keep their state and their schedules stand still; ranges of
+    activations are still followed. As for Dropout, a subclassed model around it must take
+    `training` for it to know that it trains; the models that `edgeax.compress` returns always know.
 
     Args:
         layer: The layer to wrap, built or not.
@@ -43,6 +49,9 @@ class Compressed(keras.layers.Wrapper):
         before_activation: Transforms of the input of `activation`.
         uses: How many times one forward pass of the model calls this layer. Schedules advance once
             per pass.
+
+    Raises:
+        ValueError: The layer's `call` has a signature that cannot be forwarded to.
 
     Input shape and output shape: those of the wrapped layer.
     """
@@ -59,6 +68,12 @@ class Compressed(keras.layers.Wrapper):
         uses: int = 1,
         **kwargs: Any,
     ) -> None:
+        reason = unwrappable(layer)
+        if reason:
+            raise ValueError(
+                f"`layer` must be one that can be wrapped. Received: {layer.name!r} of type "
+                f"{type(layer).__name__}; {reason}."
+            )
         kwargs.setdefault("name", layer.name)
         kwargs.setdefault("trainable", layer.trainable)
         # The wrapper leaves casting to the layer: raw variables must be read in full precision.
@@ -81,6 +96,9 @@ class Compressed(keras.layers.Wrapper):
             layer.activation = keras.activations.linear
         self.uses = int(uses)
         self.chains: list[Chain] = []
+        # Keras shall bind the arguments to the layer's own signature: in a catch-all it refuses to
+        # see tensors and settings side by side, and finds no masks.
+        self._call_signature = _with_training(inspect.signature(layer.call))
         self._arguments = tuple(inspect.signature(layer.call).parameters)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -89,8 +107,8 @@ class Compressed(keras.layers.Wrapper):
         if not self.layer.built and _tensors((args[1:], kwargs)):
             # Keras would hand over the first argument's shape only. The layer itself knows how to
             # be built from several.
-            like_args, like_kwargs = keras.tree.map_structure(_symbol_like, (args, kwargs))
-            self.layer(*like_args, **like_kwargs)
+            like_args, like_kwargs = symbols_like((args, kwargs))
+            call_plain(self.layer, *like_args, **like_kwargs)
         return super().__call__(*args, **kwargs)
 
     def build(self, input_shape: Any) -> None:
@@ -130,23 +148,35 @@ class Compressed(keras.layers.Wrapper):
 
     def call(self, inputs: Any, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         """Calls the layer with transformed tensors."""
-        training = bool(training)
-        if "training" in self._arguments:
+        if training is not None and "training" in self._arguments:
             kwargs["training"] = training
+        training = passes.is_training(training)
         inputs = self._transformed_inputs(inputs, training)
-        transformed = [
-            (weight.variable, weight.transformed(training and self.trainable))
-            for weight in self._weights_of
-        ]
-        with _RecordingScope(transformed) as scope:
-            outputs = self.layer(inputs, *args, **kwargs)
-        for variable, value in scope.updates:
-            variable.assign(value)
-        for loss in scope.losses:
-            self.add_loss(loss)
+        with RecordingScope(self._transformed_weights(training)) as scope:
+            outputs = call_plain(self.layer, inputs, *args, **kwargs)
+        scope.apply(self)
         if self.taken_activation is not None:
             outputs = self.taken_activation(_through(self._before_activation, outputs, training))
         return _through(self._output, outputs, training)
+
+    def _transformed_weights(self, training: bool) -> list[tuple[keras.Variable, Any]]:
+        """Returns the transformed weights that nobody around this call has given yet."""
+        training = training and self.is_trained
+        return [
+            (weight.variable, weight.transformed(training and passes.advances(weight.chain, 1)))
+            for weight in self._weights_of
+            if not passes.is_given(weight.variable)
+        ]
+
+    def weights_for_one_pass(self, training: bool) -> list[tuple[keras.Variable, Any]]:
+        """Returns the transformed weights, for all `uses` calls of one forward pass together."""
+        training = training and self.is_trained
+        return [(weight.variable, weight.transformed_once(training)) for weight in self._weights_of]
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether training goes on: neither this wrapper nor its layer is frozen."""
+        return self.trainable and self.layer.trainable
 
     def _transformed_inputs(self, inputs: Any, training: bool) -> Any:
         if not self.slots.templates["input"]:
@@ -193,6 +223,26 @@ class Compressed(keras.layers.Wrapper):
             dtype=self.dtype_policy,
         )
 
+    def settings(self) -> dict[str, Any]:
+        """Returns what is done to the layer, as data: arguments of `from_settings`."""
+        slots = {
+            slot: [keras.saving.serialize_keras_object(member) for member in members]
+            for slot, members in self.slots.templates.items()
+        }
+        activation = self.taken_activation and keras.activations.serialize(self.taken_activation)
+        return {**slots, "activation": activation, "uses": self.uses}
+
+    @classmethod
+    def from_settings(
+        cls, layer: keras.layers.Layer, settings: dict[str, Any], **kwargs: Any
+    ) -> "Compressed":
+        """Returns a wrapper of `layer` with what `settings` returned, and new state."""
+        settings = dict(settings)
+        for slot in SLOTS:
+            members = settings[slot]
+            settings[slot] = [keras.saving.deserialize_keras_object(member) for member in members]
+        return cls(layer, **settings, **kwargs)
+
     @property
     def input_spec(self) -> Any:
         """What the layer demands of its inputs."""
@@ -225,12 +275,7 @@ class Compressed(keras.layers.Wrapper):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
-        slots = {
-            slot: [keras.saving.serialize_keras_object(member) for member in members]
-            for slot, members in self.slots.templates.items()
-        }
-        activation = self.taken_activation and keras.activations.serialize(self.taken_activation)
-        return {**super().get_config(), **slots, "activation": activation, "uses": self.uses}
+        return {**super().get_config(), **self.settings()}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "Compressed":
@@ -239,10 +284,7 @@ class Compressed(keras.layers.Wrapper):
         layer = keras.saving.deserialize_keras_object(
             config.pop("layer"), custom_objects=custom_objects
         )
-        for slot in ("kernel", "bias", "input", "output", "before_activation"):
-            members = config[slot]
-            config[slot] = [keras.saving.deserialize_keras_object(member) for member in members]
-        return cls(layer, **config)
+        return cls.from_settings(layer, config)
 
 
 @dataclasses.dataclass
@@ -267,13 +309,21 @@ class _WeightChain:
             self.chain.call(self.layout.to_canonical(weight), training)
         )
 
+    def transformed_once(self, training: bool) -> Any:
+        """Returns `transformed` for all the calls of one forward pass together."""
+        training = training and passes.advances(self.chain, self.chain.uses)
+        value = self.transformed(training)
+        if training and self.chain.uses > 1:
+            self.chain.calls.assign(self.chain.calls.value + (self.chain.uses - 1))
+        return value
+
     def value(self) -> np.ndarray:
         """Returns the raw weight in canonical layout, float32."""
         raw = np.asarray(self.variable, np.float32)
         return self.layout.to_canonical(raw)
 
 
-class _RecordingScope(keras.StatelessScope):
+class RecordingScope(keras.StatelessScope):
     """Makes variables read as other values, and records what is assigned meanwhile.
 
     All other variables read as they do around the scope, which may lie in another one.
@@ -281,9 +331,16 @@ class _RecordingScope(keras.StatelessScope):
 
     def __init__(self, values: list[tuple[keras.Variable, Any]]) -> None:
         super().__init__(state_mapping=values, collect_losses=True)
+        self._given = {id(variable) for variable, _ in values}
         self._updates: dict[int, tuple[keras.Variable, Any]] = {}
 
     def add_update(self, update: tuple[keras.Variable, Any]) -> None:
+        if id(update[0]) in self._given:
+            raise ValueError(
+                "A layer must not assign a weight that is transformed, because its raw value "
+                f"would be lost. Received: an assignment to {update[0].path!r} in a call. "
+                "Leave the layer out, by a rule with an empty list such as Rule('norm', kernel=[])."
+            )
         super().add_update(update)
         self._updates[id(update[0])] = update
 
@@ -293,9 +350,12 @@ class _RecordingScope(keras.StatelessScope):
             value = self.original_scope.get_current_value(variable)
         return value
 
-    @property
-    def updates(self) -> list[tuple[keras.Variable, Any]]:
-        return list(self._updates.values())
+    def apply(self, owner: keras.layers.Layer) -> None:
+        """Assigns what was assigned inside the scope; its losses become those of `owner`."""
+        for variable, value in self._updates.values():
+            variable.assign(value)
+        for loss in self.losses:
+            owner.add_loss(loss)
 
 
 def slot_of(name: str) -> str | None:
@@ -303,6 +363,33 @@ def slot_of(name: str) -> str | None:
     if KERNEL.search(name):
         return "kernel"
     return "bias" if BIAS.search(name) else None
+
+
+def unwrappable(layer: keras.layers.Layer) -> str:
+    """Returns why a layer cannot be wrapped, `""` if it can.
+
+    The wrapper hands its first argument on by position.
+    """
+    try:
+        parameters = [*inspect.signature(layer.call).parameters.values()]
+    except (TypeError, ValueError) as error:
+        return f"its call has no signature that Python can read ({error})"
+    by_position = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    if not parameters or parameters[0].kind not in by_position or parameters[0].name == "training":
+        return "its call takes no tensor as its first positional argument"
+    return ""
+
+
+def _with_training(signature: inspect.Signature) -> inspect.Signature:
+    """Returns a signature of a call, with the argument `training` if it had none."""
+    parameters = [*signature.parameters.values()]
+    if "training" in signature.parameters:
+        return signature
+    rest = [part for part in parameters if part.kind is inspect.Parameter.VAR_KEYWORD]
+    training = inspect.Parameter("training", inspect.Parameter.KEYWORD_ONLY, default=None)
+    return signature.replace(
+        parameters=[*parameters[: len(parameters) - len(rest)], training, *rest]
+    )
 
 
 def _as_list(slot: Slot) -> list[Transform]:
@@ -341,7 +428,13 @@ def _is_tensor(value: Any) -> bool:
     return hasattr(value, "shape") and hasattr(value, "dtype")
 
 
-def _symbol_like(value: Any) -> Any:
-    if not _is_tensor(value):
-        return value
-    return keras.Input(batch_shape=value.shape, dtype=keras.backend.standardize_dtype(value.dtype))
+def symbols_like(structure: Any) -> Any:
+    """Returns a structure with each tensor or array in it replaced by a symbolic one."""
+
+    def like(value: Any) -> Any:
+        if not _is_tensor(value):
+            return value
+        dtype = keras.backend.standardize_dtype(value.dtype)
+        return keras.Input(batch_shape=value.shape, dtype=dtype)
+
+    return keras.tree.map_structure(like, structure)

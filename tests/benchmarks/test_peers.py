@@ -59,3 +59,19 @@ def test_a_peer_environment_is_a_python_of_its_own(tmp_path):
 def test_missing_pins_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="exact pins.*missing.txt"):
         peers.peer_python("peer", tmp_path / "missing.txt", folder=tmp_path)
+
+
+def test_other_pins_are_ours_but_for_the_versions_given(tmp_path):
+    path = peers.other_pins("old", {"ai-edge-litert": "1.4.0"}, ["numpy", "tqdm"], tmp_path)
+    lines = path.read_text().splitlines()
+    ours = (peers.REPOSITORY / "constraints.txt").read_text().splitlines()
+    assert path == tmp_path / "old.txt"
+    assert lines[-1] == "ai-edge-litert==1.4.0"
+    assert [line.partition("==")[0] for line in lines] == ["numpy", "tqdm", "ai-edge-litert"]
+    assert set(lines[:2]) < set(ours)
+
+
+def test_a_need_that_nobody_pins_is_named(tmp_path):
+    with pytest.raises(ValueError, match="constraints.txt pins. Received: no-such"):
+        peers.other_pins("old", {}, ["numpy", "no-such"], tmp_path)
+    assert list(tmp_path.iterdir()) == []

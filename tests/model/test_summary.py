@@ -130,9 +130,6 @@ def test_a_summary_leaves_the_model_as_it_was():
     assert [len(layer._inbound_nodes) for layer in model.layers] == before[1]
 
 
-def test_a_model_without_a_graph_has_no_summary():
-    class Subclassed(keras.Model):
-        pass
-
-    with pytest.raises(ValueError, match="`model` must be a Sequential or functional"):
-        edgeax.summary(Subclassed())
+def test_a_model_without_weights_yet_has_no_summary():
+    with pytest.raises(ValueError, match="`model` must be built"):
+        edgeax.summary(keras.Sequential([keras.layers.Dense(2)]))
