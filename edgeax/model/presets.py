@@ -60,3 +60,24 @@ def as_recipe(recipe: Any) -> Recipe:
         "`recipe` must be an edgeax.Recipe, the name of a preset such as 'static_wi8_ai8', or a "
         f"list of transforms. Received: recipe={recipe!r}."
     )
+
+
+def at_once(recipe: Any) -> Recipe:
+    """Returns a recipe whose transforms have their full effect from step 0 on, for models that
+    nobody is going to train.
+
+    Args:
+        recipe: A `Recipe`, a preset's name, or a list of transforms for every kernel.
+
+    Raises:
+        ValueError: It is none of these.
+    """
+    recipe = as_recipe(recipe)
+    rules = [
+        Rule(
+            rule.filter,
+            **{slot: [member.at_once() for member in rule.slots[slot]] for slot in rule.slots},
+        )
+        for rule in recipe.rules
+    ]
+    return Recipe(rules, recipe.name)

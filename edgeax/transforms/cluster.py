@@ -198,6 +198,15 @@ class Cluster(Transform):
             codes, Codebook(self.number_of_clusters, value=self.grid), params, mask
         )
 
+    @property
+    def settled_step(self) -> int:
+        """See `Transform.settled_step`: the step at which the centroids are found must be done."""
+        return self.begin_step + 1 if self.begin_step else 0
+
+    def at_once(self) -> "Cluster":
+        """Returns it with `begin_step=0`."""
+        return type(self).from_config({**self.get_config(), "begin_step": 0})
+
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {
