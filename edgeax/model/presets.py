@@ -37,7 +37,7 @@ def preset(name: str) -> Recipe:
     kernel: list[Transform] = (
         [Quantize(f"int{weight_bits}", axis=-1)]
         if kind == "i"
-        else [Cluster(2 ** int(weight_bits)), Quantize("int8", axis=-1)]
+        else [Cluster(2 ** int(weight_bits), at_most=True), Quantize("int8", axis=-1)]
     )
     activation = f"int{activation_bits}"
     rule = Rule(".*", kernel=kernel, input=Quantize(activation), output=Quantize(activation))
