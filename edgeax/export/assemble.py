@@ -10,6 +10,7 @@ from edgeax.export.convert import convert
 from edgeax.export.freeze import Frozen, freeze, layers_in
 from edgeax.export.lower import Stored, lower
 from edgeax.export.lower_lstm import lower_lstms
+from edgeax.export.widen import widen
 from edgeax.formats.flatbuffer import Model, Subgraph
 
 _NO_FORM = "no operator computes in integers from its kernels"
@@ -56,6 +57,8 @@ def assemble(
     file = convert(frozen.model, integer, io)
     kernels = lower(file, frozen.weights, pack)
     kernels += lower_lstms(file, frozen.lstms, integer)
+    if integer:
+        widen(file, frozen)
     kernels += tuple(
         Stored(path, "as converted", None, frozen.whole.get(path, _NO_FORM))
         for path in frozen.left_out

@@ -38,12 +38,14 @@ class FrozenWeight:
         layer: The plain layer that holds its values and its bias.
         encoded: The kernel in codes, canonical layout, batch normalization folded in.
         uses: How many times the model calls the layer.
+        is_step: Whether it belongs to the steps of a recurrent layer.
     """
 
     path: str
     layer: keras.layers.Layer
     encoded: EncodedTensor
     uses: int
+    is_step: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,6 +82,7 @@ class Frozen:
         paths: Path of the layer that each layer of `model` stands for, by name.
         lstms: The LSTMs that the device has one operator for, and their paths.
         whole: Why layers that have no operator could not be unfolded into some, by their paths.
+        steps: Names of the layers of `model` that are steps of a recurrent layer.
     """
 
     model: keras.Model
@@ -89,6 +92,7 @@ class Frozen:
     paths: dict[str, str]
     lstms: tuple[tuple[str, FusedLSTM], ...] = ()
     whole: dict[str, str] = dataclasses.field(default_factory=dict)
+    steps: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass
@@ -187,6 +191,7 @@ class _Freezer:
         self._parts: dict[tuple[int, int], list[Part]] = {}
         self._uses: Counter[int] = Counter()
         self._paths: dict[str, str] = {}
+        self._steps: set[str] = set()
         self.inputs = [
             _Stage(Part(None), tensor.name) for tensor in keras.tree.flatten(graph.inputs)
         ]
@@ -202,7 +207,8 @@ class _Freezer:
         points = tuple(rounding.points)
         lstms = tuple(self._lstms())
         weights, whole = tuple(self._weights()), self.unfolded.whole
-        return Frozen(model, weights, left_out, points, self._paths, lstms, whole)
+        steps = frozenset(self._steps)
+        return Frozen(model, weights, left_out, points, self._paths, lstms, whole, steps)
 
     def _lstms(self) -> Iterator[tuple[str, FusedLSTM]]:
         layers = {
@@ -218,7 +224,8 @@ class _Freezer:
         for identity, stage in stages.items():
             layer, encoded = stage.part.layer, stage.part.kernel
             if encoded is not None:
-                yield FrozenWeight(stage.path, layer, encoded, self._uses[identity])
+                is_step = getattr(layer, "name", "") in self._steps
+                yield FrozenWeight(stage.path, layer, encoded, self._uses[identity], is_step)
 
     def _left_out(self) -> list[str]:
         paths = {
@@ -350,6 +357,8 @@ class _Freezer:
             self._parts[key] = bake(call, folded, self.integer, kernels)
             for part in self._parts[key]:
                 self._name(part, self.graph.path(call.operation) + part.suffix)
+                if id(call.operation) in self.unfolded.steps:
+                    self._steps.add(getattr(part.layer, "name", ""))
         for part in self._parts[key]:
             self._uses[id(part)] += 1
         return self._parts[key]

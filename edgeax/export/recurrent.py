@@ -49,10 +49,13 @@ def recurrent(
         )
         states = build.call(fused, path, sequence, extremes=extremes)
         return states if layer.return_sequences else build.call(Step(-1), path, states)
+    before = len(build.calls)
     steps = _unrolled(build, layer, weights, path, sequence, extremes)
+    result = steps[-1]
     if layer.return_sequences:
-        return build.call(Sequence(), path, steps, extremes=extremes)
-    return steps[-1]
+        result = build.call(Sequence(), path, steps, extremes=extremes)
+    build.steps |= {id(call.operation) for call in build.calls[before:]}
+    return result
 
 
 def state_extremes(layer: Any) -> Extremes | None:

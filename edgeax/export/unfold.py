@@ -29,12 +29,14 @@ class Unfolded:
         kernels: Kernels in codes, by the id of the plain layer that holds their values.
         ranges: Ranges of results that are known beforehand, by the id of the call.
         whole: Why layers could not be unfolded, by their paths.
+        steps: Ids of the operations that belong to the steps of a recurrent layer.
     """
 
     graph: Graph
     kernels: dict[int, Kernels]
     ranges: dict[int, Extremes]
     whole: dict[str, str]
+    steps: set[int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +68,7 @@ def unfold(graph: Graph, samples: Sequence[np.ndarray]) -> Unfolded:
         samples: One array per input; they settle sizes that the model leaves open.
     """
     if not any(type(placement.plain(call.operation)) in _RULES for call in graph.calls):
-        return Unfolded(graph, {}, {}, {})
+        return Unfolded(graph, {}, {}, {}, set())
     build = Builder()
     whole: dict[str, str] = {}
 
@@ -88,9 +90,8 @@ def unfold(graph: Graph, samples: Sequence[np.ndarray]) -> Unfolded:
     ]
     packed = keras.tree.pack_sequence_as(graph.inputs, inputs)
     outputs = graph.rebuild(emit, packed)
-    return Unfolded(
-        Graph(packed, outputs, build.calls, build.paths), build.kernels, build.ranges, whole
-    )
+    unfolded = Graph(packed, outputs, build.calls, build.paths)
+    return Unfolded(unfolded, build.kernels, build.ranges, whole, build.steps)
 
 
 def _why_not_unfolded(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:

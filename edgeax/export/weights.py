@@ -48,6 +48,7 @@ class Builder:
         paths: Path of each operation, by id.
         kernels: Kernels in codes, by the id of the plain layer that holds their values.
         ranges: Ranges of results that are known beforehand, by the id of the call.
+        steps: Ids of the operations that belong to the steps of a recurrent layer.
     """
 
     def __init__(self) -> None:
@@ -55,6 +56,7 @@ class Builder:
         self.paths: dict[int, str] = {}
         self.kernels: dict[int, Kernels] = {}
         self.ranges: dict[int, Extremes] = {}
+        self.steps: set[int] = set()
         self._made: dict[tuple[int, str], Any] = {}
 
     def once(self, layer: Any, purpose: str, make: Callable[[], Any]) -> Any:

@@ -38,6 +38,10 @@ _KNOWN_OPTIONS = {
 }
 
 
+# Options of operators whose table the converter leaves out when all of it is at its default.
+_DEFAULT_TABLES = {"ADD": "AddOptions", "SUB": "SubOptions"}
+
+
 class Tensor:
     """One tensor. What is set changes the model that it belongs to."""
 
@@ -250,6 +254,19 @@ class Operator:
         options = self._raw.customOptions
         return b"" if options is None else bytes(options)
 
+    def retarget(self, version: int, options: Mapping[str, int | bool]) -> None:
+        """Sets the version, and built-in options by the schema's own names."""
+        code = self._code
+        self._raw.opcodeIndex = self._model._operator_code(
+            flatbuffer_raw.builtin_code(code), flatbuffer_raw.text(code.customCode), version
+        )
+        if options and self._raw.builtinOptions is None:
+            table = _DEFAULT_TABLES[self.name]
+            self._raw.builtinOptionsType = getattr(schema.BuiltinOptions, table)
+            self._raw.builtinOptions = getattr(schema, f"{table}T")()
+        for name, value in options.items():
+            setattr(self._raw.builtinOptions, name, value)
+
     @property
     def _tensors(self) -> tuple[int, ...]:
         return (*self.inputs, *self.outputs, *flatbuffer_raw.integers(self._raw.intermediates))
@@ -358,6 +375,30 @@ class Subgraph:
             tensor.zero_point = zero_point
         self.tensors.append(tensor)
         return len(self.tensors) - 1
+
+    def insert(
+        self,
+        place: int,
+        name: str,
+        inputs: Iterable[int],
+        outputs: Iterable[int],
+        version: int = 1,
+    ) -> None:
+        """Adds a built-in operator without options.
+
+        Args:
+            place: Before which operator.
+            name: Name as in the schema, such as "QUANTIZE".
+            inputs: Indices of its input tensors.
+            outputs: Indices of its output tensors.
+            version: Its version.
+        """
+        raw = schema.OperatorT()
+        number = getattr(schema.BuiltinOperator, name)
+        raw.opcodeIndex = self._model._operator_code(number, "", version)
+        operator = Operator(self._model, raw)
+        operator.inputs, operator.outputs = inputs, outputs
+        self.operators.insert(place, operator)
 
     def redirect(self, old: int, new: int) -> None:
         """Makes all that reads the tensor `old`, the graph's outputs too, read `new` instead."""
