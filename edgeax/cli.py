@@ -135,6 +135,26 @@ def _define_run(values: flags.FlagValues) -> None:
     )
 
 
+def _define_compress(values: flags.FlagValues) -> None:
+    flags.DEFINE_string(
+        "recipe", None, "A preset such as static_wi8_ai8, or a recipe.json.", flag_values=values
+    )
+    flags.DEFINE_string(
+        "samples", None, "Typical inputs: a .npy file; an .npz for several.", flag_values=values
+    )
+    flags.DEFINE_string("output", None, "The .tflite file to write.", flag_values=values)
+    flags.DEFINE_enum(
+        "io", "float32", ["float32", "int8"], "Type of inputs and outputs.", flag_values=values
+    )
+    flags.DEFINE_enum(
+        "runtime", "edgeax", ["edgeax", "stock"], "stock: no plugin needed.", flag_values=values
+    )
+    flags.DEFINE_boolean(
+        "strict", False, "Fail where an operator would compute in float.", flag_values=values
+    )
+    _define_json(values)
+
+
 def _inspect(positional: list[str], values: flags.FlagValues) -> None:
     from edgeax.runtime import read_details  # here: `delegate-path` must not need a schema
 
@@ -161,6 +181,35 @@ def _run(positional: list[str], values: flags.FlagValues) -> None:
         _save_array(values.output, outputs)
 
 
+def _compress(positional: list[str], values: flags.FlagValues) -> None:
+    for name in ("recipe", "samples", "output"):
+        if not values[name].value:
+            raise ValueError(
+                f"`--{name}` must be given. Usage: edgeax compress {_COMMANDS['compress'].usage}"
+            )
+    check_writable(values.output)
+    samples = _load_arrays(values.samples, "--samples")
+    with _native_stderr_silenced():
+        result = _compressed(positional[0], values, samples)
+    _write_json(values.json, result.as_dict())
+    print(result)
+
+
+def _compressed(path: str, values: flags.FlagValues, samples: Any) -> Any:
+    """Rounds a saved model by a recipe and exports it; nobody trains, so all acts at once."""
+    recipe = values.recipe
+    if Path(recipe).suffix == ".json":
+        recipe = edgeax.Recipe.from_json(Path(recipe).read_text(encoding="utf-8"))
+    if not Path(path).is_file():
+        raise ValueError(f"`MODEL` must be a .keras file. Received: {path}, which is no file.")
+    import keras  # here: the other commands need none
+
+    model = edgeax.compress(keras.models.load_model(path, compile=False), edgeax.at_once(recipe))
+    return edgeax.export(
+        model, values.output, samples, io=values.io, runtime=values.runtime, strict=values.strict
+    )
+
+
 def _methods(positional: list[str], values: flags.FlagValues) -> None:
     missing = _import_rooms()
     if missing:
@@ -184,6 +233,14 @@ _COMMANDS = {
         "FILE [--json FILE]",
         "Shows operators, tensors, bits and bytes of a .tflite file, and if it needs the plugin.",
         _define_json,
+        1,
+    ),
+    "compress": _Command(
+        _compress,
+        "MODEL.keras --recipe R --samples x.npy --output FILE [--runtime stock] [--io int8] "
+        "[--strict] [--json FILE]",
+        "Rounds a saved Keras model without training it, and writes the .tflite file.",
+        _define_compress,
         1,
     ),
     "run": _Command(
@@ -258,14 +315,14 @@ def _write_json(path: str | None, value: Any) -> None:
         write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
-def _load_arrays(path: str) -> Any:
+def _load_arrays(path: str, flag: str = "--input") -> Any:
     """An array from a .npy file, or a dict of arrays from an .npz file."""
     try:
         loaded = np.load(path, allow_pickle=False)
         return loaded if isinstance(loaded, np.ndarray) else dict(loaded)
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(
-            f"`--input` must be a .npy or .npz file of numbers. Received: {path}, which is none. "
+            f"`{flag}` must be a .npy or .npz file of numbers. Received: {path}, which is none. "
             "Write it with numpy.save."
         ) from error
 

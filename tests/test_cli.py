@@ -12,6 +12,8 @@ from edgeax.runtime import plugin
 from tests import environments, source_tree
 from tests.runtime import files
 
+COMMANDS = ["inspect", "compress", "run", "methods", "delegate-path"]
+
 
 @pytest.fixture
 def dense(tmp_path):
@@ -50,13 +52,56 @@ def test_version(capfd):
 def test_help_names_every_command(capfd):
     assert run("--help") == 0
     out = capfd.readouterr().out
-    assert all(f"edgeax {name}" in out for name in ("inspect", "run", "methods", "delegate-path"))
+    assert all(f"edgeax {name}" in out for name in COMMANDS)
 
 
-@pytest.mark.parametrize("command", ["inspect", "run", "methods", "delegate-path"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_of_its_own(command, capfd):
     assert run(command, "--help") == 0
     assert f"usage: edgeax {command}" in capfd.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Paths of a saved Keras model, of samples for it and of a recipe."""
+    import keras
+
+    folder = tmp_path_factory.mktemp("trained")
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(64), keras.layers.Dense(3)])
+    model.save(folder / "model.keras")
+    np.save(folder / "x.npy", np.random.default_rng(0).normal(size=(16, 6)).astype(np.float32))
+    kernel = [edgeax.Cluster(16, begin_step=100), edgeax.Quantize("int8", axis=-1)]
+    rules = [edgeax.Rule(".*", kernel=kernel, output=edgeax.Quantize("int8"))]
+    (folder / "recipe.json").write_text(edgeax.Recipe(rules).to_json())
+    return folder
+
+
+@pytest.mark.parametrize("recipe", ["static_wc4_ai8", "recipe.json"])
+def test_compress_makes_a_file_of_a_saved_model(trained, tmp_path, capfd, recipe):
+    recipe = trained / recipe if recipe.endswith(".json") else recipe
+    words = ["--recipe", recipe, "--samples", trained / "x.npy", "--json", tmp_path / "r.json"]
+    assert run("compress", trained / "model.keras", *words, "--output", tmp_path / "m.tflite") == 0
+    out = capfd.readouterr().out
+    assert "m.tflite" in out and "packed, 4 bits" in out
+    receipt = json.loads((tmp_path / "r.json").read_text())
+    assert receipt["size_bytes"] == (tmp_path / "m.tflite").stat().st_size
+    assert receipt["needs_plugin"]
+
+
+def test_compress_says_in_one_line_what_is_wrong(trained, tmp_path, capfd):
+    model, samples = trained / "model.keras", ["--samples", trained / "x.npy"]
+    output = ["--output", tmp_path / "m.tflite"]
+    line = refused(capfd, "compress", model, "--recipe", "static_wi8_a8", *samples, *output)
+    assert "Did you mean" in line
+    line = refused(capfd, "compress", tmp_path / "none.keras", "--recipe", "x", *samples, *output)
+    assert "`MODEL` must be a .keras file" in line
+    line = refused(capfd, "compress", model, *samples, *output)
+    assert "`--recipe` must be given" in line
+    lost = ["--output", tmp_path / "no" / "m.tflite"]
+    line = refused(capfd, "compress", model, "--recipe", "static_wi8_ai8", *samples, *lost)
+    assert "no" in line
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_inspect_shows_operators_bits_and_the_plugin(tmp_path, capfd):
@@ -118,8 +163,11 @@ def test_methods_lists_key_name_object_and_test(tmp_path, capfd):
 @pytest.mark.parametrize(
     "words, message",
     [
-        ([], "a command must be one of inspect, run, methods, delegate-path. Received: ''"),
-        (["compress"], "Received: 'compress'"),
+        (
+            [],
+            "a command must be one of inspect, compress, run, methods, delegate-path. Received: ''",
+        ),
+        (["train"], "Received: 'train'"),
         (["--verbose"], "Received: '--verbose'"),
         (["inspect"], "`inspect` takes 1 argument(s) besides flags. Received: 0"),
         (["inspect", "a", "b"], "Received: 2"),

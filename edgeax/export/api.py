@@ -1,28 +1,24 @@
 """export(): freeze, convert, lower, check, write."""
 
-import contextlib
 import json
-import logging
 import os
+import warnings
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from edgeax._version import __version__
-from edgeax.export.convert import convert
-from edgeax.export.freeze import freeze, layers_in
-from edgeax.export.lower import Stored, lower
+from edgeax.export.assemble import assemble
+from edgeax.export.convert import errors_only
 from edgeax.export.parity import compare
 from edgeax.export.result import Result
 from edgeax.export.samples import take_samples
+from edgeax.export.stateful import check_stateful, stateful_layers
 from edgeax.formats.files import check_writable, write_atomically
-from edgeax.formats.flatbuffer import Subgraph
 from edgeax.formats.operators import OPERATORS
-from edgeax.model.rewrite import check_model
+from edgeax.model.rewrite import check_model, paths_of_compressed
 from edgeax.runtime import latency
 from edgeax.runtime.details import METADATA_KEY
 from edgeax.runtime.interpreter import Interpreter
@@ -32,22 +28,8 @@ ACTIVATIONS = ("int8", "float32")
 
 _TIMED_RUNS = 30
 
-_NO_FORM = "no operator computes in integers from its kernels"
 
-
-@contextlib.contextmanager
-def _errors_only() -> Iterator[None]:
-    """Silences TensorFlow's advice about functions traced often: every export makes new ones."""
-    logger = tf.get_logger()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
-@_errors_only()
+@errors_only()
 def export(
     model: keras.Model,
     path: str | os.PathLike[str],
@@ -95,14 +77,19 @@ def export(
         )
     check_writable(path)
     check_model(model)
+    check_stateful(model)
     arrays = take_samples(samples, model)
+    unsettled = _unsettled(model)
+    if unsettled:
+        warnings.warn(
+            f"Training ended before the recipe had its full effect: {'; '.join(unsettled)}. "
+            "Train for more steps, or let the schedules begin and end earlier.",
+            stacklevel=3,
+        )
 
     integer = activations == "int8"
-    frozen = freeze(model, arrays, integer)
-    file = convert(frozen.model, integer, io)
-    kernels = lower(file, frozen.weights, pack=runtime == "edgeax")
-    kernels += tuple(Stored(path, "as converted", None, _NO_FORM) for path in frozen.left_out)
-    stays_float = _float_operators(file.subgraphs[0], frozen.paths) if integer else ()
+    made = assemble(model, arrays, integer, io, pack=runtime == "edgeax")
+    file, frozen, stays_float = made.file, made.frozen, made.stays_float
     if strict and stays_float:
         raise ValueError(
             "`strict` allows no operator to compute in float. "
@@ -110,7 +97,7 @@ def export(
         )
     operators = Counter(operator.name for graph in file.subgraphs for operator in graph.operators)
     ours = sorted(set(operators) & set(OPERATORS))
-    file.metadata[METADATA_KEY] = _note(ours)
+    file.metadata[METADATA_KEY] = _note(ours, bool(stateful_layers(model)))
     content = file.to_bytes()
     parity = compare(model, frozen, content, arrays)
     float_size, times = _measure(model, content, arrays) if measure else (None, {})
@@ -120,7 +107,7 @@ def export(
         size_bytes=len(content),
         float_size_bytes=float_size,
         operators=dict(operators),
-        kernels=kernels,
+        kernels=made.kernels,
         stays_float=stays_float,
         peak_activation_bytes=file.peak_activation_bytes(),
         parity=parity,
@@ -134,25 +121,24 @@ def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
         raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}.")
 
 
-def _float_operators(graph: Subgraph, paths: dict[str, str]) -> tuple[str, ...]:
-    """Returns the operators that compute with float values, and the layers that they belong to.
-
-    Conversions from and to integers do not count.
-    """
-    found = []
-    for operator in graph.operators:
-        ends = [graph.tensors[i] for i in (*operator.inputs, *operator.outputs) if i >= 0]
-        computes = operator.name not in ("QUANTIZE", "DEQUANTIZE")
-        if computes and any(t.dtype == "float32" and not t.is_constant for t in ends):
-            name = graph.tensors[operator.outputs[0]].name
-            layers = sorted({paths[layer] for layer in layers_in(name) if layer in paths})
-            found.append(f"{operator.name} in {', '.join(layers) or name}")
-    return tuple(found)
+def _unsettled(model: keras.Model) -> list[str]:
+    """Returns which transforms of which kernels wait for more training steps."""
+    waiting: dict[str, list[str]] = {}
+    for path, layer in paths_of_compressed(model).items():
+        for chain in layer.chains:
+            for transform in chain.transforms:
+                if chain.step < transform.settled_step:
+                    name = type(transform).__name__
+                    text = f"{name} needs {transform.settled_step} steps and got {chain.step}"
+                    waiting.setdefault(text, []).append(path)
+    return [f"{text} (in {', '.join(paths)})" for text, paths in waiting.items()]
 
 
-def _note(operators: list[str]) -> bytes:
+def _note(operators: list[str], stateful: bool) -> bytes:
     """Returns what the metadata says about who wrote the file and what its operators need."""
     note: dict[str, Any] = {"version": __version__}
+    if stateful:
+        note["stateful"] = True
     if operators:
         note |= {
             "plugin": "libedgeax",
@@ -166,7 +152,7 @@ def _measure(
     model: keras.Model, content: bytes, samples: list[np.ndarray]
 ) -> tuple[int, dict[str, float]]:
     """Returns the size of the float file, and the median times of both files run in turns."""
-    baseline = convert(freeze(model, samples, integer=False).model, quantized=False).to_bytes()
+    baseline = assemble(model, samples, integer=False).file.to_bytes()
     one = [array[:1] for array in samples]
     interpreters = {
         "float32": Interpreter(model_content=baseline, num_threads=1),

@@ -6,6 +6,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from edgeax.export.lstm import FusedLSTM
+from edgeax.export.weights import Kernels
 from edgeax.formats import Codebook, EncodedTensor, Integer
 from edgeax.model import placement
 from edgeax.model.graph import Call
@@ -23,9 +25,6 @@ from edgeax.model.wrapper import Compressed, slot_of
 _layers = keras.layers
 
 _BITS = 8
-
-# Kernels in codes, canonical layout, by the names of their variables.
-_Kernels = dict[str, EncodedTensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,22 +44,26 @@ class Part:
     suffix: str = ""
 
 
-def bake(call: Call, normalization: Call | None, integer: bool) -> list[Part]:
+def bake(
+    call: Call, normalization: Call | None, integer: bool, known: Kernels | None = None
+) -> list[Part]:
     """Returns the plain layers that compute a call with the weights that training ended with.
 
     Args:
         call: Of a layer, compressed or plain, or of an operation.
         normalization: The batch normalization behind it that it takes in, or None.
         integer: Whether kernels must lie on integer grids.
+        known: Codes of a plain layer's kernels, where training ended with some.
     """
     layer = placement.plain(call.operation)
-    if not isinstance(layer, _layers.Layer):
+    if not isinstance(layer, _layers.Layer) or isinstance(layer, FusedLSTM):
         return [Part(call.operation)]
     if integer:
         gain_and_shift = _gain_and_shift(layer, call)
         if gain_and_shift is not None:
             return _as_depthwise(*gain_and_shift, call)
-    baked, kernels = _baked(call), _encoded_kernels(call.operation)
+    baked = _baked(call)
+    kernels = {**_encoded_kernels(call.operation), **_integer_kernels(known or {})}
     if normalization is not None:
         baked, kernels = _folded(baked, kernels, placement.plain(normalization.operation), call)
     if not integer or not isinstance(layer, placement.LINEAR):
@@ -87,26 +90,31 @@ def _baked(call: Call) -> keras.layers.Layer:
     return baked
 
 
-def _encoded_kernels(operation: Any) -> _Kernels:
+def _encoded_kernels(operation: Any) -> Kernels:
     """Returns the kernels of a layer that training put on integer grids."""
     if not isinstance(operation, Compressed) or not isinstance(operation.layer, placement.LINEAR):
         return {}
+    return _integer_kernels({v.name: encoded for v, _, encoded in operation.freeze_weights()})
+
+
+def _integer_kernels(encoded: Kernels) -> Kernels:
     return {
-        variable.name: encoded
-        for variable, _, encoded in operation.freeze_weights()
-        if slot_of(variable.name) == "kernel" and _is_integer(encoded)
+        name: tensor
+        for name, tensor in encoded.items()
+        if slot_of(name) == "kernel" and is_integer(tensor)
     }
 
 
-def _is_integer(encoded: EncodedTensor) -> bool:
+def is_integer(encoded: EncodedTensor) -> bool:
+    """Returns whether codes stand for integers with one scale a channel and no zero point."""
     grid = encoded.format.value if isinstance(encoded.format, Codebook) else encoded.format
     return isinstance(grid, Integer) and grid.symmetric
 
 
-def _rounded_kernels(layer: keras.layers.Layer, without: _Kernels) -> _Kernels:
+def _rounded_kernels(layer: keras.layers.Layer, without: Kernels) -> Kernels:
     """Puts the float kernels of a layer that computes in integers onto 8-bit grids."""
     grid = Integer(_BITS, axis=-1)
-    kernels: _Kernels = {}
+    kernels: Kernels = {}
     for variable in layer.weights:
         if slot_of(variable.name) == "kernel" and variable.name not in without:
             layout = layout_of(layer, variable.name, variable.shape)
@@ -120,10 +128,10 @@ def _rounded_kernels(layer: keras.layers.Layer, without: _Kernels) -> _Kernels:
 
 def _folded(
     layer: keras.layers.Layer,
-    kernels: _Kernels,
+    kernels: Kernels,
     normalization: keras.layers.BatchNormalization,
     call: Call,
-) -> tuple[keras.layers.Layer, _Kernels]:
+) -> tuple[keras.layers.Layer, Kernels]:
     """Returns a layer that includes the normalization, and its kernels: only scales change."""
     target = with_bias(layer)
     target(*call.args, **call.kwargs)
@@ -135,7 +143,7 @@ def _folded(
     }
 
 
-def _split(layer: keras.layers.Layer, kernels: _Kernels, call: Call) -> list[Part]:
+def _split(layer: keras.layers.Layer, kernels: Kernels, call: Call) -> list[Part]:
     """Returns the layers that the device computes a linear layer as.
 
     A separable convolution is two, and the values between them are rounded too.

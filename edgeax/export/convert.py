@@ -1,6 +1,7 @@
 """Convert: a frozen Keras model becomes a flatbuffer of built-in operators."""
 
 import contextlib
+import logging
 import os
 import re
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
+from edgeax.export.lstm import OPERATOR_PREFIX, FusedLSTM
 from edgeax.formats.flatbuffer import Model
 
 # Log lines that report an error, as absl and MLIR write them.
@@ -34,6 +36,7 @@ def convert(model: keras.Model, quantized: bool, io: str = "float32") -> Model:
         if io == "int8":
             converter.inference_input_type = tf.int8
             converter.inference_output_type = tf.int8
+    converter.allow_custom_ops = any(isinstance(layer, FusedLSTM) for layer in model.layers)
     with _quiet():
         try:
             content = bytes(converter.convert())
@@ -43,8 +46,19 @@ def convert(model: keras.Model, quantized: bool, io: str = "float32") -> Model:
                 f"which the converter says: {_reason(error)}. Replace that layer."
             ) from error
     file = Model.from_bytes(content)
+    _check_operators(file)
     _order_ends(file, model)
     return file
+
+
+def _check_operators(file: Model) -> None:
+    operators = [operator for graph in file.subgraphs for operator in graph.operators]
+    strange = {op.name for op in operators if op.is_custom and OPERATOR_PREFIX not in op.name}
+    if strange:
+        raise ValueError(
+            "`model` must consist of layers that TFLite has operators for. Received: some that "
+            f"need {sorted(strange)}. Replace these layers."
+        )
 
 
 def output_names(model: keras.Model) -> list[str]:
@@ -72,6 +86,18 @@ def _reason(error: Exception) -> str:
         return (lines or [type(error).__name__])[0][:500]
     place = re.search(r'"([^"@]+)@', line)
     return line.rpartition("): ")[2] + (f" (in {place[1]})" if place else "")
+
+
+@contextlib.contextmanager
+def errors_only() -> Iterator[None]:
+    """Silences TensorFlow's advice about functions traced often: every export makes new ones."""
+    logger = tf.get_logger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 @contextlib.contextmanager

@@ -17,6 +17,9 @@ import numpy as np
 import tensorflow as tf
 
 from edgeax.export.bake import Part, bake
+from edgeax.export.lstm import CellStates, FusedLSTM
+from edgeax.export.unfold import unfold
+from edgeax.export.weights import ACTIVATION_BITS, Extremes, trained_extremes
 from edgeax.formats import EncodedTensor
 from edgeax.model import placement
 from edgeax.model.graph import Call, Graph, trace
@@ -24,10 +27,6 @@ from edgeax.model.rewrite import clone, copy_weights, fresh_copy
 from edgeax.model.wrapper import Compressed
 
 _layers = keras.layers
-
-Extremes = tuple[float, float]
-
-_BITS = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,12 +38,14 @@ class FrozenWeight:
         layer: The plain layer that holds its values and its bias.
         encoded: The kernel in codes, canonical layout, batch normalization folded in.
         uses: How many times the model calls the layer.
+        is_step: Whether it belongs to the steps of a recurrent layer.
     """
 
     path: str
     layer: keras.layers.Layer
     encoded: EncodedTensor
     uses: int
+    is_step: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +80,9 @@ class Frozen:
         left_out: Paths of the layers whose kernels got a number format that no operator has.
         points: The places where values are rounded, in the order in which they run.
         paths: Path of the layer that each layer of `model` stands for, by name.
+        lstms: The LSTMs that the device has one operator for, and their paths.
+        whole: Why layers that have no operator could not be unfolded into some, by their paths.
+        steps: Names of the layers of `model` that are steps of a recurrent layer.
     """
 
     model: keras.Model
@@ -86,6 +90,9 @@ class Frozen:
     left_out: tuple[str, ...]
     points: tuple[Point, ...]
     paths: dict[str, str]
+    lstms: tuple[tuple[str, FusedLSTM], ...] = ()
+    whole: dict[str, str] = dataclasses.field(default_factory=dict)
+    steps: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass
@@ -120,7 +127,9 @@ class FixedRange(keras.layers.Layer):
 
     def call(self, tensor: tf.Tensor) -> tf.Tensor:
         """Returns `tensor` rounded."""
-        return tf.quantization.fake_quant_with_min_max_args(tensor, self.low, self.high, _BITS)
+        return tf.quantization.fake_quant_with_min_max_args(
+            tensor, self.low, self.high, ACTIVATION_BITS
+        )
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Returns the input's shape; spares Keras a trace of the call."""
@@ -162,7 +171,9 @@ class _Freezer:
     def __init__(
         self, graph: Graph, name: str, samples: Sequence[np.ndarray], integer: bool
     ) -> None:
-        self.graph = graph
+        self.original = graph
+        self.unfolded = unfold(graph, samples)
+        self.graph = graph = self.unfolded.graph
         self.name = name
         self.samples = samples
         self.integer = integer
@@ -180,6 +191,7 @@ class _Freezer:
         self._parts: dict[tuple[int, int], list[Part]] = {}
         self._uses: Counter[int] = Counter()
         self._paths: dict[str, str] = {}
+        self._steps: set[str] = set()
         self.inputs = [
             _Stage(Part(None), tensor.name) for tensor in keras.tree.flatten(graph.inputs)
         ]
@@ -193,14 +205,27 @@ class _Freezer:
         model = keras.Model(inputs if len(inputs) > 1 else inputs[0], outputs, name=self.name)
         left_out = tuple(self._left_out()) if self.integer else ()
         points = tuple(rounding.points)
-        return Frozen(model, tuple(self._weights()), left_out, points, self._paths)
+        lstms = tuple(self._lstms())
+        weights, whole = tuple(self._weights()), self.unfolded.whole
+        steps = frozenset(self._steps)
+        return Frozen(model, weights, left_out, points, self._paths, lstms, whole, steps)
+
+    def _lstms(self) -> Iterator[tuple[str, FusedLSTM]]:
+        layers = {
+            id(stage.part.layer): (stage.path, stage.part.layer)
+            for stages in self.stages.values()
+            for stage in stages
+            if isinstance(stage.part.layer, FusedLSTM)
+        }
+        yield from layers.values()
 
     def _weights(self) -> Iterator[FrozenWeight]:
         stages = {id(stage.part): stage for stages in self.stages.values() for stage in stages}
         for identity, stage in stages.items():
             layer, encoded = stage.part.layer, stage.part.kernel
             if encoded is not None:
-                yield FrozenWeight(stage.path, layer, encoded, self._uses[identity])
+                is_step = getattr(layer, "name", "") in self._steps
+                yield FrozenWeight(stage.path, layer, encoded, self._uses[identity], is_step)
 
     def _left_out(self) -> list[str]:
         paths = {
@@ -213,7 +238,7 @@ class _Freezer:
         return [*paths]
 
     def _set_ranges(self) -> None:
-        tensors = keras.tree.flatten(self.graph.inputs)
+        tensors = keras.tree.flatten(self.original.inputs)
         for stage, tensor, values in zip(self.inputs, tensors, self.samples, strict=True):
             stage.rounded = keras.backend.is_float_dtype(tensor.dtype)
             if stage.rounded:
@@ -223,29 +248,47 @@ class _Freezer:
         unknown = [stage for stage in stages if stage.rounded and stage.extremes is None]
         if unknown:
             self._calibrate(unknown)
+        fused = [stage for stage in stages if isinstance(stage.part.layer, FusedLSTM)]
+        if fused:
+            self._measure_cells(fused)
 
     def _calibrate(self, stages: list[_Stage]) -> None:
         """Takes the ranges of `stages` from what the unrounded model makes of the samples."""
+        found = self._measured(stages, lambda stage, given, result: result)
+        for stage, (low, high) in zip(stages, found, strict=True):
+            stage.extremes = _widened(low, high, stage.path)
+
+    def _measure_cells(self, stages: list[_Stage]) -> None:
+        """Tells every LSTM how large its cell state gets, which no tensor of the model shows."""
+        found = self._measured(
+            stages, lambda stage, given, result: CellStates(stage.part.layer)(given)
+        )
+        for stage, (low, high) in zip(stages, found, strict=True):
+            lstm = stage.part.layer
+            lstm.largest_cell = max(lstm.largest_cell, -float(low), float(high))
+
+    def _measured(self, stages: list[_Stage], probe: _Rounding) -> list[Extremes]:
+        """Returns the extremes, over all samples, of what `probe` makes of each stage."""
         results: dict[int, Any] = {}
+        wanted = {id(stage) for stage in stages}
 
         def watch(stage: _Stage, given: Any, result: Any) -> Any:
-            del given
-            results[id(stage)] = result
+            if id(stage) in wanted:
+                results[id(stage)] = probe(stage, given, result)
             return result
 
         inputs, _ = self._build(None, watch)
         watched = [results[id(stage)] for stage in stages]
         ends = [find(tensor) for tensor in watched for find in (keras.ops.min, keras.ops.max)]
-        probe = keras.Model(inputs, ends)
-        found = [probe.predict_on_batch(batch) for batch in _batches(self.samples)]
+        model = keras.Model(inputs, ends)
+        found = [model.predict_on_batch(batch) for batch in _batches(self.samples)]
         lows, highs = np.min(found, axis=0)[::2], np.max(found, axis=0)[1::2]
-        for stage, low, high in zip(stages, lows, highs, strict=True):
-            stage.extremes = _widened(low, high, stage.path)
+        return list(zip(lows, highs, strict=True))
 
     def _input_extremes(self, tensor: keras.KerasTensor) -> Extremes | None:
-        for call in self.graph.calls:
+        for call in self.original.calls:
             if any(given is tensor for given in call.input_tensors):
-                extremes = _extremes(call.operation, "input")
+                extremes = trained_extremes(call.operation, "input")
                 if extremes is not None:
                     return extremes
         return None
@@ -284,13 +327,14 @@ class _Freezer:
             stage.rounded = not stage.part.moves
         if id(call) not in self._skipped and placement.splits_activation(operation):
             stages[-1].rounded = True
-            stages[-1].extremes = _extremes(operation, "before_activation")
+            stages[-1].extremes = trained_extremes(operation, "before_activation")
         stages += self._activation(call)
         if id(call) in self._ends:
             stages = stages or [_Stage(Part(_layers.Identity()), path)]
             last = [stage for stage in stages if not stage.part.moves][-1]
             fixed = placement.FIXED_RANGES.get(placement.activation_name(operation))
-            last.rounded, last.extremes = True, fixed or _extremes(operation, "output")
+            known = trained_extremes(operation, "output") or self.unfolded.ranges.get(id(call))
+            last.rounded, last.extremes = True, fixed or known
             if last.part.kernel is None:
                 last.path = self._ends[id(call)]
         return stages
@@ -309,9 +353,12 @@ class _Freezer:
         folded = self.folded.get(id(call))
         key = (id(call.operation), id(folded.operation) if folded is not None else 0)
         if key not in self._parts:
-            self._parts[key] = bake(call, folded, self.integer)
+            kernels = self.unfolded.kernels.get(id(call.operation), {})
+            self._parts[key] = bake(call, folded, self.integer, kernels)
             for part in self._parts[key]:
                 self._name(part, self.graph.path(call.operation) + part.suffix)
+                if id(call.operation) in self.unfolded.steps:
+                    self._steps.add(getattr(part.layer, "name", ""))
         for part in self._parts[key]:
             self._uses[id(part)] += 1
         return self._parts[key]
@@ -336,7 +383,10 @@ class _FixedRounding:
     def __call__(self, stage: _Stage, given: Any, result: Any) -> Any:
         if stage.part.moves and id(given) in self._grids:
             # Said again: the converter loses a grid that passes through several operators.
-            return self._round(result, FixedRange(*self._grids[id(given)]))
+            grid = self._grids[id(given)]
+            return keras.tree.map_structure(
+                lambda part: self._round(part, FixedRange(*grid)), result
+            )
         layers = (*self._layers.get(id(given), ()), getattr(stage.part.layer, "name", stage.path))
         if not stage.rounded or stage.extremes is None:
             self._layers[id(result)] = layers
@@ -349,21 +399,6 @@ class _FixedRounding:
         tensor = layer(tensor)
         self._grids[id(tensor)] = (layer.low, layer.high)
         return tensor
-
-
-def _extremes(operation: Any, slot: str) -> Extremes | None:
-    """Returns the range that training followed for a tensor of a layer, or None."""
-    quantizer = operation.quantizer(slot) if isinstance(operation, Compressed) else None
-    if quantizer is None or quantizer.extremes is None:
-        return None
-    if quantizer.grid.bits != _BITS:
-        raise ValueError(
-            "`model` must round activations to 'int8', for which there are operators. Received: "
-            f"{quantizer.format!r} at the {slot} of {operation.name!r}. Train it with "
-            "Quantize('int8'), or use activations='float32'."
-        )
-    low, high = quantizer.extremes
-    return low, high
 
 
 def _widened(low: float, high: float, where: str) -> Extremes:

@@ -24,6 +24,8 @@ _MOST_DEPTH = 65536
 # Biases up to here leave room for the products in an int32 sum.
 _MOST_BIAS = 2**30
 
+_STEP = "it computes from a state of 16 bits"
+
 # What a tensor costs in the file beyond its data: its table, name, shape and alignment, on average.
 # Only used to decide whether packing a small kernel pays.
 _TENSOR_OVERHEAD_BYTES = 64
@@ -146,7 +148,7 @@ def _lower_weight(
     trained = integer_codes(weight.encoded)
     settled = [_settled(trained, carrier) for carrier in carriers]
     reasons = [
-        _why_not_packed(graph, carrier, codes, pack)
+        _STEP if weight.is_step else _why_not_packed(graph, carrier, codes, pack)
         for carrier, codes in zip(carriers, settled, strict=True)
     ]
     why = next(filter(None, reasons), "")

@@ -3,13 +3,15 @@
 import dataclasses
 import math
 import warnings
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from edgeax.export.freeze import Frozen, Point, layers_in
+from edgeax.export.stateful import predict_rows, stateful_layers
 from edgeax.formats.flatbuffer import Model, Subgraph, Tensor
 from edgeax.model.graph import Call, inputs_of, trace
 from edgeax.runtime.interpreter import Interpreter
@@ -72,13 +74,38 @@ def compare(
         samples: One array per input.
     """
     few = [values[:_MOST_SAMPLES] for values in samples]
-    expected = model.predict(keras.tree.pack_sequence_as(inputs_of(model), few), verbose=0)
-    outputs = _as_list(Interpreter(model_content=content).run(*few))
     return Parity(
         _compare_layers(frozen, content, few),
-        *_compare_outputs(outputs, _as_list(expected)),
+        *_compare_outputs(_outputs_of_file(content, few), _outputs_of(model, few)),
         samples=len(few[0]),
     )
+
+
+def _outputs_of_file(content: bytes, samples: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Returns the outputs of a file, every row from a cleared state."""
+    interpreter = Interpreter(model_content=content)
+    rows = []
+    for row in _rows(samples):
+        interpreter.reset_state()
+        rows.append(_as_list(interpreter.run(*row)))
+    return [np.concatenate(parts) for parts in zip(*rows, strict=True)]
+
+
+def _outputs_of(model: keras.Model, samples: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Returns the outputs of a Keras model, every row from a cleared state."""
+
+    def packed(arrays: Sequence[np.ndarray]) -> Any:
+        return keras.tree.pack_sequence_as(inputs_of(model), list(arrays))
+
+    if stateful_layers(model):
+        count = len(keras.tree.flatten(model.output))
+        return predict_rows(model, [packed(row) for row in _rows(samples)], count)
+    return _as_list(model.predict(packed(samples), verbose=0))
+
+
+def _rows(samples: Sequence[np.ndarray]) -> Iterator[list[np.ndarray]]:
+    for row in range(len(samples[0])):
+        yield [values[row : row + 1] for values in samples]
 
 
 def _compare_outputs(
@@ -97,7 +124,9 @@ def _compare_outputs(
 def _compare_layers(
     frozen: Frozen, content: bytes, samples: Sequence[np.ndarray]
 ) -> tuple[LayerParity, ...]:
-    places = _places(frozen.points, Model.from_bytes(content).subgraphs[0])
+    # The steps of a recurrent layer are no single results, and not of 8 bits.
+    points = [point for point in frozen.points if not frozen.steps & {*point.layers}]
+    places = _places(points, Model.from_bytes(content).subgraphs[0])
     if not places:
         return ()
     with warnings.catch_warnings():
@@ -105,8 +134,8 @@ def _compare_layers(
         interpreter = Interpreter(model_content=content, preserve_all_tensors=True)
     probe = _probe(frozen.model, [place.point.rounding for place in places])
     steps: list[list[np.ndarray]] = [[] for _ in places]
-    for row in range(len(samples[0])):
-        one = [values[row : row + 1] for values in samples]
+    for one in _rows(samples):
+        interpreter.reset_state()
         interpreter.run(*one)
         codes = [interpreter.get_tensor(place.index) for place in places]
         fed = [place.real(seen) for place, seen in zip(places, codes, strict=True)]
@@ -132,7 +161,8 @@ def _probe(model: keras.Model, roundings: Sequence[str]) -> keras.Model:
         if name not in roundings:
             return result
         wanted[name] = result
-        fed[name] = keras.Input(batch_shape=result.shape, dtype=result.dtype)
+        # Keras's own names for inputs may be those of the model, when it comes from a file.
+        fed[name] = keras.Input(batch_shape=result.shape, dtype=result.dtype, name=f"fed_{name}")
         return fed[name]
 
     graph = trace(model)
@@ -165,15 +195,19 @@ def _places(points: Sequence[Point], graph: Subgraph) -> list[_Place]:
     """Returns where the points' values stand in a file; the converter leaves some of them out.
 
     A tensor has a point's grid and size. Where several do, their names tell, which are made of
-    layers' names, and then their order, which is that of the points.
+    layers' names. Of the parts of a layer, the last that has the point's shape is its result; the
+    results of a layer that is called several times come in the order of the points.
     """
     free = [index for operator in graph.operators for index in operator.outputs]
     found = []
+    calls = Counter(point.layers for point in points)
     for point in points:
         like = [place for index in free if (place := _place(point, index, graph.tensors[index]))]
         named = [p for p in like if layers_in(graph.tensors[p.index].name) & {*point.layers}]
         if like:
-            found.append((named or like)[0])
+            shaped = [p for p in named if graph.tensors[p.index].shape == point.shape]
+            last = shaped if calls[point.layers] == 1 else []
+            found.append([*like[:1], *named[:1], *last][-1])
             free.remove(found[-1].index)
     return found
 

@@ -30,7 +30,8 @@ def take_samples(samples: Any, model: keras.Model) -> list[np.ndarray]:
     if len(given) != len(wanted):
         raise ValueError(
             f"`samples` must hold one array for each of the model's {len(wanted)} inputs. "
-            f"Received: {len(given)} arrays. Put the samples of one input into one array."
+            f"Received: {len(given)} arrays. Put the samples of one input into one array, and "
+            "leave labels out."
         )
     arrays = [_shaped(array, tensor) for array, tensor in zip(given, wanted, strict=True)]
     counts = [len(array) for array in arrays]

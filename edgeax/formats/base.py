@@ -191,5 +191,14 @@ class EncodedTensor:
             params["zero_point"] = np.broadcast_to(params["zero_point"], channels)
         return dataclasses.replace(self, format=self.format.per_channel(), params=params)
 
+    def channels(self, part: slice) -> "EncodedTensor":
+        """Returns some of the output channels, codes and scales as they are."""
+        params = {
+            name: values[part] if name in ("scale", "zero_point") and values.ndim else values
+            for name, values in self.params.items()
+        }
+        mask = None if self.mask is None else self.mask[..., part]
+        return dataclasses.replace(self, codes=self.codes[..., part], params=params, mask=mask)
+
     def _masked(self, values: np.ndarray) -> np.ndarray:
         return values if self.mask is None else np.where(self.mask, values, np.float32(0))

@@ -7,7 +7,7 @@ import dataclasses
 import os
 import re
 import struct
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from ai_edge_litert import schema_py_generated as schema
 from edgeax.formats import dtypes, flatbuffer_check, flatbuffer_raw, memory
 
 ALIGNMENT = 16
+_PLACEHOLDER_FOR_LARGER = schema.BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES
 _MOST_BYTES = 2**31 - 2**20  # a flatbuffer's offsets end at 2 GiB; leaves room for the graph
 
 
@@ -35,6 +36,10 @@ _KNOWN_OPTIONS = {
     "builtinOptions": _names_of(schema.BuiltinOptions),
     "builtinOptions2": _names_of(schema.BuiltinOptions2),
 }
+
+
+# Options of operators whose table the converter leaves out when all of it is at its default.
+_DEFAULT_TABLES = {"ADD": "AddOptions", "SUB": "SubOptions"}
 
 
 class Tensor:
@@ -249,6 +254,19 @@ class Operator:
         options = self._raw.customOptions
         return b"" if options is None else bytes(options)
 
+    def retarget(self, version: int, options: Mapping[str, int | bool]) -> None:
+        """Sets the version, and built-in options by the schema's own names."""
+        code = self._code
+        self._raw.opcodeIndex = self._model._operator_code(
+            flatbuffer_raw.builtin_code(code), flatbuffer_raw.text(code.customCode), version
+        )
+        if options and self._raw.builtinOptions is None:
+            table = _DEFAULT_TABLES[self.name]
+            self._raw.builtinOptionsType = getattr(schema.BuiltinOptions, table)
+            self._raw.builtinOptions = getattr(schema, f"{table}T")()
+        for name, value in options.items():
+            setattr(self._raw.builtinOptions, name, value)
+
     @property
     def _tensors(self) -> tuple[int, ...]:
         return (*self.inputs, *self.outputs, *flatbuffer_raw.integers(self._raw.intermediates))
@@ -323,6 +341,74 @@ class Subgraph:
         tensor.data = data
         self.tensors.append(tensor)
         return len(self.tensors) - 1
+
+    def add_state(
+        self,
+        name: str,
+        dtype: str,
+        shape: Iterable[int],
+        scale: npt.ArrayLike | None = None,
+        zero_point: npt.ArrayLike | None = None,
+        is_variable: bool = True,
+    ) -> int:
+        """Appends a tensor without content that an operator owns.
+
+        Args:
+            name: Name of the tensor.
+            dtype: Type of its elements; see `dtypes.NAMES`.
+            shape: Its shape; () for one that only tells a scale.
+            scale: One scale, or None: not quantized.
+            zero_point: One zero point, or None: 0.
+            is_variable: Whether it keeps its value from one invocation to the next.
+        Returns:
+            The index of the tensor.
+        """
+        raw = schema.TensorT()
+        raw.hasRank = True
+        raw.isVariable = is_variable
+        tensor = Tensor(self._model, raw)
+        tensor.name = name
+        tensor.dtype = dtype
+        tensor.shape = shape
+        tensor.scale = scale
+        if zero_point is not None:
+            tensor.zero_point = zero_point
+        self.tensors.append(tensor)
+        return len(self.tensors) - 1
+
+    def insert(
+        self,
+        place: int,
+        name: str,
+        inputs: Iterable[int],
+        outputs: Iterable[int],
+        version: int = 1,
+    ) -> None:
+        """Adds a built-in operator without options.
+
+        Args:
+            place: Before which operator.
+            name: Name as in the schema, such as "QUANTIZE".
+            inputs: Indices of its input tensors.
+            outputs: Indices of its output tensors.
+            version: Its version.
+        """
+        raw = schema.OperatorT()
+        number = getattr(schema.BuiltinOperator, name)
+        raw.opcodeIndex = self._model._operator_code(number, "", version)
+        operator = Operator(self._model, raw)
+        operator.inputs, operator.outputs = inputs, outputs
+        self.operators.insert(place, operator)
+
+    def redirect(self, old: int, new: int) -> None:
+        """Makes all that reads the tensor `old`, the graph's outputs too, read `new` instead."""
+        for operator in self.operators:
+            if old in operator.inputs:
+                operator.inputs = [new if index == old else index for index in operator.inputs]
+        self.outputs = [new if index == old else index for index in self.outputs]
+        for entry in self._signature_entries():
+            if entry.tensorIndex == old:
+                entry.tensorIndex = new
 
     def consumers(self, tensor: int) -> list[int]:
         """Returns the indices of the operators that read a tensor."""
@@ -549,6 +635,59 @@ class Model:
         """
         graph = self._subgraph(subgraph)
         inputs = [*inputs]
+        self._check_replacement(graph, operator_index, inputs)
+        raw = schema.OperatorT()
+        raw.opcodeIndex = self._operator_code(flatbuffer_raw.CUSTOM, custom_name, version)
+        raw.customOptions = np.frombuffer(custom_options, np.uint8)
+        self._replace(graph, operator_index, raw, inputs)
+
+    def replace_with_builtin(
+        self,
+        subgraph: int | Subgraph,
+        operator_index: int,
+        name: str,
+        inputs: Iterable[int],
+        options_table: str,
+        options: Mapping[str, int | bool],
+        intermediates: Iterable[int] = (),
+    ) -> None:
+        """Turns an operator into a built-in one, version 1, with the same outputs.
+
+        Args:
+            subgraph: The graph or its index.
+            operator_index: Which operator.
+            name: Name as in the schema, such as "UNIDIRECTIONAL_SEQUENCE_LSTM".
+            inputs: Indices of its input tensors, -1 = absent.
+            options_table: Name of its options in the schema.
+            options: What differs from the schema's defaults, by the schema's own names.
+            intermediates: Indices of the tensors that tell scales of values within the operator.
+        Raises:
+            ValueError: the operator or a tensor does not exist; nothing was changed then.
+        """
+        graph = self._subgraph(subgraph)
+        inputs, intermediates = [*inputs], [*intermediates]
+        self._check_replacement(graph, operator_index, [*inputs, *intermediates])
+        table = getattr(schema, f"{options_table}T")()
+        for option, value in options.items():
+            setattr(table, option, value)
+        raw = schema.OperatorT()
+        raw.opcodeIndex = self._operator_code(getattr(schema.BuiltinOperator, name), "", 1)
+        raw.builtinOptionsType = getattr(schema.BuiltinOptions, options_table)
+        raw.builtinOptions = table
+        if intermediates:
+            raw.intermediates = np.array(intermediates, np.int32)
+        self._replace(graph, operator_index, raw, inputs)
+
+    def _replace(
+        self, graph: Subgraph, operator_index: int, raw: Any, inputs: Iterable[int]
+    ) -> None:
+        raw.outputs = graph.operators[operator_index]._raw.outputs
+        graph.operators[operator_index] = Operator(self, raw)
+        graph.operators[operator_index].inputs = inputs
+
+    def _check_replacement(
+        self, graph: Subgraph, operator_index: int, inputs: Sequence[int]
+    ) -> None:
         if not 0 <= operator_index < len(graph.operators):
             raise ValueError(
                 f"`operator_index` must be below {len(graph.operators)}. Received: "
@@ -559,25 +698,19 @@ class Model:
                 f"`inputs` must be tensors of the graph, below {len(graph.tensors)}, or -1. "
                 f"Received: {inputs}. Add tensors by `add_tensor` first."
             )
-        raw = schema.OperatorT()
-        raw.opcodeIndex = self._custom_code(custom_name, version)
-        raw.outputs = graph.operators[operator_index]._raw.outputs
-        raw.customOptions = np.frombuffer(custom_options, np.uint8)
-        graph.operators[operator_index] = Operator(self, raw)
-        graph.operators[operator_index].inputs = inputs
 
-    def _custom_code(self, name: str, version: int) -> int:
+    def _operator_code(self, builtin: int, custom_name: str, version: int) -> int:
+        """Returns the index of an operator code, which is added where there is none."""
         codes = self._raw.operatorCodes = self._raw.operatorCodes or []
         for i, code in enumerate(codes):
-            same = (flatbuffer_raw.builtin_code(code), code.version) == (
-                flatbuffer_raw.CUSTOM,
-                version,
-            )
-            if same and flatbuffer_raw.text(code.customCode) == name:
+            same = (flatbuffer_raw.builtin_code(code), code.version) == (builtin, version)
+            if same and flatbuffer_raw.text(code.customCode) == custom_name:
                 return i
         code = schema.OperatorCodeT()
-        code.deprecatedBuiltinCode = code.builtinCode = flatbuffer_raw.CUSTOM
-        code.customCode = name.encode()
+        code.builtinCode = builtin
+        # Old readers know the first 127 here, and this placeholder where the number is larger.
+        code.deprecatedBuiltinCode = min(builtin, _PLACEHOLDER_FOR_LARGER)
+        code.customCode = custom_name.encode() or None
         code.version = version
         codes.append(code)
         return len(codes) - 1

@@ -1,6 +1,6 @@
 """Which tensor of which layer gets which transforms."""
 
-from edgeax.model.presets import PRESETS, preset
+from edgeax.model.presets import PRESETS, at_once, preset
 from edgeax.model.recipe import Recipe, Rule
 from edgeax.model.rewrite import compress, compressed_layers, fold_batch_norm, strip
 from edgeax.model.summary import Summary, summary
@@ -12,6 +12,7 @@ __all__ = [
     "Recipe",
     "Rule",
     "Summary",
+    "at_once",
     "compress",
     "compressed_layers",
     "fold_batch_norm",

@@ -18,6 +18,9 @@ _TRANSPOSED = (
     keras.layers.Conv3DTranspose,
 )
 
+LSTM_GATES = 4
+"""Input, forget, cell and output gate, in this order in Keras and TFLite."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
@@ -27,16 +30,21 @@ class Layout:
         shape: The weight's shape in the layer.
         order: Axes of the layer's weight in canonical order.
         canonical_shape: Shape in canonical layout, output channels last.
+        split_shape: The shape whose axes `order` means, where one axis of `shape` holds several
+            things in a row; None: `shape` itself.
     """
 
     shape: tuple[int, ...]
     order: tuple[int, ...]
     canonical_shape: tuple[int, ...]
+    split_shape: tuple[int, ...] | None = None
 
     def to_canonical(self, weight: Any) -> Any:
         """Returns `weight` (tensor or array of `shape`) in canonical layout."""
         moved = keras.ops if not isinstance(weight, np.ndarray) else np
-        if self.order != tuple(range(len(self.shape))):
+        if self.split_shape is not None:
+            weight = moved.reshape(weight, self.split_shape)
+        if not self._in_order():
             weight = moved.transpose(weight, self.order)
         return weight if self._same_rank() else moved.reshape(weight, self.canonical_shape)
 
@@ -44,13 +52,20 @@ class Layout:
         """Returns `weight` (tensor or array of `canonical_shape`) as the layer wants it."""
         moved = keras.ops if not isinstance(weight, np.ndarray) else np
         if not self._same_rank():
-            weight = moved.reshape(weight, [self.shape[axis] for axis in self.order])
-        if self.order != tuple(range(len(self.shape))):
+            weight = moved.reshape(weight, self._ordered_shape())
+        if not self._in_order():
             weight = moved.transpose(weight, [int(axis) for axis in np.argsort(self.order)])
-        return weight
+        return weight if self.split_shape is None else moved.reshape(weight, self.shape)
+
+    def _in_order(self) -> bool:
+        return self.order == tuple(range(len(self.order)))
+
+    def _ordered_shape(self) -> tuple[int, ...]:
+        shape = self.split_shape or self.shape
+        return tuple(shape[axis] for axis in self.order)
 
     def _same_rank(self) -> bool:
-        return self.canonical_shape == tuple(self.shape[axis] for axis in self.order)
+        return self.canonical_shape == self._ordered_shape()
 
 
 def layout_of(owner: keras.layers.Layer, name: str, shape: Sequence[int]) -> Layout:
@@ -59,6 +74,8 @@ def layout_of(owner: keras.layers.Layer, name: str, shape: Sequence[int]) -> Lay
     A depthwise kernel's channels are its input channels times the multiplier. A transposed
     convolution has its output channels before its input channels. An einsum kernel's output axes,
     which may be several, become one. An embedding has no output channels: it gets a last axis of 1.
+    The channels of an LSTM's kernels are its four gates, because the device's operator has one
+    scale for each gate.
     """
     shape = tuple(int(size) for size in shape)
     axes = tuple(range(len(shape)))
@@ -70,6 +87,9 @@ def layout_of(owner: keras.layers.Layer, name: str, shape: Sequence[int]) -> Lay
         return Layout(shape, (*axes[:-2], axes[-1], axes[-2]), (*shape[:-2], shape[-1], shape[-2]))
     if isinstance(owner, keras.layers.EinsumDense):
         return _einsum_layout(owner, shape)
+    if isinstance(owner, keras.layers.LSTMCell):
+        split = (shape[0], LSTM_GATES, shape[1] // LSTM_GATES)
+        return Layout(shape, (0, 2, 1), (split[0], split[2], split[1]), split)
     if isinstance(owner, keras.layers.Embedding):
         return Layout(shape, axes, (*shape, 1))
     return Layout(shape, axes, shape)

@@ -14,7 +14,13 @@ from edgeax.model.wrapper import Compressed
 
 _layers = keras.layers
 
+
+class Moving(keras.layers.Layer):
+    """Base of our own layers whose outputs are their inputs' values in another place or shape."""
+
+
 MOVING = (
+    Moving,
     _layers.InputLayer,
     _layers.Identity,
     _layers.Flatten,
@@ -85,10 +91,14 @@ def plain(operation: Any) -> Any:
 
 
 def activation_name(layer: Any) -> str:
-    """Returns the name of the activation that a layer applies last, `"linear"` if none."""
+    """Returns the name of the activation that a layer applies last.
+
+    `"linear"` for layers that have none and for all that are not Keras's own: what these do with
+    an attribute of that name nobody knows. `"unknown"` for a function that is not Keras's own.
+    """
     if isinstance(layer, Compressed):
         taken = layer.taken_activation
-        return taken.__name__ if taken is not None else activation_name(layer.layer)
+        return _function_name(taken) if taken is not None else activation_name(layer.layer)
     if isinstance(layer, _layers.ReLU):
         plain = not layer.negative_slope and not layer.threshold
         if plain and layer.max_value in (None, 6):
@@ -96,7 +106,17 @@ def activation_name(layer: Any) -> str:
         return "leaky_relu"
     if isinstance(layer, _layers.Softmax):
         return "softmax"
-    return getattr(getattr(layer, "activation", None), "__name__", "linear")
+    if isinstance(layer, (*LINEAR, _layers.Activation, _layers.Conv3D)):
+        return _function_name(layer.activation)
+    return "linear"
+
+
+def _function_name(activation: Any) -> str:
+    """Returns the name of one of Keras's functions; a name alone proves nothing."""
+    if activation is None:
+        return "linear"
+    name = getattr(activation, "__name__", "")
+    return name if getattr(keras.activations, name or "?", None) is activation else "unknown"
 
 
 def is_fused_activation(layer: Any) -> bool:

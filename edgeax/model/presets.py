@@ -37,7 +37,7 @@ def preset(name: str) -> Recipe:
     kernel: list[Transform] = (
         [Quantize(f"int{weight_bits}", axis=-1)]
         if kind == "i"
-        else [Cluster(2 ** int(weight_bits)), Quantize("int8", axis=-1)]
+        else [Cluster(2 ** int(weight_bits), at_most=True), Quantize("int8", axis=-1)]
     )
     activation = f"int{activation_bits}"
     rule = Rule(".*", kernel=kernel, input=Quantize(activation), output=Quantize(activation))
@@ -60,3 +60,24 @@ def as_recipe(recipe: Any) -> Recipe:
         "`recipe` must be an edgeax.Recipe, the name of a preset such as 'static_wi8_ai8', or a "
         f"list of transforms. Received: recipe={recipe!r}."
     )
+
+
+def at_once(recipe: Any) -> Recipe:
+    """Returns a recipe whose transforms have their full effect from step 0 on, for models that
+    nobody is going to train.
+
+    Args:
+        recipe: A `Recipe`, a preset's name, or a list of transforms for every kernel.
+
+    Raises:
+        ValueError: It is none of these.
+    """
+    recipe = as_recipe(recipe)
+    rules = [
+        Rule(
+            rule.filter,
+            **{slot: [member.at_once() for member in rule.slots[slot]] for slot in rule.slots},
+        )
+        for rule in recipe.rules
+    ]
+    return Recipe(rules, recipe.name)

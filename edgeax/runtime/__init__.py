@@ -20,6 +20,8 @@ __all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:
+    if name == "latency":  # `edgeax.runtime.latency.measure` reads better than `measure`
+        return importlib.import_module("edgeax.runtime.latency")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

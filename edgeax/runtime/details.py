@@ -122,6 +122,12 @@ class FileDetails:
         version = entry.get("version") if isinstance(entry, dict) else None
         return str(version or "(unknown)")
 
+    @property
+    def is_stateful(self) -> bool:
+        """Whether the model wants to keep its state from one run to the next."""
+        entry = self.metadata.get(METADATA_KEY)
+        return isinstance(entry, dict) and entry.get("stateful") is True
+
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON values."""
         names = ("custom_operators", "plugin_operators", "unknown_operators")

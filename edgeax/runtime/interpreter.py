@@ -85,7 +85,8 @@ class Interpreter:
         """Computes the outputs for one batch of inputs.
 
         A file for batch 1 takes any number of rows: they run one after the other, each from
-        cleared state.
+        cleared state. A file of a stateful model keeps its state from row to row and from call to
+        call: see `reset_state`.
 
         Args:
             *inputs: Real values, one array for each input in the order of the file; or one dict
@@ -106,6 +107,10 @@ class Interpreter:
         else:
             values = [port.real(part) for port, part in zip(outputs, stored, strict=True)]
         return values[0] if len(values) == 1 else values
+
+    def reset_state(self) -> None:
+        """Clears what a stateful model remembers of former runs."""
+        self._stock.reset_all_variables()
 
     def feed(self, *inputs: Any, raw: bool = False) -> None:
         """Puts inputs as for `run` into the input tensors, without computing anything.
@@ -188,7 +193,8 @@ class Interpreter:
 
     def _run_batch(self, fed: Sequence[_Fed], outputs: Sequence[Port]) -> list[np.ndarray]:
         """Runs one batch of the file's size; returns what the output tensors store."""
-        self._stock.reset_all_variables()
+        if not self._details.is_stateful:
+            self.reset_state()
         self._set(fed)
         self._stock.invoke()
         return [self._stock.get_tensor(port.index) for port in outputs]

@@ -103,6 +103,15 @@ class Transform(Stateful):
         """Returns `tensor` as this transform leaves it after training."""
         raise NotImplementedError
 
+    @property
+    def settled_step(self) -> int:
+        """How many training steps it takes until a weight has what was asked for."""
+        return 0
+
+    def at_once(self) -> "Transform":
+        """Returns a transform without state that has its full effect from step 0 on."""
+        return fresh(self)
+
 
 @keras.saving.register_keras_serializable("edgeax")
 class Chain(Stateful):
@@ -144,6 +153,11 @@ class Chain(Stateful):
         if training:
             self.calls.assign(calls + 1)
         return tensor
+
+    @property
+    def step(self) -> int:
+        """Training steps done so far."""
+        return int(now(self.calls)) // self.uses
 
     def initialize(self, tensor: tf.Tensor) -> None:
         """Gives members that act from step 0 on their first state, from the weight `tensor`.

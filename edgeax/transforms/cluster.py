@@ -43,6 +43,7 @@ class Cluster(Transform):
         begin_step: Training step at which the centroids are found, from the weights of that time.
             Before, weights pass unchanged.
         seed: Of the random draw of `"kmeans++"`.
+        at_most: Whether a weight tensor with fewer values gets fewer clusters, instead of an error.
 
     Raises:
         ValueError: An argument is out of its range.
@@ -57,6 +58,7 @@ class Cluster(Transform):
         preserve_sparsity: bool | None = None,
         begin_step: int = 0,
         seed: int = 0,
+        at_most: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -77,6 +79,8 @@ class Cluster(Transform):
         self.preserve_sparsity = preserve_sparsity
         self.begin_step = int(begin_step)
         self.seed = int(seed)
+        self.at_most = bool(at_most)
+        self._count = self.number_of_clusters
         self.has_zero = bool(preserve_sparsity)
         self.grid: Integer | None = None
 
@@ -105,13 +109,16 @@ class Cluster(Transform):
             ValueError: There are more clusters than weights.
         """
         weights = int(np.prod(shape))
-        if self.number_of_clusters > weights:
+        if self.at_most:
+            self._count = max(2, min(self.number_of_clusters, weights))
+        elif self.number_of_clusters > weights:
             raise ValueError(
                 "`number_of_clusters` must not exceed the number of weights. "
                 f"Received: number_of_clusters={self.number_of_clusters} for a weight of shape "
-                f"{tuple(shape)} ({weights} values). Use fewer clusters or leave this layer out."
+                f"{tuple(shape)} ({weights} values). Use fewer clusters or at_most=True, or leave "
+                "this layer out."
             )
-        free = self.number_of_clusters - int(self.has_zero)
+        free = self._count - int(self.has_zero)
         self.centroids = self.state("centroids", (free,), trainable=True)
         self.found = self.state("found", dtype="int32")
 
@@ -140,7 +147,7 @@ class Cluster(Transform):
         """Returns the free centroids of `tensor` by k-means, in units of `_top` scales."""
         units = nonzero(self._scale(tensor)) * self._top
         ordered = tf.sort(tf.reshape(tensor / units, [-1]))
-        count, kind = self.number_of_clusters, self.cluster_centroids_init
+        count, kind = self._count, self.cluster_centroids_init
         found = kmeans.fit(ordered, count, kind, self.seed, zero=self.has_zero)
         if not self.has_zero:
             return found
@@ -194,9 +201,16 @@ class Cluster(Transform):
                 "codebook": table.numpy().astype(np.int8),
                 "scale": np.asarray(nonzero(scale)),
             }
-        return EncodedTensor(
-            codes, Codebook(self.number_of_clusters, value=self.grid), params, mask
-        )
+        return EncodedTensor(codes, Codebook(self._count, value=self.grid), params, mask)
+
+    @property
+    def settled_step(self) -> int:
+        """See `Transform.settled_step`: the step at which the centroids are found must be done."""
+        return self.begin_step + 1 if self.begin_step else 0
+
+    def at_once(self) -> "Cluster":
+        """Returns it with `begin_step=0`."""
+        return type(self).from_config({**self.get_config(), "begin_step": 0})
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
@@ -206,4 +220,5 @@ class Cluster(Transform):
             "preserve_sparsity": self.preserve_sparsity,
             "begin_step": self.begin_step,
             "seed": self.seed,
+            "at_most": self.at_most,
         }

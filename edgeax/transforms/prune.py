@@ -96,6 +96,15 @@ class Prune(Transform):
         value = np.where(mask, tensor.decode(), np.float32(0.0))
         return EncodedTensor(value, Float32(), {}, mask)
 
+    @property
+    def settled_step(self) -> int:
+        """See `Transform.settled_step`: the schedule's last new choice must be done."""
+        return self.schedule.settled_step
+
+    def at_once(self) -> "Prune":
+        """Returns it with the schedule's last sparsity from step 0 on."""
+        return type(self)(ConstantSparsity(self.schedule.last_sparsity, 0), self.block)
+
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         schedule = keras.saving.serialize_keras_object(self.schedule)

@@ -165,6 +165,10 @@ class Quantize(Transform):
         params = self.grid.fit(value)
         return EncodedTensor(self.grid.encode(value, params), self.grid, params, tensor.mask)
 
+    def at_once(self) -> "Quantize":
+        """Returns it with `begin_step=0`."""
+        return type(self).from_config({**self.get_config(), "begin_step": 0})
+
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {

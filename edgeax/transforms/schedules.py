@@ -36,6 +36,16 @@ class Schedule(abc.ABC):
         self.end_step = int(end_step)
         self.frequency = int(frequency)
 
+    @property
+    @abc.abstractmethod
+    def last_sparsity(self) -> float:
+        """The sparsity that it comes to."""
+
+    @property
+    @abc.abstractmethod
+    def settled_step(self) -> int:
+        """How many training steps it takes to come to it."""
+
     @abc.abstractmethod
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         """Returns the value at `step` (int32 scalar) as a float32 scalar."""
@@ -86,6 +96,16 @@ class ConstantSparsity(Schedule):
     ) -> None:
         super().__init__(begin_step, end_step, frequency)
         self.target_sparsity = check_sparsity("target_sparsity", target_sparsity)
+
+    @property
+    def last_sparsity(self) -> float:
+        """The sparsity that it comes to."""
+        return self.target_sparsity
+
+    @property
+    def settled_step(self) -> int:
+        """How many training steps it takes to come to it."""
+        return self.begin_step + 1 if self.begin_step else 0
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         """Returns the sparsity at `step`, float32 scalar."""
@@ -138,6 +158,16 @@ class PolynomialDecay(Schedule):
         self.initial_sparsity = check_sparsity("initial_sparsity", initial_sparsity)
         self.final_sparsity = check_sparsity("final_sparsity", final_sparsity)
         self.power = float(power)
+
+    @property
+    def last_sparsity(self) -> float:
+        """The sparsity that it comes to."""
+        return self.final_sparsity
+
+    @property
+    def settled_step(self) -> int:
+        """How many training steps it takes to come to it."""
+        return self.end_step + 1
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         """Returns the sparsity at `step`, float32 scalar."""

@@ -16,7 +16,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter as StockInterpreter
 
 import edgeax
-from edgeax.export import api
+from edgeax.export import api, assemble
 from edgeax.formats.flatbuffer import Model
 from edgeax.formats.operators import OPERATORS
 from tests.data import data_file
@@ -142,28 +142,79 @@ def test_inputs_and_outputs_of_the_file_come_in_the_order_of_the_model(exported)
 
 
 @pytest.fixture(scope="module")
-def recurrent():
+def volumes():
     plain = sequential(
-        keras.Input((5, 4)), layers.LSTM(6, name="memory"), layers.Dense(20, name="head")
+        keras.Input((4, 4, 4, 2)),
+        layers.Conv3D(6, 2, name="volume"),
+        layers.Flatten(),
+        layers.Dense(20, name="head"),
     )
     return edgeax.compress(plain, "static_wi4_ai8")
 
 
-def test_what_stays_float_is_named_with_its_layer(recurrent, tmp_path):
-    receipt, _ = export(recurrent, normal(8, 5, 4), tmp_path)
-    assert "WHILE in memory" in receipt.stays_float
-    assert all(entry.endswith("in memory") for entry in receipt.stays_float)
+VOLUMES = normal(8, 4, 4, 4, 2)
+
+
+def test_what_stays_float_is_named_with_its_layer(volumes, tmp_path):
+    receipt, _ = export(volumes, VOLUMES, tmp_path)
+    assert "CONV_3D in volume" in receipt.stays_float
+    assert all(entry.endswith("in volume") for entry in receipt.stays_float)
     by_path = {kernel.path: kernel for kernel in receipt.kernels}
-    assert by_path["memory"].how == "as converted"
-    assert by_path["memory"].why == "no operator computes in integers from its kernels"
+    assert by_path["volume"].how == "as converted"
+    assert by_path["volume"].why == "no operator computes in integers from its kernels"
     assert by_path["head"].how == "packed"
-    assert "stays float: WHILE in memory" in str(receipt)
+    assert "stays float: CONV_3D in volume" in str(receipt)
 
 
-def test_strict_refuses_what_stays_float_and_writes_nothing(recurrent, tmp_path):
-    with pytest.raises(ValueError, match=r"`strict` .*'WHILE in memory'.*Use strict=False"):
-        export(recurrent, normal(8, 5, 4), tmp_path, strict=True)
+def test_strict_refuses_what_stays_float_and_writes_nothing(volumes, tmp_path):
+    with pytest.raises(ValueError, match=r"`strict` .*'CONV_3D in volume'.*Use strict=False"):
+        export(volumes, VOLUMES, tmp_path, strict=True)
     assert list(tmp_path.iterdir()) == []
+
+
+# What training left undone.
+
+
+def test_a_recipe_that_had_no_time_to_act_is_reported(tmp_path):
+    kernel = [
+        edgeax.Prune(edgeax.PolynomialDecay(0.0, 0.5, 0, 10)),
+        edgeax.Cluster(16, begin_step=11),
+        edgeax.Quantize("int8", axis=-1),
+    ]
+    recipe = edgeax.Recipe([edgeax.Rule(".*", kernel=kernel)])
+    model = edgeax.compress(tiny(), recipe)
+    model.compile("sgd", "mse")
+    targets = normal(8, 3)
+    model.fit(TINY, targets, batch_size=2, epochs=2, verbose=0)
+    wanted = "Prune needs 11 steps and got 8.*Cluster needs 12 steps and got 8.*conv2d.*dense"
+    with pytest.warns(UserWarning, match=wanted):
+        export(model, TINY, tmp_path)
+    model.fit(TINY, targets, batch_size=2, verbose=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        receipt, _ = export(model, TINY, tmp_path)
+    assert {kernel.how for kernel in receipt.kernels} <= {"packed", "int8"}
+
+
+def test_a_model_from_a_file_of_another_process_is_exported(tmp_path):
+    """Its layers have the names that Keras gives to the first ones of a process."""
+    program = """
+        import sys, keras, numpy as np
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.Dense(2)])
+        model.save(sys.argv[1])
+    """
+    again = """
+        import sys, keras, numpy as np, edgeax
+        model = keras.models.load_model(sys.argv[1])
+        edgeax.export(model, sys.argv[2], np.ones((4, 4), "float32"), measure=False)
+    """
+    for text in (program, again):
+        command = [sys.executable, "-c", textwrap.dedent(text)]
+        done = subprocess.run(
+            [*command, tmp_path / "m.keras", tmp_path / "m.tflite"], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "m.tflite").is_file()
 
 
 # Runtimes.
@@ -265,7 +316,7 @@ def test_measuring_adds_the_float_files_size_and_both_times(tmp_path):
 
 
 def test_a_corrupted_kernel_is_the_worst_layer_of_the_receipt(tmp_path, monkeypatch):
-    lower = api.lower
+    lower = assemble.lower
 
     def corrupt(file, weights, pack):
         stored = lower(file, weights, pack)
@@ -273,7 +324,7 @@ def test_a_corrupted_kernel_is_the_worst_layer_of_the_receipt(tmp_path, monkeypa
         kernel.data = np.ascontiguousarray(kernel.data[::-1])
         return stored
 
-    monkeypatch.setattr(api, "lower", corrupt)
+    monkeypatch.setattr(assemble, "lower", corrupt)
     model = tiny()
     receipt, _ = export(model, TINY, tmp_path)
     assert receipt.parity.worst.path == model.layers[0].name
@@ -309,7 +360,7 @@ def no_work(monkeypatch):
     def fail(*args, **kwargs):
         raise AssertionError("work was done before the arguments were checked")
 
-    for step in ("freeze", "convert", "lower", "compare"):
+    for step in ("assemble", "compare"):
         monkeypatch.setattr(api, step, fail)
 
 
@@ -367,7 +418,7 @@ def in_child(script, folder, **options):
     """Starts a process that exports the tiny network to model.tflite in a folder."""
     prelude = """
         import os, resource, signal, sys
-        from edgeax.export import api
+        from edgeax.export import api, assemble
         from tests.export.test_api import TINY, tiny
         def export():
             api.export(tiny(), "model.tflite", TINY, measure=False)
@@ -414,7 +465,7 @@ def test_a_kill_in_the_middle_leaves_the_older_file_intact(tmp_path):
         def stop(*args, **kwargs):
             print("reached", flush=True)
             signal.pause()
-        api.lower = stop
+        assemble.lower = stop
         export()
         """,
         tmp_path,

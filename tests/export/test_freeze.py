@@ -224,9 +224,9 @@ def test_layers_are_named_after_their_paths():
 
 
 def test_kernels_that_no_integer_operator_takes_are_named():
-    plain = sequential(keras.Input((5, 4)), layers.LSTM(6, name="memory"), layers.Dense(2))
+    plain = sequential(keras.Input((4, 4, 4, 2)), layers.Conv3D(3, 2, name="volume"))
     model = edgeax.compress(plain, "static_wi4_ai8")
-    assert freeze(model, [normal(4, 5, 4)], integer=True).left_out == ("memory",)
+    assert freeze(model, [normal(4, 4, 4, 4, 2)], integer=True).left_out == ("volume",)
     assert freeze(model, [normal(4, 5, 4)], integer=False).left_out == ()
 
 

@@ -97,6 +97,14 @@ def test_scaled_keeps_pruned_values_at_zero():
     assert not tensor.decode().any()
 
 
+def test_channels_keeps_codes_scales_and_masks_of_some_channels():
+    mask = np.array([[True, True], [True, False]])
+    part = encoded(mask).channels(slice(1, 2))
+    assert part.shape == (2, 1) and part.decode().tolist() == [[0.0], [0.0]]
+    assert encoded().channels(slice(1, 2)).decode().tolist() == [[0.0], [8.0]]
+    assert encoded().channels(slice(0, 1)).params["scale"].tolist() == [0.5]
+
+
 def test_scaled_rejects_a_gain_of_another_length():
     with pytest.raises(ValueError, match=r"`gain` must have shape \(2,\).*\(3,\)"):
         encoded().scaled(np.ones(3, np.float32))

@@ -437,6 +437,51 @@ def test_replacing_what_does_not_exist_is_rejected(small, arguments, message):
     assert small.to_bytes() == before
 
 
+def test_an_operator_becomes_a_built_in_one_with_options_and_intermediates(small, graph):
+    scale = graph.add_state("scale", "int8", (0,), 0.5, [3], is_variable=False)
+    state = graph.add_state("state", "int16", (1, 4), 2.0**-12)
+    table, options = "UnidirectionalSequenceLSTMOptions", {"fusedActivationFunction": 4}
+    name = "UNIDIRECTIONAL_SEQUENCE_LSTM"
+    small.replace_with_builtin(0, 0, name, [0, -1, state], table, options, [scale])
+    raw = schema.ModelT.InitFromPackedBuf(small.to_bytes())
+    operator = raw.subgraphs[0].operators[0]
+    code = raw.operatorCodes[operator.opcodeIndex]
+    number = schema.BuiltinOperator.UNIDIRECTIONAL_SEQUENCE_LSTM
+    assert (code.builtinCode, code.deprecatedBuiltinCode, code.customCode) == (number, number, None)
+    assert operator.inputs.tolist() == [0, -1, state]
+    assert operator.intermediates.tolist() == [scale]
+    assert operator.builtinOptions.fusedActivationFunction == schema.ActivationFunctionType.TANH
+    kept, told = raw.subgraphs[0].tensors[state], raw.subgraphs[0].tensors[scale]
+    assert kept.isVariable and not told.isVariable
+    assert kept.shape.tolist() == [1, 4] and kept.quantization.scale.tolist() == [2.0**-12]
+    assert told.quantization.zeroPoint.tolist() == [3]
+    again = reread(small).subgraphs[0].operators[0]
+    assert again.name == name and again.version == 1
+
+
+def test_a_code_that_old_readers_cannot_hold_leaves_them_the_placeholder(small):
+    small.replace_with_builtin(0, 0, "BROADCAST_TO", [0, 1], "BroadcastToOptions", {})
+    raw = schema.ModelT.InitFromPackedBuf(small.to_bytes())
+    code = raw.operatorCodes[raw.subgraphs[0].operators[0].opcodeIndex]
+    assert (code.builtinCode, code.deprecatedBuiltinCode) == (130, 127)
+
+
+def test_a_built_in_replacement_of_what_does_not_exist_is_rejected(small):
+    before = small.to_bytes()
+    with pytest.raises(ValueError, match=r"`inputs` must be .*Received: \[0, 99\]"):
+        small.replace_with_builtin(0, 0, "ADD", [0], "AddOptions", {}, [99])
+    assert small.to_bytes() == before
+
+
+def test_readers_of_a_tensor_are_sent_to_another_one(graph):
+    old, source = graph.operators[0].outputs[0], graph.inputs[0]
+    graph.redirect(old, source)
+    assert graph.consumers(old) == []
+    assert source in graph.operators[1].inputs
+    graph.redirect(graph.outputs[0], source)
+    assert graph.outputs == (source,)
+
+
 def test_prune_drops_what_nothing_uses_and_keeps_the_function(small):
     x = random_inputs(WHOLE)
     before = outputs(small.to_bytes(), x)

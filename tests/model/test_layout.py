@@ -32,7 +32,10 @@ layers = keras.layers
         (layers.DepthwiseConv2D(3), "bias", (10,), (10,)),
         (layers.Conv2DTranspose(4, 3), "bias", (4,), (4,)),
         (layers.EinsumDense("abc,cde->abde", (2, 3), bias_axes="de"), "bias", (2, 3), (2, 3)),
-        (layers.LSTM(3), "recurrent_kernel", (3, 12), (3, 12)),
+        (layers.LSTMCell(3), "kernel", (2, 12), (2, 3, 4)),
+        (layers.LSTMCell(3), "recurrent_kernel", (3, 12), (3, 3, 4)),
+        (layers.LSTMCell(3), "bias", (12,), (12,)),
+        (layers.GRUCell(3), "recurrent_kernel", (3, 9), (3, 9)),
     ],
 )
 def test_the_way_to_canonical_layout_and_back_loses_nothing(layer, name, shape, canonical):
@@ -51,6 +54,12 @@ def test_depthwise_channel_c_with_multiple_j_is_channel_c_times_m_plus_j():
     weight[0, 0, 2, 1] = 1.0
     there = layout_of(layers.DepthwiseConv2D(1), "kernel", weight.shape).to_canonical(weight)
     assert there[0, 0].tolist() == [0, 0, 0, 0, 0, 1]
+
+
+def test_the_channels_of_an_lstm_are_its_gates():
+    weight = np.arange(8, dtype=np.float32).reshape(1, 8)  # units 2: i0 i1 f0 f1 c0 c1 o0 o1
+    there = layout_of(layers.LSTMCell(2), "kernel", weight.shape).to_canonical(weight)
+    assert there.tolist() == [[[0, 2, 4, 6], [1, 3, 5, 7]]]
 
 
 def test_a_transposed_kernel_swaps_its_last_axes():

@@ -176,6 +176,30 @@ def test_results_that_are_no_floats_or_several_are_not_rounded():
     assert np.isfinite(model(small_models.images())).all()
 
 
+def relu(x):
+    """A function with the name of one of Keras's."""
+    return keras.ops.maximum(x, -1.0)
+
+
+class Block(layers.Layer):
+    """A layer of the user's, whose activation does not come last."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.activation = keras.activations.relu
+
+    def call(self, inputs):
+        return -self.activation(inputs)
+
+
+def test_a_layer_of_the_users_is_not_taken_for_its_activation():
+    model = functional(lambda x: layers.Flatten()(Block()(x)))
+    images = small_models.images(16)[:, :6, :6, :2]
+    compressed = edgeax.compress(model, "static_wi8_ai8")
+    compressed(images, training=True)
+    assert np.abs(compressed(images) - model(images)).max() < 0.02 * np.ptp(model(images))
+
+
 @pytest.mark.parametrize(
     "layer, name",
     [
@@ -189,6 +213,12 @@ def test_results_that_are_no_floats_or_several_are_not_rounded():
         (layers.ReLU(threshold=0.1), "leaky_relu"),
         (layers.Softmax(), "softmax"),
         (layers.Activation("tanh"), "tanh"),
+        (layers.Conv3D(1, 1, activation="relu"), "relu"),
+        (layers.Dense(1, activation=relu), "unknown"),
+        (layers.Dense(1, activation=layers.LeakyReLU()), "unknown"),
+        (layers.LSTM(1), "linear"),
+        (Block(), "linear"),
+        (Compressed(Block()), "linear"),
         (Compressed(layers.Dense(1, activation="relu")), "relu"),
         (Compressed(layers.Dense(1), activation="tanh"), "tanh"),
         (keras.ops.add, "linear"),

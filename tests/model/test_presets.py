@@ -3,7 +3,7 @@
 import pytest
 
 from edgeax import Cluster, Quantize, Recipe, Rule
-from edgeax.model.presets import PRESETS, as_recipe, preset
+from edgeax.model.presets import PRESETS, as_recipe, at_once, preset
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -47,3 +47,12 @@ def test_a_recipe_is_taken_as_it_is_and_transforms_are_for_every_kernel():
 def test_anything_else_is_refused(recipe):
     with pytest.raises(ValueError, match="`recipe` must be an edgeax.Recipe, the name"):
         as_recipe(recipe)
+
+
+def test_at_once_lets_every_transform_of_a_recipe_act_from_the_start():
+    recipe = Recipe([Rule("a", kernel=Cluster(4, begin_step=9)), Rule("b", bias=[])], name="late")
+    now = at_once(recipe)
+    assert now.name == "late" and [rule.filter for rule in now.rules] == [["a"], ["b"]]
+    assert now.rules[0].slots["kernel"][0].begin_step == 0
+    assert now.rules[1].slots == {"bias": []}
+    assert recipe.rules[0].slots["kernel"][0].begin_step == 9

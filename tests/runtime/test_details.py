@@ -3,6 +3,7 @@ import json
 
 import pytest
 
+from edgeax.formats.flatbuffer import Model
 from edgeax.runtime.details import read_details
 from tests.runtime import files
 
@@ -88,3 +89,14 @@ def test_damaged_options_of_our_operator_name_the_operator():
     model.operators[0].custom_options = b"\1\0\0\0"
     with pytest.raises(ValueError, match=f"bytes of the options of {entry['operator']}"):
         read_details(model.write())
+
+
+@pytest.mark.parametrize(
+    "note, stateful",
+    [(None, False), (b'{"stateful": true}', True), (b'{"stateful": 1}', False), (b"[]", False)],
+)
+def test_a_file_says_whether_it_wants_to_keep_its_state(note, stateful):
+    model = Model.from_bytes(files.int8_dense())
+    if note is not None:
+        model.metadata["edgeax"] = note
+    assert read_details(model.to_bytes()).is_stateful is stateful

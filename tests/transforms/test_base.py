@@ -230,3 +230,18 @@ def test_state_and_values_stay_float32_under_mixed_precision():
     assert {state.value.dtype.name for state in states} == {"float32", "int32", "bool"}
     encoded = layer.weight_chain.freeze(np.asarray(layer.kernel.value))
     assert np.array_equal(encoded.decode(), layer.weight_chain.call(layer.kernel.value))
+
+
+def test_at_once_is_the_full_effect_without_training():
+    late = [
+        Prune(PolynomialDecay(0.0, 0.5, 3, 9), block=(1, 2)),
+        Cluster(4, begin_step=10),
+        Quantize("int4", axis=-1, begin_step=5),
+    ]
+    assert [member.settled_step for member in late] == [10, 11, 0]
+    now = [member.at_once() for member in late]
+    assert [member.settled_step for member in now] == [0, 0, 0]
+    prune, cluster, quantize = now
+    assert prune.schedule.last_sparsity == 0.5 and prune.block == (1, 2)
+    assert cluster.get_config() == {**late[1].get_config(), "begin_step": 0}
+    assert quantize.get_config() == {**late[2].get_config(), "begin_step": 0}

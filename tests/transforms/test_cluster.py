@@ -300,3 +300,19 @@ def test_a_schedule_that_prunes_later_keeps_its_zeros_through_the_found_centroid
         value, _ = step(tf.constant(weight), weight)
         assert int(np.sum(value == 0.0)) >= expected
         assert np.array_equal(chain.freeze(weight).decode(), value)
+
+
+@pytest.mark.parametrize("values", [[[0.5]], [[0.5], [-1.0]], [[0.5, -1.0], [0.25, 0.125]]])
+@pytest.mark.parametrize("on_grid", [False, True])
+def test_with_at_most_a_small_weight_gets_as_many_clusters_as_values(values, on_grid):
+    weight = np.float32(values)
+    members = [Cluster(16, at_most=True)] + ([Quantize("int8")] if on_grid else [])
+    chain = Chain(members)
+    chain.bind("weight", weight.shape)
+    chain.initialize(tf.constant(weight))
+    seen = chain.call(tf.constant(weight)).numpy()
+    spread = 1 / 254 if weight.size < 3 else 0.07  # k-means does not part the two that are close
+    assert np.abs(seen - weight).max() <= spread
+    frozen = chain.freeze(weight)
+    assert np.array_equal(frozen.decode(), seen)
+    assert len(frozen.params["codebook"]) == max(2, weight.size)

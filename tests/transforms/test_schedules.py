@@ -144,3 +144,16 @@ def test_schedules_survive_json(schedule):
     assert again.get_config() == schedule.get_config()
     assert at(again, 0, 40, 100) == at(schedule, 0, 40, 100)
     assert acting_steps(again, 100) == acting_steps(schedule, 100)
+
+
+@pytest.mark.parametrize(
+    "schedule, sparsity, steps",
+    [
+        (ConstantSparsity(0.5, 0), 0.5, 0),
+        (ConstantSparsity(0.5, 7), 0.5, 8),
+        (PolynomialDecay(0.0, 0.75, 2, 10), 0.75, 11),
+    ],
+)
+def test_a_schedule_tells_what_it_comes_to_and_when(schedule, sparsity, steps):
+    assert (schedule.last_sparsity, schedule.settled_step) == (sparsity, steps)
+    assert float(schedule(tf.constant(max(steps - 1, 0)))) == sparsity

@@ -1,0 +1,103 @@
+"""Forecast: what an export will make of a model, before anybody has trained it."""
+
+import dataclasses
+from typing import Any
+
+import keras
+import numpy as np
+
+from edgeax.export.assemble import assemble
+from edgeax.export.convert import errors_only
+from edgeax.export.lower import Stored
+from edgeax.export.samples import take_samples
+from edgeax.export.stateful import check_stateful
+from edgeax.formats.tables import text_table
+from edgeax.model.graph import inputs_of
+from edgeax.model.presets import at_once
+from edgeax.model.rewrite import compress
+
+_OPEN_SIZE = 16
+_SAMPLES = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Forecast:
+    """What `can_export` found. True where there will be a file. Prints as a table.
+
+    Attributes:
+        kernels: How each kernel with a number format will be stored.
+        stays_float: Operators that will compute in float, and why where it is known.
+        problem: Why there will be no file, `""` if there will.
+    """
+
+    kernels: tuple[Stored, ...]
+    stays_float: tuple[str, ...]
+    problem: str = ""
+
+    @property
+    def packed(self) -> tuple[str, ...]:
+        """Paths of the kernels that a custom operator will hold in packed codes."""
+        return tuple(kernel.path for kernel in self.kernels if kernel.how == "packed")
+
+    @property
+    def int8(self) -> tuple[str, ...]:
+        """Paths of the kernels that a built-in operator will hold in bytes."""
+        return tuple(kernel.path for kernel in self.kernels if kernel.how == "int8")
+
+    def __bool__(self) -> bool:
+        return not self.problem
+
+    def __str__(self) -> str:
+        if self.problem:
+            return f"There will be no file. {self.problem}"
+        rows = [
+            {"kernel": kernel.path, "will be": kernel.how, "why": kernel.why}
+            for kernel in self.kernels
+        ]
+        lines = [text_table(rows)] if rows else []
+        return "\n".join([*lines, *(f"stays float: {name}" for name in self.stays_float)])
+
+
+@errors_only()
+def can_export(
+    model: keras.Model, recipe: Any, samples: Any = None, runtime: str = "edgeax"
+) -> Forecast:
+    """Returns what will be packed, what stays int8 and what stays float, and why, before training.
+
+    A copy of the model is compressed with every transform in full effect and converted: the answer
+    is not guessed. It takes about as long as an export.
+
+    Args:
+        model: A built plain model; its weights do not matter.
+        recipe: As `edgeax.compress` takes it.
+        samples: As `edgeax.export` takes them; None: random ones, sizes that are open set to 16.
+        runtime: As `edgeax.export` takes it.
+
+    Raises:
+        ValueError: `recipe` is none, or `samples` are no samples of the model.
+
+    Example: `print(edgeax.can_export(model, "static_wc4_ai8"))`
+    """
+    recipe = at_once(recipe)
+    if samples is not None:
+        take_samples(samples, model)
+    try:
+        check_stateful(model)
+        arrays = take_samples(random_samples(model) if samples is None else samples, model)
+        made = assemble(compress(model, recipe), arrays, integer=True, pack=runtime == "edgeax")
+    except ValueError as error:
+        return Forecast((), (), str(error))
+    return Forecast(made.kernels, made.stays_float)
+
+
+def random_samples(model: keras.Model, seed: int = 0) -> Any:
+    """Returns random inputs in the model's structure; indices are 0."""
+    generator = np.random.default_rng(seed)
+
+    def values(tensor: Any) -> np.ndarray:
+        shape = [_SAMPLES, *(size or _OPEN_SIZE for size in tensor.shape[1:])]
+        if keras.backend.is_float_dtype(tensor.dtype):
+            return generator.normal(size=shape).astype(np.float32)
+        return np.zeros(shape, tensor.dtype)
+
+    return keras.tree.map_structure(values, inputs_of(model))
