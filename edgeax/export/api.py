@@ -19,6 +19,7 @@ from edgeax.export.stateful import check_stateful, stateful_layers
 from edgeax.formats.files import check_writable, write_atomically
 from edgeax.formats.operators import OPERATORS
 from edgeax.model.rewrite import check_model, paths_of_compressed
+from edgeax.model.subclassed import as_functional
 from edgeax.runtime import latency
 from edgeax.runtime.details import METADATA_KEY
 from edgeax.runtime.interpreter import Interpreter
@@ -48,7 +49,8 @@ def export(
     written, and it is written whole or not at all.
 
     Args:
-        model: Sequential or functional, compressed by `edgeax.compress` or plain.
+        model: Sequential, functional, or a subclass whose `call` uses only Keras's layers and
+            `keras.ops`; compressed by `edgeax.compress` or plain.
         path: The file to write; its folder must exist.
         samples: Typical inputs: an array, a list or dict of arrays, or a `tf.data.Dataset` of
             batches. A few hundred are plenty.
@@ -76,6 +78,7 @@ def export(
             f"Received: io={io!r}, activations={activations!r}."
         )
     check_writable(path)
+    model = as_functional(model)
     check_model(model)
     check_stateful(model)
     arrays = take_samples(samples, model)

@@ -10,16 +10,10 @@ from edgeax.export.lstm import FusedLSTM
 from edgeax.export.weights import Kernels
 from edgeax.formats import Codebook, EncodedTensor, Integer
 from edgeax.model import placement
+from edgeax.model.copying import plain_copy, set_transformed
 from edgeax.model.graph import Call
 from edgeax.model.layout import layout_of
-from edgeax.model.rewrite import (
-    fold_into,
-    normalization_gain_and_shift,
-    plain_copy,
-    scaled_kernel,
-    set_transformed,
-    with_bias,
-)
+from edgeax.model.rewrite import fold_into, normalization_gain_and_shift, scaled_kernel, with_bias
 from edgeax.model.wrapper import Compressed, slot_of
 
 _layers = keras.layers

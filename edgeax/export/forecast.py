@@ -15,6 +15,7 @@ from edgeax.formats.tables import text_table
 from edgeax.model.graph import inputs_of
 from edgeax.model.presets import at_once
 from edgeax.model.rewrite import compress
+from edgeax.model.subclassed import as_functional
 
 _OPEN_SIZE = 16
 _SAMPLES = 8
@@ -79,6 +80,7 @@ def can_export(
     Example: `print(edgeax.can_export(model, "static_wc4_ai8"))`
     """
     recipe = at_once(recipe)
+    model = as_functional(model)
     if samples is not None:
         take_samples(samples, model)
     try:

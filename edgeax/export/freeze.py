@@ -22,8 +22,8 @@ from edgeax.export.unfold import unfold
 from edgeax.export.weights import ACTIVATION_BITS, Extremes, trained_extremes
 from edgeax.formats import EncodedTensor
 from edgeax.model import placement
+from edgeax.model.copying import clone, copy_weights, fresh_copy
 from edgeax.model.graph import Call, Graph, trace
-from edgeax.model.rewrite import clone, copy_weights, fresh_copy
 from edgeax.model.wrapper import Compressed
 
 _layers = keras.layers
@@ -287,10 +287,11 @@ class _Freezer:
 
     def _input_extremes(self, tensor: keras.KerasTensor) -> Extremes | None:
         for call in self.original.calls:
-            if any(given is tensor for given in call.input_tensors):
-                extremes = trained_extremes(call.operation, "input")
-                if extremes is not None:
-                    return extremes
+            for place, given in enumerate(call.first_argument):
+                if given is tensor:
+                    extremes = trained_extremes(call.operation, "input", place)
+                    if extremes is not None:
+                        return extremes
         return None
 
     def _build(self, batch_size: int | None, rounding: _Rounding) -> tuple[list[Any], Any]:

@@ -207,7 +207,9 @@ def _carrier(graph: Subgraph, operator: Operator, weight: FrozenWeight) -> _Carr
     if stored is None:
         return _Carrier(operator, input_scale, scale, None)
     step = input_scale * scale.astype(np.float64)
-    bias = stored * step
+    # Where all biases are equal, the converter rounds them by the first channel's step.
+    equal = stored.size > 1 and bool(np.all(stored == stored.flat[0]))
+    bias = stored * (step[0] if equal else step)
     trained = getattr(weight.layer, "bias", None)
     if trained is not None and math.prod(trained.shape) == bias.size:
         # The converter has rounded it: take what was trained where both are the same.

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 
 from edgeax.formats import EncodedTensor
+from edgeax.model.copying import fresh_copy
 from edgeax.model.graph import Call
 from edgeax.model.layout import layout_of
-from edgeax.model.rewrite import fresh_copy
 from edgeax.model.wrapper import Compressed
 
 Extremes = tuple[float, float]
@@ -151,13 +151,18 @@ def _channels(encoded: EncodedTensor, part: slice) -> EncodedTensor:
     return dataclasses.replace(gate, codes=gate.codes[..., 0], params=params, mask=mask)
 
 
-def trained_extremes(operation: Any, slot: str) -> Extremes | None:
+def trained_extremes(operation: Any, slot: str, place: int = 0) -> Extremes | None:
     """Returns the range that training followed for a tensor of a layer, or None.
+
+    Args:
+        operation: The layer or operation.
+        slot: `"input"`, `"before_activation"` or `"output"`.
+        place: Which one of several inputs.
 
     Raises:
         ValueError: Training rounds it to another width than 8 bits.
     """
-    quantizer = operation.quantizer(slot) if isinstance(operation, Compressed) else None
+    quantizer = operation.quantizer(slot, place) if isinstance(operation, Compressed) else None
     if quantizer is None or quantizer.extremes is None:
         return None
     if quantizer.grid.bits != ACTIVATION_BITS:

@@ -30,6 +30,7 @@ _VERSIONS = {
 }
 _GENERAL_SCALES = ("ADD", "SUB")
 _UNIT_RANGE = ("LOGISTIC", "TANH")
+_MOVING = ("UNPACK", "PACK", "RESHAPE")
 
 _TOP = 2.0**15
 _HEADROOM = 2.0  # the samples need not hold the largest value; 16 bits can spare one
@@ -67,15 +68,30 @@ class _Widening:
     def run(self) -> None:
         self._convert_results()
         for operator in self.region:
-            unit = operator.name in _UNIT_RANGE
+            scale = self._prescribed_scale(operator)
             for index in operator.outputs:
-                _widen_tensor(self.graph.tensors[index], 1.0 / _TOP if unit else None)
+                tensor = self.graph.tensors[index]
+                scale_of_tensor = _wide_scale(tensor) if scale is None else scale
+                tensor.dtype = "int16"
+                tensor.scale = scale_of_tensor
+                tensor.zero_point = [0]
         for operator in self.region:
             operator.inputs = [
                 self._input(operator, place, index) for place, index in enumerate(operator.inputs)
             ]
             general = {"potScaleInt16": False} if operator.name in _GENERAL_SCALES else {}
             operator.retarget(_VERSIONS[operator.name], general)
+
+    def _prescribed_scale(self, operator: Operator) -> float | None:
+        """Returns the scale that an operator's results must have, None where any will do."""
+        if operator.name in _UNIT_RANGE:
+            return 1.0 / _TOP
+        if operator.name not in _MOVING:
+            return None
+        given = self.graph.tensors[operator.inputs[0]]
+        if given.dtype == "int16" and given.scale is not None:
+            return float(given.scale[0])
+        return _wide_scale(given)
 
     def _convert_results(self) -> None:
         """Puts a conversion to int8 behind each result that the rest of the file reads."""
@@ -122,13 +138,6 @@ class _Widening:
         step = np.float64(given.scale[0]) * kernel.scale.astype(np.float64)
         values = np.rint(bias.data * bias.scale.astype(np.float64) / step).astype(np.int64)
         return self.graph.add_tensor(f"{bias.name}/int64", values, step)
-
-
-def _widen_tensor(tensor: Tensor, scale: float | None) -> None:
-    scale = scale if scale is not None else _wide_scale(tensor)
-    tensor.dtype = "int16"
-    tensor.scale = scale
-    tensor.zero_point = [0]
 
 
 def _wide_scale(tensor: Tensor) -> float:

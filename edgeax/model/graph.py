@@ -32,6 +32,12 @@ class Call:
         return _tensors((self.args, self.kwargs))
 
     @property
+    def first_argument(self) -> list[Any]:
+        """What the first argument holds, in order."""
+        first = self.args[0] if self.args else next(iter(self.kwargs.values()), ())
+        return list(keras.tree.flatten(first))
+
+    @property
     def output_tensors(self) -> list[keras.KerasTensor]:
         """The symbolic results."""
         return _tensors(self.outputs)

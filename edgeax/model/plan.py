@@ -21,15 +21,23 @@ class Plan:
     Attributes:
         uses: How many times one forward pass calls it.
         slots: Its transforms by slot.
+        input_places: Which of its inputs are inputs of the model, in every call.
     """
 
     uses: int
     slots: dict[str, list[Transform]] = dataclasses.field(default_factory=dict)
+    input_places: tuple[int, ...] | None = None
 
     def wrap(self, layer: keras.layers.Layer) -> Compressed:
         """Returns `layer` in a wrapper that does what is planned."""
         activation = layer.activation if self.slots.get("before_activation") else None
-        return Compressed(layer, **self.slots, activation=activation, uses=self.uses)
+        return Compressed(
+            layer,
+            **self.slots,
+            activation=activation,
+            uses=self.uses,
+            input_places=self.input_places,
+        )
 
     def settings(self, layer: keras.layers.Layer) -> dict[str, Any]:
         """Returns what is planned for `layer`, as the data that `Compressed.settings` returns."""
@@ -39,7 +47,7 @@ class Plan:
             data[slot] = [keras.saving.serialize_keras_object(member) for member in members]
         taken = layer.activation if self.slots.get("before_activation") else None
         data["activation"] = taken and keras.activations.serialize(taken)
-        return {**data, "uses": self.uses}
+        return {**data, "uses": self.uses, "input_places": self.input_places}
 
 
 def make_plans(
@@ -74,15 +82,28 @@ def _place(rule: Rule, graph: Graph, layer: keras.layers.Layer, plans: dict[int,
         if slot in rule.slots and _has_slot(layer, slot):
             plans[id(layer)].slots[slot] = rule.slots[slot]
             placed = True
-    for call in graph.calls_of(layer):
-        if "input" in rule.slots and any(map(graph.is_input, call.input_tensors)):
-            plans[id(layer)].slots["input"] = rule.slots["input"]
-            placed = True
+    calls = graph.calls_of(layer)
+    places = {_input_places(graph, call) for call in calls}
+    # One range serves all calls of a layer: it is not for a tensor that comes from within as well.
+    if "input" in rule.slots and len(places) == 1 and any(places):
+        plans[id(layer)].slots["input"] = rule.slots["input"]
+        (plans[id(layer)].input_places,) = places
+        placed = True
+    for call in calls:
         if "output" in rule.slots and placement.rounds(call):
             last = placement.last_of_group(graph, call)
             _place_output(last, plans[id(last.operation)].slots, rule.slots["output"], graph)
             placed = True
     return placed
+
+
+def _input_places(graph: Graph, call: Call) -> tuple[int, ...]:
+    """Returns which tensors of a call's first argument are inputs of the model."""
+    return tuple(
+        place
+        for place, tensor in enumerate(call.first_argument)
+        if isinstance(tensor, keras.KerasTensor) and graph.is_input(tensor)
+    )
 
 
 def _place_output(
@@ -108,7 +129,7 @@ def _behind(activation: str, member: Transform) -> Transform:
         known = {"nonnegative": True}
     else:
         return member
-    return Quantize.from_config({**member.get_config(), **known})
+    return type(member).from_config({**member.get_config(), **known})
 
 
 def _layers(graph: Graph) -> list[keras.layers.Layer]:

@@ -27,9 +27,10 @@ class Rule:
         kernel: Transforms of the kernels, in order.
         bias: Transforms of the biases.
         input: Transforms of those inputs of the layer that are inputs of the model: every other
-            tensor is somebody's output.
+            tensor is somebody's output. A layer that is called on both kinds gets none.
         output: Transforms of the layer's output. They act behind the batch normalization and the
-            ReLU that follow the layer, because the device computes them as one.
+            ReLU that follow the layer, because the device computes them as one. A layer that is
+            called several times has one range for all its calls.
 
     Raises:
         ValueError: No slot is given, the filter is none, or an expression does not compile.

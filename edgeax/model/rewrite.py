@@ -19,7 +19,6 @@ from edgeax.model.copying import (
     originals_of,
     plain_copy,
 )
-from edgeax.model.copying import set_transformed as set_transformed  # edgeax.export takes it here
 from edgeax.model.graph import Call, is_nested, new_inputs, trace
 from edgeax.model.layout import einsum_axes, layout_of
 from edgeax.model.plan import check_nothing_left_out, make_plans
@@ -258,12 +257,22 @@ def _check_not_tied(layers: Iterable[keras.layers.Layer]) -> None:
                 )
 
 
+_OWN_METHODS = (
+    *("call", "train_step", "test_step", "predict_step"),
+    *("compute_loss", "compute_metrics"),
+)
+
+
 def _check_same_training(copy: keras.Model, model: keras.Model) -> None:
-    if type(copy).train_step is not type(model).train_step:
+    lost = [
+        name for name in _OWN_METHODS if getattr(type(copy), name) is not getattr(type(model), name)
+    ]
+    if lost:
         raise ValueError(
-            "`model` has a train_step of its own, so its class must take (inputs, outputs, name) "
-            f"as keras.Model does, for a copy to be made. Received: {type(model).__name__}. "
-            "Compress the layers in a plain keras.Model and construct your class from that."
+            f"`model` has a {' and a '.join(lost)} of its own, so its class must take (inputs, "
+            "outputs, name) as keras.Model does, for a copy to be made. Received: "
+            f"{type(model).__name__}. Compress the layers in a plain keras.Model and construct "
+            "your class from that."
         )
 
 

@@ -49,6 +49,8 @@ class Compressed(keras.layers.Wrapper):
         before_activation: Transforms of the input of `activation`.
         uses: How many times one forward pass of the model calls this layer. Schedules advance once
             per pass.
+        input_places: Which of the inputs the transforms of `input` act on, counted in the flattened
+            first argument; None for all.
 
     Raises:
         ValueError: The layer's `call` has a signature that cannot be forwarded to.
@@ -66,6 +68,7 @@ class Compressed(keras.layers.Wrapper):
         activation: Any = None,
         before_activation: Slot = None,
         uses: int = 1,
+        input_places: Sequence[int] | None = None,
         **kwargs: Any,
     ) -> None:
         reason = unwrappable(layer)
@@ -95,6 +98,7 @@ class Compressed(keras.layers.Wrapper):
         if self.taken_activation is not None:
             layer.activation = keras.activations.linear
         self.uses = int(uses)
+        self.input_places = None if input_places is None else tuple(map(int, input_places))
         self.chains: list[Chain] = []
         # Keras shall bind the arguments to the layer's own signature: in a catch-all it refuses to
         # see tensors and settings side by side, and finds no masks.
@@ -116,8 +120,11 @@ class Compressed(keras.layers.Wrapper):
         if not self.layer.built:
             self.layer.build(input_shape)
         self._weights_of = [*self._weight_chains()]
+        count = _count_of_shapes(input_shape)
+        places = range(count) if self.input_places is None else self.input_places
         self._inputs = [
-            self._chain("input", "activation") for _ in range(_count_of_shapes(input_shape))
+            self._chain("input", "activation") if place in places else None
+            for place in range(count)
         ]
         self._before_activation = self._chain("before_activation", "activation")
         self._output = self._chain("output", "activation")
@@ -200,12 +207,12 @@ class Compressed(keras.layers.Wrapper):
         for weight in self._weights_of:
             weight.chain.initialize(keras.ops.convert_to_tensor(weight.value()))
 
-    def quantizer(self, slot: str) -> Any:
+    def quantizer(self, slot: str, place: int = 0) -> Any:
         """Returns the quantizer that ends the chain of the slot `"input"`, `"before_activation"` or
-        `"output"`, or None.
+        `"output"`, or None; of several inputs that of the one at `place`.
         """
         chain = {
-            "input": self._inputs[0],
+            "input": self._inputs[place],
             "before_activation": self._before_activation,
             "output": self._output,
         }[slot]
@@ -218,6 +225,7 @@ class Compressed(keras.layers.Wrapper):
             **self.slots.templates,
             activation=self.taken_activation,
             uses=self.uses,
+            input_places=self.input_places,
             name=self.name,
             trainable=self.trainable,
             dtype=self.dtype_policy,
@@ -230,7 +238,12 @@ class Compressed(keras.layers.Wrapper):
             for slot, members in self.slots.templates.items()
         }
         activation = self.taken_activation and keras.activations.serialize(self.taken_activation)
-        return {**slots, "activation": activation, "uses": self.uses}
+        return {
+            **slots,
+            "activation": activation,
+            "uses": self.uses,
+            "input_places": self.input_places,
+        }
 
     @classmethod
     def from_settings(

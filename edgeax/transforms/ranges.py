@@ -46,7 +46,7 @@ class Range(Stateful):
     def observe(self, tensor: tf.Tensor) -> None:
         """Takes a batch into the range."""
         low = tf.constant(0.0) if self.nonnegative else tf.reduce_min(tensor)
-        high = tf.reduce_max(tensor)
+        low, high = _over_replicas(low, tf.reduce_max(tensor))
         old_low, old_high = self.low.value, self.high.value
         if self.kind == "min_max":
             next_low, next_high = tf.minimum(old_low, low), tf.maximum(old_high, high)
@@ -63,6 +63,15 @@ class Range(Stateful):
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {"kind": self.kind, "momentum": self.momentum, "nonnegative": self.nonnegative}
+
+
+def _over_replicas(low: tf.Tensor, high: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the extremes of a whole batch, of which each replica sees a part."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return low, high
+    ends = context.all_gather(tf.stack([[low, high]]), axis=0)
+    return tf.reduce_min(ends[:, 0]), tf.reduce_max(ends[:, 1])
 
 
 def check_kind(kind: str, momentum: float) -> None:

@@ -172,6 +172,25 @@ def test_strict_refuses_what_stays_float_and_writes_nothing(volumes, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+# Several inputs.
+
+
+def test_every_input_of_the_model_has_its_own_range(tmp_path):
+    keras.utils.set_random_seed(0)
+    first, second = keras.Input((4,), name="first"), keras.Input((4,), name="second")
+    joined = layers.Concatenate()([first, second])
+    model = keras.Model([first, second], layers.Dense(6)(joined))
+    small = edgeax.compress(model, "static_wi8_ai8")
+    samples = [normal(32, 4), 50.0 * normal(32, 4, seed=3)]
+    for _ in range(3):
+        small(samples, training=True)
+    receipt, _ = export(small, samples, tmp_path)
+    assert receipt.parity.worst.most_steps <= 2.0
+    outputs = edgeax.Interpreter(tmp_path / "model.tflite").run(*samples)
+    wanted = model.predict(samples, verbose=0)
+    assert np.std(outputs - wanted) < 0.03 * np.std(wanted)
+
+
 # What training left undone.
 
 

@@ -30,7 +30,8 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_int8_file_of_every_kind_is_within_steps_of_keras(kind, tmp_path):
+def test_the_int8_file_of_every_kind_is_within_steps_of_keras(kind, tmp_path, record_property):
+    record_property("layer kind", [kind, "export and parity, int8"])
     example = KINDS[kind]()
     result = edgeax.export(
         edgeax.compress(example.model, "static_wi8_ai8"),
@@ -47,7 +48,8 @@ def test_the_int8_file_of_every_kind_is_within_steps_of_keras(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_float_file_of_every_kind_is_keras(kind, tmp_path):
+def test_the_float_file_of_every_kind_is_keras(kind, tmp_path, record_property):
+    record_property("layer kind", [kind, "export and parity, float"])
     example = KINDS[kind]()
     result = edgeax.export(
         example.model,

@@ -434,3 +434,27 @@ def test_codes_of_a_codebook_are_its_entries_and_a_mask_makes_zeros():
 def test_one_scale_for_a_tensor_serves_every_channel():
     encoded = EncodedTensor(np.int8([[1, 2, 3]]), Integer(4), {"scale": np.float32(0.25)})
     assert integer_codes(encoded).scale.tolist() == [0.25, 0.25, 0.25]
+
+
+@pytest.mark.parametrize(
+    "layer, shape",
+    [
+        (lambda: layers.Dense(5), (4,)),
+        (lambda: layers.Dense(5, activation="relu"), (3, 4)),
+        (lambda: layers.Conv2D(5, 2), (4, 4, 3)),
+        (lambda: layers.DepthwiseConv2D(2), (4, 4, 5)),
+    ],
+)
+@pytest.mark.parametrize("pack", [False, True])
+def test_equal_biases_of_all_channels_are_not_taken_for_their_codes(layer, shape, pack):
+    # The converter gives all of them the code of the first channel, whatever their scales are.
+    model = sequential(keras.Input(shape), layer())
+    model.layers[0].bias.assign(np.full(5, 0.75))
+    samples = normal(16, *shape)
+    file, _ = converted(
+        edgeax.compress(model, "static_wi4_ai8" if pack else "static_wi8_ai8"), samples
+    ).lower(pack)
+    outputs = Interpreter(model_content=file.to_bytes()).run(samples)
+    wanted = edgeax.strip(edgeax.compress(model, "static_wi4_ai8" if pack else "static_wi8_ai8"))
+    wanted = wanted.predict(samples, verbose=0)
+    assert np.abs(outputs - wanted).max() < 0.03 * np.ptp(wanted)

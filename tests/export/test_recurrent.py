@@ -64,7 +64,9 @@ def test_all_states_of_a_gru_lie_on_one_grid():
     graph = assemble(model, [SAMPLES], integer=True).file.subgraphs[0]
     (pack,) = [op for op in graph.operators if op.name == "PACK"]
     ends = [graph.tensors[index] for index in (*pack.inputs, *pack.outputs)]
-    assert {(float(end.scale[0]), int(end.zero_point[0])) for end in ends} == {(1 / 128, 0)}
+    assert {(float(end.scale[0]), int(end.zero_point[0])) for end in ends} == {
+        (2.0**-14, 0)
+    }  # 16 bits for twice the range
 
 
 def test_kernels_stand_in_the_file_once_for_all_steps():

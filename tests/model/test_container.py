@@ -10,7 +10,8 @@ import tensorflow as tf
 import edgeax
 from edgeax import PolynomialDecay, Prune, Quantize, Recipe, Rule
 from edgeax.model.container import CompressedModel, symbols_for
-from edgeax.model.rewrite import compressed_layers, paths_of_compressed
+from edgeax.model.copying import compressed_layers
+from edgeax.model.rewrite import paths_of_compressed
 from tests.model.layer_kinds import Branches, kinds
 
 layers = keras.layers

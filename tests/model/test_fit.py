@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import edgeax
 from edgeax import Cluster, PolynomialDecay, Prune, Quantize, Recipe, Rule
-from edgeax.model.rewrite import compressed_layers
+from edgeax.model.copying import compressed_layers
 from tests.model import small_models
 
 IMAGES, LABELS = small_models.images(16), small_models.labels(16)

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
+from edgeax.model.copying import clone, fresh_copy
 from edgeax.model.graph import inputs_of, is_functional, is_nested, new_inputs, trace
-from edgeax.model.rewrite import clone, fresh_copy
 from tests.model import small_models
 
 layers = keras.layers

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import edgeax
 from edgeax import Compressed, Prune, Quantize
-from edgeax.model.rewrite import compressed_layers
+from edgeax.model.copying import compressed_layers
 
 layers = keras.layers
 

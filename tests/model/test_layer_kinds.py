@@ -13,7 +13,7 @@ import tensorflow as tf
 
 import edgeax
 from edgeax import Prune, Quantize, Recipe, Rule
-from edgeax.model.rewrite import compressed_layers
+from edgeax.model.copying import compressed_layers
 from tests.model.layer_kinds import kinds
 
 KINDS = kinds()

@@ -7,8 +7,8 @@ import pytest
 import edgeax
 from edgeax import Compressed, Quantize, Recipe, Rule
 from edgeax.model import placement
+from edgeax.model.copying import clone, compressed_layers, fresh_copy
 from edgeax.model.graph import trace
-from edgeax.model.rewrite import clone, compressed_layers, fresh_copy
 from tests.model import small_models
 
 layers = keras.layers
@@ -117,6 +117,29 @@ def test_only_the_models_inputs_are_rounded_as_inputs():
     model = edgeax.compress(small_models.convolutional(), "static_wi8_ai8")
     with_input = [layer.name for layer in compressed_layers(model) if layer.quantizer("input")]
     assert with_input == ["conv"]
+
+
+def test_of_several_inputs_only_the_models_are_rounded_each_by_its_own_range():
+    first, second = keras.Input((3,), name="first"), keras.Input((3,), name="second")
+    inner = layers.Dense(3, name="inner")(first)
+    joined = layers.Concatenate(name="joined")([inner, second])
+    model = keras.Model([first, second], layers.Dense(2)(joined))
+    compressed = edgeax.compress(model, "static_wi8_ai8")
+    assert compressed.get_layer("joined").input_places == (1,)
+    values = np.float32([[1, 2, 3], [-1, 0, 1]])
+    compressed([values, 50 * values], training=True)
+    wrapper = compressed.get_layer("joined")
+    assert wrapper.quantizer("input", 0) is None
+    assert wrapper.quantizer("input", 1).extremes == (-50.0, 150.0)
+    assert compressed.get_layer("inner").quantizer("input").extremes == (-1.0, 3.0)
+
+
+def test_a_layer_called_on_an_input_and_on_what_comes_from_within_rounds_neither():
+    given = keras.Input((3,), name="given")
+    shared = layers.Dense(3, name="shared")
+    model = keras.Model(given, layers.Dense(2)(shared(layers.ReLU()(shared(given)))))
+    recipe = Recipe([Rule(".*", input=Quantize("int8"), output=Quantize("int8"))])
+    assert edgeax.compress(model, recipe).get_layer("shared").quantizer("input") is None
 
 
 def test_softmax_at_the_output_is_not_rounded_in_training():
@@ -273,3 +296,22 @@ def test_a_batch_normalization_folds_where_its_axis_is_the_kernels_channels(
     graph = trace(clone(model, fresh_copy, {}))
     after = placement.folded_normalization(graph, graph.calls[0])
     assert (after is graph.calls[1]) is folds
+
+
+@keras.saving.register_keras_serializable("tests")
+class Noted(Quantize):
+    """A user's Quantize with a setting more."""
+
+    def __init__(self, note="", **kwargs):
+        super().__init__(**kwargs)
+        self.note = note
+
+    def get_config(self):
+        return {**super().get_config(), "note": self.note}
+
+
+def test_behind_a_relu_a_users_quantize_stays_what_it_is():
+    recipe = Recipe([Rule(".*", output=Noted("kept"))])
+    model = functional(lambda x: layers.Dense(3, activation="relu", name="relu")(x))
+    end = edgeax.compress(model, recipe).get_layer("relu").quantizer("output")
+    assert isinstance(end, Noted) and end.note == "kept" and end.nonnegative

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import edgeax
 from edgeax import Cluster, Compressed, PolynomialDecay, Prune, Quantize, Recipe, Rule
-from edgeax.model.rewrite import compressed_layers, fresh_copy, plain_copy
+from edgeax.model.copying import compressed_layers, fresh_copy, plain_copy
 from tests.model import small_models
 
 layers = keras.layers
@@ -334,7 +334,14 @@ def test_tied_weights_are_refused():
 
 def test_a_transform_that_cannot_work_names_the_layer():
     with pytest.raises(ValueError, match=r"number_of_clusters=16.*\(4, 3\).*layer 'head'"):
-        edgeax.compress(small_models.convolutional(), "static_wc4_ai8")
+        edgeax.compress(small_models.convolutional(), [edgeax.Cluster(16)])
+
+
+def test_a_preset_gives_a_small_kernel_fewer_clusters():
+    model = edgeax.compress(small_models.convolutional(), "static_wc8_ai8")
+    head = dict(edgeax.model.rewrite.paths_of_compressed(model))["head"]
+    ((_, _, encoded),) = [code for code in head.freeze_weights() if code[0].name == "kernel"]
+    assert len(encoded.params["codebook"]) == encoded.codes.size == 12
 
 
 def test_frozen_parts_stay_frozen():
@@ -514,3 +521,21 @@ def test_compressing_warns_about_nothing():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         edgeax.strip(edgeax.compress(small_models.nested(), "static_wi8_ai8"))
+
+
+class OwnLoss(keras.Model):
+    """A functional model with a loss of its own and another constructor than Keras's."""
+
+    def __init__(self, weight, **kwargs):
+        super().__init__(**kwargs)
+        self.weight = weight
+
+    def compute_loss(self, *args, **kwargs):
+        return self.weight * super().compute_loss(*args, **kwargs)
+
+
+def test_a_loss_of_the_models_own_is_not_lost_silently():
+    given = keras.Input((3,))
+    model = OwnLoss(9.0, inputs=given, outputs=keras.layers.Dense(2)(given))
+    with pytest.raises(ValueError, match=r"`model` has a compute_loss of its own.*OwnLoss"):
+        edgeax.compress(model, "static_wi8_ai8")

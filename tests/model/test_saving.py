@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import edgeax
-from edgeax.model.rewrite import compressed_layers
+from edgeax.model.copying import compressed_layers
 from tests import environments, source_tree
 from tests.model import small_models
 from tests.model.test_fit import IMAGES, assert_equal, fit, make

@@ -87,15 +87,7 @@ def assert_equal(ours, theirs, ranges):
     assert masks and all(np.mean(~mask) >= 0.49 for mask in masks)  # the schedules went on
 
 
-RANGES = [
-    "fixed",
-    pytest.param(
-        "moving_average",
-        marks=pytest.mark.xfail(
-            reason="a range follows the first replica's part of a batch only", strict=True
-        ),
-    ),
-]
+RANGES = ["fixed", "moving_average"]
 
 
 @pytest.mark.parametrize("ranges", RANGES)
