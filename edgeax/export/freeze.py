@@ -60,6 +60,7 @@ class Point:
             tensors after them.
         extremes: The range.
         shape: Of the values; a size is None where Keras cannot tell.
+        input: Which of the model's inputs it is, None for a layer's result.
     """
 
     path: str
@@ -67,6 +68,7 @@ class Point:
     layers: tuple[str, ...]
     extremes: Extremes
     shape: tuple[int | None, ...]
+    input: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -377,11 +379,15 @@ class _FixedRounding:
 
     def __init__(self) -> None:
         self.points: list[Point] = []
+        self._inputs = 0
         self._grids: dict[int, Extremes] = {}
         # Names of the layers that a tensor went through since it was last rounded.
         self._layers: dict[int, tuple[str, ...]] = {}
 
     def __call__(self, stage: _Stage, given: Any, result: Any) -> Any:
+        source = None
+        if stage.part.layer is None:
+            source, self._inputs = self._inputs, self._inputs + 1
         if stage.part.moves and id(given) in self._grids:
             # Said again: the converter loses a grid that passes through several operators.
             grid = self._grids[id(given)]
@@ -393,7 +399,7 @@ class _FixedRounding:
             self._layers[id(result)] = layers
             return result
         name = f"range_{len(self.points)}"
-        self.points.append(Point(stage.path, name, layers, stage.extremes, result.shape))
+        self.points.append(Point(stage.path, name, layers, stage.extremes, result.shape, source))
         return self._round(result, FixedRange(*stage.extremes, name=name))
 
     def _round(self, tensor: Any, layer: FixedRange) -> Any:

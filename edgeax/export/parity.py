@@ -202,14 +202,22 @@ def _places(points: Sequence[Point], graph: Subgraph) -> list[_Place]:
     found = []
     calls = Counter(point.layers for point in points)
     for point in points:
-        like = [place for index in free if (place := _place(point, index, graph.tensors[index]))]
+        among = free if point.input is None else _codes_of_input(graph, point.input)
+        like = [place for index in among if (place := _place(point, index, graph.tensors[index]))]
         named = [p for p in like if layers_in(graph.tensors[p.index].name) & {*point.layers}]
         if like:
             shaped = [p for p in named if graph.tensors[p.index].shape == point.shape]
             last = shaped if calls[point.layers] == 1 else []
             found.append([*like[:1], *named[:1], *last][-1])
-            free.remove(found[-1].index)
+            free = [index for index in free if index != found[-1].index]
     return found
+
+
+def _codes_of_input(graph: Subgraph, place: int) -> list[int]:
+    """Returns the tensors that may hold the codes of an input of the graph."""
+    index = graph.inputs[place]
+    readers = [graph.operators[reader] for reader in graph.consumers(index)]
+    return [index, *(reader.outputs[0] for reader in readers if reader.name == "QUANTIZE")]
 
 
 def _place(point: Point, index: int, tensor: Tensor) -> _Place | None:

@@ -409,7 +409,7 @@ def test_a_model_or_samples_that_cannot_be_used_are_refused(no_work, tmp_path):
         def call(self, x):
             return x
 
-    with pytest.raises(ValueError, match="`model` must be a Sequential or functional"):
+    with pytest.raises(ValueError, match="`model` must be Sequential, functional, or a subclass"):
         export(Subclassed(), TINY, tmp_path)
     broken = tiny()
     broken.layers[0].bias.assign([np.nan] * 4)

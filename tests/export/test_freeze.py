@@ -227,7 +227,7 @@ def test_kernels_that_no_integer_operator_takes_are_named():
     plain = sequential(keras.Input((4, 4, 4, 2)), layers.Conv3D(3, 2, name="volume"))
     model = edgeax.compress(plain, "static_wi4_ai8")
     assert freeze(model, [normal(4, 4, 4, 4, 2)], integer=True).left_out == ("volume",)
-    assert freeze(model, [normal(4, 5, 4)], integer=False).left_out == ()
+    assert freeze(model, [normal(4, 4, 4, 4, 2)], integer=False).left_out == ()
 
 
 def test_activations_of_other_widths_are_refused_with_the_way_out():
