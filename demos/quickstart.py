@@ -43,10 +43,10 @@ def load(arguments):
 
 
 def build_network():
-    """Returns a convolutional network of 231,000 parameters."""
+    """Returns a convolutional network of 217,000 parameters."""
     layers = keras.layers
     image = x = keras.Input((28, 28, 1))
-    for filters, strides in ((16, 1), (32, 2), (64, 1), (64, 2)):
+    for filters, strides in ((16, 1), (32, 2), (48, 1), (64, 2)):
         x = layers.Conv2D(filters, 3, strides=strides, padding="same", use_bias=False)(x)
         x = layers.BatchNormalization()(x)
         x = layers.ReLU()(x)
@@ -57,7 +57,7 @@ def build_network():
     x = layers.BatchNormalization()(x)
     x = layers.ReLU()(x)
     x = layers.Flatten()(x)
-    x = layers.Dropout(0.3)(x)
+    x = layers.Dropout(0.5)(x)
     x = layers.Dense(128, activation="relu")(x)
     return keras.Model(image, layers.Dense(10, activation="softmax")(x))
 

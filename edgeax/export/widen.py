@@ -47,6 +47,7 @@ def widen(model: Model, frozen: Frozen) -> None:
     region = [operator for operator in graph.operators if _is_step(graph, operator, frozen)]
     if region:
         _Widening(graph, region).run()
+        _drop_unread(graph)
         model.prune()
 
 
@@ -119,12 +120,30 @@ class _Widening:
         if tensor.is_constant or tensor.dtype != "int8":
             return index
         if index not in self._wide:
-            self._wide[index] = self.graph.add_state(
-                f"{tensor.name}/int16", "int16", tensor.shape, _wide_scale(tensor), None, False
-            )
-            place = min(i for i, op in enumerate(self.graph.operators) if index in op.inputs)
-            self.graph.insert(place, "QUANTIZE", [index], [self._wide[index]], version=3)
+            self._wide[index] = self._widened(index)
         return self._wide[index]
+
+    def _widened(self, index: int) -> int:
+        """Returns a 16-bit copy of an 8-bit tensor, made by way of float: not every release of the
+        runtimes converts one into the other.
+        """
+        graph, tensor = self.graph, self.graph.tensors[index]
+        wide = graph.add_state(
+            f"{tensor.name}/int16", "int16", tensor.shape, _wide_scale(tensor), is_variable=False
+        )
+        producer = graph.producer(index)
+        maker = graph.operators[producer] if producer is not None else None
+        place = 0 if producer is None else producer + 1
+        if maker is not None and maker.name == "QUANTIZE":
+            source = maker.inputs[0]
+        else:
+            source = graph.add_state(
+                f"{tensor.name}/float", "float32", tensor.shape, None, None, False
+            )
+            graph.insert(place, "DEQUANTIZE", [index], [source], version=2)
+            place += 1
+        graph.insert(place, "QUANTIZE", [source], [wide], version=3)
+        return wide
 
     def _bias(self, operator: Operator, bias: Tensor) -> int:
         source = operator.inputs[0]
@@ -138,6 +157,17 @@ class _Widening:
         step = np.float64(given.scale[0]) * kernel.scale.astype(np.float64)
         values = np.rint(bias.data * bias.scale.astype(np.float64) / step).astype(np.int64)
         return self.graph.add_tensor(f"{bias.name}/int64", values, step)
+
+
+def _drop_unread(graph: Subgraph) -> None:
+    """Drops the 8-bit conversion of a value that is needed in 16 bits only."""
+    graph.operators = [
+        operator
+        for operator in graph.operators
+        if operator.name != "QUANTIZE"
+        or operator.outputs[0] in graph.outputs
+        or graph.consumers(operator.outputs[0])
+    ]
 
 
 def _wide_scale(tensor: Tensor) -> float:
