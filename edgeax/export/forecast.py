@@ -16,6 +16,7 @@ from edgeax.model.graph import inputs_of
 from edgeax.model.presets import at_once
 from edgeax.model.rewrite import compress
 from edgeax.model.subclassed import as_functional
+from edgeax.model.summary import summary
 
 _OPEN_SIZE = 16
 _SAMPLES = 8
@@ -26,7 +27,7 @@ class Forecast:
     """What `can_export` found. True where there will be a file. Prints as a table.
 
     Attributes:
-        kernels: How each kernel with a number format will be stored.
+        kernels: How each kernel will be stored.
         stays_float: Operators that will compute in float, and why where it is known.
         problem: Why there will be no file, `""` if there will.
     """
@@ -86,10 +87,17 @@ def can_export(
     try:
         check_stateful(model)
         arrays = take_samples(random_samples(model) if samples is None else samples, model)
-        made = assemble(compress(model, recipe), arrays, integer=True, pack=runtime == "edgeax")
+        trial = compress(model, recipe)
+        made = assemble(trial, arrays, integer=True, pack=runtime == "edgeax")
     except ValueError as error:
         return Forecast((), (), str(error))
-    return Forecast(made.kernels, made.stays_float)
+    told = {kernel.path for kernel in made.kernels}
+    untold = tuple(
+        Stored(row.path, "as converted", None, row.stays_float)
+        for row in summary(trial).rows
+        if row.stays_float and row.path not in told
+    )
+    return Forecast(made.kernels + untold, made.stays_float)
 
 
 def random_samples(model: keras.Model, seed: int = 0) -> Any:

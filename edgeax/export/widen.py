@@ -46,6 +46,7 @@ def widen(model: Model, frozen: Frozen) -> None:
     graph = model.subgraphs[0]
     region = [operator for operator in graph.operators if _is_step(graph, operator, frozen)]
     if region:
+        _shorten_names(graph, region, frozen)
         _Widening(graph, region).run()
         _drop_unread(graph)
         model.prune()
@@ -55,6 +56,16 @@ def _is_step(graph: Subgraph, operator: Operator, frozen: Frozen) -> bool:
     output = graph.tensors[operator.outputs[0]]
     known = operator.name in _VERSIONS and output.dtype == "int8"
     return known and bool(layers_in(output.name) & frozen.steps)
+
+
+def _shorten_names(graph: Subgraph, region: list[Operator], frozen: Frozen) -> None:
+    """Names the tensors of the steps after their layer: there are hundreds, with long names."""
+    for operator in region:
+        for index in operator.outputs:
+            tensor = graph.tensors[index]
+            if index not in graph.outputs:
+                layer = min(layers_in(tensor.name) & frozen.steps, default="")
+                tensor.name = frozen.paths.get(layer, tensor.name)
 
 
 class _Widening:

@@ -3,6 +3,7 @@ import pytest
 
 import edgeax
 from tests.export.networks import normal
+from tests.model.test_layer_calls import REASON, with_odd_layer
 
 layers = keras.layers
 
@@ -46,6 +47,12 @@ def test_it_is_what_the_export_then_does(tmp_path):
     result = edgeax.export(small, tmp_path / "m.tflite", normal(8, 8, 8, 4), measure=False)
     assert forecast.kernels == result.kernels
     assert {*forecast.stays_float} <= {*result.stays_float}  # a trained beta is an ADD more
+
+
+def test_a_layer_that_cannot_be_wrapped_is_named_with_the_reason():
+    forecast = edgeax.can_export(with_odd_layer(), "static_wi8_ai8")
+    odd = forecast.kernels[-1]
+    assert (odd.path, odd.how, odd.why) == ("odd", "as converted", REASON)
 
 
 def test_for_a_stock_runtime_nothing_is_packed():

@@ -71,6 +71,12 @@ def test_scales_are_powers_of_two_and_zero_is_zero(made):
             assert graph.tensors[operator.outputs[0]].scale[0] == 2.0**-15
 
 
+def test_the_tensors_of_the_steps_have_the_short_name_of_their_layer(made):
+    graph = made.file.subgraphs[0]
+    names = {tensor.name for tensor in graph.tensors if tensor.dtype == "int16"}
+    assert len(names) < 10 and all(name.startswith("memory") or "/int16" in name for name in names)
+
+
 def test_values_cross_the_border_once(made):
     graph = made.file.subgraphs[0]
     names = [operator.name for operator in graph.operators]
