@@ -85,6 +85,7 @@ class Frozen:
         lstms: The LSTMs that the device has one operator for, and their paths.
         whole: Why layers that have no operator could not be unfolded into some, by their paths.
         steps: Names of the layers of `model` that are steps of a recurrent layer.
+        step_roundings: Names of the rounding layers within them: the device has 16 bits there.
     """
 
     model: keras.Model
@@ -95,6 +96,7 @@ class Frozen:
     lstms: tuple[tuple[str, FusedLSTM], ...] = ()
     whole: dict[str, str] = dataclasses.field(default_factory=dict)
     steps: frozenset[str] = frozenset()
+    step_roundings: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass
@@ -106,12 +108,14 @@ class _Stage:
         path: Path of the layer that it stands for.
         rounded: Whether its output is rounded.
         extremes: To which range; None while it is not known.
+        is_step: Whether it stands within the steps of a recurrent layer.
     """
 
     part: Part
     path: str
     rounded: bool = False
     extremes: Extremes | None = None
+    is_step: bool = False
 
 
 # Gets a stage, what went into it and what came out; returns what the next stage gets.
@@ -209,8 +213,17 @@ class _Freezer:
         points = tuple(rounding.points)
         lstms = tuple(self._lstms())
         weights, whole = tuple(self._weights()), self.unfolded.whole
-        steps = frozenset(self._steps)
-        return Frozen(model, weights, left_out, points, self._paths, lstms, whole, steps)
+        return Frozen(
+            model,
+            weights,
+            left_out,
+            points,
+            self._paths,
+            lstms,
+            whole,
+            frozenset(self._steps),
+            frozenset(rounding.steps),
+        )
 
     def _lstms(self) -> Iterator[tuple[str, FusedLSTM]]:
         layers = {
@@ -323,7 +336,8 @@ class _Freezer:
         """Returns the layers that replace a call; none where it was folded into another."""
         path, operation = self.graph.path(call.operation), call.operation
         parts = [] if id(call) in self._skipped else self._parts_of(call)
-        stages = [_Stage(part, path + part.suffix) for part in parts]
+        is_step = id(operation) in self.unfolded.steps and id(call) not in self.unfolded.results
+        stages = [_Stage(part, path + part.suffix, is_step=is_step) for part in parts]
         if not self.integer:
             return stages + self._activation(call)
         for stage in stages[:-1]:
@@ -379,6 +393,7 @@ class _FixedRounding:
 
     def __init__(self) -> None:
         self.points: list[Point] = []
+        self.steps: list[str] = []
         self._inputs = 0
         self._grids: dict[int, Extremes] = {}
         # Names of the layers that a tensor went through since it was last rounded.
@@ -390,17 +405,27 @@ class _FixedRounding:
             source, self._inputs = self._inputs, self._inputs + 1
         if stage.part.moves and id(given) in self._grids:
             # Said again: the converter loses a grid that passes through several operators.
-            grid = self._grids[id(given)]
+            low, high = self._grids[id(given)]
             return keras.tree.map_structure(
-                lambda part: self._round(part, FixedRange(*grid)), result
+                lambda part: self._round(
+                    part, FixedRange(low, high, name=self._step() if stage.is_step else None)
+                ),
+                result,
             )
         layers = (*self._layers.get(id(given), ()), getattr(stage.part.layer, "name", stage.path))
         if not stage.rounded or stage.extremes is None:
             self._layers[id(result)] = layers
             return result
+        if stage.is_step:
+            return self._round(result, FixedRange(*stage.extremes, name=self._step()))
         name = f"range_{len(self.points)}"
         self.points.append(Point(stage.path, name, layers, stage.extremes, result.shape, source))
         return self._round(result, FixedRange(*stage.extremes, name=name))
+
+    def _step(self) -> str:
+        """Returns a name for a rounding within the steps of a recurrent layer, and notes it."""
+        self.steps.append(f"step_{len(self.steps)}")
+        return self.steps[-1]
 
     def _round(self, tensor: Any, layer: FixedRange) -> Any:
         tensor = layer(tensor)

@@ -124,15 +124,13 @@ def _compare_outputs(
 def _compare_layers(
     frozen: Frozen, content: bytes, samples: Sequence[np.ndarray]
 ) -> tuple[LayerParity, ...]:
-    # The steps of a recurrent layer are no single results, and not of 8 bits.
-    points = [point for point in frozen.points if not frozen.steps & {*point.layers}]
-    places = _places(points, Model.from_bytes(content).subgraphs[0])
+    places = _places(frozen.points, Model.from_bytes(content).subgraphs[0])
     if not places:
         return ()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Keeping all tensors is for checks, and this is one.
         interpreter = Interpreter(model_content=content, preserve_all_tensors=True)
-    probe = _probe(frozen.model, [place.point.rounding for place in places])
+    probe = _probe(frozen, [place.point.rounding for place in places])
     steps: list[list[np.ndarray]] = [[] for _ in places]
     for one in _rows(samples):
         interpreter.reset_state()
@@ -148,16 +146,20 @@ def _compare_layers(
     )
 
 
-def _probe(model: keras.Model, roundings: Sequence[str]) -> keras.Model:
+def _probe(frozen: Frozen, roundings: Sequence[str]) -> keras.Model:
     """Returns a model of what each of some rounding layers gives, from what those before it gave.
 
-    Its inputs are those of `model`, then the results of the rounding layers, which stand in for
-    what `model` would compute.
+    Its inputs are those of the frozen model, then the results of the rounding layers, which stand
+    in for what that would compute. Within the steps of a recurrent layer nothing is rounded: the
+    device has 16 bits there.
     """
     fed, wanted = {}, {}
 
     def emit(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        result, name = call.operation(*args, **kwargs), call.operation.name
+        name = call.operation.name
+        if name in frozen.step_roundings:
+            return args[0]
+        result = call.operation(*args, **kwargs)
         if name not in roundings:
             return result
         wanted[name] = result
@@ -165,7 +167,7 @@ def _probe(model: keras.Model, roundings: Sequence[str]) -> keras.Model:
         fed[name] = keras.Input(batch_shape=result.shape, dtype=result.dtype, name=f"fed_{name}")
         return fed[name]
 
-    graph = trace(model)
+    graph = trace(frozen.model)
     graph.rebuild(emit, graph.inputs)
     inputs = [*keras.tree.flatten(graph.inputs), *(fed[name] for name in roundings)]
     return keras.Model(inputs, [wanted[name] for name in roundings])

@@ -55,6 +55,7 @@ def recurrent(
     if layer.return_sequences:
         result = build.call(Sequence(), path, steps, extremes=extremes)
     build.steps |= {id(call.operation) for call in build.calls[before:]}
+    build.results.add(id(build.calls[-1]))
     return result
 
 

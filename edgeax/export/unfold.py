@@ -30,6 +30,7 @@ class Unfolded:
         ranges: Ranges of results that are known beforehand, by the id of the call.
         whole: Why layers could not be unfolded, by their paths.
         steps: Ids of the operations that belong to the steps of a recurrent layer.
+        results: Ids of the calls that give the results of such layers.
     """
 
     graph: Graph
@@ -37,6 +38,7 @@ class Unfolded:
     ranges: dict[int, Extremes]
     whole: dict[str, str]
     steps: set[int]
+    results: set[int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +70,7 @@ def unfold(graph: Graph, samples: Sequence[np.ndarray]) -> Unfolded:
         samples: One array per input; they settle sizes that the model leaves open.
     """
     if not any(type(placement.plain(call.operation)) in _RULES for call in graph.calls):
-        return Unfolded(graph, {}, {}, {}, set())
+        return Unfolded(graph, {}, {}, {}, set(), set())
     build = Builder()
     whole: dict[str, str] = {}
 
@@ -91,7 +93,7 @@ def unfold(graph: Graph, samples: Sequence[np.ndarray]) -> Unfolded:
     packed = keras.tree.pack_sequence_as(graph.inputs, inputs)
     outputs = graph.rebuild(emit, packed)
     unfolded = Graph(packed, outputs, build.calls, build.paths)
-    return Unfolded(unfolded, build.kernels, build.ranges, whole, build.steps)
+    return Unfolded(unfolded, build.kernels, build.ranges, whole, build.steps, build.results)
 
 
 def _why_not_unfolded(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:

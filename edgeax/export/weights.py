@@ -49,6 +49,7 @@ class Builder:
         kernels: Kernels in codes, by the id of the plain layer that holds their values.
         ranges: Ranges of results that are known beforehand, by the id of the call.
         steps: Ids of the operations that belong to the steps of a recurrent layer.
+        results: Ids of the calls that give the results of such layers.
     """
 
     def __init__(self) -> None:
@@ -57,6 +58,7 @@ class Builder:
         self.kernels: dict[int, Kernels] = {}
         self.ranges: dict[int, Extremes] = {}
         self.steps: set[int] = set()
+        self.results: set[int] = set()
         self._made: dict[tuple[int, str], Any] = {}
 
     def once(self, layer: Any, purpose: str, make: Callable[[], Any]) -> Any:
