@@ -46,8 +46,8 @@ def widen(model: Model, frozen: Frozen) -> None:
     graph = model.subgraphs[0]
     region = [operator for operator in graph.operators if _is_step(graph, operator, frozen)]
     if region:
-        _shorten_names(graph, region, frozen)
         _Widening(graph, region).run()
+        _shorten_names(graph, region, frozen)
         _drop_unread(graph)
         model.prune()
 
