@@ -12,10 +12,10 @@ from edgeax.export.lower import Stored
 from edgeax.export.samples import take_samples
 from edgeax.export.stateful import check_stateful
 from edgeax.formats.tables import text_table
-from edgeax.model.graph import inputs_of
+from edgeax.model.graph import inputs_of, is_nested
 from edgeax.model.presets import at_once
 from edgeax.model.rewrite import compress
-from edgeax.model.subclassed import as_functional
+from edgeax.model.subclassed import as_functional, check_holds_no_subclassed
 from edgeax.model.summary import summary
 
 _OPEN_SIZE = 16
@@ -81,7 +81,12 @@ def can_export(
     Example: `print(edgeax.can_export(model, "static_wc4_ai8"))`
     """
     recipe = at_once(recipe)
-    model = as_functional(model)
+    if not is_nested(model):
+        try:
+            check_holds_no_subclassed(model)
+            model = as_functional(model)
+        except ValueError as error:
+            return Forecast((), (), str(error))
     if samples is not None:
         take_samples(samples, model)
     try:

@@ -124,7 +124,8 @@ def _bidirectional(build: Builder, use: Use) -> Any:
     layer, sequence = use.layer, _first(use)
     extremes = use.extremes
     if layer.merge_mode == "concat":
-        extremes = extremes or state_extremes(layer.forward_layer)  # both ways have the same cells
+        ranges = {state_extremes(layer.forward_layer), state_extremes(layer.backward_layer)}
+        extremes = extremes or (ranges.pop() if len(ranges) == 1 else None)
     within = extremes if layer.merge_mode == "concat" else None
     ways = [
         recurrent(build, way, use.weights, f"{use.path}/{name}", sequence, within)

@@ -102,7 +102,7 @@ class Builder:
             gain: Factor of kernel and bias.
             settings: Constructor's arguments in which the copy differs.
         """
-        fresh = self.once(layer, "copy", lambda: _copy(layer, settings))
+        fresh = self.once(layer, f"copy {settings}", lambda: _copy(layer, settings))
         result = self.call(fresh, path, tensor, extremes=extremes)
         kernels: Kernels = {}
         for target, variable in zip(fresh.weights, layer.weights, strict=True):

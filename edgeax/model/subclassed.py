@@ -116,6 +116,21 @@ def graph_of(model: keras.Model) -> tuple[Graph, dict[int, keras.layers.Layer]]:
     return graph, originals_of(twin, copies)
 
 
+def check_holds_no_subclassed(model: keras.Model) -> None:
+    """Checks that the graph of a subclassed model, once compressed, can be known.
+
+    Raises:
+        ValueError: It holds another subclassed model, which is wrapped as one layer.
+    """
+    for layer in model._flatten_layers(include_self=False):
+        if isinstance(layer, keras.Model) and not is_nested(layer):
+            raise ValueError(
+                "`model` must hold no other subclassed model for a file to be made of it "
+                f"compressed. Received: {type(layer).__name__} {layer.name!r} in it. Make that one "
+                "a functional model, or a plain class whose layers the outer model holds."
+            )
+
+
 def as_functional(model: keras.Model) -> keras.Model:
     """Returns a functional model that computes the same and has copies of the weights.
 
@@ -127,6 +142,8 @@ def as_functional(model: keras.Model) -> keras.Model:
     """
     if is_nested(model):
         return model
+    if isinstance(model, CompressedModel):
+        check_holds_no_subclassed(model)
     copy = rebuilt(model)
     try:
         twin = _twin(copy)

@@ -48,6 +48,27 @@ def test_the_halves_of_a_concatenation_need_no_rounding_of_their_own():
     assert operators(made).count("QUANTIZE") == 1  # of the input
 
 
+def test_ways_of_different_cells_have_ranges_of_their_own():
+    back = layers.LSTM(3, activation="relu", go_backwards=True, bias_initializer="ones")
+    model = functional(lambda x: layers.Bidirectional(layers.LSTM(3), backward_layer=back)(x))
+    made = assemble(model, [3.0 * SAMPLES], integer=True)
+    wanted = model.predict(3.0 * SAMPLES, verbose=0)
+    assert np.ptp(wanted) > 4.0  # far beyond what a tanh gives
+    assert difference(model, made, 3.0 * SAMPLES) < 0.05 * np.ptp(wanted)
+
+
+def test_attention_may_be_called_with_several_lengths():
+    keras.utils.set_random_seed(0)
+    first, second = keras.Input((6, 4)), keras.Input((4, 4))
+    attend = layers.MultiHeadAttention(2, 3)
+    model = keras.Model([first, second], [attend(first, first), attend(second, second)])
+    samples = [normal(8, 6, 4), normal(8, 4, 4, seed=2)]
+    made = assemble(model, samples, integer=False)
+    outputs = Interpreter(model_content=made.file.to_bytes()).run(*samples)
+    for output, wanted in zip(outputs, model.predict(samples, verbose=0), strict=True):
+        assert np.abs(output - wanted).max() < 1e-5
+
+
 def test_both_results_come_out_where_nothing_merges_them():
     def build(x):
         there, back = layers.Bidirectional(layers.GRU(3), merge_mode=None)(x)

@@ -225,3 +225,37 @@ def test_the_copy_is_compiled_as_the_model_was():
     assert copy.compiled and float(copy.optimizer.learning_rate) == 0.5
     assert copy.optimizer is not model.optimizer
     assert set(copy.evaluate(GIVEN, GIVEN[:, :3], verbose=0, return_dict=True)) == {"loss", "mse"}
+
+
+class Inner(keras.Model):
+    """A subclassed model within another."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = keras.layers.Dense(3)
+
+    def call(self, inputs):
+        return self.dense(inputs)
+
+
+class Outer(keras.Model):
+    """Holds another subclassed model."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.inner = Inner(name="inner")
+
+    def call(self, inputs):
+        return self.inner(inputs)
+
+    def get_config(self):
+        return {}
+
+
+def test_a_subclassed_model_within_a_compressed_one_has_no_graph_and_says_so():
+    model = Outer()
+    model(np.ones((2, 4), np.float32))
+    with pytest.raises(ValueError, match=r"hold no other subclassed model.*Inner 'inner'.*functio"):
+        edgeax.model.subclassed.as_functional(edgeax.compress(model, "static_wi8_ai8"))
+    forecast = edgeax.can_export(model, "static_wi8_ai8")
+    assert not forecast and "Inner 'inner'" in forecast.problem
