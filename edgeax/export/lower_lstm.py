@@ -44,7 +44,7 @@ def lower_lstms(
         weights = _Integer(graph, path, layer) if integer else _Float(graph, path, layer)
         for operator in [op for op in graph.operators if op.name == layer.operator]:
             weights.write(model, graph.operators.index(operator))
-    _drop_unread(graph)
+    graph.drop_unread("DEQUANTIZE")
     model.prune()
     why = f"{OPERATOR} has no packed kernel"
     return tuple(
@@ -214,17 +214,6 @@ def _scale(tensor: Tensor) -> np.float32:
     if tensor.scale is None:
         raise _unexpected(tensor.name, "a scale at")
     return np.float32(tensor.scale[0])
-
-
-def _drop_unread(graph: Subgraph) -> None:
-    """Drops conversions that nothing reads any more."""
-    graph.operators = [
-        operator
-        for operator in graph.operators
-        if operator.name != "DEQUANTIZE"
-        or operator.outputs[0] in graph.outputs
-        or graph.consumers(operator.outputs[0])
-    ]
 
 
 def _unexpected(path: str, wanted: str) -> ValueError:

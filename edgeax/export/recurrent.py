@@ -13,9 +13,6 @@ from edgeax.export.weights import Builder, Extremes, Slice, Weights
 
 _layers = keras.layers
 
-# Steps in a row make a long file: beyond this many the converter's loop is the smaller evil.
-MOST_STEPS = 512
-
 # What a state behind a tanh can be.
 _STATE_EXTREMES = (-1.0, 127.0 / 128.0)
 

@@ -48,7 +48,7 @@ def widen(model: Model, frozen: Frozen) -> None:
     if region:
         _Widening(graph, region).run()
         _shorten_names(graph, region, frozen)
-        _drop_unread(graph)
+        graph.drop_unread("QUANTIZE")  # to 8 bits, of what is needed in 16 only
         model.prune()
 
 
@@ -168,17 +168,6 @@ class _Widening:
         step = np.float64(given.scale[0]) * kernel.scale.astype(np.float64)
         values = np.rint(bias.data * bias.scale.astype(np.float64) / step).astype(np.int64)
         return self.graph.add_tensor(f"{bias.name}/int64", values, step)
-
-
-def _drop_unread(graph: Subgraph) -> None:
-    """Drops the 8-bit conversion of a value that is needed in 16 bits only."""
-    graph.operators = [
-        operator
-        for operator in graph.operators
-        if operator.name != "QUANTIZE"
-        or operator.outputs[0] in graph.outputs
-        or graph.consumers(operator.outputs[0])
-    ]
 
 
 def _wide_scale(tensor: Tensor) -> float:

@@ -410,6 +410,16 @@ class Subgraph:
             if entry.tensorIndex == old:
                 entry.tensorIndex = new
 
+    def drop_unread(self, name: str) -> None:
+        """Removes operators of a name whose first result neither operators nor the ends read."""
+        self.operators = [
+            operator
+            for operator in self.operators
+            if operator.name != name
+            or operator.outputs[0] in self.outputs
+            or self.consumers(operator.outputs[0])
+        ]
+
     def consumers(self, tensor: int) -> list[int]:
         """Returns the indices of the operators that read a tensor."""
         return [i for i, operator in enumerate(self.operators) if tensor in operator.inputs]

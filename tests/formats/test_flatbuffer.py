@@ -473,6 +473,17 @@ def test_a_built_in_replacement_of_what_does_not_exist_is_rejected(small):
     assert small.to_bytes() == before
 
 
+def test_operators_that_nothing_reads_are_dropped_by_name(graph):
+    names = [operator.name for operator in graph.operators]
+    unread = graph.add_state("unread", "int8", (1,), 0.5, is_variable=False)
+    graph.insert(0, "QUANTIZE", [graph.inputs[0]], [unread])
+    graph.insert(0, "DEQUANTIZE", [graph.inputs[0]], [unread])
+    graph.drop_unread("QUANTIZE")
+    assert [operator.name for operator in graph.operators] == ["DEQUANTIZE", *names]
+    graph.drop_unread(names[-1])  # the graph's own result
+    assert [operator.name for operator in graph.operators] == ["DEQUANTIZE", *names]
+
+
 def test_readers_of_a_tensor_are_sent_to_another_one(graph):
     old, source = graph.operators[0].outputs[0], graph.inputs[0]
     graph.redirect(old, source)
