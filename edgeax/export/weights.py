@@ -167,7 +167,7 @@ def trained_extremes(operation: Any, slot: str, place: int = 0) -> Extremes | No
     quantizer = operation.quantizer(slot, place) if isinstance(operation, Compressed) else None
     if quantizer is None or quantizer.extremes is None:
         return None
-    if quantizer.grid.bits != ACTIVATION_BITS:
+    if quantizer.number_format.bits != ACTIVATION_BITS:
         raise ValueError(
             "`model` must round activations to 'int8', for which there are operators. Received: "
             f"{quantizer.format!r} at the {slot} of {operation.name!r}. Train it with "

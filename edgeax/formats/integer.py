@@ -1,4 +1,4 @@
-"""Integer formats of 2 to 8 bits: symmetric or affine, one scale per tensor or per channel."""
+"""Integer formats of 2 to 16 bits: symmetric or affine, one scale per tensor or per channel."""
 
 import dataclasses
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from edgeax.formats.base import NumberFormat, Params, finite_float32, optional_scale, signed_range
 from edgeax.formats.methods import implements
+from edgeax.formats.names import name_format
 
 
 @implements(
@@ -14,14 +15,14 @@ from edgeax.formats.methods import implements
 )
 @dataclasses.dataclass(frozen=True)
 class Integer(NumberFormat):
-    """Integer codes: `real = scale * (code - zero_point)`, int8 codes, float32 scale.
+    """Integer codes: `real = scale * (code - zero_point)`, float32 scale.
 
     Symmetric: `scale = max|x| / (2**(bits-1) - 1)`, zero point 0. Affine [JKC18]: the range of
     `x`, widened to contain 0, is spread over all codes; the zero point is nudged to a code so
     that 0.0 is exact, as TensorFlow's fake-quant operators do it.
 
     Args:
-        bits: Width of a code, 2 to 8.
+        bits: Width of a code, 2 to 16.
         symmetric: Whether the zero point is always 0.
         axis: None for one scale per tensor, -1 for one per output channel (the last axis).
         narrow: Symmetric only: leave out the lowest code, so that the range is balanced
@@ -38,9 +39,9 @@ class Integer(NumberFormat):
     narrow: bool = True
 
     def __post_init__(self) -> None:
-        if not 2 <= self.bits <= 8:
+        if not 2 <= self.bits <= 16:
             raise ValueError(
-                f"`bits` must be in 2..8. Received: {self.bits}. Choose a width that fits int8."
+                f"`bits` must be in 2..16. Received: {self.bits}. Choose a width that fits int16."
             )
         if self.axis not in (None, -1):
             raise ValueError(
@@ -87,7 +88,9 @@ class Integer(NumberFormat):
         return {"scale": scale, "zero_point": offset + np.int32(signed_range(self.bits)[0])}
 
     def encode(self, x: np.ndarray, params: Params) -> np.ndarray:
-        """Returns int8 codes: `clip(rint(x / scale) + zero_point)`, halves to even, in float32.
+        """Returns codes: `clip(rint(x / scale) + zero_point)`, halves to even, in float32.
+
+        They are int8, or int16 where a code is wider than 8 bits.
 
         Args:
             x: Real values in the shape that was fitted.
@@ -100,8 +103,10 @@ class Integer(NumberFormat):
         low, high = self.code_range
         with np.errstate(over="ignore"):  # a far value times 1 / scale may be infinite: clipped
             steps = np.rint(x / scale)
-        steps = np.clip(steps, -(2.0**16), 2.0**16).astype(np.int32)
-        return np.clip(steps + _zero_point(params), low, high).astype(np.int8)
+        steps = np.clip(steps, -(2.0**17), 2.0**17).astype(np.int32)
+        return np.clip(steps + _zero_point(params), low, high).astype(
+            np.int8 if self.bits <= 8 else np.int16
+        )
 
     def decode(self, codes: np.ndarray, params: Params) -> np.ndarray:
         """Returns float32 `scale * (codes - zero_point)`, rounded once.
@@ -140,6 +145,13 @@ class Integer(NumberFormat):
                 f"when axis={self.axis}. Received: shape {scale.shape}. Fit the same format."
             )
         return scale
+
+
+name_format(
+    r"int(\d+)",
+    lambda bits, axis=None: Integer(bits, axis=axis),
+    [f"int{bits}" for bits in (2, 3, 4, 5, 6, 7, 8, 16)],
+)
 
 
 def _scale(span: np.ndarray, steps: int) -> np.ndarray:

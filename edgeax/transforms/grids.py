@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from edgeax.formats import Integer
-from edgeax.transforms.gradients import straight_through
+from edgeax.transforms.gradients import clipped, straight_through
 
 
 def top_code(grid: Integer) -> float:
@@ -38,14 +38,33 @@ def nonzero(scale: tf.Tensor) -> tf.Tensor:
     return tf.where(tf.equal(scale, 0.0), 1.0, scale)
 
 
-def on_symmetric_grid(tensor: tf.Tensor, grid: Integer) -> tf.Tensor:
-    """Returns `tensor` rounded to `grid`, half to even; the gradient passes straight through."""
+def on_symmetric_grid(
+    tensor: tf.Tensor, grid: Integer, noise: tf.Tensor | None = None
+) -> tf.Tensor:
+    """Returns `tensor` rounded to `grid`; the gradient passes straight through.
+
+    Args:
+        tensor: float32, canonical layout.
+        grid: Symmetric.
+        noise: None rounds to nearest, half to even; uniform in [0, 1) in the shape of `tensor`
+            rounds stochastically.
+    """
     scale = tf.stop_gradient(symmetric_scale(tensor, grid))
-    codes = tf.clip_by_value(tf.round(tensor / scale), -top_code(grid), top_code(grid))
+    codes = tf.clip_by_value(_steps(tensor / scale, noise), -top_code(grid), top_code(grid))
     return straight_through(tensor, scale * codes)
 
 
-def on_affine_grid(tensor: tf.Tensor, low: tf.Tensor, high: tf.Tensor, bits: int) -> tf.Tensor:
+def _steps(x: tf.Tensor, noise: tf.Tensor | None) -> tf.Tensor:
+    return tf.round(x) if noise is None else tf.floor(x + noise)
+
+
+def on_affine_grid(
+    tensor: tf.Tensor,
+    low: tf.Tensor,
+    high: tf.Tensor,
+    bits: int,
+    noise: tf.Tensor | None = None,
+) -> tf.Tensor:
     """Returns `tensor` rounded to the affine grid of a range, on which zero lies. Source: [JKC18].
 
     Inside the range the gradient passes straight through, outside there is none. TensorFlow's own
@@ -57,21 +76,41 @@ def on_affine_grid(tensor: tf.Tensor, low: tf.Tensor, high: tf.Tensor, bits: int
         low: float32 scalar, at most 0.
         high: float32 scalar, at least 0, above `low` by more than rounding.
         bits: Width of a code, 2 to 8.
+        noise: As for `on_symmetric_grid`.
     """
     levels = float(2**bits - 1)
     scale = nonzero(_divided(high - low, levels))
     below_zero = tf.floor(tf.cast(-low / scale, tf.float64) + 0.5)
     lowest = -tf.clip_by_value(tf.cast(below_zero, tf.float32), 0.0, levels)
-    return _between(tensor, scale, lowest, lowest + levels)
+    codes = tf.clip_by_value(
+        _steps(tf.stop_gradient(tensor) / scale, noise), lowest, lowest + levels
+    )
+    return clipped(tensor, scale * codes, scale * lowest, scale * (lowest + levels))
 
 
-@tf.custom_gradient
-def _between(real: tf.Tensor, scale: tf.Tensor, lowest: tf.Tensor, highest: tf.Tensor) -> tf.Tensor:
-    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, None, None, None]:
-        inside = tf.logical_and(real >= scale * lowest, real <= scale * highest)
-        return tf.where(inside, upstream, 0.0), None, None, None
+def on_symmetric_range(
+    tensor: tf.Tensor,
+    low: tf.Tensor,
+    high: tf.Tensor,
+    grid: Integer,
+    noise: tf.Tensor | None = None,
+) -> tf.Tensor:
+    """Returns `tensor` rounded to a symmetric grid that reaches the farther end of a range.
 
-    return scale * tf.clip_by_value(tf.round(real / scale), lowest, highest), gradient
+    Inside the grid the gradient passes straight through, outside there is none.
+
+    Args:
+        tensor: float32, any shape.
+        low: float32 scalar.
+        high: float32 scalar.
+        grid: Symmetric, one scale.
+        noise: As for `on_symmetric_grid`.
+    """
+    scale = symmetric_scale(tf.stack([low, high]), grid)
+    codes = tf.clip_by_value(
+        _steps(tf.stop_gradient(tensor) / scale, noise), -top_code(grid), top_code(grid)
+    )
+    return clipped(tensor, scale * codes, -top_code(grid) * scale, top_code(grid) * scale)
 
 
 def _divided(span: tf.Tensor, steps: float) -> tf.Tensor:

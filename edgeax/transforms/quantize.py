@@ -1,53 +1,78 @@
-"""Quantize: integer grids for weights and activations, trained straight through the rounding."""
+"""Quantize: any number format for weights and activations, trained through the rounding."""
 
-import difflib
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from edgeax.formats import EncodedTensor, Integer
+from edgeax.formats import EncodedTensor, Integer, NumberFormat, Params
+from edgeax.formats.array_format import ArrayFormat
 from edgeax.formats.methods import implements
+from edgeax.formats.names import deserialized, format_of, serialized
 from edgeax.transforms.base import Role, Transform, now
 from edgeax.transforms.cluster import Cluster
-from edgeax.transforms.grids import on_affine_grid, on_symmetric_grid
+from edgeax.transforms.formatted import encoded_in, in_format, in_format_of_range, noise_like
+from edgeax.transforms.gradients import estimator, straight_through
+from edgeax.transforms.grids import on_affine_grid, on_symmetric_grid, on_symmetric_range
 from edgeax.transforms.ranges import Range, check_kind
 
-FORMATS = {f"int{bits}": bits for bits in range(2, 9)}
+ROUNDINGS = ("nearest", "stochastic")
 
 # Narrowest range of an activation: below it a tensor is all zeros for any user.
 _SMALLEST_SPAN = 1e-6
 
 
-def bits_of(name: str) -> int:
-    """Returns the width of the integer format `name`, `"int2"` to `"int8"`.
+class Quantizer(Transform):
+    """Base of the transforms that put a tensor into a number format, and that end a chain.
 
-    Raises:
-        ValueError: There is no such format.
+    Attributes:
+        number_format: The format that values are in after training; of an activation, an affine
+            `Integer` where its levels are evenly spaced over `extremes`.
     """
-    if name in FORMATS:
-        return FORMATS[name]
-    near = difflib.get_close_matches(str(name), FORMATS, n=3, cutoff=0.3) or list(FORMATS)
-    raise ValueError(
-        "`format` must name a number format. "
-        f"Received: format={name!r}. Did you mean one of {near}?"
-    )
+
+    number_format: NumberFormat
+
+    def follow(self, before: Transform) -> None:
+        """Learns what comes before it.
+
+        Raises:
+            ValueError: It is another quantizer.
+        """
+        if isinstance(before, Quantizer):
+            raise ValueError(
+                f"`{type(self).__name__}` must be the only quantizer in a chain: a second format "
+                f"would undo the first. Received: {type(before).__name__} before it."
+            )
+
+    @property
+    def extremes(self) -> tuple[float, float] | None:
+        """The activation's range `(low, high)`, containing 0, or None before any batch was seen."""
+        raise NotImplementedError
+
+    def activation_params(self) -> Params | None:
+        """Returns the params of an activation's format, or None before any batch was seen."""
+        ends = self.extremes
+        return None if ends is None else self.number_format.fit(np.asarray(ends, np.float32))
 
 
 @implements(
     "JKC18", test="tests/transforms/test_quantize.py::test_jkc18_zero_is_exact_at_any_range"
 )
 @keras.saving.register_keras_serializable("edgeax")
-class Quantize(Transform):
-    """Rounds a tensor to an integer grid and lets the gradient pass straight through.
+class Quantize(Quantizer):
+    """Rounds a tensor to a number format and lets the gradient pass through.
 
-    A weight gets a symmetric grid, `scale * code` with `code` in `[-(2**(b-1)-1), 2**(b-1)-1]` and
-    `scale = max|w| / (2**(b-1)-1)` of its current values. An activation gets an affine grid,
-    `scale * (code - zero_point)`, over a range that is followed during training, widened to contain
-    zero, and zero is exactly representable. Values outside an activation's range are clipped and
-    get no gradient.
+    A weight in an integer format gets a symmetric grid, `scale * code` with `code` in
+    `[-(2**(b-1)-1), 2**(b-1)-1]` and `scale = max|w| / (2**(b-1)-1)` of its current values. An
+    activation gets an affine grid, `scale * (code - zero_point)`, over a range that is followed
+    during training, widened to contain zero, and zero is exactly representable. Values outside an
+    activation's range are clipped and get no gradient.
+
+    Any other format of `edgeax.formats` finds its params in the current weight, or in the range of
+    the activation.
 
     After `Cluster` in a chain, the grid belongs to the centroids; nothing is rounded before these
     are found.
@@ -55,14 +80,21 @@ class Quantize(Transform):
     Source: [JKC18].
 
     Args:
-        format: `"int2"` to `"int8"`.
-        axis: For weights: -1 for one scale per output channel, None for one scale per tensor.
-        range: For activations: `"moving_average"`, `"min_max"`, or a fixed `(low, high)`.
+        format: Name of a number format, `"int2"` to `"int8"`, `"int16"`, `"fp8_e4m3"`, `"ternary"`,
+            ..., or a format object of `edgeax.formats`.
+        axis: For weights: -1 for one scale per output channel, None for one scale per tensor. A
+            format object brings its own.
+        range: For activations: `"moving_average"`, `"min_max"`, `"mean_magnitude"` or a fixed
+            `(low, high)`.
         momentum: Weight of the former moving average, in [0, 1).
         begin_step: For activations: training step from which values are rounded; the range is
             followed before [JKC18 starts late].
         nonnegative: For activations: whether no value lies below 0, as behind a ReLU. Following the
             range is cheaper then. `edgeax.compress` sets it where it holds.
+        gradient: Name of a gradient estimator. By default the gradient of a weight passes straight
+            through, that of an activation only within the range.
+        rounding: `"nearest"`, or `"stochastic"` while training.
+        seed: Of the stochastic rounding.
 
     Raises:
         ValueError: An argument is out of its range.
@@ -70,16 +102,18 @@ class Quantize(Transform):
 
     def __init__(
         self,
-        format: str = "int8",
+        format: str | NumberFormat = "int8",
         axis: int | None = None,
         range: str | Sequence[float] = "moving_average",
         momentum: float = 0.99,
         begin_step: int = 0,
         nonnegative: bool = False,
+        gradient: str | None = None,
+        rounding: str = "nearest",
+        seed: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        bits = bits_of(format)
         if axis not in (None, -1):
             raise ValueError(
                 "`axis` must be -1 (one scale per output channel) or None (one per tensor). "
@@ -87,12 +121,20 @@ class Quantize(Transform):
             )
         if begin_step < 0:
             raise ValueError(f"`begin_step` must be at least 0. Received: begin_step={begin_step}.")
+        if rounding not in ROUNDINGS:
+            raise ValueError(
+                f"`rounding` must be one of {ROUNDINGS}. Received: rounding={rounding!r}."
+            )
         self.format = format
         self.axis = axis
         self.momentum = float(momentum)
         self.begin_step = int(begin_step)
         self.nonnegative = bool(nonnegative)
-        self.grid = Integer(bits, symmetric=True, axis=axis)
+        self.gradient = gradient
+        self.rounding = rounding
+        self.seed = int(seed)
+        self._estimate = None if gradient is None else estimator(gradient)
+        self.number_format = _trainable(format, axis)
         if isinstance(range, str):
             check_kind(range, momentum)
         self.fixed_range = None if isinstance(range, str) else _checked_range(range)
@@ -102,44 +144,74 @@ class Quantize(Transform):
 
     def bind(self, role: Role, shape: Sequence[int | None]) -> None:
         """Creates the range of an activation."""
-        if role == "activation" and self.range_kind is not None:
-            self.range = Range(self.range_kind, self.momentum, self.nonnegative)
-            self.range.bind(role, shape)
+        if role == "activation":
+            if isinstance(self.number_format, Integer):
+                # A grid over a range: the zero point is where the range says.
+                symmetric = self.number_format.bits > 8
+                self.number_format = Integer(self.number_format.bits, symmetric=symmetric)
+            if self.range_kind is not None:
+                self.range = Range(self.range_kind, self.momentum, self.nonnegative)
+                self.range.bind(role, shape)
         super().bind(role, shape)
 
     def follow(self, before: Transform) -> None:
         """Gives its grid to a clustering before it.
 
         Raises:
-            ValueError: Another Quantize comes before.
+            ValueError: Another quantizer comes before, or a clustering whose values have no grid.
         """
-        if isinstance(before, Quantize):
-            raise ValueError(
-                "`Quantize` must stand only once in a chain: the second grid would undo the first. "
-                f"Received: Quantize({before.format!r}) before Quantize({self.format!r})."
-            )
+        super().follow(before)
         if isinstance(before, Cluster):
-            before.snap_to(self.grid)
+            if not isinstance(self.number_format, Integer):
+                raise ValueError(
+                    "`format` must be an integer format after Cluster: its values lie on a grid. "
+                    f"Received: format={self.format!r}. Use 'int8', or Cluster alone."
+                )
+            before.snap_to(self.number_format)
             self.clustered = True
 
     def call(self, tensor: tf.Tensor, step: tf.Tensor, renew: tf.Tensor | None = None) -> tf.Tensor:
-        """Returns `tensor` on the grid; see `Transform.call`."""
+        """Returns `tensor` in the format; see `Transform.call`."""
+        training = renew is not None
+        stochastic = training and self.rounding == "stochastic"
+        noise = noise_like(tensor, self.seed, step) if stochastic else None
         if self.role == "activation":
-            return self._activation(tensor, step, training=renew is not None)
-        return tensor if self.clustered else on_symmetric_grid(tensor, self.grid)
+            return self._activation(tensor, step, training, noise)
+        if self.clustered:
+            return tensor
+        if isinstance(self.number_format, ArrayFormat):
+            estimate = self._estimate or straight_through
+            return in_format(tensor, self.number_format, estimate, noise)
+        rounded = on_symmetric_grid(tensor, self._grid, noise)
+        return rounded if self._estimate is None else self._estimate(tensor, rounded)
 
-    def _activation(self, tensor: tf.Tensor, step: tf.Tensor, training: bool) -> tf.Tensor:
+    @property
+    def _grid(self) -> Integer:
+        """The integer format; only asked for where there is one."""
+        return cast(Integer, self.number_format)
+
+    def _activation(
+        self, tensor: tf.Tensor, step: tf.Tensor, training: bool, noise: tf.Tensor | None
+    ) -> tf.Tensor:
         if self.range is not None and training:
             self.range.observe(tensor)
         if self.begin_step == 0 and (self.range is None or training):
-            return self._rounded(tensor)
+            return self._rounded(tensor, noise)
         ready = step >= self.begin_step
         if self.range is not None:
             ready = tf.logical_and(ready, self.range.seen.value > 0)
-        return tf.cond(ready, lambda: self._rounded(tensor), lambda: tf.identity(tensor))
+        return tf.cond(ready, lambda: self._rounded(tensor, noise), lambda: tf.identity(tensor))
 
-    def _rounded(self, tensor: tf.Tensor) -> tf.Tensor:
-        return on_affine_grid(tensor, *self._extremes(), self.grid.bits)
+    def _rounded(self, tensor: tf.Tensor, noise: tf.Tensor | None) -> tf.Tensor:
+        ends = self._extremes()
+        if isinstance(self.number_format, ArrayFormat):
+            return in_format_of_range(tensor, self.number_format, ends, self._estimate, noise)
+        rounded = (
+            on_symmetric_range(tensor, *ends, self._grid, noise)
+            if self._grid.symmetric
+            else on_affine_grid(tensor, *ends, self._grid.bits, noise)
+        )
+        return rounded if self._estimate is None else self._estimate(tensor, rounded)
 
     def _extremes(self) -> tuple[tf.Tensor, tf.Tensor]:
         if self.range is None:
@@ -158,12 +230,14 @@ class Quantize(Transform):
         return float(low), float(high)
 
     def freeze(self, tensor: EncodedTensor) -> EncodedTensor:
-        """Returns the weight in integer codes, or unchanged after `Cluster`."""
+        """Returns the weight in codes, or unchanged after `Cluster`."""
         if self.clustered:
             return tensor
-        value = tensor.decode()
-        params = self.grid.fit(value)
-        return EncodedTensor(self.grid.encode(value, params), self.grid, params, tensor.mask)
+        value, format = tensor.decode(), self.number_format
+        if isinstance(format, ArrayFormat):
+            return encoded_in(format, value, tensor.mask)
+        params = format.fit(value)
+        return EncodedTensor(format.encode(value, params), format, params, tensor.mask)
 
     def at_once(self) -> "Quantize":
         """Returns it with `begin_step=0`."""
@@ -171,14 +245,26 @@ class Quantize(Transform):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
+        format = self.format
         return {
-            "format": self.format,
+            "format": format if isinstance(format, str) else serialized(format),
             "axis": self.axis,
             "range": self.range_kind or list(self.fixed_range or ()),
             "momentum": self.momentum,
             "begin_step": self.begin_step,
             "nonnegative": self.nonnegative,
+            "gradient": self.gradient,
+            "rounding": self.rounding,
+            "seed": self.seed,
         }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Quantize":
+        """Returns what `get_config` described."""
+        format = config["format"]
+        if isinstance(format, dict):
+            format = deserialized(format)
+        return cls(**{**config, "format": format})
 
 
 def _checked_range(bounds: Sequence[float]) -> tuple[float, float]:
@@ -189,3 +275,21 @@ def _checked_range(bounds: Sequence[float]) -> tuple[float, float]:
             f"Received: range={ends}."
         )
     return ends
+
+
+def _trainable(format: Any, axis: int | None) -> NumberFormat:
+    """Returns the format, if its arithmetic runs in the graph.
+
+    Raises:
+        ValueError: It is no format, or one that only stores what something else has found.
+    """
+    found = format_of(format, axis) if isinstance(format, str) else format
+    if isinstance(found, ArrayFormat):
+        return found
+    if isinstance(found, Integer) and found.symmetric and found.narrow:
+        return found
+    raise ValueError(
+        "`format` must be the name of a number format or one of edgeax.formats that rounds by "
+        f"itself; integers symmetric and narrow. Received: format={format!r}. "
+        "A Codebook is made by Cluster."
+    )

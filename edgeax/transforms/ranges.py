@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from edgeax.transforms.base import Stateful
 
-KINDS = ("moving_average", "min_max")
+KINDS = ("moving_average", "min_max", "mean_magnitude")
 
 
 @keras.saving.register_keras_serializable("edgeax")
@@ -15,7 +15,8 @@ class Range(Stateful):
     """Follows the range of a tensor. A batch with a value that is not finite is passed over.
 
     Args:
-        kind: `"moving_average"` of each batch's extremes [JKC18], or `"min_max"` of all batches.
+        kind: `"moving_average"` of each batch's extremes [JKC18], `"min_max"` of all batches, or
+            `"mean_magnitude"`: the moving average of E|x|, as a range from -E|x| to E|x| [WSL18].
         momentum: Weight of the former average, in [0, 1).
         nonnegative: Whether no value lies below 0, as behind a ReLU: it is not looked for then.
 
@@ -45,8 +46,7 @@ class Range(Stateful):
 
     def observe(self, tensor: tf.Tensor) -> None:
         """Takes a batch into the range."""
-        low = tf.constant(0.0) if self.nonnegative else tf.reduce_min(tensor)
-        low, high = _over_replicas(low, tf.reduce_max(tensor))
+        low, high = self._ends(tensor)
         old_low, old_high = self.low.value, self.high.value
         if self.kind == "min_max":
             next_low, next_high = tf.minimum(old_low, low), tf.maximum(old_high, high)
@@ -60,6 +60,14 @@ class Range(Stateful):
         self.high.assign(tf.where(finite, tf.where(first, high, next_high), old_high))
         self.seen.assign(tf.maximum(self.seen.value, tf.cast(finite, tf.int32)))
 
+    def _ends(self, tensor: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the low and high of a whole batch."""
+        if self.kind == "mean_magnitude":
+            mean = _mean_over_replicas(tf.reduce_mean(tf.abs(tensor)))
+            return -mean, mean
+        low = tf.constant(0.0) if self.nonnegative else tf.reduce_min(tensor)
+        return _over_replicas(low, tf.reduce_max(tensor))
+
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {"kind": self.kind, "momentum": self.momentum, "nonnegative": self.nonnegative}
@@ -72,6 +80,13 @@ def _over_replicas(low: tf.Tensor, high: tf.Tensor) -> tuple[tf.Tensor, tf.Tenso
         return low, high
     ends = context.all_gather(tf.stack([[low, high]]), axis=0)
     return tf.reduce_min(ends[:, 0]), tf.reduce_max(ends[:, 1])
+
+
+def _mean_over_replicas(mean: tf.Tensor) -> tf.Tensor:
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return mean
+    return context.all_reduce(tf.distribute.ReduceOp.MEAN, mean)
 
 
 def check_kind(kind: str, momentum: float) -> None:

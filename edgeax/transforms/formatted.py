@@ -1,0 +1,75 @@
+"""Any number format in the graph: rounding by the format's own arithmetic, over tensors."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from edgeax.formats import EncodedTensor
+from edgeax.formats.array_format import ArrayFormat
+from edgeax.transforms.gradients import Estimator, clipped
+
+
+def in_format(
+    tensor: tf.Tensor, format: ArrayFormat, estimate: Estimator, noise: tf.Tensor | None = None
+) -> tf.Tensor:
+    """Returns a weight as `format` stores it, its params found in the weight itself.
+
+    Args:
+        tensor: float32, canonical layout.
+        format: The format.
+        estimate: Gradient estimator.
+        noise: None rounds to nearest; uniform in [0, 1) in the shape of `tensor` rounds
+            stochastically.
+    """
+    fixed = tf.stop_gradient(tensor)
+    return estimate(tensor, format.rounded(fixed, format.found(fixed, keras.ops), keras.ops, noise))
+
+
+def in_format_of_range(
+    tensor: tf.Tensor,
+    format: ArrayFormat,
+    ends: tuple[tf.Tensor, tf.Tensor],
+    estimate: Estimator | None,
+    noise: tf.Tensor | None = None,
+) -> tf.Tensor:
+    """Returns an activation as `format` stores it, its params found in the ends of its range.
+
+    Args:
+        tensor: float32, any shape.
+        format: The format.
+        ends: float32 scalars, the lowest and the highest value.
+        estimate: Gradient estimator; None: straight through within the range, nothing outside.
+        noise: As for `in_format`.
+    """
+    params = params_of_range(format, ends)
+    rounded = format.rounded(tf.stop_gradient(tensor), params, keras.ops, noise)
+    if estimate is None:
+        return clipped(tensor, rounded, *ends)
+    return estimate(tensor, rounded)
+
+
+def params_of_range(format: ArrayFormat, ends: tuple[tf.Tensor, tf.Tensor]) -> dict[str, Any]:
+    """Returns the params of an activation with the range `ends`."""
+    return format.found(tf.stack(ends), keras.ops)
+
+
+def encoded_in(format: ArrayFormat, value: np.ndarray, mask: np.ndarray | None) -> EncodedTensor:
+    """Returns a weight in codes, its params found by the same operators as in training.
+
+    Args:
+        format: The format.
+        value: float32, canonical layout.
+        mask: As `EncodedTensor` takes it.
+    """
+    found = format.found(tf.constant(value), keras.ops)
+    params = {name: np.asarray(tensor) for name, tensor in found.items()}
+    return EncodedTensor(format.encode(value, params), format, params, mask)
+
+
+def noise_like(tensor: tf.Tensor, seed: int, step: tf.Tensor) -> tf.Tensor:
+    """Returns uniform random float32 in [0, 1) in the shape of `tensor`, the same at every repeat
+    of a step.
+    """
+    return tf.random.stateless_uniform(tf.shape(tensor), seed=tf.stack([seed, step]))

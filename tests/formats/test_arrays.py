@@ -1,0 +1,44 @@
+import keras
+import numpy as np
+import pytest
+
+from edgeax.formats import arrays
+
+X = np.float32([[-2.5, -0.5, 0.0], [0.5, 1.5, 2.5]])
+
+CALLS = {
+    "abs": (X,),
+    "any": (X > 2,),
+    "broadcast_to": (X[:1], (2, 3)),
+    "cast": (X, "int32"),
+    "ceil": (X,),
+    "clip": (X, -1.0, 1.0),
+    "concatenate": ([X, X],),
+    "floor": (X,),
+    "logical_and": (X > 0, X < 2),
+    "logical_or": (X > 0, X < -1),
+    "max": (X, 0),
+    "maximum": (X, 0.0),
+    "mean": (X, 0),
+    "min": (X, 0),
+    "minimum": (X, 0.0),
+    "ones_like": (X,),
+    "reshape": (X, (-1,)),
+    "round": (X,),
+    "searchsorted": (np.float32([-1, 0, 2]), np.float32([-1, 0.5, 2]), "right"),
+    "sign": (X,),
+    "sort": (X,),
+    "sqrt": (np.abs(X),),
+    "stack": ([X, X],),
+    "sum": (X, 0),
+    "take": (X[1], np.int32([2, 0])),
+    "where": (X > 0, X, 0.0),
+    "zeros_like": (X,),
+}
+
+
+@pytest.mark.parametrize("name", sorted(CALLS))
+def test_numpy_and_keras_mean_the_same_by_a_name(name):
+    ours = getattr(arrays, name)(*CALLS[name])
+    keras_result = np.asarray(getattr(keras.ops, name)(*CALLS[name]))
+    np.testing.assert_array_equal(np.asarray(ours), keras_result)
