@@ -4,17 +4,22 @@ A function that takes `ops` gets this module to compute on numpy arrays, or `ker
 on tensors inside a training step. It may use what stands here and nothing else.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy import (
     abs,
     any,
+    bitwise_and,
+    bitwise_or,
     broadcast_to,
     ceil,
     clip,
     concatenate,
+    exp,
     floor,
+    log2,
     logical_and,
     logical_or,
     max,
@@ -24,6 +29,7 @@ from numpy import (
     minimum,
     ones_like,
     reshape,
+    right_shift,
     round,
     searchsorted,
     shape,
@@ -40,12 +46,17 @@ from numpy import (
 __all__ = [
     "abs",
     "any",
+    "bitwise_and",
+    "bitwise_or",
     "broadcast_to",
     "cast",
     "ceil",
     "clip",
     "concatenate",
+    "exp",
     "floor",
+    "fori_loop",
+    "log2",
     "logical_and",
     "logical_or",
     "max",
@@ -55,6 +66,7 @@ __all__ = [
     "minimum",
     "ones_like",
     "reshape",
+    "right_shift",
     "round",
     "searchsorted",
     "shape",
@@ -64,6 +76,7 @@ __all__ = [
     "stack",
     "sum",
     "take",
+    "view",
     "where",
     "zeros_like",
 ]
@@ -72,3 +85,15 @@ __all__ = [
 def cast(x: Any, dtype: str) -> np.ndarray:
     """Returns `x` in another dtype."""
     return np.asarray(x, dtype)
+
+
+def view(x: Any, dtype: str) -> np.ndarray:
+    """Returns the bits of `x` as another dtype of the same width."""
+    return np.asarray(x).view(dtype)
+
+
+def fori_loop(lower: int, upper: int, body: Callable[[int, Any], Any], init: Any) -> Any:
+    """Returns `init` after `value = body(step, value)` for every step in lower..upper - 1."""
+    for step in range(lower, upper):
+        init = body(step, init)
+    return init

@@ -3,7 +3,7 @@
 import abc
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -21,7 +21,14 @@ class NumberFormat(abc.ABC):
     A format holds settings only (a frozen dataclass whose fields are JSON values). What `fit`
     finds in a tensor (scale, zero point, codebook) are its params, a dict of numpy arrays.
     Tensors come in canonical layout: the last axis is the output channel.
+
+    Attributes:
+        encode_only: Names of params that `decode` does not read: nothing stores them.
+        channel_axes: Number of axes that a param has when its last one is the output channel.
     """
+
+    encode_only: ClassVar[tuple[str, ...]] = ()
+    channel_axes: ClassVar[Mapping[str, int]] = {"scale": 1, "zero_point": 1}
 
     @property
     @abc.abstractmethod
@@ -43,6 +50,11 @@ class NumberFormat(abc.ABC):
     @abc.abstractmethod
     def per_channel(self) -> "NumberFormat":
         """Returns this format with one scale per output channel, for `EncodedTensor.scaled`."""
+
+    def size_bits(self, codes: np.ndarray, params: Params) -> int:
+        """Returns the bits that storing `codes` takes, packed, with the params `decode` reads."""
+        read = [np.asarray(p) for name, p in params.items() if name not in self.encode_only]
+        return codes.size * self.bits + sum(8 * p.nbytes for p in read)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments as JSON values."""
@@ -151,7 +163,7 @@ class EncodedTensor:
     @property
     def size_bits(self) -> int:
         """Bits of all codes, packed, and of the params. A mask costs nothing: zeros are codes."""
-        return self.codes.size * self.bits + sum(8 * p.nbytes for p in self.params.values())
+        return self.format.size_bits(self.codes, self.params)
 
     @property
     def sparsity(self) -> float:
@@ -193,8 +205,9 @@ class EncodedTensor:
 
     def channels(self, part: slice) -> "EncodedTensor":
         """Returns some of the output channels, codes and scales as they are."""
+        axes = self.format.channel_axes
         params = {
-            name: values[part] if name in ("scale", "zero_point") and values.ndim else values
+            name: values[..., part] if np.ndim(values) == axes.get(name) else values
             for name, values in self.params.items()
         }
         mask = None if self.mask is None else self.mask[..., part]

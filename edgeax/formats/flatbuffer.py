@@ -668,7 +668,7 @@ class Model:
             operator_index: Which operator.
             name: Name as in the schema, such as "UNIDIRECTIONAL_SEQUENCE_LSTM".
             inputs: Indices of its input tensors, -1 = absent.
-            options_table: Name of its options in the schema.
+            options_table: Name of its options in the schema, `""` where it has none.
             options: What differs from the schema's defaults, by the schema's own names.
             intermediates: Indices of the tensors that tell scales of values within the operator.
         Raises:
@@ -677,13 +677,13 @@ class Model:
         graph = self._subgraph(subgraph)
         inputs, intermediates = [*inputs], [*intermediates]
         self._check_replacement(graph, operator_index, [*inputs, *intermediates])
-        table = getattr(schema, f"{options_table}T")()
-        for option, value in options.items():
-            setattr(table, option, value)
         raw = schema.OperatorT()
         raw.opcodeIndex = self._operator_code(getattr(schema.BuiltinOperator, name), "", 1)
-        raw.builtinOptionsType = getattr(schema.BuiltinOptions, options_table)
-        raw.builtinOptions = table
+        if options_table:
+            raw.builtinOptionsType = getattr(schema.BuiltinOptions, options_table)
+            raw.builtinOptions = getattr(schema, f"{options_table}T")()
+        for option, value in options.items():
+            setattr(raw.builtinOptions, option, value)
         if intermediates:
             raw.intermediates = np.array(intermediates, np.int32)
         self._replace(graph, operator_index, raw, inputs)

@@ -54,6 +54,14 @@ def format_of(name: str, axis: int | None = None) -> NumberFormat:
     )
 
 
+def described(format: NumberFormat | None) -> str:
+    """Returns the name of a format, or its settings if none of the names worth suggesting is."""
+    for name in names():
+        if format in (format_of(name), format_of(name, axis=-1)):
+            return name
+    return str(format)
+
+
 def is_name(value: Any) -> bool:
     """Returns whether `value` is the name of a number format; its settings may be out of range."""
     return any(pattern.fullmatch(str(value)) for pattern, _, _ in _NAMED)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 _SMALLEST_EXPONENT = -126
-_POWERS = np.ldexp(np.float32(1), np.arange(_SMALLEST_EXPONENT, 128)).astype(np.float32)
 
 
 def largest_magnitude(x: Any, axis: int | None, ops: Any) -> Any:
@@ -41,19 +40,16 @@ def nonzero(scale: Any, ops: Any) -> Any:
 
 def floor_log2(x: Any, ops: Any) -> Any:
     """Returns the exact floor(log2(x)) of normal positive float32, int32; -127 below them."""
-    flat = ops.reshape(x, (-1,))
-    found = ops.searchsorted(_POWERS, flat, side="right")
-    return ops.reshape(ops.cast(found, "int32"), ops.shape(x)) + (_SMALLEST_EXPONENT - 1)
+    return ops.right_shift(ops.view(x, "int32"), 23) - 127
 
 
 def ceil_log2(x: Any, ops: Any) -> Any:
     """Returns the exact ceil(log2(x)) of normal positive float32, int32; -126 below them."""
-    flat = ops.reshape(x, (-1,))
-    found = ops.searchsorted(_POWERS, flat, side="left")
-    return ops.reshape(ops.cast(found, "int32"), ops.shape(x)) + _SMALLEST_EXPONENT
+    bits = ops.view(x, "int32") + np.int32(0x7FFFFF)  # any bit of the mantissa carries over
+    return ops.maximum(ops.right_shift(bits, 23) - 127, _SMALLEST_EXPONENT)
 
 
 def power_of_two(exponent: Any, ops: Any) -> Any:
     """Returns 2**exponent, float32, exact; exponents are clipped to [-126, 127]."""
-    place = ops.clip(exponent, _SMALLEST_EXPONENT, 127) - _SMALLEST_EXPONENT
-    return ops.take(_POWERS, place)
+    exponent = ops.cast(ops.clip(exponent, _SMALLEST_EXPONENT, 127), "int32")
+    return ops.view((exponent + 127) * np.int32(1 << 23), "float32")
