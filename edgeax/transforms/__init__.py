@@ -4,17 +4,61 @@ import keras  # noqa: F401  imported before the modules below, on which what wai
 
 from edgeax.transforms.base import Chain, Transform
 from edgeax.transforms.cluster import Cluster
+from edgeax.transforms.dorefa import DoReFa, DoReFaGradient
+from edgeax.transforms.gradient_transform import GradientTransform
+from edgeax.transforms.incremental import Incremental
+from edgeax.transforms.learned_basis import LearnedBasisQuantize
+from edgeax.transforms.learned_clip import LearnedClip
+from edgeax.transforms.learned_interval import LearnedInterval
+from edgeax.transforms.learned_points import LearnedPoints
+from edgeax.transforms.learned_step import LearnedStep
+from edgeax.transforms.learned_ternary import LearnedTernary
+from edgeax.transforms.named import transform_of
 from edgeax.transforms.prune import Prune
-from edgeax.transforms.quantize import Quantize
-from edgeax.transforms.schedules import ConstantSparsity, PolynomialDecay, Schedule
+from edgeax.transforms.quantize import Quantize, Quantizer
+from edgeax.transforms.recurrent_state import RecurrentState
+from edgeax.transforms.sampled import SampledWeight
+from edgeax.transforms.schedules import BitSchedule, ConstantSparsity, PolynomialDecay, Schedule
+from edgeax.transforms.signs import Heaviside, Sign, Ternary
+from edgeax.transforms.sums_of_signs import MultiStepSign, ShiftedSigns, TernaryActivation
+from edgeax.transforms.wage import WAGE, WAGEError, WAGEInitializer, WAGEUpdate
+from edgeax.transforms.wrpn import WRPN
+from edgeax.transforms.xnor import XNORWeight
 
 __all__ = [
+    "BitSchedule",
     "Chain",
     "Cluster",
     "ConstantSparsity",
+    "DoReFa",
+    "DoReFaGradient",
+    "GradientTransform",
+    "Heaviside",
+    "Incremental",
+    "LearnedBasisQuantize",
+    "LearnedClip",
+    "LearnedInterval",
+    "LearnedPoints",
+    "LearnedStep",
+    "LearnedTernary",
+    "MultiStepSign",
     "PolynomialDecay",
     "Prune",
     "Quantize",
+    "Quantizer",
+    "RecurrentState",
+    "SampledWeight",
     "Schedule",
+    "ShiftedSigns",
+    "Sign",
+    "Ternary",
+    "TernaryActivation",
     "Transform",
+    "WAGE",
+    "WAGEError",
+    "WAGEInitializer",
+    "WAGEUpdate",
+    "WRPN",
+    "XNORWeight",
+    "transform_of",
 ]

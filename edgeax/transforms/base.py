@@ -63,6 +63,7 @@ class Transform(Stateful):
 
     sources: tuple[str, ...] = ()
     weights_only = False
+    activations_only = False
 
     def bind(self, role: Role, shape: Sequence[int | None]) -> None:
         """Creates the state for a tensor of this `shape`, a weight or an activation.
@@ -74,6 +75,11 @@ class Transform(Stateful):
             raise ValueError(
                 f"`{type(self).__name__}` must stand in the chain of a weight. Received: an input "
                 "or output of a layer. Quantize works on those."
+            )
+        if self.activations_only and role == "weight":
+            raise ValueError(
+                f"`{type(self).__name__}` must stand at an input or output of a layer. Received: a "
+                "weight. Quantize works on those."
             )
         super().bind(role, shape)
 

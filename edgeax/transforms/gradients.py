@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from edgeax.formats.methods import implements
+
 
 @tf.custom_gradient
 def straight_through(real: tf.Tensor, rounded: tf.Tensor) -> tf.Tensor:
@@ -43,18 +45,63 @@ def clipped(real: tf.Tensor, rounded: tf.Tensor, low: tf.Tensor, high: tf.Tensor
     return tf.identity(rounded), gradient
 
 
-@tf.custom_gradient
+@implements(
+    "CHS16",
+    test="tests/transforms/test_gradients.py::test_chs16_the_mask_is_one_up_to_magnitude_one",
+)
 def ste_sign(real: tf.Tensor, rounded: tf.Tensor) -> tf.Tensor:
-    """Returns `rounded`; the gradient goes to `real` where |real| <= 1. Source: [CHS16].
+    """Binary values with a gradient where |real| <= 1. Source: [CHS16], [WSL18].
 
     Args:
         real: Float tensor that receives the gradient.
         rounded: Float tensor of the same shape, the forward value.
     """
+    return weighted(real, rounded, tf.cast(tf.abs(real) <= 1.0, real.dtype))
 
-    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, None]:
-        return tf.where(tf.abs(real) <= 1.0, upstream, 0.0), None
 
+def approx_sign(real: tf.Tensor, rounded: tf.Tensor) -> tf.Tensor:
+    """Returns `rounded`; its derivative is 2 - 2|real| where |real| <= 1, else 0, as in Larq."""
+    return weighted(real, rounded, 2.0 * tf.nn.relu(1.0 - tf.abs(real)))
+
+
+@implements(
+    "DBCN18",
+    test="tests/transforms/test_gradients.py::test_dbcn18_swish_sign_is_the_derivative_of_its_swish",
+)
+def swish_sign(real: tf.Tensor, rounded: tf.Tensor, beta: float = 5.0) -> tf.Tensor:
+    """Binary values with the gradient of SwishSign. Source: [DBCN18].
+
+    The derivative is `beta * (2 - beta * x * tanh(beta * x / 2)) / (1 + cosh(beta * x))`.
+
+    Args:
+        real: Float tensor that receives the gradient.
+        rounded: Float tensor of the same shape, the forward value.
+        beta: How steep it is, above 0.
+    """
+    # Beyond 80 the derivative is 0 in float32, but cosh would leave its range soon.
+    x = tf.clip_by_value(beta * real, -80.0, 80.0)
+    return weighted(real, rounded, beta * (2.0 - x * tf.tanh(x / 2.0)) / (1.0 + tf.cosh(x)))
+
+
+def within_unit(real: tf.Tensor, rounded: tf.Tensor) -> tf.Tensor:
+    """Returns `rounded`; the gradient goes to `real` where it lies in [0, 1]. Source: [ZWN16]."""
+    return clipped(real, rounded, tf.constant(0.0), tf.constant(1.0))
+
+
+@tf.custom_gradient
+def weighted(real: tf.Tensor, rounded: tf.Tensor, slope: tf.Tensor) -> tf.Tensor:
+    """Returns `rounded`, as if its derivative by `real` were `slope`.
+
+    Args:
+        real: Float tensor that receives the gradient.
+        rounded: Float tensor of the same shape, the forward value.
+        slope: Float tensor of the same shape.
+    """
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, None, None]:
+        return upstream * slope, None, None
+
+    del real
     return tf.identity(rounded), gradient
 
 
@@ -82,6 +129,9 @@ Estimator = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 ESTIMATORS: dict[str, Estimator] = {
     "straight_through": straight_through,
     "ste_sign": ste_sign,
+    "approx_sign": approx_sign,
+    "swish_sign": swish_sign,
+    "within_unit": within_unit,
 }
 """Gradient estimators by name: functions of the real and the rounded tensor."""
 

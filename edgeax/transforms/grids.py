@@ -12,25 +12,26 @@ def top_code(grid: Integer) -> float:
     return float(2 ** (grid.bits - 1) - 1)
 
 
-def live_scale(tensor: tf.Tensor, grid: Integer) -> tf.Tensor:
+def live_scale(tensor: tf.Tensor, grid: Integer, top: tf.Tensor | None = None) -> tf.Tensor:
     """Returns the scale of `grid` for `tensor`, 0 where all values are zero (or subnormal).
 
     Args:
         tensor: float32, canonical layout.
         grid: Symmetric; its axis says whether each output channel has a scale.
+        top: The largest code, float32 scalar, where a schedule changes it; None: that of `grid`.
 
     Returns:
         float32, shape `(channels,)`, or `()` for one scale per tensor.
     """
     axes = None if grid.axis is None else list(range(len(tensor.shape) - 1))
     largest = tf.reduce_max(tf.abs(tensor), axis=axes)
-    scale = _divided(largest, top_code(grid))
+    scale = _divided(largest, top_code(grid) if top is None else top)
     return tf.where(scale < np.finfo(np.float32).tiny, 0.0, scale)
 
 
-def symmetric_scale(tensor: tf.Tensor, grid: Integer) -> tf.Tensor:
+def symmetric_scale(tensor: tf.Tensor, grid: Integer, top: tf.Tensor | None = None) -> tf.Tensor:
     """Returns `live_scale` with 1 instead of 0, as `Integer.fit` does."""
-    return nonzero(live_scale(tensor, grid))
+    return nonzero(live_scale(tensor, grid, top))
 
 
 def nonzero(scale: tf.Tensor) -> tf.Tensor:
@@ -39,7 +40,10 @@ def nonzero(scale: tf.Tensor) -> tf.Tensor:
 
 
 def on_symmetric_grid(
-    tensor: tf.Tensor, grid: Integer, noise: tf.Tensor | None = None
+    tensor: tf.Tensor,
+    grid: Integer,
+    noise: tf.Tensor | None = None,
+    top: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """Returns `tensor` rounded to `grid`; the gradient passes straight through.
 
@@ -48,9 +52,11 @@ def on_symmetric_grid(
         grid: Symmetric.
         noise: None rounds to nearest, half to even; uniform in [0, 1) in the shape of `tensor`
             rounds stochastically.
+        top: As for `live_scale`.
     """
-    scale = tf.stop_gradient(symmetric_scale(tensor, grid))
-    codes = tf.clip_by_value(_steps(tensor / scale, noise), -top_code(grid), top_code(grid))
+    scale = tf.stop_gradient(symmetric_scale(tensor, grid, top))
+    ends = top_code(grid) if top is None else top
+    codes = tf.clip_by_value(_steps(tensor / scale, noise), -ends, ends)
     return straight_through(tensor, scale * codes)
 
 
@@ -64,6 +70,7 @@ def on_affine_grid(
     high: tf.Tensor,
     bits: int,
     noise: tf.Tensor | None = None,
+    top: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """Returns `tensor` rounded to the affine grid of a range, on which zero lies. Source: [JKC18].
 
@@ -75,10 +82,12 @@ def on_affine_grid(
         tensor: float32, any shape.
         low: float32 scalar, at most 0.
         high: float32 scalar, at least 0, above `low` by more than rounding.
-        bits: Width of a code, 2 to 8.
+        bits: Width of a code, 1 to 8.
         noise: As for `on_symmetric_grid`.
+        top: The number of steps from low to high, float32 scalar, where a schedule changes it;
+            None: that of `bits`.
     """
-    levels = float(2**bits - 1)
+    levels = float(2**bits - 1) if top is None else top
     scale = nonzero(_divided(high - low, levels))
     below_zero = tf.floor(tf.cast(-low / scale, tf.float64) + 0.5)
     lowest = -tf.clip_by_value(tf.cast(below_zero, tf.float32), 0.0, levels)
@@ -113,10 +122,10 @@ def on_symmetric_range(
     return clipped(tensor, scale * codes, -top_code(grid) * scale, top_code(grid) * scale)
 
 
-def _divided(span: tf.Tensor, steps: float) -> tf.Tensor:
+def _divided(span: tf.Tensor, steps: tf.Tensor | float) -> tf.Tensor:
     """Returns span / steps as float32.
 
     Graph compilers turn a division by a constant into a product with its reciprocal, which rounds
     otherwise than the division in `formats`. From float64 both come to the same float32.
     """
-    return tf.cast(tf.cast(span, tf.float64) / steps, tf.float32)
+    return tf.cast(tf.cast(span, tf.float64) / tf.cast(steps, tf.float64), tf.float32)

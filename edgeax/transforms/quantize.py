@@ -15,9 +15,12 @@ from edgeax.formats.names import deserialized, format_of, serialized
 from edgeax.transforms.base import Role, Transform, now
 from edgeax.transforms.cluster import Cluster
 from edgeax.transforms.formatted import encoded_in, in_format, in_format_of_range, noise_like
+from edgeax.transforms.gradient_transform import GradientTransform
 from edgeax.transforms.gradients import estimator, straight_through
 from edgeax.transforms.grids import on_affine_grid, on_symmetric_grid, on_symmetric_range
+from edgeax.transforms.prune import Prune
 from edgeax.transforms.ranges import Range, check_kind
+from edgeax.transforms.schedules import BitSchedule
 
 ROUNDINGS = ("nearest", "stochastic")
 
@@ -30,27 +33,48 @@ class Quantizer(Transform):
 
     Attributes:
         number_format: The format that values are in after training; of an activation, an affine
-            `Integer` where its levels are evenly spaced over `extremes`.
+            `Integer` where it is clipped to `extremes` and rounded to even steps and no more, else
+            an `ArrayFormat` that does to values what this does, by `activation_params`.
+        keeps_zero: Whether zeros stay zeros, so that it may follow `Prune`.
+        takes_clusters: Whether it may follow `Cluster`.
     """
 
     number_format: NumberFormat
+    keeps_zero = True
+    takes_clusters = False
 
     def follow(self, before: Transform) -> None:
         """Learns what comes before it.
 
         Raises:
-            ValueError: It is another quantizer.
+            ValueError: It would undo what that did.
         """
         if isinstance(before, Quantizer):
             raise ValueError(
                 f"`{type(self).__name__}` must be the only quantizer in a chain: a second format "
                 f"would undo the first. Received: {type(before).__name__} before it."
             )
+        if isinstance(before, GradientTransform):
+            raise ValueError(
+                f"`{type(before).__name__}` must come last in a chain. "
+                f"Received: {type(self).__name__} behind it."
+            )
+        if isinstance(before, Cluster) and not self.takes_clusters:
+            raise ValueError(
+                f"`{type(self).__name__}` must not follow Cluster, whose values it would move. "
+                "Received: a Cluster before it. Use Quantize('int8') there, or Cluster alone."
+            )
+        if isinstance(before, Prune) and not self.keeps_zero:
+            raise ValueError(
+                f"`{type(self).__name__}` must not follow Prune: it has no zero for what was "
+                "pruned. Received: a Prune before it. Use a format with a zero, such as "
+                "'ternary' or 'int4'."
+            )
 
     @property
     def extremes(self) -> tuple[float, float] | None:
         """The activation's range `(low, high)`, containing 0, or None before any batch was seen."""
-        raise NotImplementedError
+        return None
 
     def activation_params(self) -> Params | None:
         """Returns the params of an activation's format, or None before any batch was seen."""
@@ -95,10 +119,13 @@ class Quantize(Quantizer):
             through, that of an activation only within the range.
         rounding: `"nearest"`, or `"stochastic"` while training.
         seed: Of the stochastic rounding.
+        bits: For integer formats of up to 8 bits: a schedule of widths that ends with the format's.
 
     Raises:
         ValueError: An argument is out of its range.
     """
+
+    takes_clusters = True
 
     def __init__(
         self,
@@ -111,6 +138,7 @@ class Quantize(Quantizer):
         gradient: str | None = None,
         rounding: str = "nearest",
         seed: int = 0,
+        bits: BitSchedule | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -135,6 +163,7 @@ class Quantize(Quantizer):
         self.seed = int(seed)
         self._estimate = None if gradient is None else estimator(gradient)
         self.number_format = _trainable(format, axis)
+        self.bits = _checked_schedule(bits, self.number_format)
         if isinstance(range, str):
             check_kind(range, momentum)
         self.fixed_range = None if isinstance(range, str) else _checked_range(range)
@@ -160,7 +189,13 @@ class Quantize(Quantizer):
         Raises:
             ValueError: Another quantizer comes before, or a clustering whose values have no grid.
         """
+        self.keeps_zero = self._holds_zero()
         super().follow(before)
+        if isinstance(before, Cluster) and self.bits is not None:
+            raise ValueError(
+                "`bits` must be None after Cluster: its values lie on one grid for good. "
+                f"Received: bits={self.bits!r}."
+            )
         if isinstance(before, Cluster):
             if not isinstance(self.number_format, Integer):
                 raise ValueError(
@@ -182,8 +217,17 @@ class Quantize(Quantizer):
         if isinstance(self.number_format, ArrayFormat):
             estimate = self._estimate or straight_through
             return in_format(tensor, self.number_format, estimate, noise)
-        rounded = on_symmetric_grid(tensor, self._grid, noise)
+        top = None if self.bits is None else self.bits.count(step) / 2.0 - 1.0
+        rounded = on_symmetric_grid(tensor, self._grid, noise, top)
         return rounded if self._estimate is None else self._estimate(tensor, rounded)
+
+    def _holds_zero(self) -> bool:
+        """Returns whether zeros stay zero in the format."""
+        if not isinstance(self.number_format, ArrayFormat):
+            return True
+        sample = np.array([-1.0, 0.0, 1.0], np.float32)
+        params = self.number_format.fit(sample)
+        return not self.number_format.decode(self.number_format.encode(sample, params), params)[1]
 
     @property
     def _grid(self) -> Integer:
@@ -196,20 +240,23 @@ class Quantize(Quantizer):
         if self.range is not None and training:
             self.range.observe(tensor)
         if self.begin_step == 0 and (self.range is None or training):
-            return self._rounded(tensor, noise)
+            return self._rounded(tensor, step, noise)
         ready = step >= self.begin_step
         if self.range is not None:
             ready = tf.logical_and(ready, self.range.seen.value > 0)
-        return tf.cond(ready, lambda: self._rounded(tensor, noise), lambda: tf.identity(tensor))
+        return tf.cond(
+            ready, lambda: self._rounded(tensor, step, noise), lambda: tf.identity(tensor)
+        )
 
-    def _rounded(self, tensor: tf.Tensor, noise: tf.Tensor | None) -> tf.Tensor:
+    def _rounded(self, tensor: tf.Tensor, step: tf.Tensor, noise: tf.Tensor | None) -> tf.Tensor:
         ends = self._extremes()
+        top = None if self.bits is None else self.bits.count(step) - 1.0
         if isinstance(self.number_format, ArrayFormat):
             return in_format_of_range(tensor, self.number_format, ends, self._estimate, noise)
         rounded = (
             on_symmetric_range(tensor, *ends, self._grid, noise)
             if self._grid.symmetric
-            else on_affine_grid(tensor, *ends, self._grid.bits, noise)
+            else on_affine_grid(tensor, *ends, self._grid.bits, noise, top)
         )
         return rounded if self._estimate is None else self._estimate(tensor, rounded)
 
@@ -239,9 +286,14 @@ class Quantize(Quantizer):
         params = format.fit(value)
         return EncodedTensor(format.encode(value, params), format, params, tensor.mask)
 
+    @property
+    def settled_step(self) -> int:
+        """See `Transform.settled_step`: the last width must be in force."""
+        return 0 if self.bits is None else self.bits.settled_step
+
     def at_once(self) -> "Quantize":
-        """Returns it with `begin_step=0`."""
-        return type(self).from_config({**self.get_config(), "begin_step": 0})
+        """Returns it with `begin_step=0` and its last width from step 0 on."""
+        return type(self).from_config({**self.get_config(), "begin_step": 0, "bits": None})
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
@@ -256,6 +308,7 @@ class Quantize(Quantizer):
             "gradient": self.gradient,
             "rounding": self.rounding,
             "seed": self.seed,
+            "bits": self.bits and keras.saving.serialize_keras_object(self.bits),
         }
 
     @classmethod
@@ -264,7 +317,31 @@ class Quantize(Quantizer):
         format = config["format"]
         if isinstance(format, dict):
             format = deserialized(format)
-        return cls(**{**config, "format": format})
+        bits = config.get("bits")
+        if isinstance(bits, dict):
+            bits = keras.saving.deserialize_keras_object(bits)
+        return cls(**{**config, "format": format, "bits": bits})
+
+
+def _checked_schedule(bits: Any, format: NumberFormat) -> BitSchedule | None:
+    """Returns a schedule of widths that suits a format.
+
+    Raises:
+        ValueError: It is no schedule, the format has no widths, or it ends with another one.
+    """
+    if bits is None:
+        return None
+    if not isinstance(bits, BitSchedule):
+        raise ValueError(
+            "`bits` must be a BitSchedule or None: the format itself says how many bits it has. "
+            f"Received: bits={bits!r}."
+        )
+    if not isinstance(format, Integer) or format.bits != bits.last_bits:
+        raise ValueError(
+            f"`bits` must end with the width of an integer format, such as 'int{bits.last_bits}'. "
+            f"Received: a schedule that ends with {bits.last_bits} bits for {format}."
+        )
+    return bits
 
 
 def _checked_range(bounds: Sequence[float]) -> tuple[float, float]:

@@ -63,7 +63,7 @@ class Range(Stateful):
     def _ends(self, tensor: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the low and high of a whole batch."""
         if self.kind == "mean_magnitude":
-            mean = _mean_over_replicas(tf.reduce_mean(tf.abs(tensor)))
+            mean = mean_over_replicas(tf.reduce_mean(tf.abs(tensor)))
             return -mean, mean
         low = tf.constant(0.0) if self.nonnegative else tf.reduce_min(tensor)
         return _over_replicas(low, tf.reduce_max(tensor))
@@ -82,7 +82,8 @@ def _over_replicas(low: tf.Tensor, high: tf.Tensor) -> tuple[tf.Tensor, tf.Tenso
     return tf.reduce_min(ends[:, 0]), tf.reduce_max(ends[:, 1])
 
 
-def _mean_over_replicas(mean: tf.Tensor) -> tf.Tensor:
+def mean_over_replicas(mean: tf.Tensor) -> tf.Tensor:
+    """Returns the mean of what each replica has found in its part of a batch."""
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return mean

@@ -4,10 +4,13 @@ Names and arguments are those of TensorFlow Model Optimization's pruning schedul
 """
 
 import abc
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
+
+from edgeax.transforms.checks import checked_bits
 
 
 class Schedule(abc.ABC):
@@ -191,3 +194,79 @@ class PolynomialDecay(Schedule):
             "power": self.power,
             "frequency": self.frequency,
         }
+
+
+@keras.saving.register_keras_serializable("edgeax")
+class BitSchedule:
+    """Widths of integer codes that change at given training steps.
+
+    Args:
+        bits: The widths in order, each 2 to 8.
+        steps: The steps from which the second, third, ... width holds, growing from 0 or more.
+
+    Raises:
+        ValueError: A width or a step is out of its range, or their numbers do not fit.
+    Example: `BitSchedule([8, 6, 4], [1000, 2000])`
+    """
+
+    def __init__(self, bits: Sequence[int], steps: Sequence[int]) -> None:
+        self.bits = [checked_bits(width, 2, 8, "BitSchedule") for width in bits]
+        self.steps = [int(step) for step in steps]
+        if not self.bits or len(self.steps) != len(self.bits) - 1:
+            raise ValueError(
+                "`steps` must be one fewer than `bits`: the first width holds from step 0 on. "
+                f"Received: bits={self.bits}, steps={self.steps}."
+            )
+        edges = [-1, *self.steps]
+        if any(after <= before for before, after in zip(edges, edges[1:], strict=False)):
+            raise ValueError(f"`steps` must grow from 0 or more. Received: steps={self.steps}.")
+
+    @classmethod
+    def linear(cls, start: int, end: int, begin_step: int, end_step: int) -> "BitSchedule":
+        """Returns a schedule that changes the width by one at a time, evenly, after `begin_step`;
+        `end` holds from `end_step` on.
+
+        Raises:
+            ValueError: The steps do not suffice, or a width is out of its range.
+        """
+        way = -1 if end < start else 1
+        widths = list(range(start, end + way, way)) if start != end else [start]
+        changes = len(widths) - 1
+        if end_step - begin_step < changes or begin_step < 0:
+            raise ValueError(
+                f"`end_step` must lie at least {changes} steps behind `begin_step`, one for each "
+                f"width. Received: begin_step={begin_step}, end_step={end_step}."
+            )
+        span = end_step - begin_step
+        return cls(widths, [begin_step + span * n // changes for n in range(1, changes + 1)])
+
+    @property
+    def last_bits(self) -> int:
+        """The width that it comes to."""
+        return self.bits[-1]
+
+    @property
+    def settled_step(self) -> int:
+        """How many training steps it takes to come to it."""
+        return self.steps[-1] if self.steps else 0
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """Returns the width at `step` (int32 scalar) as an int32 scalar."""
+        return tf.gather(self.bits, self._place(step))
+
+    def count(self, step: tf.Tensor) -> tf.Tensor:
+        """Returns the number of codes at `step`, 2 to the power of the width, float32 scalar."""
+        return tf.gather([2.0**width for width in self.bits], self._place(step))
+
+    def _place(self, step: tf.Tensor) -> tf.Tensor:
+        reached = step >= tf.constant(self.steps, tf.int32)
+        return tf.reduce_sum(tf.cast(reached, tf.int32))
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {"bits": self.bits, "steps": self.steps}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "BitSchedule":
+        """Returns the schedule that `get_config` described."""
+        return cls(**config)

@@ -1,0 +1,53 @@
+"""Checks of arguments that several transforms share."""
+
+import math
+from typing import Any
+
+
+def checked_bits(bits: Any, low: int, high: int, owner: str, name: str = "bits") -> int:
+    """Returns `bits` if it is a width, or another number called `name`, that `owner` has.
+
+    Raises:
+        ValueError: It is no integer, or lies outside [low, high].
+    """
+    if bits != int(bits) or not low <= bits <= high:
+        raise ValueError(
+            f"`{name}` of {owner} must be an integer in [{low}, {high}]. Received: {name}={bits}."
+        )
+    return int(bits)
+
+
+def checked_axis(axis: Any) -> int | None:
+    """Returns `axis` if it says where the scales of a weight are.
+
+    Raises:
+        ValueError: It is neither -1 nor None.
+    """
+    if axis not in (None, -1):
+        raise ValueError(
+            "`axis` must be -1 (one scale per output channel) or None (one per tensor). "
+            f"Received: axis={axis}."
+        )
+    return axis
+
+
+def checked_positive(name: str, value: Any) -> float:
+    """Returns `value` if it is finite and above 0.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if not 0.0 < float(value) < math.inf:
+        raise ValueError(f"`{name}` must be above 0 and finite. Received: {name}={value}.")
+    return float(value)
+
+
+def checked_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
+    """Returns `value` if it is one of `choices`.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if value not in choices:
+        raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}.")
+    return str(value)
