@@ -1,8 +1,8 @@
 """Lets Keras load edgeax's layers after nothing but `import edgeax`.
 
-Keras finds a class by name once the module that registers it, `edgeax.model`, is imported. That
-module needs TensorFlow, which `import edgeax` must not load. So it is imported right after Keras:
-at once when Keras is there already, else by a finder that waits for the import of `keras`.
+Keras finds a class by name once the module that registers it is imported. These modules need
+TensorFlow, which `import edgeax` must not load. So they are imported right after Keras: at once
+when Keras is there already, else by a finder that waits for the import of `keras`.
 """
 
 import importlib
@@ -12,6 +12,9 @@ import warnings
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
+
+# Where the classes are that a saved model may hold.
+_ROOMS = ("edgeax.model", "edgeax.training")
 
 
 def install() -> None:
@@ -68,10 +71,11 @@ class _AfterKeras(MetaPathFinder):
 def _register() -> None:
     try:
         if sys.modules["keras"].backend.backend() == "tensorflow":
-            importlib.import_module("edgeax.model")
+            for room in _ROOMS:
+                importlib.import_module(room)
     except Exception as error:  # whatever it is, it must not make `import keras` fail
         warnings.warn(
             f"edgeax could not register its layers with Keras: {error!r}. Models that hold them "
-            "will not load; `import edgeax.model` shows the whole error.",
+            "will not load; `import edgeax.model, edgeax.training` shows the whole error.",
             stacklevel=2,
         )

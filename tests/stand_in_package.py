@@ -22,6 +22,7 @@ def make(folder: Path, backend: str = "tensorflow", model: str = 'print("edgeax.
         shutil.copy(file, folder / "edgeax")
     rooms = {
         "edgeax/model": f"import keras\nclass Recipe: pass\n{model}\n",
+        "edgeax/training": "import keras\n",
         "edgeax/export": "from edgeax.export.write import export\nclass Result: pass\n",
         "keras": KERAS.format(backend=backend),
     }

@@ -22,7 +22,8 @@ TESTS = REPOSITORY / "tests"
 FLOORS = {"formats": 0, "transforms": 1, "runtime": 1, "model": 2, "training": 3, "export": 3}
 FORMATS_MAY_IMPORT = {"numpy", "flatbuffers", "edgeax"}  # beside the standard library
 FRAMEWORKS = {"keras", "tensorflow"}
-FACADES = {"callbacks.py"}  # public modules at the top that only name what a room holds
+# Public modules at the top that only name what a room holds.
+FACADES = {"callbacks.py", "constraints.py", "layers.py", "regularizers.py"}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 SOURCES = sorted(p for room in ("core", "arch", "adapters") for p in (KERNELS / room).rglob("*.cc"))

@@ -171,6 +171,20 @@ def _can_fuse(operation: Any) -> bool:
     return isinstance(layer, LINEAR) or type(layer).__name__ in _FUSING
 
 
+def concatenation_of(graph: Graph, call: Call) -> Call | None:
+    """Returns the concatenation in whose range the device computes the result of `call`, or None.
+
+    All that is concatenated has the scale of the whole. What nothing else uses is computed in that
+    scale at once, and rounded once.
+    """
+    after = graph.only_consumer(call)
+    if after is None or not isinstance(plain(after.operation), _layers.Concatenate):
+        return None
+    operation = call.operation
+    free = _can_fuse(operation) or is_fused_activation(operation)
+    return after if free and activation_name(operation) in _FUSED else None
+
+
 def rounds(call: Call) -> bool:
     """Returns whether the device rounds behind this call when it computes in integers."""
     outputs = call.output_tensors

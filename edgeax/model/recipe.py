@@ -1,29 +1,36 @@
 """Recipe: which transforms which tensors of which layers get, as data."""
 
+import difflib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import keras
 
-from edgeax.transforms.base import Transform
+from edgeax.model.slots import Slot, as_named_transforms, as_transforms, deserialized, serialized
 
 Filter = str | Sequence[str] | Callable[[keras.layers.Layer], bool]
-Slot = Transform | Sequence[Transform] | None
 
 SLOTS = ("kernel", "bias", "input", "output")
+
+PLACES = ("@first", "@last")
+"""Filters that pick layers by where they stand in the model."""
 
 
 @keras.saving.register_keras_serializable("edgeax")
 class Rule:
     """Transforms for the layers that a filter picks.
 
-    An empty list of transforms takes back what an earlier rule gives: the tensor stays as it is.
+    A slot takes a transform, a number format, the name of a quantizer or of a format (`"ternary"`,
+    `"int8"`, `"fp8_e4m3"`), or a list of these. An empty list takes back what an earlier rule
+    gives: the tensor stays as it is.
 
     Args:
-        filter: A regular expression searched in the layer's path (`backbone/conv1`), a list of such
-            expressions of which one must match, or a callable that gets the model's layer.
+        filter: A regular expression searched in the layer's path (`backbone/conv1`), `"@first"` for
+            the layers with kernels that no layer with a kernel comes before in the model's graph,
+            `"@last"` for those that none comes after, a list of such expressions of which one must
+            match, or a callable that gets the model's layer.
         kernel: Transforms of the kernels, in order.
         bias: Transforms of the biases.
         input: Transforms of those inputs of the layer that are inputs of the model: every other
@@ -31,9 +38,15 @@ class Rule:
         output: Transforms of the layer's output. They act behind the batch normalization and the
             ReLU that follow the layer, because the device computes them as one. A layer that is
             called several times has one range for all its calls.
+        weights: Transforms of single weights by the names of their variables, such as
+            `{"recurrent_kernel": "int8"}` or `{"pointwise_kernel": "int4"}`. For these they stand
+            instead of those of `kernel` and `bias`, whichever rule gives them.
 
     Raises:
-        ValueError: No slot is given, the filter is none, or an expression does not compile.
+        ValueError: No slot is given, the filter is none, an expression does not compile, or a slot
+            is given what is no transform, format or name of one.
+
+    Example: `Rule("conv", kernel="ternary", output="int8")`
     """
 
     def __init__(
@@ -43,23 +56,35 @@ class Rule:
         bias: Slot = None,
         input: Slot = None,
         output: Slot = None,
+        weights: Mapping[str, Slot] | None = None,
     ) -> None:
         self.filter = filter if callable(filter) else _checked_expressions(filter)
         self.slots = {
-            slot: _checked_slot(slot, value)
+            slot: as_transforms(slot, value)
             for slot, value in zip(SLOTS, (kernel, bias, input, output), strict=True)
             if value is not None
         }
-        if not self.slots:
+        self.weights = as_named_transforms(weights)
+        if not self.slots and not self.weights:
             raise ValueError(
-                f"`Rule` must give at least one of {SLOTS}. Received: filter={filter!r} alone."
+                f"`Rule` must give at least one of {(*SLOTS, 'weights')}. "
+                f"Received: filter={filter!r} alone."
             )
 
-    def matches(self, layer: keras.layers.Layer, path: str) -> bool:
-        """Returns whether the rule's filter picks `layer`, whose path is `path`."""
+    def matches(self, layer: keras.layers.Layer, path: str, places: Collection[str] = ()) -> bool:
+        """Returns whether the rule's filter picks a layer.
+
+        Args:
+            layer: The layer.
+            path: Its path in the model.
+            places: Which of `PLACES` it stands at.
+        """
         if callable(self.filter):
             return bool(self.filter(layer))
-        return any(re.search(expression, path) for expression in self.filter)
+        return any(
+            expression in places if expression in PLACES else re.search(expression, path)
+            for expression in self.filter
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments.
@@ -72,21 +97,14 @@ class Rule:
                 "`filter` must be a regular expression or a list of them to be written as data. "
                 f"Received: {self.filter!r}."
             )
-        slots = {
-            slot: [keras.saving.serialize_keras_object(member) for member in members]
-            for slot, members in self.slots.items()
-        }
-        return {"filter": list(self.filter), **slots}
+        weights = {"weights": serialized(self.weights)} if self.weights else {}
+        return {"filter": list(self.filter), **serialized(self.slots), **weights}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Rule":
         """Returns the rule that `get_config` described."""
-        slots = {
-            slot: [keras.saving.deserialize_keras_object(member) for member in config[slot]]
-            for slot in SLOTS
-            if slot in config
-        }
-        return cls(config["filter"], **slots)
+        slots = deserialized({slot: config[slot] for slot in SLOTS if slot in config})
+        return cls(config["filter"], **slots, weights=deserialized(config.get("weights", {})))
 
 
 @keras.saving.register_keras_serializable("edgeax")
@@ -155,6 +173,12 @@ def _checked_expressions(filter: Any) -> list[str]:
             f"Received: filter={filter!r}."
         )
     for expression in expressions:
+        if expression.startswith("@") and expression not in PLACES:
+            near = difflib.get_close_matches(expression, PLACES, n=1, cutoff=0.0)
+            raise ValueError(
+                f"`filter` must be one of {PLACES} where it begins with '@'. "
+                f"Received: {expression!r}. Did you mean {near[0]!r}?"
+            )
         try:
             re.compile(expression)
         except re.error as error:
@@ -162,15 +186,3 @@ def _checked_expressions(filter: Any) -> list[str]:
                 f"`filter` must be a regular expression. Received: {expression!r} ({error})."
             ) from error
     return list(expressions)
-
-
-def _checked_slot(slot: str, value: Any) -> list[Transform]:
-    members = [value] if isinstance(value, Transform) else value
-    if not isinstance(members, (list, tuple)) or not all(
-        isinstance(member, Transform) for member in members
-    ):
-        raise ValueError(
-            f"`{slot}` must be a transform such as edgeax.Quantize('int8') or a list of them. "
-            f"Received: {slot}={value!r}."
-        )
-    return list(members)

@@ -20,6 +20,7 @@ from edgeax.model.copying import (
     plain_copy,
 )
 from edgeax.model.graph import Call, is_nested, new_inputs, trace
+from edgeax.model.health import warn_of_dead_kernels
 from edgeax.model.layout import einsum_axes, layout_of
 from edgeax.model.plan import check_nothing_left_out, make_plans
 from edgeax.model.presets import as_recipe
@@ -57,6 +58,7 @@ def compress(model: keras.Model, recipe: Any, strict: bool = False) -> keras.Mod
         compressed = subclassed.compress(model, recipe, strict)
     for layer in compressed_layers(compressed):
         layer.initialize()
+        warn_of_dead_kernels(layer)
     _compile_like(compressed, model)
     return compressed
 

@@ -221,7 +221,7 @@ def _reason(layer: keras.layers.Layer, bits: int, has_kernel: bool) -> str:
         return ""
     if unwrappable(plain(layer)):
         return unwrappable(plain(layer))
-    if isinstance(layer, Compressed) and layer.slots.templates["kernel"]:
+    if isinstance(layer, Compressed) and layer.transforms_kernel:
         return "its transforms have not begun or keep float values"
     return "no rule gives its kernel a format"
 

@@ -7,7 +7,7 @@ read as their transformed values, so the gradient flows through the transforms t
 import dataclasses
 import inspect
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -17,14 +17,14 @@ from edgeax.formats import EncodedTensor
 from edgeax.model import passes
 from edgeax.model.hook import call_plain
 from edgeax.model.layout import Layout, layout_of
+from edgeax.model.slots import Slot, as_named_transforms, as_transforms, deserialized, serialized
 from edgeax.transforms.base import Chain, Transform, fresh
+from edgeax.transforms.quantize import Quantizer
 
 KERNEL = re.compile(r"(^|_)(kernel|embeddings)$")
 BIAS = re.compile(r"(^|_)bias$")
 
 SLOTS = ("kernel", "bias", "input", "output", "before_activation")
-
-Slot = Transform | Sequence[Transform] | None
 
 
 @keras.saving.register_keras_serializable("edgeax")
@@ -51,9 +51,14 @@ class Compressed(keras.layers.Wrapper):
             per pass.
         input_places: Which of the inputs the transforms of `input` act on, counted in the flattened
             first argument; None for all.
+        weights: Transforms of single weights by the names of their variables, such as
+            `{"recurrent_kernel": "int8"}`, instead of those of `kernel` and `bias`.
+
+    A slot takes a transform, a number format, the name of one, or a list of these.
 
     Raises:
-        ValueError: The layer's `call` has a signature that cannot be forwarded to.
+        ValueError: The layer's `call` has a signature that cannot be forwarded to, or a slot is
+            given what is none of these.
 
     Input shape and output shape: those of the wrapped layer.
     """
@@ -69,6 +74,7 @@ class Compressed(keras.layers.Wrapper):
         before_activation: Slot = None,
         uses: int = 1,
         input_places: Sequence[int] | None = None,
+        weights: Mapping[str, Slot] | None = None,
         **kwargs: Any,
     ) -> None:
         reason = unwrappable(layer)
@@ -77,21 +83,23 @@ class Compressed(keras.layers.Wrapper):
                 f"`layer` must be one that can be wrapped. Received: {layer.name!r} of type "
                 f"{type(layer).__name__}; {reason}."
             )
+        slots = _Slots(
+            {
+                "kernel": as_transforms("kernel", kernel),
+                "bias": as_transforms("bias", bias),
+                "input": as_transforms("input", input),
+                "output": as_transforms("output", output),
+                "before_activation": as_transforms("before_activation", before_activation),
+            },
+            as_named_transforms(weights),
+        )
         kwargs.setdefault("name", layer.name)
         kwargs.setdefault("trainable", layer.trainable)
         # The wrapper leaves casting to the layer: raw variables must be read in full precision.
         kwargs.setdefault("dtype", "float32")
         super().__init__(layer, autocast=False, **kwargs)
         self.supports_masking = layer.supports_masking
-        self.slots = _Slots(
-            {
-                "kernel": _as_list(kernel),
-                "bias": _as_list(bias),
-                "input": _as_list(input),
-                "output": _as_list(output),
-                "before_activation": _as_list(before_activation),
-            }
-        )
+        self.slots = slots
         self.taken_activation = (
             keras.activations.get(activation) if activation is not None else None
         )
@@ -99,6 +107,7 @@ class Compressed(keras.layers.Wrapper):
             layer.activation = keras.activations.linear
         self.uses = int(uses)
         self.input_places = None if input_places is None else tuple(map(int, input_places))
+        self.when_built: Callable[[Compressed], None] | None = None
         self.chains: list[Chain] = []
         # Keras shall bind the arguments to the layer's own signature: in a catch-all it refuses to
         # see tensors and settings side by side, and finds no masks.
@@ -108,6 +117,8 @@ class Compressed(keras.layers.Wrapper):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not args and self._arguments[0] in kwargs:  # it may be called otherwise than `inputs`
             args = (kwargs.pop(self._arguments[0]),)
+        if not self.built and args:
+            self._check_inputs(args[0])
         if not self.layer.built and _tensors((args[1:], kwargs)):
             # Keras would hand over the first argument's shape only. The layer itself knows how to
             # be built from several.
@@ -120,32 +131,62 @@ class Compressed(keras.layers.Wrapper):
         if not self.layer.built:
             self.layer.build(input_shape)
         self._weights_of = [*self._weight_chains()]
+        templates = self.slots.templates
         count = _count_of_shapes(input_shape)
         places = range(count) if self.input_places is None else self.input_places
         self._inputs = [
-            self._chain("input", "activation") if place in places else None
+            self._chain(templates["input"], "activation") if place in places else None
             for place in range(count)
         ]
-        self._before_activation = self._chain("before_activation", "activation")
-        self._output = self._chain("output", "activation")
+        self._before_activation = self._chain(templates["before_activation"], "activation")
+        self._output = self._chain(templates["output"], "activation")
         self.built = True
+        if self.when_built is not None:
+            self.when_built(self)
+
+    def _check_inputs(self, inputs: Any) -> None:
+        """Checks that the transforms of inputs have one to act on.
+
+        Raises:
+            ValueError: All inputs are integers.
+        """
+        tensors = _tensors(inputs)
+        if not self.slots.templates["input"] or not tensors:
+            return
+        dtypes = [keras.backend.standardize_dtype(tensor.dtype) for tensor in tensors]
+        if not any(keras.backend.is_float_dtype(dtype) for dtype in dtypes):
+            raise ValueError(
+                "`input` must stand at a layer whose inputs are floating-point. Received: "
+                f"{dtypes[0]} at layer {self.name!r}. Indices and other integers have no number "
+                "format: transform the layer's output instead, or the embedding's kernel."
+            )
 
     def _weight_chains(self) -> Iterator["_WeightChain"]:
         """Yields each variable that is transformed, with its layout and its chain."""
+        names = set()
         for owner in self.layer._flatten_layers():
             for variable in owner._trainable_variables:
-                slot = slot_of(variable.name)
-                if slot is None or not self.slots.templates[slot]:
+                names.add(variable.name)
+                members = self.slots.of_weight(variable.name)
+                if not members:
                     continue
                 layout = layout_of(owner, variable.name, variable.shape)
-                chain = self._chain(slot, "weight", layout.canonical_shape)
+                chain = self._chain(members, "weight", layout.canonical_shape)
                 if chain is not None:
                     yield _WeightChain(variable, layout, chain)
+        unknown = sorted({*self.slots.weights} - names)
+        if unknown:
+            raise ValueError(
+                f"`weights` must name weights of layer {self.name!r}, which has {sorted(names)}. "
+                f"Received: {unknown}."
+            )
 
-    def _chain(self, slot: str, role: Any, shape: Sequence[int] = ()) -> Chain | None:
-        if not self.slots.templates[slot]:
+    def _chain(
+        self, members: Sequence[Transform], role: Any, shape: Sequence[int] = ()
+    ) -> Chain | None:
+        if not members:
             return None
-        chain = Chain([fresh(member) for member in self.slots.templates[slot]], uses=self.uses)
+        chain = Chain([fresh(member) for member in members], uses=self.uses)
         try:
             chain.bind(role, shape)
         except ValueError as error:
@@ -179,6 +220,16 @@ class Compressed(keras.layers.Wrapper):
         """Returns the transformed weights, for all `uses` calls of one forward pass together."""
         training = training and self.is_trained
         return [(weight.variable, weight.transformed_once(training)) for weight in self._weights_of]
+
+    @property
+    def weight_chains(self) -> Sequence["_WeightChain"]:
+        """Each variable that is transformed, with its layout and its chain."""
+        return tuple(self._weights_of)
+
+    @property
+    def transforms_kernel(self) -> bool:
+        """Whether a kernel of the layer, which must be built, has transforms."""
+        return any(slot_of(weight.variable.name) == "kernel" for weight in self._weights_of)
 
     @property
     def is_trained(self) -> bool:
@@ -216,7 +267,8 @@ class Compressed(keras.layers.Wrapper):
             "before_activation": self._before_activation,
             "output": self._output,
         }[slot]
-        return chain.transforms[-1] if chain is not None else None
+        members = reversed(chain.transforms) if chain is not None else ()
+        return next((member for member in members if isinstance(member, Quantizer)), None)
 
     def around(self, layer: keras.layers.Layer) -> "Compressed":
         """Returns a wrapper of the same settings around another layer, with new state."""
@@ -226,6 +278,7 @@ class Compressed(keras.layers.Wrapper):
             activation=self.taken_activation,
             uses=self.uses,
             input_places=self.input_places,
+            weights=self.slots.weights,
             name=self.name,
             trainable=self.trainable,
             dtype=self.dtype_policy,
@@ -233,16 +286,13 @@ class Compressed(keras.layers.Wrapper):
 
     def settings(self) -> dict[str, Any]:
         """Returns what is done to the layer, as data: arguments of `from_settings`."""
-        slots = {
-            slot: [keras.saving.serialize_keras_object(member) for member in members]
-            for slot, members in self.slots.templates.items()
-        }
         activation = self.taken_activation and keras.activations.serialize(self.taken_activation)
         return {
-            **slots,
+            **serialized(self.slots.templates),
             "activation": activation,
             "uses": self.uses,
             "input_places": self.input_places,
+            "weights": serialized(self.slots.weights),
         }
 
     @classmethod
@@ -250,11 +300,9 @@ class Compressed(keras.layers.Wrapper):
         cls, layer: keras.layers.Layer, settings: dict[str, Any], **kwargs: Any
     ) -> "Compressed":
         """Returns a wrapper of `layer` with what `settings` returned, and new state."""
-        settings = dict(settings)
-        for slot in SLOTS:
-            members = settings[slot]
-            settings[slot] = [keras.saving.deserialize_keras_object(member) for member in members]
-        return cls(layer, **settings, **kwargs)
+        slots = deserialized({slot: settings[slot] for slot in SLOTS})
+        weights = deserialized(settings["weights"])
+        return cls(layer, **{**settings, **slots, "weights": weights}, **kwargs)
 
     @property
     def input_spec(self) -> Any:
@@ -305,6 +353,14 @@ class _Slots:
     """The transforms that chains are made from; Keras must not track these as sublayers."""
 
     templates: dict[str, list[Transform]]
+    weights: dict[str, list[Transform]]
+
+    def of_weight(self, name: str) -> list[Transform]:
+        """Returns the transforms of a weight by the name of its variable."""
+        if name in self.weights:
+            return self.weights[name]
+        slot = slot_of(name)
+        return self.templates[slot] if slot is not None else []
 
 
 @dataclasses.dataclass
@@ -403,12 +459,6 @@ def _with_training(signature: inspect.Signature) -> inspect.Signature:
     return signature.replace(
         parameters=[*parameters[: len(parameters) - len(rest)], training, *rest]
     )
-
-
-def _as_list(slot: Slot) -> list[Transform]:
-    if slot is None:
-        return []
-    return [slot] if isinstance(slot, Transform) else list(slot)
 
 
 def _through(chain: Chain | None, tensor: Any, training: bool) -> Any:

@@ -48,7 +48,7 @@ def _values(model: keras.Model) -> dict[str, float | int]:
     found: dict[str, KernelStatistics] = {}
     for path, layer in paths_of_compressed(model).items():
         kernels = [kernel for slot, kernel in stored_weights(layer) if slot == "kernel"]
-        if kernels and layer.slots.templates["kernel"]:
+        if kernels and layer.transforms_kernel:
             found[path] = kernel_statistics(kernels)
     values: dict[str, float | int] = {}
     for path, statistics in found.items():

@@ -3,9 +3,10 @@
 import keras
 import pytest
 
-from edgeax import Compressed, Prune, Quantize, Recipe, Rule
+from edgeax import Compressed, Prune, Quantize, Recipe, Rule, compress
 from edgeax.model.graph import trace
-from edgeax.model.plan import check_nothing_left_out, make_plans
+from edgeax.model.plan import behind, check_nothing_left_out, make_plans
+from edgeax.transforms.learned_step import LearnedStep
 from tests.model import small_models
 from tests.model.test_layer_calls import with_odd_layer
 
@@ -41,6 +42,93 @@ def test_layers_with_nothing_to_transform_have_no_plan():
     _, plans, _ = plans_of(small_models.convolutional())
     assert list(plans) == ["conv", "relu", "depthwise", "pool", "head"]  # not the batch norm
     assert list(plans["relu"].slots) == ["output"] and list(plans["head"].slots)[0] == "kernel"
+
+
+def bits_of(plans):
+    return {path: plans[path].slots["kernel"][0].number_format.bits for path in plans}
+
+
+def test_the_last_rule_gives_a_layer_bits_of_its_own():
+    recipe = Recipe(
+        [
+            Rule(".*", kernel="int4"),
+            Rule("conv$", kernel="int6"),
+            Rule("@last", kernel="int8"),
+            Rule("head", kernel=[]),
+        ]
+    )
+    _, plans, _ = plans_of(small_models.convolutional(), recipe)
+    assert bits_of(plans) == {"conv": 6, "depthwise": 4}
+    recipe.rules.pop()
+    _, plans, _ = plans_of(small_models.convolutional(), recipe)
+    assert bits_of(plans) == {"conv": 6, "depthwise": 4, "head": 8}
+
+
+def test_first_and_last_are_the_ends_of_nested_models_too():
+    model = small_models.nested()
+    recipe = Recipe([Rule("@first", kernel="int8"), Rule("@last", kernel="int7")])
+    _, plans, _ = plans_of(model, recipe)
+    assert bits_of(plans) == {"stem": 8, "head": 7}
+
+
+def test_single_weights_are_picked_by_name_and_stand_before_the_kernel():
+    given = keras.Input((6, 6, 2))
+    x = layers.SeparableConv2D(3, 3, name="separable")(given)
+    model = keras.Model(given, layers.Conv2D(2, 1, name="plain")(x))
+    recipe = Recipe(
+        [
+            Rule(".*", weights={"pointwise_kernel": "int3", "bias": "int8"}),
+            Rule(".*", kernel="int5"),
+        ]
+    )
+    compressed = compress(model, recipe)
+    bits = {
+        (layer.name, variable.name): code.bits
+        for layer in compressed.layers[1:]
+        for variable, _, code in layer.freeze_weights()
+    }
+    assert bits == {
+        ("separable", "depthwise_kernel"): 5,
+        ("separable", "pointwise_kernel"): 3,
+        ("separable", "bias"): 8,
+        ("plain", "kernel"): 5,
+        ("plain", "bias"): 8,
+    }
+    graph, _, by_id = plans_of(model, Recipe([Rule("sep", weights={"depthwise_kernel": "int8"})]))
+    with pytest.raises(ValueError, match=r"Left out by the recipe: \['plain'\]"):
+        check_nothing_left_out(graph, by_id)
+
+
+def test_a_rule_for_single_weights_must_find_some():
+    recipe = Recipe([Rule("conv", weights={"recurrent_kernel": "int8"})])
+    with pytest.raises(ValueError, match=r"\['recurrent_kernel'\] for \['conv'\]"):
+        plans_of(small_models.convolutional(), recipe)
+
+
+def test_integer_inputs_have_no_format():
+    given = keras.Input((4,), dtype="int32")
+    words = layers.Embedding(5, 3, name="words")(given)
+    model = keras.Model(given, layers.Flatten(name="flat")(words))
+    _, plans, _ = plans_of(model, Recipe([Rule(".*", kernel="int8", input="int8")]))
+    assert [*plans["words"].slots] == ["kernel"] and plans["words"].input_places is None
+    with pytest.raises(ValueError, match="`input`, which must be floating-point: indices"):
+        plans_of(model, Recipe([Rule("words", input="int8")]))
+
+
+@pytest.mark.parametrize(
+    "activation, settings",
+    [
+        ("relu", {"nonnegative": True, "range": "moving_average"}),
+        ("sigmoid", {"nonnegative": False, "range": [0.0, 255 / 256]}),
+        ("tanh", {"nonnegative": False, "range": [-1.0, 127 / 128]}),
+        ("linear", {"nonnegative": False, "range": "moving_average"}),
+    ],
+)
+def test_an_output_transform_learns_what_is_known_behind_an_activation(activation, settings):
+    config = behind(activation, Quantize("int8")).get_config()
+    assert {name: config[name] for name in settings} == settings
+    learned = behind(activation, LearnedStep(4))
+    assert learned.nonnegative == (activation in ("relu", "sigmoid"))
 
 
 def test_a_layer_that_cannot_be_wrapped_has_no_plan_and_counts_as_left_out():

@@ -6,6 +6,7 @@ import keras
 import pytest
 
 from edgeax import Cluster, PolynomialDecay, Prune, Quantize, Recipe, Rule
+from edgeax.formats import Integer
 
 layers = keras.layers
 
@@ -44,6 +45,30 @@ def test_a_filter_is_an_expression_a_list_or_a_callable(filter, path, picked):
     assert rule.matches(layers.Dense(8), path) is picked
 
 
+def test_the_first_and_the_last_layer_are_picked_by_their_place_alone():
+    rule = Rule(["@first", "head"], kernel="int8")
+    layer = layers.Dense(8)
+    assert rule.matches(layer, "conv", ["@first"]) and rule.matches(layer, "head", [])
+    assert not rule.matches(layer, "@first", ["@last"])
+
+
+def test_slots_take_names_formats_and_transforms_and_json_keeps_them():
+    recipe = Recipe(
+        [
+            Rule("conv", kernel=["int4"], output=Integer(6)),
+            Rule("lstm", weights={"recurrent_kernel": "int8", "bias": []}),
+        ]
+    )
+    copy = Recipe.from_json(recipe.to_json())
+    for one in (recipe, copy):
+        conv, lstm = one.rules
+        assert conv.slots["kernel"][0].number_format.bits == 4
+        assert conv.slots["output"][0].number_format == Integer(6)
+        assert lstm.slots == {} and lstm.weights["bias"] == []
+        assert lstm.weights["recurrent_kernel"][0].number_format.bits == 8
+    assert copy.to_json() == recipe.to_json()
+
+
 def test_json_goes_round():
     text = some_recipe().to_json()
     copy = Recipe.from_json(text)
@@ -71,7 +96,8 @@ def test_a_callable_filter_cannot_become_json_and_says_so():
         ("[1, 2]", "`text` must be a recipe.*JSON of a list"),
         ("null", "`text` must be a recipe.*JSON of a NoneType"),
         (json.dumps(keras.saving.serialize_keras_object(Quantize("int8"))), "JSON of a Quantize"),
-        (some_recipe().to_json().replace("int4", "int44"), "int44.*Did you mean.*int4"),
+        (some_recipe().to_json().replace("int4", "int44"), "`text` must be.*Received: 44"),
+        (some_recipe().to_json().replace("int4", "itn4"), "itn4.*Did you mean.*int4"),
         (some_recipe().to_json().replace("edgeax>Recipe", "edgeax>Recip"), "`text` must be"),
     ],
 )
@@ -83,11 +109,14 @@ def test_text_that_is_no_recipe_is_refused(text, message):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"filter": "x"}, r"at least one of \('kernel', 'bias', 'input', 'output'\)"),
+        ({"filter": "x"}, r"at least one of \('kernel', 'bias', 'input', 'output', 'weights'\)"),
         ({"filter": 3, "kernel": Quantize("int8")}, "`filter` must be.*filter=3"),
         ({"filter": [3], "kernel": Quantize("int8")}, r"`filter` must be.*\[3\]"),
         ({"filter": "(", "kernel": Quantize("int8")}, r"`filter` must be.*'\('"),
-        ({"filter": "x", "kernel": "int8"}, "`kernel` must be a transform.*kernel='int8'"),
+        ({"filter": "x", "kernel": 8}, "`kernel` must be a transform.*kernel=8"),
+        ({"filter": "x", "kernel": "itn8"}, "itn8.*Did you mean"),
+        ({"filter": "x", "weights": "int8"}, "`weights` must map names of variables"),
+        ({"filter": "@frist", "kernel": "int8"}, "'@frist'. Did you mean '@first'"),
         ({"filter": "x", "output": [Quantize("int8"), 3]}, "`output` must be a transform"),
     ],
 )

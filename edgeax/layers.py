@@ -1,0 +1,32 @@
+"""Public layers with quantized tensors, with the arguments of Larq's."""
+
+from edgeax.model.padding import PaddedConv1D, PaddedConv2D, PaddedDepthwiseConv2D
+from edgeax.model.recurrent import RoundedGRUCell, RoundedLSTMCell
+from edgeax.model.sugar import (
+    QuantConv1D,
+    QuantConv2D,
+    QuantConv2DTranspose,
+    QuantDense,
+    QuantDepthwiseConv2D,
+    QuantGRU,
+    QuantLSTM,
+    QuantSeparableConv2D,
+)
+from edgeax.model.xnor import XnorConv2D
+
+__all__ = [
+    "PaddedConv1D",
+    "PaddedConv2D",
+    "PaddedDepthwiseConv2D",
+    "QuantConv1D",
+    "QuantConv2D",
+    "QuantConv2DTranspose",
+    "QuantDense",
+    "QuantDepthwiseConv2D",
+    "QuantGRU",
+    "QuantLSTM",
+    "QuantSeparableConv2D",
+    "RoundedGRUCell",
+    "RoundedLSTMCell",
+    "XnorConv2D",
+]

@@ -1,0 +1,80 @@
+"""A look at kernels before training: a format that rounds them to zero or lets no gradient through
+makes a network that computes, trains, and learns nothing.
+"""
+
+import warnings
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from edgeax.model.wrapper import Compressed, slot_of
+from edgeax.transforms.prune import Prune
+from edgeax.transforms.quantize import Quantizer
+
+MOST = 0.5
+"""Fraction of a kernel above which it is said to be dead."""
+
+MOST_OF_TERNARY = 0.75
+"""The same for zeros of a format of three values, where about half of them are meant."""
+
+
+def warn_of_dead_kernels(layer: Compressed) -> None:
+    """Warns of each kernel of a built layer that is rounded mostly to zero, or that hardly any
+    gradient reaches.
+
+    Weights that are zero themselves do not count, nor kernels that are pruned. Nothing is done
+    while a graph is being traced, when weights have no values yet.
+    """
+    if not tf.executing_eagerly():
+        return
+    for weight in layer.weight_chains:
+        members = weight.chain.transforms
+        quantizer = next((m for m in reversed(members) if isinstance(m, Quantizer)), None)
+        if quantizer is None or slot_of(weight.variable.name) == "bias":
+            continue
+        if any(isinstance(member, Prune) for member in members):
+            continue
+        zeros, dead = _lost(weight.chain, weight.value())
+        where = f"{weight.variable.name!r} of layer {layer.name!r}"
+        if zeros > (MOST if _bits(quantizer) > 2 else MOST_OF_TERNARY):
+            warnings.warn(
+                f"{_name(quantizer)} rounds {zeros:.0%} of {where} to zero, where training can "
+                "hardly begin. Give it more bits, one scale per output channel (axis=-1), or "
+                "'ternary', whose threshold follows the mean of the weights.",
+                stacklevel=2,
+            )
+        if dead > MOST:
+            warnings.warn(
+                f"{_name(quantizer)} lets no gradient through to {dead:.0%} of {where}: these "
+                "weights lie outside the range in which it has one, and will never change. "
+                "Initialize or clip them (edgeax.constraints.WeightClip) within that range, or "
+                "choose another estimator, as by Quantize(..., gradient='straight_through').",
+                stacklevel=2,
+            )
+
+
+def _lost(chain: Any, value: np.ndarray) -> tuple[float, float]:
+    """Returns which fractions of a weight, its zeros left out, become zero and get no gradient."""
+    counted = value != 0.0
+    if not counted.any():
+        return 0.0, 0.0
+    raw = tf.constant(value)
+    with tf.GradientTape() as tape:
+        tape.watch(raw)
+        made = chain.call(raw, training=False)
+    gradient = tape.gradient(made, raw)
+    zeros = keras.ops.convert_to_numpy(made)[counted] == 0.0
+    if gradient is None:
+        return float(np.mean(zeros)), 1.0
+    return float(np.mean(zeros)), float(np.mean(gradient.numpy()[counted] == 0.0))
+
+
+def _bits(quantizer: Quantizer) -> int:
+    return int(getattr(getattr(quantizer, "number_format", None), "bits", 32))
+
+
+def _name(quantizer: Quantizer) -> str:
+    format = getattr(quantizer, "format", None)
+    return repr(format) if isinstance(format, str) else type(quantizer).__name__

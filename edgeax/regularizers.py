@@ -1,0 +1,5 @@
+"""Public regularizers, also by `from edgeax.regularizers import ...` as with Keras's own."""
+
+from edgeax.training.regularizers import Bipolar, Euclidean, Manhattan
+
+__all__ = ["Bipolar", "Euclidean", "Manhattan"]
