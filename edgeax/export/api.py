@@ -25,7 +25,7 @@ from edgeax.runtime.details import METADATA_KEY
 from edgeax.runtime.interpreter import Interpreter
 
 RUNTIMES = ("edgeax", "stock")
-ACTIVATIONS = ("int8", "float32")
+ACTIVATIONS = ("int8", "int16", "float32")
 
 _TIMED_RUNS = 30
 
@@ -54,7 +54,9 @@ def export(
         path: The file to write; its folder must exist.
         samples: Typical inputs: an array, a list or dict of arrays, or a `tf.data.Dataset` of
             batches. A few hundred are plenty.
-        activations: `"int8"` computes in integers, `"float32"` writes a float file.
+        activations: `"int8"` or `"int16"` computes in integers; `"float32"` writes a float file.
+            Where training rounded activations it is their width that counts: a model trained with
+            `Quantize("int16")` computes in 16 bits beside kernels of 8.
         io: `"float32"` or `"int8"`: the type of the file's inputs and outputs.
         runtime: `"edgeax"` may use edgeax's operators, which need its plugin; `"stock"` writes
             built-in operators only.
@@ -90,8 +92,9 @@ def export(
             stacklevel=3,
         )
 
-    integer = activations == "int8"
-    made = assemble(model, arrays, integer, io, pack=runtime == "edgeax")
+    integer = activations != "float32"
+    wide = activations == "int16"
+    made = assemble(model, arrays, integer, io, pack=runtime == "edgeax", wide=wide)
     file, frozen, stays_float = made.file, made.frozen, made.stays_float
     if strict and stays_float:
         raise ValueError(

@@ -10,6 +10,8 @@ from edgeax.export.convert import convert
 from edgeax.export.freeze import Frozen, freeze, layers_in
 from edgeax.export.lower import Stored, lower
 from edgeax.export.lower_lstm import lower_lstms
+from edgeax.export.lower_wide import lower_wide
+from edgeax.export.rounding import IN_FORMAT
 from edgeax.export.widen import widen
 from edgeax.formats.flatbuffer import Model, Subgraph
 
@@ -40,6 +42,7 @@ def assemble(
     integer: bool,
     io: str = "float32",
     pack: bool = False,
+    wide: bool = False,
 ) -> Assembled:
     """Returns the file of a model.
 
@@ -49,15 +52,17 @@ def assemble(
         integer: Whether it computes in integers.
         io: `"float32"` or `"int8"`.
         pack: Whether custom operators may be used.
+        wide: Whether activations that training did not round get 16 bits.
 
     Raises:
         ValueError: The model has no file of that kind.
     """
-    frozen = freeze(model, samples, integer)
+    frozen = freeze(model, samples, integer, wide)
     file = convert(frozen.model, integer, io)
     kernels = lower(file, frozen.weights, pack)
     kernels += lower_lstms(file, frozen.lstms, integer)
     if integer:
+        lower_wide(file)
         widen(file, frozen)
     kernels += tuple(
         Stored(path, "as converted", None, frozen.whole.get(path, _NO_FORM))
@@ -72,14 +77,18 @@ def _float_operators(graph: Subgraph, frozen: Frozen) -> tuple[str, ...]:
 
     Conversions from and to integers do not count.
     """
+    formatted = {path: f"its values are {name}" for path, name in frozen.formatted}
+    reasons = {**formatted, **frozen.whole}
     found = []
     for operator in graph.operators:
         ends = [graph.tensors[i] for i in (*operator.inputs, *operator.outputs) if i >= 0]
         computes = operator.name not in ("QUANTIZE", "DEQUANTIZE")
         if computes and any(t.dtype == "float32" and not t.is_constant for t in ends):
             name = graph.tensors[operator.outputs[0]].name
+            if IN_FORMAT in name:
+                continue  # part of how a format is expressed; its layer is told of
             layers = sorted({frozen.paths[one] for one in layers_in(name) if one in frozen.paths})
-            why = "; ".join(frozen.whole[path] for path in layers if path in frozen.whole)
+            why = "; ".join(reasons[path] for path in layers if path in reasons)
             place = f"{operator.name} in {', '.join(layers) or name}"
             found.append(f"{place} ({why})" if why else place)
     return tuple(found)

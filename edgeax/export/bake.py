@@ -8,7 +8,8 @@ import numpy as np
 
 from edgeax.export.lstm import FusedLSTM
 from edgeax.export.weights import Kernels
-from edgeax.formats import Codebook, EncodedTensor, Integer
+from edgeax.formats import EncodedTensor, Float32, Integer
+from edgeax.formats.integer_form import integer_form
 from edgeax.model import placement
 from edgeax.model.copying import plain_copy, set_transformed
 from edgeax.model.graph import Call
@@ -57,7 +58,7 @@ def bake(
         if gain_and_shift is not None:
             return _as_depthwise(*gain_and_shift, call)
     baked = _baked(call)
-    kernels = {**_encoded_kernels(call.operation), **_integer_kernels(known or {})}
+    kernels = {**_encoded_kernels(call.operation), **_kernels(known or {})}
     if normalization is not None:
         baked, kernels = _folded(baked, kernels, placement.plain(normalization.operation), call)
     if not integer or not isinstance(layer, placement.LINEAR):
@@ -88,21 +89,16 @@ def _encoded_kernels(operation: Any) -> Kernels:
     """Returns the kernels of a layer that training put on integer grids."""
     if not isinstance(operation, Compressed) or not isinstance(operation.layer, placement.LINEAR):
         return {}
-    return _integer_kernels({v.name: encoded for v, _, encoded in operation.freeze_weights()})
+    return _kernels({v.name: encoded for v, _, encoded in operation.freeze_weights()})
 
 
-def _integer_kernels(encoded: Kernels) -> Kernels:
+def _kernels(encoded: Kernels) -> Kernels:
+    """Returns the kernels among some weights in codes, as integers."""
     return {
-        name: tensor
+        name: integer_form(tensor)
         for name, tensor in encoded.items()
-        if slot_of(name) == "kernel" and is_integer(tensor)
+        if slot_of(name) == "kernel" and not isinstance(tensor.format, Float32)
     }
-
-
-def is_integer(encoded: EncodedTensor) -> bool:
-    """Returns whether codes stand for integers with one scale a channel and no zero point."""
-    grid = encoded.format.value if isinstance(encoded.format, Codebook) else encoded.format
-    return isinstance(grid, Integer) and grid.symmetric
 
 
 def _rounded_kernels(layer: keras.layers.Layer, without: Kernels) -> Kernels:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
-from edgeax.export.lstm import OPERATOR_PREFIX, FusedLSTM
+from edgeax.export.placeholder import PREFIX, Placeholder
 from edgeax.formats.flatbuffer import Model
 
 # Log lines that report an error, as absl and MLIR write them.
@@ -36,7 +36,7 @@ def convert(model: keras.Model, quantized: bool, io: str = "float32") -> Model:
         if io == "int8":
             converter.inference_input_type = tf.int8
             converter.inference_output_type = tf.int8
-    converter.allow_custom_ops = any(isinstance(layer, FusedLSTM) for layer in model.layers)
+    converter.allow_custom_ops = any(isinstance(layer, Placeholder) for layer in model.layers)
     with _quiet():
         try:
             content = bytes(converter.convert())
@@ -53,7 +53,7 @@ def convert(model: keras.Model, quantized: bool, io: str = "float32") -> Model:
 
 def _check_operators(file: Model) -> None:
     operators = [operator for graph in file.subgraphs for operator in graph.operators]
-    strange = {op.name for op in operators if op.is_custom and OPERATOR_PREFIX not in op.name}
+    strange = {op.name for op in operators if op.is_custom and PREFIX not in op.name}
     if strange:
         raise ValueError(
             "`model` must consist of layers that TFLite has operators for. Received: some that "

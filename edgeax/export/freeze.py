@@ -14,13 +14,14 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from edgeax.export.bake import Part, bake
 from edgeax.export.lstm import CellStates, FusedLSTM
+from edgeax.export.rounding import IN_FORMAT, WIDE_BITS, Extremes, Formatted, Grid, trained_rounding
 from edgeax.export.unfold import unfold
-from edgeax.export.weights import ACTIVATION_BITS, Extremes, trained_extremes
+from edgeax.export.wide import WideActivation, WideConcatenation
 from edgeax.formats import EncodedTensor
+from edgeax.formats.names import described
 from edgeax.model import placement
 from edgeax.model.copying import clone, copy_weights, fresh_copy
 from edgeax.model.graph import Call, Graph, trace
@@ -58,7 +59,7 @@ class Point:
         rounding: Name of the rounding layer in the frozen model.
         layers: Names of the frozen model's layers whose results end here; the converter names
             tensors after them.
-        extremes: The range.
+        grid: The grid of the values.
         shape: Of the values; a size is None where Keras cannot tell.
         input: Which of the model's inputs it is, None for a layer's result.
     """
@@ -66,7 +67,7 @@ class Point:
     path: str
     rounding: str
     layers: tuple[str, ...]
-    extremes: Extremes
+    grid: Grid
     shape: tuple[int | None, ...]
     input: int | None = None
 
@@ -79,6 +80,8 @@ class Frozen:
         model: Plain functional model, batch 1. Its inputs and outputs come in the order of the
             original's when flattened.
         weights: The kernels in integer codes.
+        formatted: Paths of the tensors in a format that the file has no integers for, and that
+            format.
         left_out: Paths of the layers whose kernels got a number format that no operator has.
         points: The places where values are rounded, in the order in which they run.
         paths: Path of the layer that each layer of `model` stands for, by name.
@@ -97,6 +100,7 @@ class Frozen:
     whole: dict[str, str] = dataclasses.field(default_factory=dict)
     steps: frozenset[str] = frozenset()
     step_roundings: frozenset[str] = frozenset()
+    formatted: tuple[tuple[str, str], ...] = ()
 
 
 @dataclasses.dataclass
@@ -107,14 +111,14 @@ class _Stage:
         part: The layer.
         path: Path of the layer that it stands for.
         rounded: Whether its output is rounded.
-        extremes: To which range; None while it is not known.
+        rounding: To which values; None while that is not known.
         is_step: Whether it stands within the steps of a recurrent layer.
     """
 
     part: Part
     path: str
     rounded: bool = False
-    extremes: Extremes | None = None
+    rounding: Grid | Formatted | None = None
     is_step: bool = False
 
 
@@ -122,31 +126,9 @@ class _Stage:
 _Rounding = Callable[[_Stage, Any, Any], Any]
 
 
-@keras.saving.register_keras_serializable("edgeax")
-class FixedRange(keras.layers.Layer):
-    """Rounds to an 8-bit grid over a range that never changes; the converter reads it off."""
-
-    def __init__(self, low: float, high: float, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.low, self.high = float(low), float(high)
-        self.supports_masking = True
-
-    def call(self, tensor: tf.Tensor) -> tf.Tensor:
-        """Returns `tensor` rounded."""
-        return tf.quantization.fake_quant_with_min_max_args(
-            tensor, self.low, self.high, ACTIVATION_BITS
-        )
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Returns the input's shape; spares Keras a trace of the call."""
-        return input_shape
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
-        return {**super().get_config(), "low": self.low, "high": self.high}
-
-
-def freeze(model: keras.Model, samples: Sequence[np.ndarray], integer: bool) -> Frozen:
+def freeze(
+    model: keras.Model, samples: Sequence[np.ndarray], integer: bool, wide: bool = False
+) -> Frozen:
     """Returns `model` with everything fixed that training had left open.
 
     Args:
@@ -154,16 +136,17 @@ def freeze(model: keras.Model, samples: Sequence[np.ndarray], integer: bool) -> 
         samples: One array per model input, first axis the sample. Dimensions that the model leaves
             open get their size from these, and so do ranges that training did not follow.
         integer: Whether kernels and activations are rounded.
+        wide: Whether activations that training did not round get 16 bits.
 
     Raises:
-        ValueError: The model rounds activations to another width than 8 bits, or gives infinite
-            values for a sample.
+        ValueError: The model rounds activations to a width that there are no operators for, to 16
+            bits here and fewer there, or gives infinite values for a sample.
     """
     made: dict[int, Any] = {}
     with _float32_policy():
         copy = clone(model, fresh_copy, made)
         copy_weights(model, made)
-        return _Freezer(trace(copy), model.name, samples, integer).run()
+        return _Freezer(trace(copy), model.name, samples, integer, wide).run()
 
 
 def layers_in(tensor: str) -> set[str]:
@@ -175,7 +158,12 @@ class _Freezer:
     """Builds the frozen model from the calls of a compressed one."""
 
     def __init__(
-        self, graph: Graph, name: str, samples: Sequence[np.ndarray], integer: bool
+        self,
+        graph: Graph,
+        name: str,
+        samples: Sequence[np.ndarray],
+        integer: bool,
+        wide: bool,
     ) -> None:
         self.original = graph
         self.unfolded = unfold(graph, samples)
@@ -183,6 +171,7 @@ class _Freezer:
         self.name = name
         self.samples = samples
         self.integer = integer
+        self.wide = wide
         self.folded: dict[int, Call] = {}
         for call in graph.calls:
             after = placement.folded_normalization(graph, call)
@@ -193,7 +182,9 @@ class _Freezer:
         self._ends: dict[int, str] = {}
         for call in filter(placement.rounds, graph.calls):
             end = placement.last_of_group(graph, call)
-            self._ends.setdefault(id(end), graph.path(call.operation))
+            trained = trained_rounding(end.operation, "output") if integer else None
+            if trained is not None or placement.concatenation_of(graph, end) is None:
+                self._ends.setdefault(id(end), graph.path(call.operation))
         self._parts: dict[tuple[int, int], list[Part]] = {}
         self._uses: Counter[int] = Counter()
         self._paths: dict[str, str] = {}
@@ -202,6 +193,8 @@ class _Freezer:
             _Stage(Part(None), tensor.name) for tensor in keras.tree.flatten(graph.inputs)
         ]
         self.stages = {id(call): self._stages(call) for call in graph.calls}
+        self._entries = {id(call): self._entry(call) for call in graph.calls}
+        self._leave_to_entries()
 
     def run(self) -> Frozen:
         if self.integer:
@@ -223,6 +216,7 @@ class _Freezer:
             whole,
             frozenset(self._steps),
             frozenset(rounding.steps),
+            tuple(rounding.formatted),
         )
 
     def _lstms(self) -> Iterator[tuple[str, FusedLSTM]]:
@@ -247,7 +241,7 @@ class _Freezer:
             self.graph.path(call.operation): None
             for call in self.graph.calls
             if isinstance(call.operation, Compressed)
-            and call.operation.slots.templates["kernel"]
+            and call.operation.transforms_kernel
             and not isinstance(call.operation.layer, placement.LINEAR)
         }
         return [*paths]
@@ -258,20 +252,89 @@ class _Freezer:
             stage.rounded = keras.backend.is_float_dtype(tensor.dtype)
             if stage.rounded:
                 measured = _widened(np.min(values), np.max(values), stage.path)
-                stage.extremes = self._input_extremes(tensor) or measured
+                stage.rounding = self._input_rounding(tensor) or Grid(measured)
         stages = [stage for stages in self.stages.values() for stage in stages]
-        unknown = [stage for stage in stages if stage.rounded and stage.extremes is None]
+        unknown = [stage for stage in stages if stage.rounded and stage.rounding is None]
         if unknown:
             self._calibrate(unknown)
         fused = [stage for stage in stages if isinstance(stage.part.layer, FusedLSTM)]
         if fused:
             self._measure_cells(fused)
+        self._agree_on_width([*self.inputs, *stages])
+
+    def _agree_on_width(self, stages: list[_Stage]) -> None:
+        """Gives all tensors 16 bits if some have: the operators take no others beside them.
+
+        Raises:
+            ValueError: Training rounds some tensors to 16 bits and others to fewer.
+        """
+        grids = [(stage, stage.rounding) for stage in stages if isinstance(stage.rounding, Grid)]
+        if not self.wide and all(grid.bits != WIDE_BITS for _, grid in grids):
+            return
+        for stage, grid in grids:
+            if grid.bits != WIDE_BITS and grid.trained:
+                raise ValueError(
+                    "`model` must round all activations to 'int16' if it does some. Received: "
+                    f"fewer bits at {stage.path!r}. Give every layer Quantize('int16')."
+                )
+            if grid.bits != WIDE_BITS:
+                stage.rounding = grid.widened()
+            if grid.is_prescribed:
+                name = placement.activation_name(stage.part.layer)
+                stage.part = Part(WideActivation(name))
+                self._name(stage.part, stage.path)
+
+        self._align_concatenations()
+
+    def _align_concatenations(self) -> None:
+        """Gives what a 16-bit concatenation joins one grid, the widest of them: the operator wants
+        it so, and the converter sees to it in 8 bits only.
+        """
+        for call in self.graph.calls:
+            whole = placement.concatenation_of(self.graph, call)
+            if whole is not None and self.stages[id(call)]:
+                stage = self.stages[id(call)][-1]
+                stage.rounded, stage.rounding = True, self.stages[id(whole)][-1].rounding
+        last: dict[int, _Stage] = {}
+        inputs = zip(keras.tree.flatten(self.graph.inputs), self.inputs, strict=True)
+        last.update({id(tensor): stage for tensor, stage in inputs})
+        groups: list[list[_Stage]] = []
+        for call in self.graph.calls:
+            stages = [stage for stage in self.stages[id(call)] if stage.rounded]
+            given = [last[id(t)] for t in call.input_tensors if id(t) in last]
+            layer = placement.plain(call.operation)
+            if isinstance(layer, _layers.Concatenate):
+                groups.append(stages[-1:] + given)
+                axis = layer.axis % len(call.output_tensors[0].shape)
+                stages[-1].part = Part(WideConcatenation(axis))
+                self._name(stages[-1].part, stages[-1].path)
+            ends = stages[-1:] or given[:1]
+            last.update({id(tensor): ends[0] for tensor in call.output_tensors if ends})
+        converted: dict[int, tuple[_Stage, Grid]] = {}
+        for group in [*groups, *reversed(groups)]:  # one may be joined again further on
+            grids = [stage.rounding for stage in group if isinstance(stage.rounding, Grid)]
+            widest = max(grids, key=lambda grid: grid.step)
+            for stage in group:
+                if isinstance(stage.rounding, Grid) and stage.rounding.is_prescribed:
+                    converted[id(stage)] = stage, widest
+                elif isinstance(stage.rounding, Grid):
+                    stage.rounding = widest
+        for stage, grid in converted.values():
+            self._convert_behind(stage, grid)
+
+    def _convert_behind(self, stage: _Stage, grid: Grid) -> None:
+        """Puts a conversion to another 16-bit grid behind a stage whose own is prescribed."""
+        (stages,) = [found for found in self.stages.values() if any(s is stage for s in found)]
+        converted = Part(WideActivation("linear"), moves=False)
+        self._name(converted, stage.path)
+        place = 1 + next(index for index, one in enumerate(stages) if one is stage)
+        stages.insert(place, _Stage(converted, stage.path, rounded=True, rounding=grid))
 
     def _calibrate(self, stages: list[_Stage]) -> None:
         """Takes the ranges of `stages` from what the unrounded model makes of the samples."""
         found = self._measured(stages, lambda stage, given, result: result)
         for stage, (low, high) in zip(stages, found, strict=True):
-            stage.extremes = _widened(low, high, stage.path)
+            stage.rounding = Grid(_widened(low, high, stage.path))
 
     def _measure_cells(self, stages: list[_Stage]) -> None:
         """Tells every LSTM how large its cell state gets, which no tensor of the model shows."""
@@ -300,19 +363,21 @@ class _Freezer:
         lows, highs = np.min(found, axis=0)[::2], np.max(found, axis=0)[1::2]
         return list(zip(lows, highs, strict=True))
 
-    def _input_extremes(self, tensor: keras.KerasTensor) -> Extremes | None:
+    def _input_rounding(self, tensor: keras.KerasTensor) -> Grid | Formatted | None:
         for call in self.original.calls:
             for place, given in enumerate(call.first_argument):
                 if given is tensor:
-                    extremes = trained_extremes(call.operation, "input", place)
-                    if extremes is not None:
-                        return extremes
+                    rounding = trained_rounding(call.operation, "input", place)
+                    if rounding is not None:
+                        return rounding
         return None
 
     def _build(self, batch_size: int | None, rounding: _Rounding) -> tuple[list[Any], Any]:
         """Returns the inputs and outputs of the plain model."""
 
         def emit(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            if self._entries[id(call)]:
+                args = (self._entered(call, args[0], rounding), *args[1:])
             result: Any = args[0] if args else None
             for index, stage in enumerate(self.stages[id(call)]):
                 given, layer = result, stage.part.layer
@@ -332,6 +397,42 @@ class _Freezer:
         outputs = self.graph.rebuild(emit, keras.tree.pack_sequence_as(self.graph.inputs, rounded))
         return inputs, outputs if _is_flat_dict(outputs) else keras.tree.flatten(outputs)
 
+    def _entry(self, call: Call) -> dict[int, _Stage]:
+        """Returns how a layer rounds what other layers give to it, by the places of its inputs."""
+        operation = call.operation
+        if not self.integer or not isinstance(operation, Compressed) or not call.args:
+            return {}
+        entry = {}
+        for place, tensor in enumerate(call.first_argument):
+            if isinstance(tensor, keras.KerasTensor) and not self.graph.is_input(tensor):
+                rounding = trained_rounding(operation, "input", place)
+                if rounding is not None:
+                    part, path = Part(_layers.Identity()), f"{self.graph.path(operation)}/input"
+                    self._name(part, path)
+                    entry[place] = _Stage(part, path, rounded=True, rounding=rounding)
+        return entry
+
+    def _leave_to_entries(self) -> None:
+        """Leaves the rounding of a result to the only layer that reads it, where that rounds it."""
+        for call in self.graph.calls:
+            after = self.graph.only_consumer(call)
+            while after is not None and isinstance(
+                placement.plain(after.operation), placement.MOVING
+            ):
+                if self._entries[id(after)]:
+                    break
+                after = self.graph.only_consumer(after)
+            stages = [stage for stage in self.stages[id(call)] if not stage.part.moves]
+            if after is not None and self._entries[id(after)] and stages:
+                stages[-1].rounded &= stages[-1].rounding is not None
+
+    def _entered(self, call: Call, inputs: Any, rounding: _Rounding) -> Any:
+        """Returns the inputs of a layer as it rounds them."""
+        flat = keras.tree.flatten(inputs)
+        for place, stage in self._entries[id(call)].items():
+            flat[place] = rounding(stage, flat[place], stage.part.layer(flat[place]))
+        return keras.tree.pack_sequence_as(inputs, flat)
+
     def _stages(self, call: Call) -> list[_Stage]:
         """Returns the layers that replace a call; none where it was folded into another."""
         path, operation = self.graph.path(call.operation), call.operation
@@ -344,14 +445,20 @@ class _Freezer:
             stage.rounded = not stage.part.moves
         if id(call) not in self._skipped and placement.splits_activation(operation):
             stages[-1].rounded = True
-            stages[-1].extremes = trained_extremes(operation, "before_activation")
+            stages[-1].rounding = trained_rounding(operation, "before_activation")
         stages += self._activation(call)
         if id(call) in self._ends:
             stages = stages or [_Stage(Part(_layers.Identity()), path)]
             last = [stage for stage in stages if not stage.part.moves][-1]
             fixed = placement.FIXED_RANGES.get(placement.activation_name(operation))
-            known = trained_extremes(operation, "output") or self.unfolded.ranges.get(id(call))
-            last.rounded, last.extremes = True, fixed or known
+            trained = trained_rounding(operation, "output")
+            if isinstance(trained, Formatted) or (trained and not fixed):
+                last.rounding = trained
+            elif fixed:
+                last.rounding = Grid.prescribed(fixed, wide=bool(trained and trained.bits > 8))
+            elif id(call) in self.unfolded.ranges:
+                last.rounding = Grid(self.unfolded.ranges[id(call)])
+            last.rounded = True
             if last.part.kernel is None:
                 last.path = self._ends[id(call)]
         return stages
@@ -395,7 +502,8 @@ class _FixedRounding:
         self.points: list[Point] = []
         self.steps: list[str] = []
         self._inputs = 0
-        self._grids: dict[int, Extremes] = {}
+        self.formatted: list[tuple[str, str]] = []
+        self._grids: dict[int, Grid] = {}
         # Names of the layers that a tensor went through since it was last rounded.
         self._layers: dict[int, tuple[str, ...]] = {}
 
@@ -405,31 +513,35 @@ class _FixedRounding:
             source, self._inputs = self._inputs, self._inputs + 1
         if stage.part.moves and id(given) in self._grids:
             # Said again: the converter loses a grid that passes through several operators.
-            low, high = self._grids[id(given)]
+            grid = self._grids[id(given)]
             return keras.tree.map_structure(
-                lambda part: self._round(
-                    part, FixedRange(low, high, name=self._step() if stage.is_step else None)
-                ),
+                lambda part: self._round(part, grid, self._step() if stage.is_step else None),
                 result,
             )
         layers = (*self._layers.get(id(given), ()), getattr(stage.part.layer, "name", stage.path))
-        if not stage.rounded or stage.extremes is None:
+        if not stage.rounded or stage.rounding is None:
             self._layers[id(result)] = layers
             return result
+        if isinstance(stage.rounding, Formatted):
+            self.formatted.append((stage.path, described(stage.rounding.format)))
+            return stage.rounding.layer(f"{IN_FORMAT}_{len(self.formatted)}")(result)
+        grid = stage.rounding
         if stage.is_step:
-            return self._round(result, FixedRange(*stage.extremes, name=self._step()))
+            return self._round(result, grid, self._step())
         name = f"range_{len(self.points)}"
-        self.points.append(Point(stage.path, name, layers, stage.extremes, result.shape, source))
-        return self._round(result, FixedRange(*stage.extremes, name=name))
+        if grid.top is not None:
+            layers = (*layers, name)  # the limit is the last operator
+        self.points.append(Point(stage.path, name, layers, grid, result.shape, source))
+        return self._round(result, grid, name)
 
     def _step(self) -> str:
         """Returns a name for a rounding within the steps of a recurrent layer, and notes it."""
         self.steps.append(f"step_{len(self.steps)}")
         return self.steps[-1]
 
-    def _round(self, tensor: Any, layer: FixedRange) -> Any:
-        tensor = layer(tensor)
-        self._grids[id(tensor)] = (layer.low, layer.high)
+    def _round(self, tensor: Any, grid: Grid, name: str | None) -> Any:
+        tensor = grid.layer(name)(tensor)
+        self._grids[id(tensor)] = dataclasses.replace(grid, top=None)
         return tensor
 
 

@@ -11,8 +11,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from edgeax.export.freeze import FrozenWeight
+from edgeax.export.widen import VERSIONS
 from edgeax.formats import Codebook, EncodedTensor, packing
 from edgeax.formats.flatbuffer import Model, Operator, Subgraph, Tensor
+from edgeax.formats.integer_form import IntegerForm
+from edgeax.formats.names import described
 from edgeax.formats.operators import OPERATORS, PADDING_SAME, PADDING_VALID
 
 _ENTRIES = 16
@@ -23,6 +26,13 @@ _MOST_DEPTH = 65536
 
 # Biases up to here leave room for the products in an int32 sum.
 _MOST_BIAS = 2**30
+
+_ACTIVATIONS = ("int8", "int16")
+
+# Steps by which the converter's codes may differ from a kernel: half a step where it got just these
+# values, another half where it got those that the kernel's integers stand for.
+_MOST_AWAY = 0.501
+_MOST_AWAY_ROUNDED = 1.01
 
 _STEP = "it computes from a state of 16 bits"
 
@@ -40,12 +50,17 @@ class Stored:
         how: `"packed"` in codes of a custom operator, `"int8"`, or `"as converted"`.
         bits: Bits of one stored code; None as the converter chose.
         why: Why it is not packed, `""` if it is.
+        format: The number format that training used, where the file has integers instead of it.
+        snr_db: What that cost: the ratio of the kernel's energy to that of the difference; None
+            where nothing was lost.
     """
 
     path: str
     how: str
     bits: int | None
     why: str
+    format: str = ""
+    snr_db: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,20 +91,24 @@ class _Carrier:
         input_scale: Scale of its input.
         scale: float32 `(channels,)`, the converter's scales of the kernel.
         bias: float64 `(channels,)` in real values, or None.
+        is_wide: Whether its activations have 16 bits.
     """
 
     operator: Operator
     input_scale: float
     scale: np.ndarray
     bias: np.ndarray | None
+    is_wide: bool = False
 
     def bias_codes(self, scale: np.ndarray) -> np.ndarray:
-        """Returns the bias in int32 steps of input scale times `scale`, zeros where there is none.
+        """Returns the bias in steps of input scale times `scale`, zeros where there is none.
 
-        `_settled` has seen to it that it fits.
+        They are int32, into which `_settled` has seen to it that they fit, or int64 beside 16-bit
+        activations.
         """
         bias = np.zeros(scale.size) if self.bias is None else self.bias
-        return np.rint(bias / (self.input_scale * scale.astype(np.float64))).astype(np.int32)
+        codes = np.rint(bias / (self.input_scale * scale.astype(np.float64)))
+        return codes.astype(np.int64 if self.is_wide else np.int32)
 
 
 def lower(model: Model, weights: Sequence[FrozenWeight], pack: bool) -> tuple[Stored, ...]:
@@ -142,9 +161,7 @@ def _lower_weight(
 ) -> Stored:
     graph = model.subgraphs[0]
     if not carriers:
-        return Stored(
-            weight.path, "as converted", None, "no integer operator in the file holds its kernel"
-        )
+        return _stored(weight, "as converted", None, "no integer operator holds its kernel")
     trained = integer_codes(weight.encoded)
     settled = [_settled(trained, carrier) for carrier in carriers]
     reasons = [
@@ -157,7 +174,18 @@ def _lower_weight(
             _write_dense(graph, constants, carrier, codes, weight.path)
         else:
             _write_packed(model, constants, carrier, codes, weight.path)
-    return Stored(weight.path, "int8", 8, why) if why else Stored(weight.path, "packed", 4, "")
+    how, bits = ("int8", 8) if why else ("packed", _INDEX_BITS)
+    return _stored(weight, how, bits, why)
+
+
+def _stored(weight: FrozenWeight, how: str, bits: int | None, why: str) -> Stored:
+    encoded = weight.encoded
+    if not isinstance(encoded, IntegerForm):
+        return Stored(weight.path, how, bits, why)
+    # Nothing is lost where the values of training stand in the file as they are.
+    lost = bits is not None and not math.isinf(encoded.snr_db)
+    cost = encoded.snr_db if lost else None
+    return Stored(weight.path, how, bits, why, described(encoded.trained), cost)
 
 
 def integer_codes(encoded: EncodedTensor) -> _Codes:
@@ -177,24 +205,31 @@ def _carriers(graph: Subgraph, weights: Sequence[FrozenWeight]) -> list[list[_Ca
     found = []
     for weight in weights:
         values = weight.encoded.decode()
-        holders = [operator for operator in free if _holds(graph, operator, values)][: weight.uses]
+        away = _MOST_AWAY if _is_exact(weight.encoded) else _MOST_AWAY_ROUNDED
+        holders = [operator for operator in free if _holds(graph, operator, values, away)]
+        holders = holders[: weight.uses]
         free = [operator for operator in free if operator not in holders]
         found.append([_carrier(graph, operator, weight) for operator in holders])
     return found
 
 
-def _holds(graph: Subgraph, operator: Operator, values: np.ndarray) -> bool:
+def _is_exact(encoded: EncodedTensor) -> bool:
+    return not isinstance(encoded, IntegerForm) or math.isinf(encoded.snr_db)
+
+
+def _holds(graph: Subgraph, operator: Operator, values: np.ndarray, away: float) -> bool:
+    """Returns whether an operator holds a kernel, each value at most `away` steps off."""
     source, _ = _FILTER_OPERATORS[operator.name]
     kernel = graph.tensors[operator.inputs[1]]
     scale, codes = kernel.scale, kernel.data
-    if {kernel.dtype, graph.tensors[operator.inputs[source]].dtype} != {"int8"}:
+    if kernel.dtype != "int8" or graph.tensors[operator.inputs[source]].dtype not in _ACTIVATIONS:
         return False
     if scale is None or codes is None:
         return False
     if codes.size != values.size or scale.size not in (1, values.shape[-1]):
         return False
     converted = from_file_layout(operator.name, codes, values.shape) * scale
-    return bool(np.all(np.abs(converted - values) <= 0.501 * scale + 1e-12))
+    return bool(np.all(np.abs(converted - values) <= away * scale + 1e-12))
 
 
 def _carrier(graph: Subgraph, operator: Operator, weight: FrozenWeight) -> _Carrier:
@@ -202,10 +237,11 @@ def _carrier(graph: Subgraph, operator: Operator, weight: FrozenWeight) -> _Carr
     scale = np.broadcast_to(_scale(graph.tensors[operator.inputs[1]]), channels)
     source, place = _FILTER_OPERATORS[operator.name]
     input_scale = float(_scale(graph.tensors[operator.inputs[source]])[0])
+    is_wide = graph.tensors[operator.inputs[source]].dtype == "int16"
     index = operator.inputs[place] if len(operator.inputs) > place else -1
     stored = graph.tensors[index].data if index >= 0 else None
     if stored is None:
-        return _Carrier(operator, input_scale, scale, None)
+        return _Carrier(operator, input_scale, scale, None, is_wide)
     step = input_scale * scale.astype(np.float64)
     # Where all biases are equal, the converter rounds them by the first channel's step.
     equal = stored.size > 1 and bool(np.all(stored == stored.flat[0]))
@@ -216,7 +252,7 @@ def _carrier(graph: Subgraph, operator: Operator, weight: FrozenWeight) -> _Carr
         exact = np.asarray(trained, np.float64).ravel()
         same = np.abs(exact - bias) <= 0.501 * step + 1e-6 * np.abs(exact)
         bias = np.where(same, exact, bias)
-    return _Carrier(operator, input_scale, scale, bias)
+    return _Carrier(operator, input_scale, scale, bias, is_wide)
 
 
 def _scale(tensor: Tensor) -> np.ndarray:
@@ -238,7 +274,7 @@ def _settled(codes: _Codes, carrier: _Carrier) -> _Codes:
     """
     bias = 0.0 if carrier.bias is None else np.abs(carrier.bias)
     most = _MOST_BIAS * carrier.input_scale * np.abs(codes.scale.astype(np.float64))
-    constant = (codes.scale == 0.0) | (bias > most)
+    constant = (codes.scale == 0.0) | ((bias > most) & (not carrier.is_wide))
     return _Codes(
         np.where(constant, np.int8(0), codes.codes), np.where(constant, carrier.scale, codes.scale)
     )
@@ -262,6 +298,8 @@ def from_file_layout(operator: str, kernel: np.ndarray, shape: Sequence[int]) ->
 def _why_not_packed(graph: Subgraph, carrier: _Carrier, codes: _Codes, pack: bool) -> str:
     """Returns why a kernel stays in a built-in operator, `""` if it need not."""
     operator = carrier.operator
+    if carrier.is_wide:
+        return "it computes from 16-bit activations"
     if not pack:
         return "built-in operators only were asked for"
     if codes.table is None:
@@ -307,6 +345,8 @@ def _write_dense(
         step = carrier.input_scale * scale
         inputs[place] = constants.add(f"{path}/bias", carrier.bias_codes(scale), step)
     operator.inputs = inputs
+    if carrier.is_wide:
+        operator.retarget(VERSIONS[operator.name], {})
 
 
 def _write_packed(

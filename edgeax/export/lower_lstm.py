@@ -12,6 +12,7 @@ import numpy as np
 
 from edgeax.export.lower import Stored, integer_codes
 from edgeax.export.lstm import FusedLSTM, LSTMWeights
+from edgeax.export.placeholder import integer_output, integer_sources, unexpected
 from edgeax.formats import EncodedTensor, Integer
 from edgeax.formats.flatbuffer import Model, Subgraph, Tensor
 from edgeax.model.layout import LSTM_GATES
@@ -99,8 +100,8 @@ class _Integer:
 
     def write(self, model: Model, place: int) -> None:
         graph, values = self.graph, self.layer.values
-        source = self._source(place)
-        output = self._output(place)
+        (source,) = integer_sources(graph, place, self.path)
+        output = integer_output(graph, place, self.path)
         given, made = graph.tensors[source], graph.tensors[output]
         self._kernels = self._kernels or [
             graph.add_tensor(f"{self.path}/{name}", codes, gates.scale[gate])
@@ -135,28 +136,6 @@ class _Integer:
         graph.operators[place].outputs = [output]
         inputs = _inputs(source, self._kernels, biases, hidden, cell)
         _replace(model, place, inputs, intermediates)
-
-    def _source(self, place: int) -> int:
-        """Returns the int8 tensor that the placeholder's float input was made from."""
-        (given,) = self.graph.operators[place].inputs
-        producer = self.graph.producer(given)
-        made = self.graph.operators[producer] if producer is not None else None
-        if made is None or made.name != "DEQUANTIZE":
-            raise _unexpected(self.path, "DEQUANTIZE before")
-        return made.inputs[0]
-
-    def _output(self, place: int) -> int:
-        """Returns the int8 tensor that the placeholder's float output becomes, the only one."""
-        graph = self.graph
-        (made,) = graph.operators[place].outputs
-        readers = [graph.operators[index] for index in graph.consumers(made)]
-        rounded = [reader.outputs[0] for reader in readers if reader.name == "QUANTIZE"]
-        if not rounded or len(rounded) < len(readers):
-            raise _unexpected(self.path, "only QUANTIZE behind")
-        for other in rounded[1:]:
-            graph.redirect(other, rounded[0])
-        graph.operators = [op for op in graph.operators if op not in readers]
-        return rounded[0]
 
 
 def _encoded(values: LSTMWeights) -> Iterable[EncodedTensor]:
@@ -212,12 +191,5 @@ def _replace(
 
 def _scale(tensor: Tensor) -> np.float32:
     if tensor.scale is None:
-        raise _unexpected(tensor.name, "a scale at")
+        raise unexpected(tensor.name, "a scale at")
     return np.float32(tensor.scale[0])
-
-
-def _unexpected(path: str, wanted: str) -> ValueError:
-    return ValueError(
-        f"`model` must convert with {wanted} the LSTM {path!r}. Received: something else. "
-        "Report this model: the converter made operators that edgeax does not know."
-    )

@@ -8,10 +8,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from edgeax.export.placeholder import PREFIX, Placeholder, kept_whole
 from edgeax.formats import EncodedTensor
 from edgeax.model.layout import LSTM_GATES
 
-OPERATOR_PREFIX = "EdgeaxFusedLSTM"
+_OPERATOR = f"{PREFIX}LSTM"
 """Name in the converter's file, until `lower_lstm` replaces it."""
 
 
@@ -38,7 +39,7 @@ class LSTMWeights:
         return self.recurrent_kernel.shape[0]
 
 
-class FusedLSTM(keras.layers.Layer):
+class FusedLSTM(Placeholder):
     """Keras's standard LSTM from a zero state, as the converter keeps it whole.
 
     Input shape `(batch, time, features)`, output shape `(batch, time, units)`.
@@ -56,18 +57,8 @@ class FusedLSTM(keras.layers.Layer):
         self.values = weights
         self.stateful = stateful
         self.largest_cell = 0.5
-        # A function with this mark becomes one operator, and what stands in it is left out.
-        mark = f'name: "{self.operator}" attr {{ key: "tfl_fusable_op" value {{ b: true }} }}'
-        self._whole = tf.function(
-            lambda sequence: self._states(sequence)[0],
-            experimental_implements=mark,
-            autograph=False,
-        )
-
-    @property
-    def operator(self) -> str:
-        """Name of the operator in the converter's file."""
-        return f"{OPERATOR_PREFIX}{self.number}"
+        self.operator = f"{_OPERATOR}{number}"
+        self._whole = kept_whole(lambda sequence: self._states(sequence)[0], self.operator)
 
     @property
     def cell_bits(self) -> int:

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from edgeax.export.freeze import Frozen, Point, layers_in
+from edgeax.export.rounding import WIDE_BITS
 from edgeax.export.stateful import predict_rows, stateful_layers
 from edgeax.formats.flatbuffer import Model, Subgraph, Tensor
 from edgeax.model.graph import Call, inputs_of, trace
@@ -29,11 +30,14 @@ class LayerParity:
         path: Path of the layer.
         mean_steps: Mean difference.
         most_steps: Largest difference.
+        snr_db: Decibels of the layer's values, as Keras rounds them, over the differences; None
+            where there are none.
     """
 
     path: str
     mean_steps: float
     most_steps: float
+    snr_db: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +104,8 @@ def _outputs_of(model: keras.Model, samples: Sequence[np.ndarray]) -> list[np.nd
     if stateful_layers(model):
         count = len(keras.tree.flatten(model.output))
         return predict_rows(model, [packed(row) for row in _rows(samples)], count)
-    return _as_list(model.predict(packed(samples), verbose=0))
+    # Not predict(), which traces the whole model: that takes longer than a few samples do.
+    return _as_list(model(packed(samples), training=False))
 
 
 def _rows(samples: Sequence[np.ndarray]) -> Iterator[list[np.ndarray]]:
@@ -124,26 +129,51 @@ def _compare_outputs(
 def _compare_layers(
     frozen: Frozen, content: bytes, samples: Sequence[np.ndarray]
 ) -> tuple[LayerParity, ...]:
-    places = _places(frozen.points, Model.from_bytes(content).subgraphs[0])
+    places = _places(frozen, Model.from_bytes(content).subgraphs[0])
     if not places:
         return ()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Keeping all tensors is for checks, and this is one.
         interpreter = Interpreter(model_content=content, preserve_all_tensors=True)
     probe = _probe(frozen, [place.point.rounding for place in places])
-    steps: list[list[np.ndarray]] = [[] for _ in places]
+    tallies = [_Tally() for _ in places]
     for one in _rows(samples):
         interpreter.reset_state()
         interpreter.run(*one)
         codes = [interpreter.get_tensor(place.index) for place in places]
         fed = [place.real(seen) for place, seen in zip(places, codes, strict=True)]
         wanted = probe.predict_on_batch([*one, *fed])
-        for place, seen, values, found in zip(places, codes, wanted, steps, strict=True):
-            found.append(np.abs(seen.ravel() - place.codes(values).ravel()))
+        for place, seen, values, tally in zip(places, codes, wanted, tallies, strict=True):
+            expected = place.codes(values).ravel()
+            tally.add(seen.ravel() - expected, expected - place.zero_point)
     return tuple(
-        LayerParity(place.point.path, float(np.mean(found)), float(np.max(found)))
-        for place, found in zip(places, steps, strict=True)
+        tally.parity(place.point.path) for place, tally in zip(places, tallies, strict=True)
     )
+
+
+@dataclasses.dataclass
+class _Tally:
+    """Sums over the values of one layer, in steps."""
+
+    count: int = 0
+    steps: float = 0.0
+    most: float = 0.0
+    noise: float = 0.0
+    signal: float = 0.0
+
+    def add(self, differences: np.ndarray, values: np.ndarray) -> None:
+        away = np.abs(differences)
+        self.count += away.size
+        self.steps += float(np.sum(away))
+        self.most = max(self.most, float(np.max(away, initial=0.0)))
+        self.noise += float(np.sum(np.square(away, dtype=np.float64)))
+        self.signal += float(np.sum(np.square(values, dtype=np.float64)))
+
+    def parity(self, path: str) -> LayerParity:
+        # Noise where all values are 0 is as bad as it gets: count one step of signal at least.
+        ratio = max(self.signal, 1.0) / self.noise if self.noise else None
+        decibels = None if ratio is None else 10.0 * math.log10(ratio)
+        return LayerParity(path, self.steps / max(1, self.count), self.most, decibels)
 
 
 def _probe(frozen: Frozen, roundings: Sequence[str]) -> keras.Model:
@@ -193,24 +223,32 @@ class _Place:
         return np.rint(values / self.scale) + self.zero_point
 
 
-def _places(points: Sequence[Point], graph: Subgraph) -> list[_Place]:
-    """Returns where the points' values stand in a file; the converter leaves some of them out.
+def _places(frozen: Frozen, graph: Subgraph) -> list[_Place]:
+    """Returns where the points' values stand in a file; the converter leaves some of them out, and
+    computes equal ones once.
 
     A tensor has a point's grid and size. Where several do, their names tell, which are made of
-    layers' names. Of the parts of a layer, the last that has the point's shape is its result; the
-    results of a layer that is called several times come in the order of the points.
+    layers' names: one of other layers is theirs, and that of the rounding layer itself leaves no
+    doubt. Of the parts of a layer, the last that has the point's shape is its result; the results
+    of a layer that is called several times come in the order of the points.
     """
     free = [index for operator in graph.operators for index in operator.outputs]
     found = []
+    points = frozen.points
     calls = Counter(point.layers for point in points)
+    telling = {*frozen.paths, *(point.rounding for point in points)}
     for point in points:
         among = free if point.input is None else _codes_of_input(graph, point.input)
         like = [place for index in among if (place := _place(point, index, graph.tensors[index]))]
-        named = [p for p in like if layers_in(graph.tensors[p.index].name) & {*point.layers}]
-        if like:
-            shaped = [p for p in named if graph.tensors[p.index].shape == point.shape]
-            last = shaped if calls[point.layers] == 1 else []
-            found.append([*like[:1], *named[:1], *last][-1])
+        names = {place.index: layers_in(graph.tensors[place.index].name) for place in like}
+        nameless = [p for p in like if point.input is not None or not names[p.index] & telling]
+        named = [place for place in like if names[place.index] & {*point.layers}]
+        certain = [place for place in like if point.rounding in names[place.index]]
+        shaped = [p for p in named if graph.tensors[p.index].shape == point.shape]
+        last = shaped if calls[point.layers] == 1 else []
+        fitting = [*nameless[:1], *named[:1], *last, *certain[:1]]
+        if fitting:
+            found.append(fitting[-1])
             free = [index for index in free if index != found[-1].index]
     return found
 
@@ -225,11 +263,13 @@ def _codes_of_input(graph: Subgraph, place: int) -> list[int]:
 def _place(point: Point, index: int, tensor: Tensor) -> _Place | None:
     """Returns the place if the tensor has the point's grid and size."""
     scale, zero_point = tensor.scale, tensor.zero_point
-    if tensor.dtype != "int8" or scale is None or zero_point is None:
+    grid = point.grid
+    if tensor.dtype != f"int{grid.bits}" or scale is None or zero_point is None:
         return None
-    low, high = point.extremes
-    same_scale = np.isclose(scale[0], (high - low) / 255.0, rtol=1e-5)
-    same_zero = abs(zero_point[0] + 128 + low / scale[0]) <= 1.0
+    low, _ = grid.extremes
+    same_scale = np.isclose(scale[0], grid.step, rtol=1e-5)
+    zero = 0.0 if grid.bits == WIDE_BITS else -128 - low / scale[0]
+    same_zero = abs(zero_point[0] - zero) <= 1.0
     if not (same_scale and same_zero and _holds(tensor.shape, point.shape)):
         return None
     return _Place(point, index, scale[0], int(zero_point[0]))

@@ -64,7 +64,15 @@ class Result:
 def _kernel_line(kernel: Stored) -> str:
     bits = "" if kernel.bits is None else f", {kernel.bits} bits"
     why = f" ({kernel.why})" if kernel.why else ""
-    return f"{kernel.path}: {kernel.how}{bits}{why}"
+    return f"{kernel.path}: {kernel.how}{bits}{why}{_format_text(kernel)}"
+
+
+def _format_text(kernel: Stored) -> str:
+    """Returns what it cost to store a kernel in integers that was trained in another format."""
+    if not kernel.format:
+        return ""
+    cost = "exactly" if kernel.snr_db is None else f"at {kernel.snr_db:.1f} dB"
+    return f" for {kernel.format}, {cost}"
 
 
 def _parity_lines(parity: Parity) -> list[str]:

@@ -7,18 +7,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from edgeax.formats import EncodedTensor
+from edgeax.export.rounding import Extremes
+from edgeax.formats import EncodedTensor, Float32, Integer
+from edgeax.formats.integer_form import integer_form
 from edgeax.model.copying import fresh_copy
 from edgeax.model.graph import Call
 from edgeax.model.layout import layout_of
 from edgeax.model.wrapper import Compressed
 
-Extremes = tuple[float, float]
-
 # Kernels in codes, canonical layout, by the names of their variables.
 Kernels = dict[str, EncodedTensor]
-
-ACTIVATION_BITS = 8
 
 
 class Weights:
@@ -36,8 +34,11 @@ class Weights:
         return layout.from_canonical(encoded.decode())
 
     def encoded(self, variable: keras.Variable) -> EncodedTensor | None:
-        """Returns the codes in canonical layout, or None where training has no format for them."""
-        return self._frozen[id(variable)][1] if id(variable) in self._frozen else None
+        """Returns integer codes in canonical layout, None where training has no format for it."""
+        if id(variable) not in self._frozen:
+            return None
+        encoded = self._frozen[id(variable)][1]
+        return None if isinstance(encoded.format, Float32) else integer_form(encoded)
 
 
 class Builder:
@@ -153,25 +154,14 @@ def _channels(encoded: EncodedTensor, part: slice) -> EncodedTensor:
     return dataclasses.replace(gate, codes=gate.codes[..., 0], params=params, mask=mask)
 
 
-def trained_extremes(operation: Any, slot: str, place: int = 0) -> Extremes | None:
+def trained_extremes(operation: Any, slot: str) -> Extremes | None:
     """Returns the range that training followed for a tensor of a layer, or None.
 
     Args:
         operation: The layer or operation.
         slot: `"input"`, `"before_activation"` or `"output"`.
-        place: Which one of several inputs.
-
-    Raises:
-        ValueError: Training rounds it to another width than 8 bits.
     """
-    quantizer = operation.quantizer(slot, place) if isinstance(operation, Compressed) else None
-    if quantizer is None or quantizer.extremes is None:
+    quantizer = operation.quantizer(slot) if isinstance(operation, Compressed) else None
+    if quantizer is None or not isinstance(quantizer.number_format, Integer):
         return None
-    if quantizer.number_format.bits != ACTIVATION_BITS:
-        raise ValueError(
-            "`model` must round activations to 'int8', for which there are operators. Received: "
-            f"{quantizer.format!r} at the {slot} of {operation.name!r}. Train it with "
-            "Quantize('int8'), or use activations='float32'."
-        )
-    low, high = quantizer.extremes
-    return low, high
+    return quantizer.extremes

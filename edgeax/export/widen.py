@@ -12,13 +12,16 @@ import numpy as np
 from edgeax.export.freeze import Frozen, layers_in
 from edgeax.formats.flatbuffer import Model, Operator, Subgraph, Tensor
 
-# Operators with a bias at input 2, which is of 64 bits beside 16-bit activations.
-_WITH_BIAS = ("FULLY_CONNECTED", "DEPTHWISE_CONV_2D", "CONV_2D")
+# Operators with a bias at this input, which is of 64 bits beside 16-bit activations.
+BIAS = 2
+WITH_BIAS = ("FULLY_CONNECTED", "DEPTHWISE_CONV_2D", "CONV_2D")
 
 # Versions that say "16 bits", and what the options need for scales that are no powers of two.
-_VERSIONS = {
+VERSIONS = {
     "FULLY_CONNECTED": 7,
     "DEPTHWISE_CONV_2D": 5,
+    "CONV_2D": 4,
+    "TRANSPOSE_CONV": 4,
     "ADD": 4,
     "SUB": 5,
     "MUL": 2,
@@ -54,7 +57,7 @@ def widen(model: Model, frozen: Frozen) -> None:
 
 def _is_step(graph: Subgraph, operator: Operator, frozen: Frozen) -> bool:
     output = graph.tensors[operator.outputs[0]]
-    known = operator.name in _VERSIONS and output.dtype == "int8"
+    known = operator.name in VERSIONS and output.dtype == "int8"
     return known and bool(layers_in(output.name) & frozen.steps)
 
 
@@ -92,7 +95,7 @@ class _Widening:
                 self._input(operator, place, index) for place, index in enumerate(operator.inputs)
             ]
             general = {"potScaleInt16": False} if operator.name in _GENERAL_SCALES else {}
-            operator.retarget(_VERSIONS[operator.name], general)
+            operator.retarget(VERSIONS[operator.name], general)
 
     def _prescribed_scale(self, operator: Operator) -> float | None:
         """Returns the scale that an operator's results must have, None where any will do."""
@@ -126,7 +129,7 @@ class _Widening:
         if index < 0 or index in self.results:
             return index
         tensor = self.graph.tensors[index]
-        if place == 2 and operator.name in _WITH_BIAS:
+        if place == BIAS and operator.name in WITH_BIAS:
             return self._bias(operator, tensor)
         if tensor.is_constant or tensor.dtype != "int8":
             return index

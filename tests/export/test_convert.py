@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from edgeax.export import convert as module
 from edgeax.export.convert import convert, output_names
-from edgeax.export.freeze import FixedRange
+from edgeax.export.rounding import FixedRange
 from edgeax.runtime.interpreter import Interpreter
 from tests.export.networks import normal
 

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 import edgeax
-from edgeax.export.freeze import FixedRange, freeze, layers_in
+from edgeax.export.freeze import freeze, layers_in
+from edgeax.export.rounding import FixedRange
 from edgeax.model.wrapper import Compressed
 from tests.export import networks
 from tests.export.networks import normal, sequential
@@ -57,7 +58,7 @@ def test_the_frozen_model_computes_what_training_did():
     model = trained(edgeax.compress(plain, "static_wc4_ai8"), x)
     frozen = freeze(model, [x], integer=True)
     found = np.concatenate([frozen.model(one[None]) for one in x])
-    low, high = frozen.points[-1].extremes
+    low, high = frozen.points[-1].grid.extremes
     steps = np.abs(found - model.predict(x, verbose=0)) / ((high - low) / 255)
     # Inside the separable convolution only the device rounds.
     assert steps.max() < 2.5 and np.mean(steps) < 0.3
@@ -69,7 +70,6 @@ def test_every_result_that_the_device_rounds_is_rounded_and_in_the_order_in_whic
         "stem",
         "left",
         "add",
-        "more",
         "channels",
         "global_pool",
         "features",
@@ -83,11 +83,11 @@ def test_ranges_are_those_that_training_followed(compressed, frozen):
     ends = {"stem": "stem_relu", "left": "left_relu6"}
     for name in ("stem", "left", "add", "channels", "global_pool"):
         quantizer = compressed.get_layer(ends.get(name, name)).quantizer("output")
-        assert found[name].extremes == quantizer.extremes
+        assert found[name].grid.extremes == quantizer.extremes
     first = compressed.get_layer("stem").quantizer("input").extremes
-    assert found["image"].extremes == first
+    assert found["image"].grid.extremes == first
     logits = compressed.get_layer("head").quantizer("before_activation").extremes
-    assert frozen.points[-2].extremes == logits
+    assert frozen.points[-2].grid.extremes == logits
 
 
 def test_ranges_of_an_untrained_model_are_those_of_the_samples():
@@ -97,16 +97,16 @@ def test_ranges_of_an_untrained_model_are_those_of_the_samples():
     for name, path in (("stem_relu", "stem"), ("add", "add"), ("global_pool", "global_pool")):
         values = np.asarray(keras.Model(model.input, model.get_layer(name).output)(x))
         low, high = min(values.min(), 0.0), values.max()
-        np.testing.assert_allclose(found[path].extremes, (low, high), atol=0.02 * (high - low))
-    assert found["image"].extremes == (float(x.min()), float(x.max()))
-    assert found["head"].extremes == (0.0, 255 / 256)  # what TFLite demands of a softmax
+        np.testing.assert_allclose(found[path].grid.extremes, (low, high), atol=0.02 * (high - low))
+    assert found["image"].grid.extremes == (float(x.min()), float(x.max()))
+    assert found["head"].grid.extremes == (0.0, 255 / 256)  # what TFLite demands of a softmax
 
 
 @pytest.mark.parametrize("shift, ends", [(5.0, (0.0, None)), (-5.0, (None, 1e-6))])
 def test_a_range_contains_zero(shift, ends):
     model = sequential(keras.Input((3,)), layers.Dense(2))
     x = normal(8, 3) * 0.1 + shift
-    low, high = freeze(model, [x], integer=True).points[0].extremes
+    low, high = freeze(model, [x], integer=True).points[0].grid.extremes
     expected = [float(x.min()), float(x.max())]
     assert (low, high) == tuple(
         e if e is not None else v for e, v in zip(ends, expected, strict=True)
@@ -122,7 +122,7 @@ def test_values_that_are_only_moved_stay_on_their_grid(frozen):
     grids = roundings(frozen)
     moved = {"stem": 1, "add": 2}  # the max pool; the average pool and the flatten behind it
     for path, count in moved.items():
-        low, high = grids[path].extremes
+        low, high = grids[path].grid.extremes
         assert sum((layer.low, layer.high) == (low, high) for layer in again) == count
     assert len(again) == 3
 
@@ -231,10 +231,10 @@ def test_kernels_that_no_integer_operator_takes_are_named():
 
 
 def test_activations_of_other_widths_are_refused_with_the_way_out():
-    rule = edgeax.Rule(".*", output=edgeax.Quantize("int4"))
+    rule = edgeax.Rule(".*", output=edgeax.Quantize("int12"))
     plain = sequential(keras.Input((4,)), layers.Dense(3, name="first"), layers.Dense(2))
     model = trained(edgeax.compress(plain, edgeax.Recipe([rule])), normal(8, 4))
-    with pytest.raises(ValueError, match="'int4' at the output of 'first'.*activations='float32'"):
+    with pytest.raises(ValueError, match="at most 8 bits or to 'int16'.*Received: 12 bits"):
         freeze(model, [normal(8, 4)], integer=True)
     freeze(model, [normal(8, 4)], integer=False)
 

@@ -350,7 +350,7 @@ def test_a_kernel_that_the_file_lacks_is_reported(all_presets):
     _, stored = other.lower(pack=True)
     entry = stored["static_wi4_ai8"]
     assert (entry.how, entry.bits) == ("as converted", None)
-    assert entry.why == "no integer operator in the file holds its kernel"
+    assert entry.why == "no integer operator holds its kernel"
 
 
 # When packing does not pay or cannot be.

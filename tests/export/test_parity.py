@@ -1,8 +1,10 @@
+import keras
 import numpy as np
 import pytest
 
 import edgeax
-from edgeax.export.parity import LayerParity, Parity, _compare_outputs, compare
+from edgeax.export.assemble import assemble
+from edgeax.export.parity import LayerParity, Parity, _compare_outputs, _Tally, compare
 from edgeax.formats.flatbuffer import Model
 from tests.export import networks
 from tests.export.lowered import constants, converted
@@ -120,3 +122,33 @@ def test_the_worst_layer_has_the_largest_mean():
     layers = (LayerParity("a", 0.1, 9.0), LayerParity("b", 0.2, 1.0))
     assert Parity(layers, None, 0.0, 1).worst.path == "b"
     assert Parity((), None, 0.0, 1).worst is None
+
+
+def test_layers_of_one_range_and_shape_are_told_apart():
+    """The two ways of a bidirectional layer, of which the file computes the second one first."""
+    keras.utils.set_random_seed(0)
+    both = keras.layers.Bidirectional(keras.layers.LSTM(8))
+    model = keras.Sequential([keras.Input((5, 4)), both, keras.layers.Dense(3)])
+    small, sequences = edgeax.compress(model, "static_wi8_ai8"), normal(12, 5, 4)
+    small(sequences, training=True)
+    made = assemble(small, [sequences], integer=True)
+    found = compare(small, made.frozen, made.file.to_bytes(), [sequences])
+    assert len({layer.path for layer in found.layers if "bidirectional/" in layer.path}) == 2
+    assert found.worst.mean_steps < 0.2, found
+
+
+def test_decibels_of_a_layer_are_those_worked_out_by_hand():
+    tally = _Tally()
+    tally.add(np.float32([1, 0]), np.float32([10, 10]))
+    assert tally.parity("a").snr_db == pytest.approx(10.0 * np.log10(200.0))
+    tally.add(np.float32([-1, 0]), np.float32([0, 0]))
+    assert tally.parity("a") == LayerParity("a", 0.5, 1.0, pytest.approx(10.0 * np.log10(100.0)))
+
+
+def test_a_layer_that_differs_nowhere_has_no_decibels(sound, net, classifier):
+    tally = _Tally()
+    tally.add(np.zeros(3, np.float32), np.ones(3, np.float32))
+    assert tally.parity("a").snr_db is None
+    corrupted = parity(net, classifier, [IMAGES], change=swapped("stem"))
+    assert corrupted.worst.path == "stem" and corrupted.worst.snr_db < 10.0
+    assert all(layer.snr_db is None or layer.snr_db > 30.0 for layer in sound.layers)

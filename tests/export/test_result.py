@@ -72,6 +72,18 @@ def test_what_was_not_measured_is_not_printed():
 def test_a_result_is_json_and_comes_back_the_same():
     values = json.loads(json.dumps(RESULT.as_dict(), allow_nan=False))
     assert values["size_bytes"] == 12_345 and values["latency_ms"] == {"float32": 1.5, "file": 0.25}
-    assert values["kernels"][0] == {"path": "stem", "how": "packed", "bits": 4, "why": ""}
-    assert values["parity"]["layers"][1] == {"path": "head", "mean_steps": 0.25, "most_steps": 2.0}
+    assert values["kernels"][0] == {
+        "path": "stem",
+        "how": "packed",
+        "bits": 4,
+        "why": "",
+        "format": "",
+        "snr_db": None,
+    }
+    assert values["parity"]["layers"][1] == {
+        "path": "head",
+        "mean_steps": 0.25,
+        "most_steps": 2.0,
+        "snr_db": None,
+    }
     assert set(values) == {field.name for field in dataclasses.fields(Result)}
