@@ -17,10 +17,19 @@ import numpy as np
 
 from edgeax.export.bake import Part, bake
 from edgeax.export.lstm import CellStates, FusedLSTM
-from edgeax.export.rounding import IN_FORMAT, WIDE_BITS, Extremes, Formatted, Grid, trained_rounding
+from edgeax.export.rounding import (
+    IN_FORMAT,
+    WIDE_BITS,
+    Extremes,
+    Formatted,
+    Grid,
+    rounding_in,
+    trained_rounding,
+    wanted_format,
+)
 from edgeax.export.unfold import unfold
 from edgeax.export.wide import WideActivation, WideConcatenation
-from edgeax.formats import EncodedTensor
+from edgeax.formats import EncodedTensor, NumberFormat
 from edgeax.formats.names import described
 from edgeax.model import placement
 from edgeax.model.copying import clone, copy_weights, fresh_copy
@@ -112,12 +121,14 @@ class _Stage:
         path: Path of the layer that it stands for.
         rounded: Whether its output is rounded.
         rounding: To which values; None while that is not known.
+        format: The format of these values where only their range is not known.
         is_step: Whether it stands within the steps of a recurrent layer.
     """
 
     part: Part
     path: str
     rounded: bool = False
+    format: NumberFormat | None = None
     rounding: Grid | Formatted | None = None
     is_step: bool = False
 
@@ -254,6 +265,7 @@ class _Freezer:
                 measured = _widened(np.min(values), np.max(values), stage.path)
                 stage.rounding = self._input_rounding(tensor) or Grid(measured)
         stages = [stage for stages in self.stages.values() for stage in stages]
+        stages += [stage for entry in self._entries.values() for stage in entry.values()]
         unknown = [stage for stage in stages if stage.rounded and stage.rounding is None]
         if unknown:
             self._calibrate(unknown)
@@ -334,7 +346,7 @@ class _Freezer:
         """Takes the ranges of `stages` from what the unrounded model makes of the samples."""
         found = self._measured(stages, lambda stage, given, result: result)
         for stage, (low, high) in zip(stages, found, strict=True):
-            stage.rounding = Grid(_widened(low, high, stage.path))
+            stage.rounding = rounding_in(stage.format, *_widened(low, high, stage.path))
 
     def _measure_cells(self, stages: list[_Stage]) -> None:
         """Tells every LSTM how large its cell state gets, which no tensor of the model shows."""
@@ -405,11 +417,12 @@ class _Freezer:
         entry = {}
         for place, tensor in enumerate(call.first_argument):
             if isinstance(tensor, keras.KerasTensor) and not self.graph.is_input(tensor):
-                rounding = trained_rounding(operation, "input", place)
-                if rounding is not None:
+                format = wanted_format(operation, "input", place)
+                if format is not None:
+                    rounding = trained_rounding(operation, "input", place)
                     part, path = Part(_layers.Identity()), f"{self.graph.path(operation)}/input"
                     self._name(part, path)
-                    entry[place] = _Stage(part, path, rounded=True, rounding=rounding)
+                    entry[place] = _Stage(part, path, True, format, rounding)
         return entry
 
     def _leave_to_entries(self) -> None:
@@ -446,6 +459,7 @@ class _Freezer:
         if id(call) not in self._skipped and placement.splits_activation(operation):
             stages[-1].rounded = True
             stages[-1].rounding = trained_rounding(operation, "before_activation")
+            stages[-1].format = wanted_format(operation, "before_activation")
         stages += self._activation(call)
         if id(call) in self._ends:
             stages = stages or [_Stage(Part(_layers.Identity()), path)]
@@ -458,7 +472,7 @@ class _Freezer:
                 last.rounding = Grid.prescribed(fixed, wide=bool(trained and trained.bits > 8))
             elif id(call) in self.unfolded.ranges:
                 last.rounding = Grid(self.unfolded.ranges[id(call)])
-            last.rounded = True
+            last.rounded, last.format = True, wanted_format(operation, "output")
             if last.part.kernel is None:
                 last.path = self._ends[id(call)]
         return stages

@@ -118,7 +118,7 @@ def trained_rounding(operation: Any, slot: str, place: int = 0) -> Grid | Format
         ValueError: There is no operator for a tensor of that width.
     """
     quantizer = operation.quantizer(slot, place) if isinstance(operation, Compressed) else None
-    if quantizer is None or not hasattr(quantizer, "number_format"):
+    if quantizer is None:
         return None
     format: NumberFormat = quantizer.number_format
     if isinstance(format, Integer):
@@ -127,6 +127,21 @@ def trained_rounding(operation: Any, slot: str, place: int = 0) -> Grid | Format
     if params is None or not isinstance(format, ArrayFormat):
         return None
     return Formatted(format, params)
+
+
+def wanted_format(operation: Any, slot: str, place: int = 0) -> NumberFormat | None:
+    """Returns the format that a tensor of a layer shall have, also where no batch was seen yet."""
+    quantizer = operation.quantizer(slot, place) if isinstance(operation, Compressed) else None
+    return None if quantizer is None else quantizer.number_format
+
+
+def rounding_in(format: NumberFormat | None, low: float, high: float) -> Grid | Formatted:
+    """Returns how a tensor of a measured range is rounded: in a format, or to 8 bits."""
+    if isinstance(format, Integer):
+        return dataclasses.replace(Grid.of(format, low, high), trained=False)
+    if isinstance(format, ArrayFormat):
+        return Formatted(format, format.fit(np.asarray([low, high], np.float32)))
+    return Grid((low, high))
 
 
 @keras.saving.register_keras_serializable("edgeax")

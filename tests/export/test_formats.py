@@ -71,3 +71,43 @@ def test_an_activation_of_few_bits_is_exact_in_integers(bits, tmp_path):
     (hidden,) = [layer for layer in result.parity.layers if layer.path == "hidden"]
     assert hidden.most_steps <= 1  # of 2**bits
     assert result.operators["MINIMUM"] == 1
+
+
+@pytest.mark.parametrize("name", ["int4", "int16", "log4", "binary"])
+def test_the_samples_calibrate_what_training_did_not(name, tmp_path):
+    keras.utils.set_random_seed(0)
+    plain = keras.Sequential(
+        [keras.Input((12,)), keras.layers.Dense(8, name="hidden"), keras.layers.Dense(3)]
+    )
+    rule = edgeax.Rule(".*", input=name if name == "int16" else "int8", output=name)
+    model = edgeax.compress(plain, edgeax.Recipe([rule]))
+    path = tmp_path / "m.tflite"
+    edgeax.export(model, path, X, measure=False, runtime="stock")
+    answers = edgeax.Interpreter(path).run(X)
+    assert len(np.unique(answers)) <= {"int4": 16, "log4": 16, "binary": 2, "int16": 96}[name]
+
+
+@pytest.mark.parametrize(
+    "quantizer, levels", [("ste_sign", 2), ("pact4", 16), ("dorefa", 16), ("lsq3", 8)]
+)
+def test_inputs_of_inner_layers_are_rounded_in_the_file_as_in_training(quantizer, levels, tmp_path):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((12,)),
+            edgeax.layers.QuantDense(16, input_quantizer="int8", kernel_quantizer="int8"),
+            keras.layers.BatchNormalization(),
+            edgeax.layers.QuantDense(
+                3, input_quantizer=quantizer, kernel_quantizer="int8", name="last"
+            ),
+        ]
+    )
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(X, Y, epochs=3, verbose=0)
+    path = tmp_path / "m.tflite"
+    result = edgeax.export(model, path, X, measure=False, runtime="stock")
+    expected = model.predict(X, verbose=0)
+    # A value beside the border of two levels may change sides; few do.
+    close = np.abs(edgeax.Interpreter(path).run(X) - expected) < 0.02 * np.max(np.abs(expected))
+    assert np.mean(close) > 0.9
+    assert ("last/input" in [layer.path for layer in result.parity.layers]) == (levels > 2)
