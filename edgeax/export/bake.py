@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from edgeax.export.lstm import FusedLSTM
+from edgeax.export.rounding import wanted_format
 from edgeax.export.weights import Kernels
 from edgeax.formats import EncodedTensor, Float32, Integer
 from edgeax.formats.integer_form import integer_form
@@ -30,6 +31,7 @@ class Part:
         layer: The layer, or an operation such as `keras.ops.add`.
         kernel: Its kernel in integer codes, canonical layout, normalization folded in; or None.
         moves: Whether it only moves values: the result stays on the grid of its input.
+        limit: Up to where its values must be rounded, if that is what limits them.
         suffix: What to put behind the path of the layer, `""` unless several parts have a kernel.
     """
 
@@ -37,6 +39,7 @@ class Part:
     kernel: EncodedTensor | None = None
     moves: bool = False
     suffix: str = ""
+    limit: float | None = None
 
 
 def bake(
@@ -56,7 +59,11 @@ def bake(
     if integer:
         gain_and_shift = _gain_and_shift(layer, call)
         if gain_and_shift is not None:
-            return _as_depthwise(*gain_and_shift, call)
+            return _as_depthwise(*gain_and_shift, call.input_tensors[0])
+        if isinstance(layer, _layers.Activation):
+            lowered = limited_activation(call.operation, call.input_tensors[0])
+            if lowered is not None:
+                return lowered
     baked = _baked(call)
     kernels = {**_encoded_kernels(call.operation), **_kernels(known or {})}
     if normalization is not None:
@@ -188,20 +195,52 @@ def _gain_and_shift(layer: keras.layers.Layer, call: Call) -> tuple[np.ndarray, 
         return None
     channels = shape[-1:]
     fits = all(np.shape(values) in ((), (1,), channels) for values in (gain, shift))
-    known = None not in (channels if len(shape) == 3 else shape)
-    if not fits or not known or not keras.backend.is_float_dtype(given.dtype):
+    if not fits or not _has_channels(given):
         return None
     return np.broadcast_to(gain, channels), np.broadcast_to(shift, channels)
 
 
-def _as_depthwise(gain: np.ndarray, shift: np.ndarray, call: Call) -> list[Part]:
-    """Returns a scaling of channels as the 1x1 convolution that it is: that has int8 operators."""
-    (given,) = call.input_tensors
+def limited_activation(operation: Any, given: keras.KerasTensor) -> list[Part] | None:
+    """Returns the layers that stand for an activation made of straight pieces which has no operator
+    of its own: one that scales each channel and rounds in a range that limits the values.
+
+    None for other activations, and where training rounds to values that the file has no integers
+    for.
+
+    Args:
+        operation: The layer that applies the activation last.
+        given: What the activation is applied to.
+    """
+    if placement.activation_name(operation) != "hard_sigmoid" or not _has_channels(given):
+        return None
+    if not isinstance(wanted_format(operation, "output"), (Integer, type(None))):
+        return None
+    channels = given.shape[-1:]
+    gain, shift = np.full(channels, 1.0 / 6.0, np.float32), np.full(channels, 0.5, np.float32)
+    return _as_depthwise(gain, shift, given, activation="relu", limit=1.0)
+
+
+def _has_channels(given: keras.KerasTensor) -> bool:
+    """Returns whether a tensor can be seen as an image of a known number of channels."""
     shape = given.shape[1:]
-    depthwise = _layers.DepthwiseConv2D(1)
+    known = len(shape) > 0 and None not in (shape[-1:] if len(shape) == 3 else shape)
+    return known and bool(keras.backend.is_float_dtype(given.dtype))
+
+
+def _as_depthwise(
+    gain: np.ndarray,
+    shift: np.ndarray,
+    given: keras.KerasTensor,
+    activation: str = "linear",
+    limit: float | None = None,
+) -> list[Part]:
+    """Returns a scaling of channels as the 1x1 convolution that it is: that has int8 operators."""
+    shape = given.shape[1:]
+    depthwise = _layers.DepthwiseConv2D(1, activation=activation)
     depthwise.build((None, None, None, gain.size))
     depthwise.set_weights([gain.reshape(1, 1, -1, 1), shift])
     if len(shape) == 3:
-        return [Part(depthwise)]
+        return [Part(depthwise, limit=limit)]
     image = _layers.Reshape((-1, 1, gain.size))
-    return [Part(image, moves=True), Part(depthwise), Part(_layers.Reshape(shape), moves=True)]
+    back = _layers.Reshape(shape)
+    return [Part(image, moves=True), Part(depthwise, limit=limit), Part(back, moves=True)]

@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from edgeax.export.bake import Part, bake
+from edgeax.export.bake import Part, bake, limited_activation
 from edgeax.export.lstm import CellStates, FusedLSTM
 from edgeax.export.rounding import (
     IN_FORMAT,
@@ -346,7 +346,8 @@ class _Freezer:
         """Takes the ranges of `stages` from what the unrounded model makes of the samples."""
         found = self._measured(stages, lambda stage, given, result: result)
         for stage, (low, high) in zip(stages, found, strict=True):
-            stage.rounding = rounding_in(stage.format, *_widened(low, high, stage.path))
+            most = high if stage.part.limit is None else min(high, stage.part.limit)
+            stage.rounding = rounding_in(stage.format, *_widened(low, most, stage.path))
 
     def _measure_cells(self, stages: list[_Stage]) -> None:
         """Tells every LSTM how large its cell state gets, which no tensor of the model shows."""
@@ -437,7 +438,8 @@ class _Freezer:
                 after = self.graph.only_consumer(after)
             stages = [stage for stage in self.stages[id(call)] if not stage.part.moves]
             if after is not None and self._entries[id(after)] and stages:
-                stages[-1].rounded &= stages[-1].rounding is not None
+                last = stages[-1]
+                last.rounded &= last.rounding is not None or last.part.limit is not None
 
     def _entered(self, call: Call, inputs: Any, rounding: _Rounding) -> Any:
         """Returns the inputs of a layer as it rounds them."""
@@ -467,7 +469,7 @@ class _Freezer:
             fixed = placement.FIXED_RANGES.get(placement.activation_name(operation))
             trained = trained_rounding(operation, "output")
             if isinstance(trained, Formatted) or (trained and not fixed):
-                last.rounding = trained
+                last.rounding = _limited(trained, last.part.limit)
             elif fixed:
                 last.rounding = Grid.prescribed(fixed, wide=bool(trained and trained.bits > 8))
             elif id(call) in self.unfolded.ranges:
@@ -482,9 +484,11 @@ class _Freezer:
         if id(call) in self._skipped or not placement.splits_activation(call.operation):
             return []
         path = self.graph.path(call.operation)
-        activation = Part(_layers.Activation(call.operation.activation))
-        self._name(activation, path)
-        return [_Stage(activation, path)]
+        parts = limited_activation(call.operation, call.output_tensors[0]) if self.integer else None
+        parts = parts or [Part(_layers.Activation(call.operation.activation))]
+        for part in parts:
+            self._name(part, path)
+        return [_Stage(part, path) for part in parts]
 
     def _parts_of(self, call: Call) -> list[Part]:
         """Returns the plain layers of a call; shared by calls that can share them."""
@@ -525,14 +529,16 @@ class _FixedRounding:
         source = None
         if stage.part.layer is None:
             source, self._inputs = self._inputs, self._inputs + 1
+        layers = (*self._layers.get(id(given), ()), getattr(stage.part.layer, "name", stage.path))
         if stage.part.moves and id(given) in self._grids:
             # Said again: the converter loses a grid that passes through several operators.
             grid = self._grids[id(given)]
+            if placement.averages(stage.part.layer) and not stage.is_step:
+                return self._point(stage, layers, grid, result, source)
             return keras.tree.map_structure(
                 lambda part: self._round(part, grid, self._step() if stage.is_step else None),
                 result,
             )
-        layers = (*self._layers.get(id(given), ()), getattr(stage.part.layer, "name", stage.path))
         if not stage.rounded or stage.rounding is None:
             self._layers[id(result)] = layers
             return result
@@ -542,6 +548,12 @@ class _FixedRounding:
         grid = stage.rounding
         if stage.is_step:
             return self._round(result, grid, self._step())
+        return self._point(stage, layers, grid, result, source)
+
+    def _point(
+        self, stage: _Stage, layers: tuple[str, ...], grid: Grid, result: Any, source: int | None
+    ) -> Any:
+        """Returns a result rounded, and notes the place."""
         name = f"range_{len(self.points)}"
         if grid.top is not None:
             layers = (*layers, name)  # the limit is the last operator
@@ -557,6 +569,14 @@ class _FixedRounding:
         tensor = grid.layer(name)(tensor)
         self._grids[id(tensor)] = dataclasses.replace(grid, top=None)
         return tensor
+
+
+def _limited(rounding: Grid | Formatted, limit: float | None) -> Grid | Formatted:
+    """Returns a rounding that gives nothing above `limit`."""
+    if limit is None or not isinstance(rounding, Grid):
+        return rounding
+    top = rounding.extremes[1] if rounding.top is None else rounding.top
+    return dataclasses.replace(rounding, top=limit) if top > limit else rounding
 
 
 def _widened(low: float, high: float, where: str) -> Extremes:

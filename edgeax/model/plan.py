@@ -189,7 +189,7 @@ def behind(activation: str, member: Transform) -> Transform:
     config = member.get_config()
     if isinstance(member, Quantize) and activation in placement.FIXED_RANGES:
         config["range"] = placement.FIXED_RANGES[activation]
-    elif "nonnegative" in config and activation in (*placement.NONNEGATIVE, "sigmoid", "softmax"):
+    elif "nonnegative" in config and activation in placement.NONNEGATIVE:
         config["nonnegative"] = True
     else:
         return member

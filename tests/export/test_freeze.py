@@ -70,6 +70,7 @@ def test_every_result_that_the_device_rounds_is_rounded_and_in_the_order_in_whic
         "stem",
         "left",
         "add",
+        "average_pool",  # in the range of what it averages
         "channels",
         "global_pool",
         "features",
@@ -120,11 +121,12 @@ def test_values_that_are_only_moved_stay_on_their_grid(frozen):
         if isinstance(layer, FixedRange) and not layer.name.startswith("range_")
     ]
     grids = roundings(frozen)
-    moved = {"stem": 1, "add": 2}  # the max pool; the average pool and the flatten behind it
+    moved = {"stem": 1, "average_pool": 1}  # the max pool, the flatten
     for path, count in moved.items():
         low, high = grids[path].grid.extremes
         assert sum((layer.low, layer.high) == (low, high) for layer in again) == count
-    assert len(again) == 3
+    assert len(again) == 2
+    assert grids["average_pool"].grid == grids["add"].grid
 
 
 def test_fixed_ranges_round_to_256_values_and_keep_masks():

@@ -20,6 +20,40 @@ def squeeze_and_excite(x):
     return layers.Multiply(name="scale")([x, gate])
 
 
+def hard_gates(x):
+    """Hard sigmoids behind an image, behind a vector, and within a dense layer."""
+    image = layers.Activation("hard_sigmoid", name="of_image")(layers.Conv2D(8, 3, name="conv")(x))
+    vector = layers.GlobalAveragePooling2D(name="squeeze")(x)
+    vector = layers.Activation("hard_sigmoid", name="of_vector")(vector)
+    dense = layers.Dense(8, activation="hard_sigmoid", name="dense")(vector)
+    return layers.Multiply(name="scale")([image, layers.Reshape((1, 1, 8))(dense)])
+
+
+def normal_cell(x):
+    """As in NASNet: equal ReLUs and poolings, of which the converter computes one."""
+
+    def separable(tensor, name):
+        tensor = layers.Activation("relu")(tensor)
+        tensor = layers.SeparableConv2D(8, 3, padding="same", use_bias=False, name=name)(tensor)
+        return layers.BatchNormalization()(tensor)
+
+    def pooled(tensor):
+        return layers.AveragePooling2D(3, strides=1, padding="same")(tensor)
+
+    rectified = layers.Activation("relu", name="rectified")(x)
+    y = layers.Conv2D(8, 1, use_bias=False, name="squeeze")(rectified)
+    y = layers.BatchNormalization()(y)
+    padded = layers.ZeroPadding2D(((0, 1), (0, 1)), name="pad")(layers.Activation("relu")(x))
+    shifted = layers.Cropping2D(((1, 0), (1, 0)), name="shifted")(padded)
+    sums = [
+        layers.add([separable(y, "first"), separable(x, "second")]),
+        layers.add([pooled(y), layers.Conv2D(8, 1, name="third")(shifted)]),
+        layers.add([pooled(x), pooled(x)]),
+        layers.add([separable(y, "fourth"), y]),
+    ]
+    return layers.Concatenate(name="all")([x, *sums])
+
+
 def silu_gate(x):
     """As in EfficientNet: silu and a sigmoid gate reshaped to an image."""
     x = layers.Activation("silu", name="silu")(x)
@@ -76,7 +110,16 @@ def decibels(values, expected):
 
 
 @pytest.mark.parametrize(
-    "block", [squeeze_and_excite, silu_gate, cropped_sum, preactivated, dense_block]
+    "block",
+    [
+        squeeze_and_excite,
+        hard_gates,
+        silu_gate,
+        cropped_sum,
+        normal_cell,
+        preactivated,
+        dense_block,
+    ],
 )
 def test_a_structure_is_integer_throughout_and_close_to_keras(block, tmp_path):
     x = normal(32, 8, 8, 3)
@@ -86,6 +129,56 @@ def test_a_structure_is_integer_throughout_and_close_to_keras(block, tmp_path):
     expected = small.predict(x, verbose=0)
     assert decibels(edgeax.Interpreter(tmp_path / "model.tflite").run(x), expected) > 25.0
     assert all(layer.mean_steps < 0.5 for layer in result.parity.layers), result.parity
+
+
+def test_a_hard_sigmoid_is_one_convolution_that_is_exact_and_limited_on_both_sides(tmp_path):
+    given = keras.Input((4, 4, 2))
+    model = keras.Model(given, layers.Activation("hard_sigmoid")(given))
+    x = np.linspace(-6.0, 6.0, 16 * 32, dtype=np.float32).reshape(16, 4, 4, 2)
+    result = edgeax.export(model, tmp_path / "model.tflite", x, measure=False)
+    assert result.stays_float == ()
+    assert result.operators == {"QUANTIZE": 1, "DEPTHWISE_CONV_2D": 1, "DEQUANTIZE": 1}
+    step = 12.0 / 255.0  # of the input
+    rounded = step * np.rint(x / step)
+    expected = np.clip(rounded / 6.0 + 0.5, 0.0, 1.0)
+    found = edgeax.Interpreter(tmp_path / "model.tflite").run(x)
+    assert found.min() == 0.0 and found.max() == pytest.approx(1.0, abs=1e-6)
+    # Half a step of the output, and what the input's zero point is off from the middle.
+    assert np.max(np.abs(found - expected)) <= 0.5 / 255.0 + 0.5 * step / 6.0 + 1e-6
+
+
+def test_a_hard_sigmoid_stays_below_1_where_training_rounds_in_a_wider_range(tmp_path):
+    given = keras.Input((4,))
+    gate = layers.Activation("hard_sigmoid", name="gate")(given)
+    rounding = edgeax.Recipe([edgeax.Rule(["gate"], output=edgeax.Quantize("int8", range=(0, 2)))])
+    small = edgeax.compress(keras.Model(given, gate), rounding)
+    x = np.linspace(-6.0, 6.0, 64, dtype=np.float32).reshape(16, 4)
+    result = edgeax.export(small, tmp_path / "model.tflite", x, measure=False)
+    found = edgeax.Interpreter(tmp_path / "model.tflite").run(x)
+    assert result.stays_float == ()
+    assert found.max() == pytest.approx(1.0, abs=1.0 / 255.0)
+    assert found.max() == pytest.approx(float(np.max(small(x))), abs=1e-5)
+
+
+def test_an_average_that_the_device_rounds_is_not_laid_on_the_layer_behind_it(tmp_path):
+    def block(x):
+        x = layers.AveragePooling2D(2, name="halved")(x)  # one value in four lies between two codes
+        return layers.Conv2D(8, 3, name="behind")(x)
+
+    x = normal(32, 8, 8, 3)
+    small = compressed(network(block), x)
+    result = edgeax.export(small, tmp_path / "model.tflite", x, measure=False)
+    found = {layer.path: layer for layer in result.parity.layers}
+    assert 0.01 < found["halved"].mean_steps < 0.26 and found["halved"].most_steps == 1.0
+    assert found["behind"].mean_steps < 0.005
+
+
+def test_a_result_that_the_converter_computes_once_is_not_taken_for_another(tmp_path):
+    x = normal(32, 8, 8, 3)
+    small = compressed(network(normal_cell), x)
+    result = edgeax.export(small, tmp_path / "model.tflite", x, measure=False)
+    assert result.operators["RELU"] + result.operators["AVERAGE_POOL_2D"] < 7  # as Keras has
+    assert max(layer.most_steps for layer in result.parity.layers) <= 2.0, result.parity
 
 
 def test_what_is_only_concatenated_is_rounded_once_in_training_and_in_the_file(tmp_path):
