@@ -244,7 +244,7 @@ def _places(frozen: Frozen, graph: Subgraph) -> list[_Place]:
         nameless = [p for p in like if point.input is not None or not names[p.index] & telling]
         named = [place for place in like if names[place.index] & {*point.layers}]
         shaped = [p for p in like if graph.tensors[p.index].shape == point.shape]
-        # In another shape the converter may have put its name on a later operator that moves values.
+        # In another shape it is a later operator that only moves the values.
         certain = [place for place in shaped if point.rounding in names[place.index]]
         last = [p for p in shaped if p in named] if calls[point.layers] == 1 else []
         fitting = [*nameless[:1], *named[:1], *last, *certain[:1]]

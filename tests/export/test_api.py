@@ -386,7 +386,10 @@ def no_work(monkeypatch):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"activations": "int4"}, r"`activations` must be one of \('int8', 'int16', 'float32'\).*'int4'"),
+        (
+            {"activations": "int4"},
+            r"`activations` must be one of \('int8', 'int16', 'float32'\).*'int4'",
+        ),
         ({"io": "uint8"}, r"`io` must be one of \('float32', 'int8'\).*'uint8'"),
         ({"runtime": "tflm"}, r"`runtime` must be one of \('edgeax', 'stock'\).*'tflm'"),
         ({"io": "int8", "activations": "float32"}, "`io` can be 'int8' only with activations"),

@@ -58,7 +58,17 @@ def test_a_sound_file_is_less_than_a_step_from_keras_behind_every_layer(sound):
 def test_every_layer_that_the_file_rounds_by_itself_is_compared(sound):
     # The converter lets what is concatenated be computed in the range of the whole.
     fused = {"more", "global_pool"}
-    expected = ["image", "stem", "left", "add", "average_pool", "channels", "features", "head", "head"]
+    expected = [
+        "image",
+        "stem",
+        "left",
+        "add",
+        "average_pool",
+        "channels",
+        "features",
+        "head",
+        "head",
+    ]
     assert [layer.path for layer in sound.layers if layer.path not in fused] == expected
 
 
