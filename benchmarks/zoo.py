@@ -348,8 +348,8 @@ def images(count: int, size: int = IMAGE_SIZE) -> Data:
     given = Path(os.environ.get("EDGEAX_TEST_DATA", "")) / FASHION
     with np.load(given if given.is_file() else BUNDLED) as arrays:
         parts = [
-            (arrays[f"x_{part}"][:most], arrays[f"y_{part}"][:most].astype(np.int32))
-            for part, most in (("train", count), ("test", UNSEEN))
+            (arrays[f"x_{part}"][which], arrays[f"y_{part}"][which].astype(np.int32))
+            for part, which in (("train", slice(count)), ("test", slice(-UNSEEN, None)))
         ]
 
     def colored(gray: np.ndarray) -> np.ndarray:
