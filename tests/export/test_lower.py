@@ -134,12 +134,16 @@ def test_every_operator_gives_the_sums_worked_out_in_integers(all_packed, all_de
 
 
 def test_packed_and_built_in_operators_give_the_same_file_outputs(all_packed, all_dense):
-    # XNNPACK rounds as the plugin does; on other processors it may differ by one step now and then.
+    # XNNPACK rounds as the plugin does but at ties, which calibration's last bit may bring.
     x = normal(32, 5, 5, 12, seed=4)
     outputs = [
         Interpreter(model_content=model.to_bytes()).run(x) for model, _ in (all_packed, all_dense)
     ]
-    np.testing.assert_array_equal(*outputs)
+    graph = all_dense[0].subgraphs[0]
+    (step,) = graph.tensors[graph.operators[-1].inputs[0]].scale
+    assert graph.operators[-1].name == "DEQUANTIZE"
+    assert np.mean(outputs[0] != outputs[1]) < 1e-3
+    np.testing.assert_allclose(*outputs, atol=1.001 * step)
 
 
 def test_packing_halves_the_kernels(all_packed, all_dense):

@@ -137,13 +137,13 @@ def test_the_worst_layer_has_the_largest_mean():
 def test_layers_of_one_range_and_shape_are_told_apart():
     """The two ways of a bidirectional layer, of which the file computes the second one first."""
     keras.utils.set_random_seed(0)
-    both = keras.layers.Bidirectional(keras.layers.LSTM(8))
+    both = keras.layers.Bidirectional(keras.layers.LSTM(8), name="both")
     model = keras.Sequential([keras.Input((5, 4)), both, keras.layers.Dense(3)])
     small, sequences = edgeax.compress(model, "static_wi8_ai8"), normal(12, 5, 4)
     small(sequences, training=True)
     made = assemble(small, [sequences], integer=True)
     found = compare(small, made.frozen, made.file.to_bytes(), [sequences])
-    assert len({layer.path for layer in found.layers if "bidirectional/" in layer.path}) == 2
+    assert len({layer.path for layer in found.layers if "both/" in layer.path}) == 2
     assert found.worst.mean_steps < 0.2, found
 
 
