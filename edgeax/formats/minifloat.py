@@ -255,20 +255,22 @@ def best_split(x: np.ndarray, bits: int) -> tuple[Minifloat, Params]:
     return format, params
 
 
-def _named(bits: int, exponent_bits: int, mantissa_bits: int, axis: int | None) -> Minifloat:
-    """Returns the format of a name: scaled up to 8 bits, IEEE-like from 8 bits on."""
-    if bits != 1 + exponent_bits + mantissa_bits:
+def _named(
+    bits: int, exponent_bits: int, mantissa_bits: int, axis: int | None, specials: Specials
+) -> Minifloat:
+    """Returns the format of a name: scaled up to 8 bits; below 8 bits every code is a number."""
+    width = 1 + exponent_bits + mantissa_bits
+    if bits != width:
+        split = f"e{exponent_bits}m{mantissa_bits}{'fn' if specials == 'fn' else ''}"
         raise ValueError(
             "`format` must name a width that is 1 + exponent + mantissa bits. Received: "
-            f"fp{bits}_e{exponent_bits}m{mantissa_bits}. Use fp"
-            f"{1 + exponent_bits + mantissa_bits}_e{exponent_bits}m{mantissa_bits}."
+            f"fp{bits}_{split}. Use fp{width}_{split}."
         )
-    specials: Specials = "ieee" if bits >= 8 and exponent_bits > 1 else "none"
     scaled = bits <= 8
     return Minifloat(
         exponent_bits,
         mantissa_bits,
-        specials=specials,
+        specials=specials if bits >= 8 and exponent_bits > 1 else "none",
         scaled=scaled,
         axis=axis if scaled else None,
     )
@@ -277,9 +279,17 @@ def _named(bits: int, exponent_bits: int, mantissa_bits: int, axis: int | None) 
 name_format(
     r"fp(\d+)_e(\d+)m(\d+)",
     lambda bits, exponent_bits, mantissa_bits, axis=None: _named(
-        bits, exponent_bits, mantissa_bits, axis
+        bits, exponent_bits, mantissa_bits, axis, "ieee"
     ),
     ["fp4_e2m1", "fp6_e2m3", "fp6_e3m2", "fp8_e3m4", "fp8_e4m3", "fp8_e5m2", "fp16_e6m9"],
+)
+# Finite, one NaN: what the Open Compute Project and ml_dtypes call float8_e4m3fn.
+name_format(
+    r"fp(\d+)_e(\d+)m(\d+)fn",
+    lambda bits, exponent_bits, mantissa_bits, axis=None: _named(
+        bits, exponent_bits, mantissa_bits, axis, "fn"
+    ),
+    ["fp8_e4m3fn"],
 )
 name_format(r"fp16", lambda axis=None: Minifloat(5, 10), ["fp16"])
 name_format(r"bfloat16", lambda axis=None: Minifloat(8, 7), ["bfloat16"])

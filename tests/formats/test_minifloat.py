@@ -222,6 +222,7 @@ def test_wcb18_1_6_9_sums_stall_unless_they_are_chunked():
     "name, expected",
     [
         ("fp8_e4m3", Minifloat(4, 3, scaled=True)),
+        ("fp8_e4m3fn", Minifloat(4, 3, specials="fn", scaled=True)),
         ("fp8_e5m2", Minifloat(5, 2, scaled=True)),
         ("fp4_e2m1", Minifloat(2, 1, specials="none", scaled=True)),
         ("fp8_e1m6", Minifloat(1, 6, specials="none", scaled=True)),
@@ -239,9 +240,10 @@ def test_a_scaled_name_takes_an_axis_and_an_unscaled_one_does_not_mind():
     assert format_of("bfloat16", axis=-1) == Minifloat(8, 7)
 
 
-def test_a_name_whose_widths_do_not_add_up_is_rejected():
-    with pytest.raises(ValueError, match="fp8_e4m2. Use fp7_e4m2"):
-        format_of("fp8_e4m2")
+@pytest.mark.parametrize("suffix", ["", "fn"])
+def test_a_name_whose_widths_do_not_add_up_is_rejected(suffix):
+    with pytest.raises(ValueError, match=f"fp8_e4m2{suffix}. Use fp7_e4m2{suffix}"):
+        format_of(f"fp8_e4m2{suffix}")
 
 
 @pytest.mark.parametrize(
