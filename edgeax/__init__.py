@@ -38,6 +38,7 @@ _OBJECTS = {
     "PolynomialDecay": "edgeax.transforms",
     "Prune": "edgeax.transforms",
     "Quantize": "edgeax.transforms",
+    "QuantizeGradient": "edgeax.transforms",
     "Quantizer": "edgeax.transforms",
     "Recipe": "edgeax.model",
     "RecurrentState": "edgeax.transforms",

@@ -11,9 +11,11 @@ from edgeax.export.freeze import Frozen, freeze, layers_in
 from edgeax.export.lower import Stored, lower
 from edgeax.export.lower_lstm import lower_lstms
 from edgeax.export.lower_wide import lower_wide
-from edgeax.export.rounding import IN_FORMAT
+from edgeax.export.rounding import IN_FORMAT, WIDE_BITS
 from edgeax.export.widen import widen
 from edgeax.formats.flatbuffer import Model, Subgraph
+
+_WITH_KERNEL = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "BATCH_MATMUL")
 
 _NO_FORM = "no operator computes in integers from its kernels"
 
@@ -58,9 +60,13 @@ def assemble(
         ValueError: The model has no file of that kind.
     """
     frozen = freeze(model, samples, integer, wide)
+    if io == "int8":
+        _check_narrow(frozen)
     file = convert(frozen.model, integer, io)
     kernels = lower(file, frozen.weights, pack)
     kernels += lower_lstms(file, frozen.lstms, integer)
+    if io == "int8":
+        _check_ends(file.subgraphs[0])
     if integer:
         lower_wide(file)
         widen(file, frozen)
@@ -70,6 +76,35 @@ def assemble(
     )
     stays_float = _float_operators(file.subgraphs[0], frozen) if integer else ()
     return Assembled(frozen, file, kernels, stays_float)
+
+
+def _check_narrow(frozen: Frozen) -> None:
+    """Checks that activations have the 8 bits of inputs and outputs that are int8.
+
+    Raises:
+        ValueError: They have 16.
+    """
+    wide = next((point.path for point in frozen.points if point.grid.bits == WIDE_BITS), None)
+    if wide is not None:
+        raise ValueError(
+            f"`io` can be 'int8' only where activations have 8 bits. Received: io='int8' with 16 "
+            f"bits at {wide!r}. Use io='float32'."
+        )
+
+
+def _check_ends(graph: Subgraph) -> None:
+    """Checks that the inputs and outputs of a file are integers.
+
+    Raises:
+        ValueError: One is not, because the model rounds it to a format without integers.
+    """
+    for index in (*graph.inputs, *graph.outputs):
+        if graph.tensors[index].dtype == "float32":
+            raise ValueError(
+                "`io` can be 'int8' only where training rounds inputs and outputs to integers, or "
+                f"not at all. Received: io='int8' with values in another format at "
+                f"{graph.tensors[index].name!r}. Use io='float32'."
+            )
 
 
 def _float_operators(graph: Subgraph, frozen: Frozen) -> tuple[str, ...]:
@@ -85,10 +120,10 @@ def _float_operators(graph: Subgraph, frozen: Frozen) -> tuple[str, ...]:
         computes = operator.name not in ("QUANTIZE", "DEQUANTIZE")
         if computes and any(t.dtype == "float32" and not t.is_constant for t in ends):
             name = graph.tensors[operator.outputs[0]].name
-            if IN_FORMAT in name:
-                continue  # part of how a format is expressed; its layer is told of
+            if IN_FORMAT in name and operator.name not in _WITH_KERNEL:
+                continue  # part of how a format is expressed; told of below
             layers = sorted({frozen.paths[one] for one in layers_in(name) if one in frozen.paths})
             why = "; ".join(reasons[path] for path in layers if path in reasons)
             place = f"{operator.name} in {', '.join(layers) or name}"
             found.append(f"{place} ({why})" if why else place)
-    return tuple(found)
+    return (*found, *(f"rounding in {path} (to {name})" for path, name in frozen.formatted))

@@ -93,6 +93,7 @@ def can_export(
         check_stateful(model)
         arrays = take_samples(random_samples(model) if samples is None else samples, model)
         trial = compress(model, recipe)
+        _train_once(trial, arrays)
         made = assemble(trial, arrays, integer=True, pack=runtime == "edgeax")
     except ValueError as error:
         return Forecast((), (), str(error))
@@ -103,6 +104,14 @@ def can_export(
         if row.stays_float and row.path not in told
     )
     return Forecast(made.kernels + untold, made.stays_float)
+
+
+def _train_once(trial: keras.Model, arrays: list[np.ndarray]) -> None:
+    """Lets what follows activations see a batch, as it has after any training."""
+    sizes = [tensor.shape[0] for tensor in keras.tree.flatten(inputs_of(trial))]
+    count = next((size for size in sizes if size is not None), len(arrays[0]))
+    batch = [array[:count] for array in arrays]
+    trial(keras.tree.pack_sequence_as(inputs_of(trial), batch), training=True)
 
 
 def random_samples(model: keras.Model, seed: int = 0) -> Any:

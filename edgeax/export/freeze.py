@@ -17,6 +17,7 @@ import numpy as np
 
 from edgeax.export.bake import Part, bake, limited_activation
 from edgeax.export.lstm import CellStates, FusedLSTM
+from edgeax.export.pieces import Rounded
 from edgeax.export.rounding import (
     IN_FORMAT,
     WIDE_BITS,
@@ -30,9 +31,11 @@ from edgeax.export.rounding import (
 from edgeax.export.unfold import unfold
 from edgeax.export.wide import WideActivation, WideConcatenation
 from edgeax.formats import EncodedTensor, NumberFormat
+from edgeax.formats.array_format import ArrayFormat
 from edgeax.formats.names import described
 from edgeax.model import placement
 from edgeax.model.copying import clone, copy_weights, fresh_copy
+from edgeax.model.device import averages
 from edgeax.model.graph import Call, Graph, trace
 from edgeax.model.wrapper import Compressed
 
@@ -210,6 +213,8 @@ class _Freezer:
     def run(self) -> Frozen:
         if self.integer:
             self._set_ranges()
+        else:
+            self._set_input_formats()
         rounding = _FixedRounding()
         inputs, outputs = self._build(1, rounding)
         model = keras.Model(inputs if len(inputs) > 1 else inputs[0], outputs, name=self.name)
@@ -273,6 +278,17 @@ class _Freezer:
         if fused:
             self._measure_cells(fused)
         self._agree_on_width([*self.inputs, *stages])
+
+    def _set_input_formats(self) -> None:
+        """Rounds the inputs of a float file to formats that it would have no integers for."""
+        for stage, tensor in zip(
+            self.inputs, keras.tree.flatten(self.original.inputs), strict=True
+        ):
+            for call in self.original.calls:
+                for place, given in enumerate(call.first_argument):
+                    if given is tensor and stage.rounding is None:
+                        stage.rounding = _formatted(call.operation, "input", place)
+            stage.rounded = stage.rounding is not None
 
     def _agree_on_width(self, stages: list[_Stage]) -> None:
         """Gives all tensors 16 bits if some have: the operators take no others beside them.
@@ -348,6 +364,10 @@ class _Freezer:
         for stage, (low, high) in zip(stages, found, strict=True):
             most = high if stage.part.limit is None else min(high, stage.part.limit)
             stage.rounding = rounding_in(stage.format, *_widened(low, most, stage.path))
+        for stage in stages:
+            format = stage.format
+            if isinstance(format, ArrayFormat) and format.measure == "values":
+                stage.rounding = Formatted(format, format.fit(self._values(stage)))
 
     def _measure_cells(self, stages: list[_Stage]) -> None:
         """Tells every LSTM how large its cell state gets, which no tensor of the model shows."""
@@ -360,6 +380,21 @@ class _Freezer:
 
     def _measured(self, stages: list[_Stage], probe: _Rounding) -> list[Extremes]:
         """Returns the extremes, over all samples, of what `probe` makes of each stage."""
+        inputs, watched = self._watched(stages, probe)
+        ends = [find(tensor) for tensor in watched for find in (keras.ops.min, keras.ops.max)]
+        model = keras.Model(inputs, ends)
+        found = [model.predict_on_batch(batch) for batch in _batches(self.samples)]
+        lows, highs = np.min(found, axis=0)[::2], np.max(found, axis=0)[1::2]
+        return list(zip(lows, highs, strict=True))
+
+    def _values(self, stage: _Stage) -> np.ndarray:
+        """Returns the results of a stage for the first samples."""
+        inputs, watched = self._watched([stage], lambda stage, given, result: result)
+        first = next(_batches(self.samples))
+        return np.asarray(keras.Model(inputs, watched[0]).predict_on_batch(first))
+
+    def _watched(self, stages: list[_Stage], probe: _Rounding) -> tuple[list[Any], list[Any]]:
+        """Returns the inputs of the unrounded model, and what `probe` makes of each stage."""
         results: dict[int, Any] = {}
         wanted = {id(stage) for stage in stages}
 
@@ -369,12 +404,7 @@ class _Freezer:
             return result
 
         inputs, _ = self._build(None, watch)
-        watched = [results[id(stage)] for stage in stages]
-        ends = [find(tensor) for tensor in watched for find in (keras.ops.min, keras.ops.max)]
-        model = keras.Model(inputs, ends)
-        found = [model.predict_on_batch(batch) for batch in _batches(self.samples)]
-        lows, highs = np.min(found, axis=0)[::2], np.max(found, axis=0)[1::2]
-        return list(zip(lows, highs, strict=True))
+        return inputs, [results[id(stage)] for stage in stages]
 
     def _input_rounding(self, tensor: keras.KerasTensor) -> Grid | Formatted | None:
         for call in self.original.calls:
@@ -413,13 +443,13 @@ class _Freezer:
     def _entry(self, call: Call) -> dict[int, _Stage]:
         """Returns how a layer rounds what other layers give to it, by the places of its inputs."""
         operation = call.operation
-        if not self.integer or not isinstance(operation, Compressed) or not call.args:
+        if not isinstance(operation, Compressed) or not call.args:
             return {}
         entry = {}
         for place, tensor in enumerate(call.first_argument):
             if isinstance(tensor, keras.KerasTensor) and not self.graph.is_input(tensor):
                 format = wanted_format(operation, "input", place)
-                if format is not None:
+                if format is not None and (self.integer or isinstance(format, ArrayFormat)):
                     rounding = trained_rounding(operation, "input", place)
                     part, path = Part(_layers.Identity()), f"{self.graph.path(operation)}/input"
                     self._name(part, path)
@@ -427,7 +457,10 @@ class _Freezer:
         return entry
 
     def _leave_to_entries(self) -> None:
-        """Leaves the rounding of a result to the only layer that reads it, where that rounds it."""
+        """Leaves the rounding of a result to the only layer that reads it, where that rounds it,
+        and rounds nothing between layers that compute in float.
+        """
+        self._leave_float_alone()
         for call in self.graph.calls:
             after = self.graph.only_consumer(call)
             while after is not None and isinstance(
@@ -440,6 +473,44 @@ class _Freezer:
             if after is not None and self._entries[id(after)] and stages:
                 last = stages[-1]
                 last.rounded &= last.rounding is not None or last.part.limit is not None
+
+    def _leave_float_alone(self) -> None:
+        """Rounds no result for which training has no rounding, where its layer computes in float
+        and whoever reads it rounds it anyway or computes in float too.
+        """
+        free: set[int] = set()  # calls whose results need not be rounded for those who read them
+        for call in reversed(self.graph.calls):
+            readers = [
+                reader for tensor in call.output_tensors for reader in self.graph.consumers(tensor)
+            ]
+            if all(self._entries[id(reader)] or id(reader) in free for reader in readers):
+                if self._is_untrained(call):
+                    free.add(id(call))
+        integers = {
+            id(tensor): not isinstance(stage.rounding, Formatted)
+            and not isinstance(self._input_rounding(tensor), Formatted)
+            for tensor, stage in zip(
+                keras.tree.flatten(self.graph.inputs), self.inputs, strict=True
+            )
+        }
+        for call in self.graph.calls:
+            entries = self._entries[id(call)].values()
+            given = all(integers.get(id(tensor), True) for tensor in call.input_tensors)
+            if entries:
+                given = all(isinstance(entry.rounding, Grid) for entry in entries)
+            last = [stage for stage in self.stages[id(call)] if not stage.part.moves][-1:]
+            if not given and id(call) in free:
+                for stage in last:
+                    stage.rounded = stage.part.limit is not None
+            rounded = any(stage.rounded for stage in last)
+            is_format = any(isinstance(stage.rounding, Formatted) for stage in last)
+            result = rounded and not is_format or (not rounded and given)
+            integers |= {id(tensor): result for tensor in call.output_tensors}
+
+    def _is_untrained(self, call: Call) -> bool:
+        """Returns whether training says nothing of how the result of a call is rounded."""
+        stages = [stage for stage in self.stages[id(call)] if not stage.part.moves]
+        return not stages or (stages[-1].rounding is None and stages[-1].format is None)
 
     def _entered(self, call: Call, inputs: Any, rounding: _Rounding) -> Any:
         """Returns the inputs of a layer as it rounds them."""
@@ -455,7 +526,7 @@ class _Freezer:
         is_step = id(operation) in self.unfolded.steps and id(call) not in self.unfolded.results
         stages = [_Stage(part, path + part.suffix, is_step=is_step) for part in parts]
         if not self.integer:
-            return stages + self._activation(call)
+            return self._in_formats(call, stages)
         for stage in stages[:-1]:
             stage.rounded = not stage.part.moves
         if id(call) not in self._skipped and placement.splits_activation(operation):
@@ -472,11 +543,30 @@ class _Freezer:
                 last.rounding = _limited(trained, last.part.limit)
             elif fixed:
                 last.rounding = Grid.prescribed(fixed, wide=bool(trained and trained.bits > 8))
+                if isinstance(trained, Grid) and trained.top is not None:  # of fewer bits
+                    fewer = Part(Rounded())
+                    self._name(fewer, path)
+                    stages.append(_Stage(fewer, path, True, rounding=trained))
             elif id(call) in self.unfolded.ranges:
                 last.rounding = Grid(self.unfolded.ranges[id(call)])
             last.rounded, last.format = True, wanted_format(operation, "output")
             if last.part.kernel is None:
                 last.path = self._ends[id(call)]
+        return stages
+
+    def _in_formats(self, call: Call, stages: list[_Stage]) -> list[_Stage]:
+        """Returns the layers that replace a call in a float file: they round to formats that the
+        file would have no integers for anyway, such as signs, and to no integers.
+        """
+        before, after = (
+            _formatted(call.operation, slot) for slot in ("before_activation", "output")
+        )
+        if before is not None and stages:
+            stages[-1].rounded, stages[-1].rounding = True, before
+        stages = stages + self._activation(call)
+        if after is not None:
+            stages = stages or [_Stage(Part(_layers.Identity()), self.graph.path(call.operation))]
+            stages[-1].rounded, stages[-1].rounding = True, after
         return stages
 
     def _activation(self, call: Call) -> list[_Stage]:
@@ -533,7 +623,7 @@ class _FixedRounding:
         if stage.part.moves and id(given) in self._grids:
             # Said again: the converter loses a grid that passes through several operators.
             grid = self._grids[id(given)]
-            if placement.averages(stage.part.layer) and not stage.is_step:
+            if averages(stage.part.layer) and not stage.is_step:
                 return self._point(stage, layers, grid, result, source)
             return keras.tree.map_structure(
                 lambda part: self._round(part, grid, self._step() if stage.is_step else None),
@@ -569,6 +659,14 @@ class _FixedRounding:
         tensor = grid.layer(name)(tensor)
         self._grids[id(tensor)] = dataclasses.replace(grid, top=None)
         return tensor
+
+
+def _formatted(operation: Any, slot: str, place: int = 0) -> Formatted | None:
+    """Returns how training rounds a tensor of a layer to a format without integers, or None."""
+    if not isinstance(wanted_format(operation, slot, place), ArrayFormat):
+        return None
+    rounding = trained_rounding(operation, slot, place)
+    return rounding if isinstance(rounding, Formatted) else None
 
 
 def _limited(rounding: Grid | Formatted, limit: float | None) -> Grid | Formatted:

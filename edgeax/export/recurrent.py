@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from edgeax.export.lstm import FusedLSTM, LSTMWeights
-from edgeax.export.pieces import Reversed, Sequence, Step, Steps, Sum
+from edgeax.export.pieces import Reversed, Rounded, Sequence, Step, Steps, Sum
 from edgeax.export.weights import Builder, Extremes, Slice, Weights
 
 _layers = keras.layers
@@ -33,10 +33,12 @@ def recurrent(
         weights: What it computes with.
         path: Its path.
         sequence: Its input, `(batch, time, features)`.
-        extremes: Range of its output if known.
+        extremes: Range of its output if known. Where that is the last state alone it says nothing
+            of the others.
     """
     if layer.go_backwards:
         sequence = build.call(Reversed(), path, sequence)
+    last, extremes = extremes, extremes if layer.return_sequences else None
     extremes = extremes or state_extremes(layer)
     if is_fused(layer):
         fused = build.once(
@@ -45,7 +47,10 @@ def recurrent(
             lambda: FusedLSTM(len(build.calls), _lstm_weights(layer, weights), layer.stateful),
         )
         states = build.call(fused, path, sequence, extremes=extremes)
-        return states if layer.return_sequences else build.call(Step(-1), path, states)
+        if layer.return_sequences:
+            return states
+        result = build.call(Step(-1), path, states)
+        return result if last is None else build.call(Rounded(), path, result, extremes=last)
     before = len(build.calls)
     steps = _unrolled(build, layer, weights, path, sequence, extremes)
     result = steps[-1]
@@ -53,6 +58,8 @@ def recurrent(
         result = build.call(Sequence(), path, steps, extremes=extremes)
     build.steps |= {id(call.operation) for call in build.calls[before:]}
     build.results.add(id(build.calls[-1]))
+    if last is not None:
+        build.ranges[id(build.calls[-1])] = last
     return result
 
 

@@ -140,7 +140,8 @@ def rounding_in(format: NumberFormat | None, low: float, high: float) -> Grid | 
     if isinstance(format, Integer):
         return dataclasses.replace(Grid.of(format, low, high), trained=False)
     if isinstance(format, ArrayFormat):
-        return Formatted(format, format.fit(np.asarray([low, high], np.float32)))
+        is_live = format.measure == "batch"
+        return Formatted(format, {} if is_live else format.fit(np.asarray([low, high], np.float32)))
     return Grid((low, high))
 
 
@@ -201,10 +202,13 @@ class InFormat(keras.layers.Layer):
 
     def call(self, tensor: tf.Tensor) -> tf.Tensor:
         """Returns `tensor` rounded."""
+        params = self.params
+        if self.format.measure == "batch":
+            params = self.format.found(tensor, _BuiltIn())
         if isinstance(self.format, LevelFormat):
             # By the table in any case: some formats round by the bits of a float.
-            return LevelFormat.rounded(self.format, tensor, self.params, _BuiltIn())
-        return self.format.rounded(tensor, self.params, _BuiltIn())
+            return LevelFormat.rounded(self.format, tensor, params, _BuiltIn())
+        return self.format.rounded(tensor, params, _BuiltIn())
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Returns the input's shape."""
@@ -216,6 +220,11 @@ class _BuiltIn:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(keras.ops, name)
+
+    @staticmethod
+    def take(values: Any, places: Any, axis: int = 0) -> tf.Tensor:
+        """Returns `values[places]` along an axis; places count from the front."""
+        return tf.gather(values, places, axis=axis)
 
     @staticmethod
     def searchsorted(boundaries: Any, values: tf.Tensor, side: str = "left") -> tf.Tensor:

@@ -126,7 +126,8 @@ def _bidirectional(build: Builder, use: Use) -> Any:
     if layer.merge_mode == "concat":
         ranges = {state_extremes(layer.forward_layer), state_extremes(layer.backward_layer)}
         extremes = extremes or (ranges.pop() if len(ranges) == 1 else None)
-    within = extremes if layer.merge_mode == "concat" else None
+    one_range = layer.merge_mode == "concat" and layer.return_sequences
+    within = extremes if one_range else None
     ways = [
         recurrent(build, way, use.weights, f"{use.path}/{name}", sequence, within)
         for way, name in ((layer.forward_layer, "forward"), (layer.backward_layer, "backward"))

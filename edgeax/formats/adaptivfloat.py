@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from edgeax.formats.base import check_whole
 from edgeax.formats.levels import LevelFormat
 from edgeax.formats.methods import implements
 from edgeax.formats.names import name_format
@@ -39,6 +40,7 @@ class AdaptivFloat(LevelFormat):
     axis: int | None = None
 
     def __post_init__(self) -> None:
+        check_whole(width=self.width, exponent_bits=self.exponent_bits)
         if not 3 <= self.width <= 16:
             raise ValueError(
                 f"`width` must be in 3..16. Received: {self.width}. Use ternary or binary below."

@@ -1,7 +1,7 @@
 """ArrayFormat: a number format whose arithmetic is written once, for numpy and for the graph."""
 
 import abc
-from typing import Any
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -14,7 +14,13 @@ class ArrayFormat(NumberFormat):
 
     `ops` is `formats.arrays` for numpy arrays or `keras.ops` for tensors; see there what may be
     used of it.
+
+    Attributes:
+        measure: In what the params of an activation are found: in the two ends of its `"range"`,
+            in all its `"values"`, or in each `"batch"` anew.
     """
+
+    measure: Literal["range", "values", "batch"] = "range"
 
     @abc.abstractmethod
     def found(self, x: Any, ops: Any) -> dict[str, Any]:
@@ -34,6 +40,10 @@ class ArrayFormat(NumberFormat):
             noise: None rounds to nearest. Uniform random float32 in [0, 1) of the shape of `x`
                 rounds stochastically: up with the probability that is the distance from below.
         """
+
+    def for_activations(self) -> Self:
+        """Returns the format that stands for this one at an activation, first axis the sample."""
+        return self
 
     def fit(self, x: np.ndarray) -> Params:
         """Finds the params that suit `x` (real values, any shape, all finite).

@@ -30,7 +30,7 @@ class Balanced(ArrayFormat):
     recurrent weights; both as recalled]. With noise, a value goes to one of the two nearest levels
     instead.
 
-    In the range of an activation its two ends are all that is known: the bins are equally wide.
+    Of an activation the quantiles are followed; in a range that is fixed the bins are equally wide.
 
     Args:
         bits: Width of a code, 1 to 8.
@@ -41,6 +41,7 @@ class Balanced(ArrayFormat):
 
     encode_only: ClassVar[tuple[str, ...]] = ("boundary",)
     channel_axes: ClassVar[Mapping[str, int]] = {"scale": 1}
+    measure = "values"
 
     bits: int = 2
 

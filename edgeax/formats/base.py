@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import numbers
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
@@ -75,6 +76,19 @@ class NumberFormat(abc.ABC):
                 "Remove them."
             )
         return cls(**config)
+
+
+def check_whole(**values: Any) -> None:
+    """Checks that arguments are whole numbers.
+
+    Raises:
+        ValueError: One is not.
+    """
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+            raise ValueError(
+                f"`{name}` must be an integer. Received: {name}={value!r}. Codes have whole bits."
+            )
 
 
 def finite_float32(x: Any, name: str = "x") -> np.ndarray:

@@ -37,6 +37,8 @@ class Binary(LevelFormat):
     Source: [CBD15], [CHS16], [HCS16], [RORF16], [ZWN16].
     """
 
+    measure = "values"
+
     gain: Literal["none", "mean"] = "mean"
     axis: int | None = None
 

@@ -13,9 +13,10 @@ import numpy as np
 
 from edgeax.formats import arrays
 from edgeax.formats.array_format import ArrayFormat
-from edgeax.formats.base import Params, finite_float32, optional_scale, signed_range
+from edgeax.formats.base import Params, check_whole, finite_float32, optional_scale, signed_range
 from edgeax.formats.methods import implements
 from edgeax.formats.names import name_format
+from edgeax.formats.rounding import rounded_steps
 from edgeax.formats.scales import ceil_log2, floor_log2, largest_magnitude, power_of_two
 
 # Lower, half a step would be subnormal in float32, which training takes for 0.
@@ -25,8 +26,8 @@ _LOWEST_EXPONENT = -125
 class SharedExponent(ArrayFormat):
     """`real = 2**exponent * code`, one exponent for a block of values; params keep it as int8.
 
-    Values are rounded to nearest, halves to even, and saturate; with noise they are rounded down
-    after it was added, as all of the papers do it.
+    Values are rounded to nearest, halves to even, and saturate; with noise stochastically, as
+    rounding down after it was added, which all of the papers do.
     """
 
     channel_axes: ClassVar[Mapping[str, int]] = {"scale": 1, "exponent": 1}
@@ -60,7 +61,7 @@ class SharedExponent(ArrayFormat):
         return power_of_two(self.spread(params["exponent"], x, ops), ops)
 
     def _codes(self, x: Any, step: Any, ops: Any, noise: Any = None) -> Any:
-        steps = ops.round(x / step) if noise is None else ops.floor(x / step + noise)
+        steps = rounded_steps(x / step, noise, ops)
         low, high = self.code_range
         return ops.clip(steps, float(low), float(high))
 
@@ -101,6 +102,7 @@ def _block_largest(x: Any, axis: int | None, ops: Any) -> Any:
 
 
 def _check_width(name: str, width: int, low: int = 2, high: int = 16) -> None:
+    check_whole(**{name: width})
     if not low <= width <= high:
         raise ValueError(
             f"`{name}` must be in {low}..{high}. Received: {width}. Choose a width that fits int16."
@@ -159,6 +161,11 @@ class BlockFloat(SharedExponent):
         high = signed_range(self.width)[1]
         return -high, high
 
+    @property
+    def measure(self) -> Literal["range", "values", "batch"]:  # type: ignore[override]
+        """Samples with a block each find its exponent in every batch."""
+        return "batch" if self.axis == 0 else "range"
+
     def step_exponent(self, x: Any, ops: Any) -> Any:
         """Returns `floor(log2(max|x|)) - (width - 2)`; see base."""
         return floor_log2(_block_largest(x, self.axis, ops), ops) - (self.width - 2)
@@ -192,6 +199,7 @@ class HybridBlockFloat(SharedExponent):
     tile: int = 24
 
     def __post_init__(self) -> None:
+        check_whole(tile=self.tile)
         _check_width("mantissa_bits", self.mantissa_bits, 1, 15)
         if self.blocks not in ("tile", "sample"):
             raise ValueError(
@@ -211,6 +219,15 @@ class HybridBlockFloat(SharedExponent):
         """The lowest and the highest code, symmetric."""
         high = (1 << self.mantissa_bits) - 1
         return -high, high
+
+    @property
+    def measure(self) -> Literal["range", "values", "batch"]:  # type: ignore[override]
+        """Samples find their exponent in every batch."""
+        return "batch" if self.blocks == "sample" else "range"
+
+    def for_activations(self) -> "HybridBlockFloat":
+        """Returns the same format with a block per sample."""
+        return dataclasses.replace(self, blocks="sample")
 
     def step_exponent(self, x: Any, ops: Any) -> Any:
         """Returns `ceil(log2(max|x|)) - mantissa_bits`; of tiles shape `(row tiles, channels)`."""
@@ -292,6 +309,15 @@ class SmallBlockFloat(SharedExponent):
     def code_range(self) -> tuple[int, int]:
         """The lowest and the highest code."""
         return signed_range(self.width)
+
+    @property
+    def measure(self) -> Literal["range", "values", "batch"]:  # type: ignore[override]
+        """Samples with a block each find its exponent in every batch."""
+        return "batch" if self.axis == 0 else "range"
+
+    def for_activations(self) -> "SmallBlockFloat":
+        """Returns the same format with a block per sample, unless there is one for all."""
+        return self if self.axis is None else dataclasses.replace(self, axis=0)
 
     def step_exponent(self, x: Any, ops: Any) -> Any:
         """Returns `floor(log2(max|x|)) - (width - 2)`; see base."""

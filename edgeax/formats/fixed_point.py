@@ -10,7 +10,7 @@ import numpy as np
 
 from edgeax.formats import arrays
 from edgeax.formats.array_format import ArrayFormat
-from edgeax.formats.base import Params, finite_float32, optional_scale, signed_range
+from edgeax.formats.base import Params, check_whole, finite_float32, optional_scale, signed_range
 from edgeax.formats.levels import Ties
 from edgeax.formats.methods import implements
 from edgeax.formats.names import name_format
@@ -52,6 +52,7 @@ class FixedPoint(ArrayFormat):
     ties: Ties = "even"
 
     def __post_init__(self) -> None:
+        check_whole(integer_bits=self.integer_bits, fraction_bits=self.fraction_bits)
         if not 2 <= self.bits <= 16:
             raise ValueError(
                 "`integer_bits` + `fraction_bits` must be in 2..16. Received: "
@@ -81,8 +82,8 @@ class FixedPoint(ArrayFormat):
     def for_deviation(cls, deviation: float, bits: int) -> Self:
         """Returns the format of `bits` bits for normally distributed values.
 
-        The step is that of least squared error, `deviation * gaussian_step(bits)`, rounded up to a
-        power of two [LTA16], so that the range is not narrower.
+        The step is the power of two of least squared error, one of both beside [LTA16]'s
+        `deviation * gaussian_step(bits)`.
 
         Args:
             deviation: Standard deviation of the values, above 0.
@@ -95,15 +96,26 @@ class FixedPoint(ArrayFormat):
                 f"`deviation` must be above 0 and finite. Received: {deviation}. Measure it on "
                 "values that are not all equal."
             )
-        fraction_bits = -math.ceil(math.log2(deviation * gaussian_step(bits)))
-        return cls(bits - fraction_bits, fraction_bits)
+        above = -math.ceil(math.log2(deviation * gaussian_step(bits)))
+        beside = [cls(bits - places, places) for places in (above, above + 1)]
+        return max(beside, key=lambda format: format.gaussian_sqnr_db(deviation))
+
+    def gaussian_sqnr_db(self, deviation: float) -> float:
+        """Returns the ratio of signal to quantization noise of normally distributed values, in dB.
+
+        Args:
+            deviation: Their standard deviation, above 0.
+        """
+        step = self.step / deviation
+        levels = step * np.arange(*np.add(signed_range(self.bits), (0, 1)))
+        return -10 * math.log10(_error_of_levels(levels))
 
     @classmethod
     def from_sqnr(cls, deviation: float, sqnr_db: float) -> Self:
         """Returns the narrowest format of 2 to 8 bits that reaches a signal-to-noise ratio.
 
-        The ratio is that of normally distributed values at the step of least squared error
-        [LTA16]; rounding that step to a power of two costs at most a few decibels.
+        The ratio is that of normally distributed values in the format itself, whose step is a power
+        of two [LTA16].
 
         Args:
             deviation: Standard deviation of the values, above 0.
@@ -112,11 +124,13 @@ class FixedPoint(ArrayFormat):
             ValueError: 8 bits do not reach the ratio, or `deviation` is not above 0.
         """
         for bits in range(2, 9):
-            if gaussian_sqnr_db(bits) >= sqnr_db:
-                return cls.for_deviation(deviation, bits)
+            format = cls.for_deviation(deviation, bits)
+            if format.gaussian_sqnr_db(deviation) >= sqnr_db:
+                return format
+        most = format.gaussian_sqnr_db(deviation)
         raise ValueError(
-            f"`sqnr_db` must be at most {gaussian_sqnr_db(8):.1f}, what 8 bits reach. Received: "
-            f"{sqnr_db}. Use 16 bits."
+            f"`sqnr_db` must be at most {most:.1f}, what 8 bits reach for deviation={deviation}. "
+            f"Received: {sqnr_db}. Use 16 bits."
         )
 
     def found(self, x: Any, ops: Any) -> dict[str, Any]:
@@ -267,13 +281,16 @@ def _gaussian_optimum(bits: int) -> tuple[float, float]:
 
 
 def _gaussian_error(step: float, bits: int) -> float:
-    """Returns E(x - Q(x))**2 of x ~ N(0, 1), in closed form: 1 - 2 E(x Q(x)) + E(Q(x)**2)."""
+    """Returns the error of 2**bits levels around 0, half a step on both sides of it."""
     half = 1 << (bits - 1)
-    error = 0.5
-    for index in range(half):
-        low, high = index * step, (index + 1) * step if index < half - 1 else math.inf
-        level = (index + 0.5) * step
-        mass = (math.erfc(low / math.sqrt(2)) - math.erfc(high / math.sqrt(2))) / 2
-        first = (math.exp(-low * low / 2) - math.exp(-high * high / 2)) / math.sqrt(2 * math.pi)
-        error += level * level * mass - 2 * level * first
-    return 2 * error
+    return _error_of_levels(step * (np.arange(-half, half) + 0.5))
+
+
+def _error_of_levels(levels: np.ndarray) -> float:
+    """Returns E(x - Q(x))**2 of x ~ N(0, 1) at the nearest of sorted levels, in closed form."""
+    ends = [-math.inf, *(levels[1:] + levels[:-1]) / 2, math.inf]
+    below = np.array([math.erfc(-end / math.sqrt(2)) / 2 for end in ends])
+    density = np.array([math.exp(-end * end / 2) / math.sqrt(2 * math.pi) for end in ends])
+    # 1 - 2 E(x Q(x)) + E(Q(x)**2), cell by cell.
+    mass, first = np.diff(below), -np.diff(density)
+    return float(1 + np.sum(levels * levels * mass - 2 * levels * first))

@@ -4,7 +4,14 @@ import dataclasses
 
 import numpy as np
 
-from edgeax.formats.base import NumberFormat, Params, finite_float32, optional_scale, signed_range
+from edgeax.formats.base import (
+    NumberFormat,
+    Params,
+    check_whole,
+    finite_float32,
+    optional_scale,
+    signed_range,
+)
 from edgeax.formats.methods import implements
 from edgeax.formats.names import name_format
 
@@ -39,6 +46,7 @@ class Integer(NumberFormat):
     narrow: bool = True
 
     def __post_init__(self) -> None:
+        check_whole(bits=self.bits)
         if not 2 <= self.bits <= 16:
             raise ValueError(
                 f"`bits` must be in 2..16. Received: {self.bits}. Choose a width that fits int16."

@@ -36,6 +36,8 @@ class LearnedBasis(SumOfSigns):
     Source: [ZYYH18].
     """
 
+    measure = "values"
+
     bits: int = 2
     axis: int | None = None
     nonnegative: bool | None = None

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeax.formats.base import EncodedTensor
+from edgeax.formats.base import EncodedTensor, check_whole
 from edgeax.formats.levels import LevelFormat
 from edgeax.formats.methods import implements
 from edgeax.formats.names import name_format
@@ -85,6 +85,7 @@ class LogQuant(LogLevels):
     axis: int | None = None
 
     def __post_init__(self) -> None:
+        check_whole(width=self.width)
         widest = 8 if self.half_steps else 7
         if not 2 <= self.width <= widest:
             raise ValueError(
@@ -152,6 +153,7 @@ class LogarithmicNumber(LogLevels):
     fraction_bits: int = 3
 
     def __post_init__(self) -> None:
+        check_whole(integer_bits=self.integer_bits, fraction_bits=self.fraction_bits)
         if not 2 <= self.integer_bits <= 7:
             raise ValueError(
                 f"`integer_bits` must be in 2..7. Received: {self.integer_bits}. float32 holds no "

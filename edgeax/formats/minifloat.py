@@ -7,10 +7,11 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from edgeax.formats import arrays
-from edgeax.formats.base import Params, finite_float32, optional_scale
+from edgeax.formats.base import Params, check_whole, finite_float32, optional_scale
 from edgeax.formats.levels import LevelFormat
 from edgeax.formats.methods import implements
 from edgeax.formats.names import name_format
+from edgeax.formats.rounding import rounded_steps
 from edgeax.formats.scales import largest_magnitude, quotient
 
 Specials = Literal["ieee", "none", "fn"]
@@ -59,6 +60,7 @@ class Minifloat(LevelFormat):
     axis: int | None = None
 
     def __post_init__(self) -> None:
+        check_whole(exponent_bits=self.exponent_bits, mantissa_bits=self.mantissa_bits)
         if not 1 <= self.exponent_bits <= 8:
             raise ValueError(
                 f"`exponent_bits` must be in 1..8. Received: {self.exponent_bits}. Without an "
@@ -179,7 +181,7 @@ class Minifloat(LevelFormat):
     def _near_zero(self, magnitude: Any, ops: Any, noise: Any) -> Any:
         """Returns the bits of magnitudes up to the smallest normal one on the subnormal grid."""
         steps = ops.minimum(magnitude, self._smallest_normal) * (1 / self.smallest)
-        steps = ops.round(steps) if noise is None else ops.floor(steps + noise)
+        steps = rounded_steps(steps, noise, ops)
         return ops.view(steps * self.smallest, "int32")
 
     @property

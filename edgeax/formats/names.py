@@ -47,7 +47,7 @@ def format_of(name: str, axis: int | None = None) -> NumberFormat:
         match = pattern.fullmatch(str(name))
         if match:
             return make(*map(int, match.groups()), axis=axis)
-    near = difflib.get_close_matches(str(name), names(), n=4, cutoff=0.4) or names()
+    near = difflib.get_close_matches(str(name).lower(), names(), n=4, cutoff=0.4) or names()
     raise ValueError(
         f"`format` must name a number format. Received: format={name!r}. "
         f"Did you mean one of {near}?"

@@ -1,12 +1,33 @@
-"""How a scale ratio becomes integer arithmetic. C++ twin: tflite_kernels/core/rounding.h."""
+"""How values become whole steps, and how a scale ratio becomes integer arithmetic.
+
+C++ twin of the latter: tflite_kernels/core/rounding.h.
+"""
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 KINDS = ("single", "double")
 _INT32 = np.iinfo(np.int32)
+
+
+def rounded_steps(x: Any, noise: Any, ops: Any) -> Any:
+    """Returns `x`, float32, rounded to whole numbers.
+
+    Args:
+        x: Values in units of a step, any shape.
+        noise: None rounds to nearest, halves to even. Uniform in [0, 1) in the shape of `x` rounds
+            up with the probability that is the distance from below: `floor(x + noise)`, but for
+            the rounding of that sum, which would move large whole numbers now and then.
+        ops: `formats.arrays`, `keras.ops` or `tf`'s twin of these.
+    Example: `rounded_steps(np.float32(2.25), np.float32(0.8), arrays)` is 3.
+    """
+    if noise is None:
+        return ops.round(x)
+    below = ops.floor(x)
+    return below + ops.cast(noise >= 1 - (x - below), "float32")
 
 
 def quantize_multiplier(ratio: float) -> tuple[int, int]:

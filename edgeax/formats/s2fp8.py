@@ -28,13 +28,16 @@ class S2FP8(ArrayFormat):
 
     `alpha = 15 / (m - mu)` and `beta = -alpha * mu` with mu and m the mean and the maximum of
     `log2|x|` over the values that are not 0 (below 2**-126 they count as 0). Where all magnitudes
-    are nearly one (m - mu below 1/64) alpha is 1. Two values are taken for the ends of a range,
-    which say nothing on the distribution: alpha is 1 then, and the larger magnitude becomes 2**15.
+    are nearly one (m - mu below 1/64) alpha is 1. Two values are taken for the ends of a fixed
+    range, which say nothing on the distribution: alpha is 1 then, and the larger magnitude becomes
+    2**15.
 
     Codes are those of `Minifloat(5, 2)`.
 
     Source: [CBG20].
     """
+
+    measure = "values"
 
     @property
     def bits(self) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 
 from edgeax.formats import arrays
 from edgeax.formats.array_format import ArrayFormat
-from edgeax.formats.base import Params, finite_float32, optional_scale
+from edgeax.formats.base import Params, check_whole, finite_float32, optional_scale
 from edgeax.formats.scales import reduced_axes
 
 # Added to the diagonal of normal equations, whose entries are at most 1: equal columns share.
@@ -28,6 +28,7 @@ class SumOfSigns(ArrayFormat):
 
     encode_only: ClassVar[tuple[str, ...]] = ("threshold",)
     channel_axes: ClassVar[Mapping[str, int]] = {"scale": 1, "gain": 2, "threshold": 2}
+    measure = "values"
 
     @abc.abstractmethod
     def digits(self, x: Any, params: dict[str, Any], ops: Any) -> list[Any]:
@@ -106,6 +107,7 @@ def check_axis(axis: int | None) -> None:
 
 def check_bits(name: str, bits: int, low: int, high: int) -> None:
     """Raises ValueError unless the argument `name` lies in low..high."""
+    check_whole(**{name: bits})
     if not low <= bits <= high:
         raise ValueError(
             f"`{name}` must be in {low}..{high}. Received: {bits}. Choose one of them."

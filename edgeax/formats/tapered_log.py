@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeax.formats.base import EncodedTensor
+from edgeax.formats.base import EncodedTensor, check_whole
 from edgeax.formats.levels import LevelFormat
 from edgeax.formats.methods import implements
 from edgeax.formats.names import name_format
@@ -48,6 +48,7 @@ class TaperedLog(LevelFormat):
     gamma: int = 7
 
     def __post_init__(self) -> None:
+        check_whole(width=self.width, exponent_bits=self.exponent_bits)
         if not 4 <= self.width <= 12:
             raise ValueError(f"`width` must be in 4..12. Received: {self.width}. Use 8.")
         if not 0 <= self.exponent_bits <= min(2, self.width - 3):

@@ -9,7 +9,7 @@ import numpy as np
 
 from edgeax.formats import arrays
 from edgeax.formats.array_format import ArrayFormat
-from edgeax.formats.base import Params, finite_float32, optional_scale
+from edgeax.formats.base import Params, check_whole, finite_float32, optional_scale
 from edgeax.formats.methods import implements
 from edgeax.formats.names import name_format
 from edgeax.formats.scales import largest_magnitude, mean_magnitude, nonzero, reduced_axes
@@ -54,6 +54,8 @@ class Ternary(ArrayFormat):
         ("scale", "threshold", "positive", "negative"), 1
     )
 
+    measure = "values"
+
     threshold: Literal["twn", "ttq", "tbn", "l2"] = "twn"
     factor: float | None = None
     axis: int | None = None
@@ -86,6 +88,7 @@ class Ternary(ArrayFormat):
             return {"scale": step, "threshold": ops.zeros_like(step) + _JUST_BELOW_HALF}
         measure = largest_magnitude if self.threshold == "ttq" else mean_magnitude
         threshold = _part(measure(x, self.axis, ops), self.factor or _FACTORS[self.threshold], ops)
+        threshold = ops.maximum(threshold, TINY)  # subnormal numbers count as zeros
         if self.threshold == "tbn":
             return {"threshold": threshold}
         if self.threshold == "ttq":
@@ -216,6 +219,7 @@ class ResidualTernary(ArrayFormat):
     group: int = 64
 
     def __post_init__(self) -> None:
+        check_whole(group=self.group)
         check_bits("terms", self.terms, 1, 4)
         if self.group < 1:
             raise ValueError(f"`group` must be 1 or more. Received: {self.group}. Try 64.")

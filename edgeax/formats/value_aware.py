@@ -11,6 +11,7 @@ from edgeax.formats.array_format import ArrayFormat
 from edgeax.formats.base import Params, finite_float32, optional_scale, signed_range
 from edgeax.formats.methods import implements
 from edgeax.formats.names import name_format
+from edgeax.formats.rounding import rounded_steps
 from edgeax.formats.scales import largest_magnitude, nonzero, quotient
 from edgeax.formats.sums import check_bits
 
@@ -41,6 +42,8 @@ class ValueAware(ArrayFormat):
 
     encode_only: ClassVar[tuple[str, ...]] = ("threshold",)
     channel_axes: ClassVar[Mapping[str, int]] = {"scale": 1}
+
+    measure = "values"
 
     bits: int = 3
     large: float = 0.03
@@ -138,8 +141,4 @@ name_format(
 
 def _nearest(steps: Any, top: int, ops: Any, noise: Any) -> Any:
     """Returns whole steps in [-top, top], halves to even; random neighbors with noise."""
-    steps = ops.clip(steps, float(-top), float(top))
-    if noise is None:
-        return ops.round(steps)
-    below = ops.floor(steps)
-    return below + ops.cast(noise < steps - below, "float32")
+    return rounded_steps(ops.clip(steps, float(-top), float(top)), noise, ops)

@@ -64,6 +64,9 @@ class Graph:
         for call in self.calls:
             for tensor in call.input_tensors:
                 self._consumers.setdefault(id(tensor), []).append(call)
+        self._producers = {
+            id(tensor): call for call in self.calls for tensor in call.output_tensors
+        }
         self._results = {id(tensor) for tensor in _tensors(self.outputs)}
         self._given = {id(tensor) for tensor in _tensors(self.inputs)}
 
@@ -79,9 +82,17 @@ class Graph:
         """Returns whether a tensor is an input of the model."""
         return id(tensor) in self._given
 
+    def producer(self, tensor: keras.KerasTensor) -> Call | None:
+        """Returns the call whose result a tensor is, or None if it is none's."""
+        return self._producers.get(id(tensor))
+
     def is_output(self, call: Call) -> bool:
         """Returns whether a result of `call` is an output of the model."""
         return any(id(tensor) in self._results for tensor in call.output_tensors)
+
+    def consumers(self, tensor: keras.KerasTensor) -> list[Call]:
+        """Returns the calls that use a tensor."""
+        return self._consumers.get(id(tensor), [])
 
     def only_consumer(self, call: Call) -> Call | None:
         """Returns the one call that uses the result of `call`, or None if there are others too."""

@@ -32,12 +32,15 @@ class Layout:
         canonical_shape: Shape in canonical layout, output channels last.
         split_shape: The shape whose axes `order` means, where one axis of `shape` holds several
             things in a row; None: `shape` itself.
+        input_axes: Canonical axes along which a filter goes through its input channels; None: the
+            last but one.
     """
 
     shape: tuple[int, ...]
     order: tuple[int, ...]
     canonical_shape: tuple[int, ...]
     split_shape: tuple[int, ...] | None = None
+    input_axes: tuple[int, ...] | None = None
 
     def to_canonical(self, weight: Any) -> Any:
         """Returns `weight` (tensor or array of `shape`) in canonical layout."""
@@ -82,16 +85,16 @@ def layout_of(owner: keras.layers.Layer, name: str, shape: Sequence[int]) -> Lay
     if name.endswith("bias"):
         return Layout(shape, axes, shape)
     if isinstance(owner, _DEPTHWISE) or name == "depthwise_kernel":
-        return Layout(shape, axes, (*shape[:-2], shape[-2] * shape[-1]))
+        return Layout(shape, axes, (*shape[:-2], shape[-2] * shape[-1]), input_axes=())
     if isinstance(owner, _TRANSPOSED):
         return Layout(shape, (*axes[:-2], axes[-1], axes[-2]), (*shape[:-2], shape[-1], shape[-2]))
     if isinstance(owner, keras.layers.EinsumDense):
         return _einsum_layout(owner, shape)
     if isinstance(owner, keras.layers.LSTMCell):
         split = (shape[0], LSTM_GATES, shape[1] // LSTM_GATES)
-        return Layout(shape, (0, 2, 1), (split[0], split[2], split[1]), split)
+        return Layout(shape, (0, 2, 1), (split[0], split[2], split[1]), split, input_axes=(0,))
     if isinstance(owner, keras.layers.Embedding):
-        return Layout(shape, axes, (*shape, 1))
+        return Layout(shape, axes, (*shape, 1), input_axes=())
     return Layout(shape, axes, shape)
 
 
@@ -107,4 +110,9 @@ def _einsum_layout(owner: keras.layers.EinsumDense, shape: tuple[int, ...]) -> L
     inputs = tuple(axis for axis, letter in enumerate(letters) if letter not in result)
     outputs = tuple(axis for axis, letter in enumerate(letters) if letter in result)
     channels = math.prod(shape[axis] for axis in outputs)
-    return Layout(shape, (*inputs, *outputs), (*(shape[axis] for axis in inputs), channels))
+    return Layout(
+        shape,
+        (*inputs, *outputs),
+        (*(shape[axis] for axis in inputs), channels),
+        input_axes=tuple(range(len(inputs))),
+    )

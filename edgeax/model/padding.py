@@ -1,5 +1,6 @@
 """Convolutions whose border is not zero: a binary one has no zero, it pads with +1 or -1."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,9 +17,14 @@ class _Padded:
     def __init__(self, *args: Any, pad_values: float = 0.0, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         layer: Any = self
-        if layer.padding not in ("same", "valid"):
+        if not isinstance(pad_values, (int, float)) or not math.isfinite(pad_values):
             raise ValueError(
-                "`padding` must be 'same' where `pad_values` are given, or 'valid'. "
+                "`pad_values` must be a finite number: 1 or -1 where the inputs are signs. "
+                f"Received: pad_values={pad_values!r}."
+            )
+        if layer.padding != "same" and (pad_values or layer.padding != "valid"):
+            raise ValueError(
+                "`padding` must be 'same' where `pad_values` are given: nothing else pads. "
                 f"Received: padding={layer.padding!r}, pad_values={pad_values}."
             )
         self.pad_values = float(pad_values)

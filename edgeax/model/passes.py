@@ -6,8 +6,12 @@ it is one, and its forward pass says which weights are transformed already.
 
 import contextlib
 import threading
-from collections.abc import Iterable, Iterator
+import weakref
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+
+import keras
+import tensorflow as tf
 
 
 class _Now(threading.local):
@@ -16,9 +20,13 @@ class _Now(threading.local):
     taken: dict[int, int] | None = None
     training: bool | None = None
     given: frozenset[int] = frozenset()
+    calls: int = 0
 
 
 _now = _Now()
+
+# What was made in a forward pass: by the pass, then the id of its maker, the graph and the result.
+_made: weakref.WeakKeyDictionary[Any, dict[int, tuple[Any, Any]]] = weakref.WeakKeyDictionary()
 
 
 @contextlib.contextmanager
@@ -61,6 +69,42 @@ def is_training(training: bool | None) -> bool:
     if training is None:
         training = _now.training
     return _now.taken is not None if training is None else bool(training)
+
+
+@contextlib.contextmanager
+def inside_a_call() -> Iterator[None]:
+    """In here Keras itself sees to the forward pass."""
+    _now.calls += 1
+    try:
+        yield
+    finally:
+        _now.calls -= 1
+
+
+def once(layer: keras.layers.Layer, maker: Any, make: Callable[[bool], Any]) -> Any:
+    """Returns what was made in this forward pass already, or makes it.
+
+    A pass is the call of the outermost layer or model of Keras. It may leave a graph for another,
+    such as that of a loop, in which the results of the first are out of reach.
+
+    Args:
+        layer: The layer that is being called.
+        maker: For whom it is made.
+        make: Makes it; is told whether that is for the first time in this pass.
+    """
+    this_pass = layer._get_call_context()
+    if this_pass.entry_layer is layer:
+        if not _now.calls:  # Somebody calls `call`: nobody else would end what was begun here.
+            layer._maybe_reset_call_context()
+        return make(True)
+    made = _made.setdefault(this_pass, {})
+    graph = tf.compat.v1.get_default_graph()
+    found = made.get(id(maker))
+    if found is not None and found[0] is graph:
+        return found[1]
+    result = make(found is None)
+    made[id(maker)] = graph, result
+    return result
 
 
 def advances(chain: Any, calls: int) -> bool:

@@ -55,8 +55,6 @@ MOVING = (
 )
 """Layers whose outputs are their inputs' values, or averages of them, on the same scale."""
 
-_AVERAGING = (_layers.AveragePooling1D, _layers.AveragePooling2D, _layers.AveragePooling3D)
-
 LINEAR = (
     _layers.Dense,
     _layers.EinsumDense,
@@ -121,15 +119,6 @@ def _function_name(activation: Any) -> str:
         return "linear"
     name = getattr(activation, "__name__", "")
     return name if getattr(keras.activations, name or "?", None) is activation else "unknown"
-
-
-def averages(layer: Any) -> bool:
-    """Returns whether a layer of `MOVING` gives averages of values, which the device rounds: where
-    they lie halfway between two codes, away from code 0.
-    """
-    if isinstance(layer, _layers.UpSampling2D):
-        return bool(layer.interpolation != "nearest")
-    return isinstance(layer, _AVERAGING)
 
 
 def is_fused_activation(layer: Any) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from edgeax.model import placement
+from edgeax.model.device import averages
 from edgeax.model.ends import first_layers, last_layers
 from edgeax.model.graph import Call, Graph
 from edgeax.model.recipe import Recipe, Rule
@@ -14,6 +15,8 @@ from edgeax.model.slots import serialized
 from edgeax.model.wrapper import SLOTS, Compressed, slot_of, unwrappable
 from edgeax.transforms.base import Transform
 from edgeax.transforms.quantize import Quantize
+
+_NO_RULE = -1
 
 
 @dataclasses.dataclass
@@ -25,12 +28,14 @@ class Plan:
         slots: Its transforms by slot.
         input_places: Which of its inputs are inputs of the model, in every call.
         weights: Transforms of single weights by the names of their variables.
+        averages: Whether it averages values that were rounded, which the wrapper rounds again.
     """
 
     uses: int
     slots: dict[str, list[Transform]] = dataclasses.field(default_factory=dict)
     input_places: tuple[int, ...] | None = None
     weights: dict[str, list[Transform]] = dataclasses.field(default_factory=dict)
+    averages: bool = False
 
     def wrap(self, layer: keras.layers.Layer) -> Compressed:
         """Returns `layer` in a wrapper that does what is planned."""
@@ -47,7 +52,8 @@ class Plan:
     @property
     def is_empty(self) -> bool:
         """Whether the layer stays as it is."""
-        return not any(self.slots.values()) and not any(self.weights.values())
+        given = any(self.slots.values()) or any(self.weights.values())
+        return not given and not self.averages
 
     @property
     def has_kernel(self) -> bool:
@@ -79,22 +85,56 @@ def make_plans(
     layers = _layers(graph)
     places = _places(graph)
     plans = {id(layer): Plan(uses=len(graph.calls_of(layer))) for layer in layers}
+    picks = []
     for rule in recipe.rules:
-        picked = [
-            layer
-            for layer in layers
-            if rule.matches(originals[id(layer)], graph.path(layer), places.get(id(layer), ()))
-        ]
-        if not picked:
+        picks.append(
+            [
+                layer
+                for layer in layers
+                if rule.matches(originals[id(layer)], graph.path(layer), places.get(id(layer), ()))
+            ]
+        )
+        if not picks[-1]:
             raise _nothing_picked(rule.filter, [graph.path(layer) for layer in layers])
-        if not any([_place(rule, graph, layer, plans) for layer in picked]):
-            raise _nothing_to_transform(rule, [graph.path(layer) for layer in picked])
+    placed: list[set[str]] = [set() for _ in recipe.rules]
+    output_rules: dict[int, int] = {}
+    for place, (rule, picked) in enumerate(zip(recipe.rules, picks, strict=True)):
+        for layer in picked:
+            placed[place] |= _place_weights(rule, layer, plans[id(layer)])
+            for end in _place_outputs(rule, graph, layer, plans):
+                output_rules[id(end.operation)] = place if rule.slots["output"] else _NO_RULE
+                placed[place].add("output")
+    rounded_by = _rounded_by(graph, output_rules)
+    for layer in layers:
+        giving = _rules_for_input(recipe, picks, layer)
+        for place in giving[:-1]:
+            placed[place].add("input")  # but a later rule takes its place
+        for last in giving[-1:]:
+            rounded = {tensor for tensor, by in rounded_by.items() if by >= last}
+            if _place_input(recipe.rules[last], graph, layer, plans[id(layer)], rounded):
+                placed[last].add("input")
+    for rule, picked, found in zip(recipe.rules, picks, placed, strict=True):
+        _check_placed(rule, graph, picked, found, is_for_all=len(picked) == len(layers))
     _leave_to_concatenations(graph, plans)
+    for call in graph.calls:
+        if averages(call.operation) and any(id(t) in rounded_by for t in call.input_tensors):
+            plans[id(call.operation)].averages = True
     return {
         id(layer): plans[id(layer)]
         for layer in layers
         if not plans[id(layer)].is_empty and not unwrappable(layer)
     }
+
+
+def _rules_for_input(
+    recipe: Recipe, picks: list[list[keras.layers.Layer]], layer: keras.layers.Layer
+) -> list[int]:
+    """Returns the places of the rules that give the inputs of a layer something."""
+    return [
+        place
+        for place, (rule, picked) in enumerate(zip(recipe.rules, picks, strict=True))
+        if "input" in rule.slots and any(one is layer for one in picked)
+    ]
 
 
 def _leave_to_concatenations(graph: Graph, plans: dict[int, Plan]) -> None:
@@ -134,41 +174,93 @@ def _places(graph: Graph) -> dict[int, list[str]]:
     return places
 
 
-def _place(rule: Rule, graph: Graph, layer: keras.layers.Layer, plans: dict[int, Plan]) -> bool:
-    """Writes into `plans` what a rule gives to a layer; returns whether that is anything."""
-    placed = False
+def _place_weights(rule: Rule, layer: keras.layers.Layer, plan: Plan) -> set[str]:
+    """Writes into `plan` what a rule gives to weights; returns which slots and names these are."""
+    placed: set[str] = set()
     for slot in ("kernel", "bias"):
         if slot in rule.slots and _has_slot(layer, slot):
-            plans[id(layer)].slots[slot] = rule.slots[slot]
-            placed = True
-    names = {variable.name for variable in layer.weights}
-    for name in names & {*rule.weights}:
-        plans[id(layer)].weights[name] = rule.weights[name]
-        placed = True
-    calls = graph.calls_of(layer)
-    places = {_input_places(graph, call) for call in calls}
-    # One range serves all calls of a layer: it is not for a tensor that comes from within as well.
-    if "input" in rule.slots and len(places) == 1 and any(places):
-        plans[id(layer)].slots["input"] = rule.slots["input"]
-        (plans[id(layer)].input_places,) = places
-        placed = True
-    for call in calls:
-        if "output" in rule.slots and placement.rounds(call):
-            last = placement.last_of_group(graph, call)
-            _place_output(last, plans[id(last.operation)].slots, rule.slots["output"], graph)
-            placed = True
+            plan.slots[slot] = rule.slots[slot]
+            placed.add(slot)
+    for name in {variable.name for variable in layer.weights} & {*rule.weights}:
+        plan.weights[name] = rule.weights[name]
+        placed.add(name)
     return placed
 
 
-def _input_places(graph: Graph, call: Call) -> tuple[int, ...]:
-    """Returns which tensors of a call's first argument are floating-point inputs of the model."""
-    return tuple(
-        place
-        for place, tensor in enumerate(call.first_argument)
-        if isinstance(tensor, keras.KerasTensor)
-        and graph.is_input(tensor)
-        and keras.backend.is_float_dtype(tensor.dtype)
-    )
+def _place_outputs(
+    rule: Rule, graph: Graph, layer: keras.layers.Layer, plans: dict[int, Plan]
+) -> list[Call]:
+    """Writes into `plans` what a rule gives to outputs; returns the calls behind which it acts."""
+    if "output" not in rule.slots:
+        return []
+    ends = [
+        placement.last_of_group(graph, call)
+        for call in graph.calls_of(layer)
+        if placement.rounds(call)
+    ]
+    for last in ends:
+        _place_output(last, plans[id(last.operation)].slots, rule.slots["output"], graph)
+    return ends
+
+
+def _place_input(
+    rule: Rule,
+    graph: Graph,
+    layer: keras.layers.Layer,
+    plan: Plan,
+    rounded: set[int],
+) -> bool:
+    """Writes into `plan` what a rule gives to inputs; returns whether that is anything.
+
+    Args:
+        rule: The rule, the last one that gives the layer's inputs something.
+        graph: The model.
+        layer: The layer.
+        plan: What it gets.
+        rounded: Ids of the tensors that a rule as late has rounded as outputs.
+    """
+
+    def acts_on(tensor: Any) -> bool:
+        if not isinstance(tensor, keras.KerasTensor):
+            return False
+        if not keras.backend.is_float_dtype(tensor.dtype):
+            return False
+        inner = _has_slot(layer, "kernel") and id(tensor) not in rounded
+        return graph.is_input(tensor) or inner
+
+    places = {
+        tuple(place for place, tensor in enumerate(call.first_argument) if acts_on(tensor))
+        for call in graph.calls_of(layer)
+    }
+    # One range serves all calls of a layer: it is not for a tensor that another one rounds as well.
+    if len(places) != 1 or not any(places):
+        return False
+    plan.slots["input"] = rule.slots["input"]
+    (plan.input_places,) = places
+    return True
+
+
+def _rounded_by(graph: Graph, output_rules: dict[int, int]) -> dict[int, int]:
+    """Returns the place of the rule that has a tensor rounded as a layer's output, by the tensor's
+    id; none for what nothing rounds.
+
+    What a layer only moves, or an operation without a name of its own makes of roundings, is
+    rounded too. What is made out of sight is taken for the result of any layer.
+    """
+    unseen = max(output_rules.values(), default=_NO_RULE)
+    found = {id(tensor): _NO_RULE for tensor in keras.tree.flatten(graph.inputs)}
+    for call in graph.calls:
+        operation = call.operation
+        rounding = _NO_RULE
+        before = [found.setdefault(id(tensor), unseen) for tensor in call.input_tensors]
+        if id(operation) in output_rules:
+            rounding = output_rules[id(operation)]
+        elif not isinstance(operation, keras.layers.Layer) or isinstance(
+            placement.plain(operation), placement.MOVING
+        ):
+            rounding = min(before, default=_NO_RULE)
+        found |= {id(tensor): rounding for tensor in call.output_tensors}
+    return {tensor: place for tensor, place in found.items() if place != _NO_RULE}
 
 
 def _place_output(
@@ -218,13 +310,49 @@ def _nothing_picked(filter: Any, paths: list[str]) -> ValueError:
     )
 
 
-def _nothing_to_transform(rule: Rule, paths: list[str]) -> ValueError:
-    return ValueError(
-        "`filter` of a rule must pick a layer that has what the rule transforms. "
-        f"Received: {sorted([*rule.slots, *rule.weights])} for {paths[:8]}, which have none of it. "
-        "A kernel needs weights; only layers at the model's inputs have an `input`, which must be "
-        "floating-point: indices and other integers have no number format."
+def _check_placed(
+    rule: Rule,
+    graph: Graph,
+    picked: list[keras.layers.Layer],
+    placed: set[str],
+    is_for_all: bool,
+) -> None:
+    """Checks that a rule found what it transforms.
+
+    Args:
+        rule: The rule.
+        graph: The model.
+        picked: The layers that it picks.
+        placed: The slots, and names of weights, that it found.
+        is_for_all: Whether it picks all layers, to give each what it has a place for.
+
+    Raises:
+        ValueError: It found nothing, a weight that it names is nowhere, or its inputs are integers.
+    """
+    paths = [graph.path(layer) for layer in picked][:8]
+    unknown = sorted({*rule.weights} - placed)
+    if unknown:
+        known = sorted({variable.name for layer in picked for variable in layer.weights})
+        near = difflib.get_close_matches(unknown[0], known, n=3) or known
+        raise ValueError(
+            f"`weights` of a rule must name weights of the layers that it picks, {paths}. "
+            f"Received: {unknown}, of which there are none. Did you mean one of {near}?"
+        )
+    has_float = any(
+        keras.backend.is_float_dtype(tensor.dtype)
+        for layer in picked
+        for call in graph.calls_of(layer)
+        for tensor in call.first_argument
+        if isinstance(tensor, keras.KerasTensor)
     )
+    if not placed or ("input" in rule.slots and not has_float and not is_for_all):
+        raise ValueError(
+            "`filter` of a rule must pick a layer that has what the rule transforms. Received: "
+            f"{sorted({*rule.slots, *rule.weights} - placed)} for {paths}, which have none of it. "
+            "A kernel needs weights; an `input` must be floating-point, for indices and other "
+            "integers have no number format, and belong to a layer with a kernel or at the model's "
+            "inputs that no rule as late has rounded as an output before."
+        )
 
 
 def check_nothing_left_out(graph: Graph, plans: dict[int, Plan]) -> None:

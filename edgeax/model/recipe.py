@@ -33,8 +33,11 @@ class Rule:
             match, or a callable that gets the model's layer.
         kernel: Transforms of the kernels, in order.
         bias: Transforms of the biases.
-        input: Transforms of those inputs of the layer that are inputs of the model: every other
-            tensor is somebody's output. A layer that is called on both kinds gets none.
+        input: Transforms of the floating-point inputs in the layer's first argument: of any layer
+            where they are inputs of the model, of layers with kernels also where they come from
+            other layers. A tensor that is rounded as an `output` already is left as it is, unless
+            this rule comes later than the one of that output. A layer that is called several times
+            gets them where all its calls can have them.
         output: Transforms of the layer's output. They act behind the batch normalization and the
             ReLU that follow the layer, because the device computes them as one. A layer that is
             called several times has one range for all its calls.

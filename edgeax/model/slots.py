@@ -55,7 +55,10 @@ def _as_transform(slot: str, member: Any, given: Any) -> Transform:
     if isinstance(member, NumberFormat):
         return Quantize(member)
     if isinstance(member, str):
-        return transform_of(member, _role_of(slot))
+        try:
+            return transform_of(member, _role_of(slot))
+        except ValueError as error:
+            raise ValueError(f"`{slot}` cannot be {member!r}: {error}") from error
     raise ValueError(
         f"`{slot}` must be a transform such as edgeax.Quantize('int8'), a number format, the name "
         f"of one such as 'int8' or 'ternary', or a list of these. Received: {slot}={given!r}."

@@ -165,7 +165,7 @@ def QuantDepthwiseConv2D(
     return _quantized(
         _padded(_layers.DepthwiseConv2D, PaddedDepthwiseConv2D, pad_values, args, kwargs),
         input_quantizer=input_quantizer,
-        kernel_quantizer=depthwise_quantizer,
+        kernel_quantizer=as_transforms("depthwise_quantizer", depthwise_quantizer),
         bias_quantizer=bias_quantizer,
         output_quantizer=output_quantizer,
     )
@@ -320,7 +320,17 @@ def _quantized(
     kernel_quantizer: Slot = None,
     **weights: Slot,
 ) -> Compressed:
-    """Returns a layer in a wrapper that looks at its kernels as soon as they exist."""
+    """Returns a layer in a wrapper that looks at its kernels as soon as they exist.
+
+    Raises:
+        ValueError: A quantizer is none, or one is given for a bias that the layer does not have.
+    """
+    owner = getattr(layer, "cell", layer)
+    if bias_quantizer is not None and not owner.use_bias:
+        raise ValueError(
+            "`bias_quantizer` must come with use_bias=True. Received: "
+            f"bias_quantizer={bias_quantizer!r}, use_bias=False. Leave it out."
+        )
     output = as_transforms("output_quantizer", output_quantizer)
     # The device computes some activations by an operator of their own, with rounded inputs.
     splits = bool(output) and placement.splits_activation(layer)
@@ -343,7 +353,7 @@ def _padded(
     kind: Any, padded_kind: Any, pad_values: float, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> keras.layers.Layer:
     """Returns a convolution, one of Keras's own where the border is zero."""
-    if not pad_values:
+    if pad_values == 0:
         return kind(*args, **kwargs)
     return padded_kind(*args, pad_values=pad_values, **kwargs)
 

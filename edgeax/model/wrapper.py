@@ -15,6 +15,7 @@ import numpy as np
 
 from edgeax.formats import EncodedTensor
 from edgeax.model import passes
+from edgeax.model.device import activated, is_swish, note_grid, rounded_averages
 from edgeax.model.hook import call_plain
 from edgeax.model.layout import Layout, layout_of
 from edgeax.model.slots import Slot, as_named_transforms, as_transforms, deserialized, serialized
@@ -47,8 +48,8 @@ class Compressed(keras.layers.Wrapper):
         activation: An activation taken over from the layer, so that `before_activation` can act on
             its input. The layer's own is then linear.
         before_activation: Transforms of the input of `activation`.
-        uses: How many times one forward pass of the model calls this layer. Schedules advance once
-            per pass.
+        uses: How many times one forward pass of the model calls this layer, where that is known
+            beforehand; 1 finds it out. Schedules advance once per pass.
         input_places: Which of the inputs the transforms of `input` act on, counted in the flattened
             first argument; None for all.
         weights: Transforms of single weights by the names of their variables, such as
@@ -99,6 +100,8 @@ class Compressed(keras.layers.Wrapper):
         kwargs.setdefault("dtype", "float32")
         super().__init__(layer, autocast=False, **kwargs)
         self.supports_masking = layer.supports_masking
+        if getattr(layer, "_input_shape_arg", None) is not None:
+            self._input_shape_arg = layer._input_shape_arg  # a Sequential asks its first layer
         self.slots = slots
         self.taken_activation = (
             keras.activations.get(activation) if activation is not None else None
@@ -107,7 +110,8 @@ class Compressed(keras.layers.Wrapper):
             layer.activation = keras.activations.linear
         self.uses = int(uses)
         self.input_places = None if input_places is None else tuple(map(int, input_places))
-        self.when_built: Callable[[Compressed], None] | None = None
+        # Looks at the built layer behind a call; once it returns True, no more.
+        self.when_built: Callable[[Compressed], bool] | None = None
         self.chains: list[Chain] = []
         # Keras shall bind the arguments to the layer's own signature: in a catch-all it refuses to
         # see tensors and settings side by side, and finds no masks.
@@ -124,10 +128,18 @@ class Compressed(keras.layers.Wrapper):
             # be built from several.
             like_args, like_kwargs = symbols_like((args, kwargs))
             call_plain(self.layer, *like_args, **like_kwargs)
-        return super().__call__(*args, **kwargs)
+        with passes.inside_a_call():
+            outputs = super().__call__(*args, **kwargs)
+        if self.when_built is not None and self.when_built(self):
+            self.when_built = None
+        return outputs
 
     def build(self, input_shape: Any) -> None:
-        """Builds the layer, and a chain for each tensor that has one."""
+        """Builds the layer, and a chain for each tensor that has one.
+
+        Raises:
+            ValueError: A transform cannot work on its tensor.
+        """
         if not self.layer.built:
             self.layer.build(input_shape)
         self._weights_of = [*self._weight_chains()]
@@ -141,8 +153,6 @@ class Compressed(keras.layers.Wrapper):
         self._before_activation = self._chain(templates["before_activation"], "activation")
         self._output = self._chain(templates["output"], "activation")
         self.built = True
-        if self.when_built is not None:
-            self.when_built(self)
 
     def _check_inputs(self, inputs: Any) -> None:
         """Checks that the transforms of inputs have one to act on.
@@ -171,7 +181,7 @@ class Compressed(keras.layers.Wrapper):
                 if not members:
                     continue
                 layout = layout_of(owner, variable.name, variable.shape)
-                chain = self._chain(members, "weight", layout.canonical_shape)
+                chain = self._chain(members, "weight", layout.canonical_shape, layout.input_axes)
                 if chain is not None:
                     yield _WeightChain(variable, layout, chain)
         unknown = sorted({*self.slots.weights} - names)
@@ -182,11 +192,17 @@ class Compressed(keras.layers.Wrapper):
             )
 
     def _chain(
-        self, members: Sequence[Transform], role: Any, shape: Sequence[int] = ()
+        self,
+        members: Sequence[Transform],
+        role: Any,
+        shape: Sequence[int] = (),
+        input_axes: tuple[int, ...] | None = None,
     ) -> Chain | None:
         if not members:
             return None
         chain = Chain([fresh(member) for member in members], uses=self.uses)
+        for member in chain.transforms:
+            member.input_axes = input_axes
         try:
             chain.bind(role, shape)
         except ValueError as error:
@@ -203,18 +219,37 @@ class Compressed(keras.layers.Wrapper):
         with RecordingScope(self._transformed_weights(training)) as scope:
             outputs = call_plain(self.layer, inputs, *args, **kwargs)
         scope.apply(self)
+        outputs = rounded_averages(self.layer, inputs, outputs)
+        output = self.quantizer("output")
+        grid = None if output is None else output.grid
         if self.taken_activation is not None:
-            outputs = self.taken_activation(_through(self._before_activation, outputs, training))
-        return _through(self._output, outputs, training)
+            outputs = _through(self._before_activation, outputs, training)
+            outputs = activated(self.taken_activation, outputs, grid)
+        elif isinstance(self.layer, keras.layers.Activation) and is_swish(self.layer.activation):
+            outputs = activated(self.layer.activation, keras.ops.cast(inputs, outputs.dtype), grid)
+        outputs = _through(self._output, outputs, training)
+        note_grid(outputs, grid)
+        return outputs
 
     def _transformed_weights(self, training: bool) -> list[tuple[keras.Variable, Any]]:
         """Returns the transformed weights that nobody around this call has given yet."""
         training = training and self.is_trained
         return [
-            (weight.variable, weight.transformed(training and passes.advances(weight.chain, 1)))
+            (weight.variable, self._transformed_weight(weight, training))
             for weight in self._weights_of
             if not passes.is_given(weight.variable)
         ]
+
+    def _transformed_weight(self, weight: "_WeightChain", training: bool) -> Any:
+        """Returns a transformed weight, the same one in all calls of a forward pass unless `uses`
+        says how many these are.
+        """
+
+        def transformed(is_first: bool) -> Any:
+            advances = training and is_first and passes.advances(weight.chain, 1)
+            return weight.transformed(advances)
+
+        return transformed(True) if self.uses > 1 else passes.once(self, weight.chain, transformed)
 
     def weights_for_one_pass(self, training: bool) -> list[tuple[keras.Variable, Any]]:
         """Returns the transformed weights, for all `uses` calls of one forward pass together."""
@@ -342,9 +377,11 @@ class Compressed(keras.layers.Wrapper):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "Compressed":
         """Returns the wrapper that `get_config` described, with new state."""
         config = dict(config)
-        layer = keras.saving.deserialize_keras_object(
-            config.pop("layer"), custom_objects=custom_objects
-        )
+        layer_config = config.pop("layer")
+        if "go_backwards" in config:  # how Bidirectional turns a layer round
+            settings = {**layer_config["config"], "go_backwards": config.pop("go_backwards")}
+            layer_config = {**layer_config, "config": {**settings, "name": config["name"]}}
+        layer = keras.saving.deserialize_keras_object(layer_config, custom_objects=custom_objects)
         return cls.from_settings(layer, config)
 
 

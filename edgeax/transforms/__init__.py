@@ -16,6 +16,7 @@ from edgeax.transforms.learned_ternary import LearnedTernary
 from edgeax.transforms.named import transform_of
 from edgeax.transforms.prune import Prune
 from edgeax.transforms.quantize import Quantize, Quantizer
+from edgeax.transforms.quantized_gradient import QuantizeGradient
 from edgeax.transforms.recurrent_state import RecurrentState
 from edgeax.transforms.sampled import SampledWeight
 from edgeax.transforms.schedules import BitSchedule, ConstantSparsity, PolynomialDecay, Schedule
@@ -45,6 +46,7 @@ __all__ = [
     "PolynomialDecay",
     "Prune",
     "Quantize",
+    "QuantizeGradient",
     "Quantizer",
     "RecurrentState",
     "SampledWeight",

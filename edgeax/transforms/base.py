@@ -59,11 +59,16 @@ class Transform(Stateful):
     """Approximates a tensor in the forward pass and says what its gradient is.
 
     Weights arrive in canonical layout: the last axis is the output channel.
+
+    Attributes:
+        input_axes: Axes along which a filter goes through its input channels, none of a depthwise
+            kernel; None: the last but one.
     """
 
     sources: tuple[str, ...] = ()
     weights_only = False
     activations_only = False
+    input_axes: tuple[int, ...] | None = None
 
     def bind(self, role: Role, shape: Sequence[int | None]) -> None:
         """Creates the state for a tensor of this `shape`, a weight or an activation.

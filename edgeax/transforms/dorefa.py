@@ -18,7 +18,7 @@ from edgeax.transforms.few_values import sign, stored
 from edgeax.transforms.formatted import noise_like
 from edgeax.transforms.gradient_transform import GradientTransform
 from edgeax.transforms.gradients import straight_through, within_unit
-from edgeax.transforms.grids import on_affine_grid
+from edgeax.transforms.grids import EightBitGrid, on_unit_grid
 from edgeax.transforms.quantize import Quantizer
 
 # 0 or 1, whichever is nearer.
@@ -71,8 +71,7 @@ class DoReFa(Quantizer):
         """Returns `tensor` on its levels; see `Transform.call`."""
         del step, renew
         if self.role == "activation":
-            ends = tf.constant(0.0), tf.constant(1.0)
-            return within_unit(tensor, on_affine_grid(tf.stop_gradient(tensor), *ends, self.bits))
+            return within_unit(tensor, on_unit_grid(tf.stop_gradient(tensor), self.bits))
         if self.bits == 1:
             return straight_through(tensor, self._mean(tensor) * sign(tensor))
         squashed = tf.tanh(tensor)
@@ -90,6 +89,13 @@ class DoReFa(Quantizer):
     def _indices(self, real: tf.Tensor) -> tf.Tensor:
         """Returns the level, counted from 0, of values in [-1, 1]."""
         return tf.round((0.5 * tf.stop_gradient(real) + 0.5) * self._top)
+
+    @property
+    def grid(self) -> EightBitGrid | None:
+        """See `Quantizer.grid`."""
+        if self.role == "activation" and self.bits > 1:
+            return EightBitGrid(tf.constant(0.0), tf.constant(1.0), self.bits, tf.constant(True))
+        return None
 
     @property
     def extremes(self) -> tuple[float, float] | None:

@@ -33,8 +33,9 @@ def in_format_of_range(
     ends: tuple[tf.Tensor, tf.Tensor],
     estimate: Estimator | None,
     noise: tf.Tensor | None = None,
+    params: dict[str, Any] | None = None,
 ) -> tf.Tensor:
-    """Returns an activation as `format` stores it, its params found in the ends of its range.
+    """Returns an activation as `format` stores it.
 
     Args:
         tensor: float32, any shape.
@@ -42,8 +43,9 @@ def in_format_of_range(
         ends: float32 scalars, the lowest and the highest value.
         estimate: Gradient estimator; None: straight through within the range, nothing outside.
         noise: As for `in_format`.
+        params: Of the format; None: those found in `ends`.
     """
-    params = params_of_range(format, ends)
+    params = params_of_range(format, ends) if params is None else params
     rounded = format.rounded(tf.stop_gradient(tensor), params, keras.ops, noise)
     if estimate is None:
         return clipped(tensor, rounded, *ends)

@@ -1,10 +1,17 @@
 """Integer grids in the graph: the TensorFlow twin of `edgeax.formats.Integer`."""
 
+import dataclasses
+
+import keras
 import numpy as np
 import tensorflow as tf
 
 from edgeax.formats import Integer
+from edgeax.formats.rounding import rounded_steps
 from edgeax.transforms.gradients import clipped, straight_through
+
+_LOWEST_INT8 = 128.0
+_HALF_TOLERANCE = 1e-3
 
 
 def top_code(grid: Integer) -> float:
@@ -61,7 +68,18 @@ def on_symmetric_grid(
 
 
 def _steps(x: tf.Tensor, noise: tf.Tensor | None) -> tf.Tensor:
-    return tf.round(x) if noise is None else tf.floor(x + noise)
+    return rounded_steps(x, noise, keras.ops)
+
+
+def on_unit_grid(tensor: tf.Tensor, bits: int) -> tf.Tensor:
+    """Returns `round(clip(x, 0, 1) * n) / n` with `n = 2**bits - 1`, halves to even.
+
+    Args:
+        tensor: float32, any shape, one that gets no gradient.
+        bits: Width of a code, 1 to 8.
+    """
+    steps = float(2**bits - 1)
+    return np.float32(1.0 / steps) * tf.round(tf.clip_by_value(tensor, 0.0, 1.0) * steps)
 
 
 def on_affine_grid(
@@ -88,13 +106,44 @@ def on_affine_grid(
             None: that of `bits`.
     """
     levels = float(2**bits - 1) if top is None else top
-    scale = nonzero(_divided(high - low, levels))
-    below_zero = tf.floor(tf.cast(-low / scale, tf.float64) + 0.5)
-    lowest = -tf.clip_by_value(tf.cast(below_zero, tf.float32), 0.0, levels)
+    scale, lowest = _scale_and_lowest(low, high, levels)
     codes = tf.clip_by_value(
         _steps(tf.stop_gradient(tensor) / scale, noise), lowest, lowest + levels
     )
     return clipped(tensor, scale * codes, scale * lowest, scale * (lowest + levels))
+
+
+@dataclasses.dataclass(frozen=True)
+class EightBitGrid:
+    """An affine grid of up to 8 bits in the graph, as `on_affine_grid` has it.
+
+    Attributes:
+        low: float32 scalar, lowest value, at most 0.
+        high: float32 scalar, highest value.
+        bits: Width of a code; the device has the lowest one at -128 in any case.
+        ready: bool scalar, whether values are rounded to it already.
+    """
+
+    low: tf.Tensor
+    high: tf.Tensor
+    bits: int
+    ready: tf.Tensor
+
+
+def averages_on_grid(tensor: tf.Tensor, grid: EightBitGrid) -> tf.Tensor:
+    """Returns averages of values of a grid, rounded to it as the averaging operators of TFLite do:
+    halves go away from code 0. The gradient passes straight through.
+
+    Args:
+        tensor: float32, any shape.
+        grid: The grid of what was averaged.
+    """
+    scale, lowest = _scale_and_lowest(grid.low, grid.high, float(2**grid.bits - 1))
+    offset = lowest + _LOWEST_INT8
+    codes = tf.stop_gradient(tensor) / scale - offset
+    # An average of up to a few hundred codes is a half, or far from it.
+    steps = tf.sign(codes) * tf.floor(tf.abs(codes) + (0.5 + _HALF_TOLERANCE))
+    return straight_through(tensor, scale * (steps + offset))
 
 
 def on_symmetric_range(
@@ -120,6 +169,15 @@ def on_symmetric_range(
         _steps(tf.stop_gradient(tensor) / scale, noise), -top_code(grid), top_code(grid)
     )
     return clipped(tensor, scale * codes, -top_code(grid) * scale, top_code(grid) * scale)
+
+
+def _scale_and_lowest(
+    low: tf.Tensor, high: tf.Tensor, levels: tf.Tensor | float
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the scale of an affine grid, and its lowest code where 0 is that of zero."""
+    scale = nonzero(_divided(high - low, levels))
+    below_zero = tf.floor(tf.cast(-low / scale, tf.float64) + 0.5)
+    return scale, -tf.clip_by_value(tf.cast(below_zero, tf.float32), 0.0, levels)
 
 
 def _divided(span: tf.Tensor, steps: tf.Tensor | float) -> tf.Tensor:

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from edgeax.formats import EncodedTensor, Float32, NumberFormat
+from edgeax.formats import EncodedTensor, Float32, NumberFormat, arrays
 from edgeax.formats.array_format import ArrayFormat
 from edgeax.formats.methods import implements
 from edgeax.formats.names import deserialized, format_of, serialized
@@ -38,11 +38,13 @@ class Incremental(Quantizer):
             paper has powers of two in 5 bits.
 
     Raises:
-        ValueError: An argument is out of its range, or the format needs more than one scale.
+        ValueError: An argument is out of its range, or the format needs more than one scale or
+            moves its own values.
     """
 
     weights_only = True
     keeps_zero = False
+    moves_weights = False  # what is rounded already
 
     def __init__(
         self,
@@ -73,13 +75,22 @@ class Incremental(Quantizer):
                 "`format` must be a number format that rounds by itself with one scale per tensor, "
                 f"such as 'pow2_5'. Received: format={format!r}."
             )
+        if not _rounds_own_values(found):
+            raise ValueError(
+                "`format` must leave its own values where they are, for frozen weights to stay. "
+                f"Received: format={format!r}, which does not. Use 'pow2_5', 'ternary' or 'log4'."
+            )
         self.number_format: ArrayFormat = found
 
     def build(self, shape: Sequence[int]) -> None:
-        """Creates what is frozen, its values, and the largest magnitude of the first round."""
+        """Creates what is frozen, its values, and the params found in the first round."""
         self.frozen = self.state("frozen", shape, dtype="bool")
         self.values = self.state("values", shape)
-        self.largest = self.state("largest")
+        example = self.number_format.found(np.zeros(shape, np.float32), arrays)
+        self.params = {
+            name: self.state(name, np.shape(value), dtype=np.asarray(value).dtype.name)
+            for name, value in example.items()
+        }
 
     def call(self, tensor: tf.Tensor, step: tf.Tensor, renew: tf.Tensor | None = None) -> tf.Tensor:
         """Returns `tensor` with the rounded weights at their values; see `Transform.call`."""
@@ -95,33 +106,33 @@ class Incremental(Quantizer):
 
     def _round(self, tensor: tf.Tensor, step: tf.Tensor, due: tf.Tensor) -> None:
         """Freezes more weights if that is due."""
-        frozen, values, largest = self.frozen.value, self.values.value, self.largest.value
+        frozen, values = self.frozen.value, self.values.value
+        known = {name: variable.value for name, variable in self.params.items()}
 
-        def more() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            top = tf.where(tf.reduce_any(frozen), largest, tf.reduce_max(tf.abs(tensor)))
-            params = self.number_format.found(tf.stack([-top, top]), keras.ops)
+        def more() -> list[tf.Tensor]:
+            found = self.number_format.found(tensor, keras.ops)
+            is_first = tf.logical_not(tf.reduce_any(frozen))
+            params = {name: tf.where(is_first, found[name], known[name]) for name in known}
             rounded = self.number_format.rounded(tensor, params, keras.ops)
             # What is frozen counts as largest, so that it stays so.
             free = tf.reduce_sum(tf.where(tf.equal(step, self.steps), self.fractions, 0.0))
             ranked = tf.where(frozen, np.float32(np.inf), tensor)
             now_frozen = magnitude_mask(ranked, 1.0 - free)
-            return now_frozen, tf.where(frozen, values, rounded), top
+            return [now_frozen, tf.where(frozen, values, rounded), *params.values()]
 
-        def same() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            return tf.identity(frozen), tf.identity(values), tf.identity(largest)
+        def same() -> list[tf.Tensor]:
+            return [tf.identity(value) for value in (frozen, values, *known.values())]
 
-        for variable, value in zip(
-            (self.frozen, self.values, self.largest), tf.cond(due, more, same), strict=True
-        ):
-            variable.assign(value)
+        variables = (self.frozen, self.values, *self.params.values())
+        for variable, value in zip(variables, tf.cond(due, more, same), strict=True):
+            variable.assign(tf.ensure_shape(value, variable.shape))
 
     def freeze(self, tensor: EncodedTensor) -> EncodedTensor:
         """Returns the weight in codes, or in floats while some weights are not yet rounded."""
         value = np.where(now(self.frozen), now(self.values), tensor.decode())
         if not now(self.frozen).all():
             return EncodedTensor(value, Float32(), {}, tensor.mask)
-        top = now(self.largest)
-        params = self.number_format.fit(np.stack([-top, top]))
+        params = {name: now(variable) for name, variable in self.params.items()}
         codes = self.number_format.encode(value, params)
         return EncodedTensor(codes, self.number_format, params, tensor.mask)
 
@@ -150,6 +161,14 @@ class Incremental(Quantizer):
         if isinstance(format, dict):
             format = deserialized(format)
         return cls(**{**config, "format": format})
+
+
+def _rounds_own_values(format: ArrayFormat) -> bool:
+    """Returns whether a format rounds its own values to themselves."""
+    x = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
+    params = format.fit(x)
+    values = format.rounded(x, params, arrays)
+    return bool(np.array_equal(values, format.rounded(values, params, arrays)))
 
 
 def _grows(values: Sequence[float]) -> bool:

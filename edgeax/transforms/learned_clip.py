@@ -9,7 +9,7 @@ import tensorflow as tf
 from edgeax.formats import Integer
 from edgeax.formats.methods import implements
 from edgeax.transforms.checks import checked_bits, checked_positive
-from edgeax.transforms.grids import on_affine_grid
+from edgeax.transforms.grids import EightBitGrid, on_affine_grid
 from edgeax.transforms.learned import positive
 from edgeax.transforms.quantize import Quantizer
 
@@ -64,6 +64,12 @@ class LearnedClip(Quantizer):
         low, high = tf.constant(0.0), tf.stop_gradient(alpha)
         value = on_affine_grid(tf.stop_gradient(tensor), low, high, self.bits)
         return _clipped_at(tensor, alpha, value)
+
+    @property
+    def grid(self) -> EightBitGrid | None:
+        """See `Quantizer.grid`."""
+        high = tf.stop_gradient(positive(self.alpha))
+        return EightBitGrid(tf.constant(0.0), high, self.bits, tf.constant(True))
 
     @property
     def extremes(self) -> tuple[float, float] | None:

@@ -108,7 +108,7 @@ class LearnedInterval(Learned):
         offset = 0.5 - slope * float(now(self.center))
         middles = (np.arange(self._steps) + 0.5) / self._steps
         return {
-            "level": (np.arange(self._steps + 1) / self._steps).astype(np.float32),
+            "level": np.float32(1.0 / self._steps) * np.arange(self._steps + 1, dtype=np.float32),
             "boundary": ((middles - offset) / slope).astype(np.float32),
         }
 

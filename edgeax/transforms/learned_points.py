@@ -54,7 +54,7 @@ class LearnedPoints(Learned):
         super().__init__(**kwargs)
         self.bits = checked_bits(bits, 1, 8, "LearnedPoints")
         self.start = checked_choice("start", start, STARTS)
-        self.train_weights = bool(train_weights)
+        self.train_weights = self.moves_weights = bool(train_weights)
         self.number_format = Codebook(2**self.bits, value=None)
 
     def variables_for(self, shape: Sequence[int]) -> list[keras.Variable]:

@@ -12,7 +12,7 @@ from edgeax.formats import EncodedTensor, Integer, signed_range
 from edgeax.formats.methods import implements
 from edgeax.transforms.base import Role
 from edgeax.transforms.checks import checked_axis, checked_bits
-from edgeax.transforms.grids import on_affine_grid
+from edgeax.transforms.grids import EightBitGrid, on_affine_grid
 from edgeax.transforms.learned import Learned, positive
 
 
@@ -99,6 +99,14 @@ class LearnedStep(Learned):
         elif self.axis == -1:
             values //= shape[-1]
         return tf.math.rsqrt(tf.cast(values, tf.float32) * self._ends[1])
+
+    @property
+    def grid(self) -> EightBitGrid | None:
+        """See `Quantizer.grid`."""
+        if self.role == "weight":
+            return None
+        step, (low, high) = tf.stop_gradient(positive(self.step_size)), self._ends
+        return EightBitGrid(step * low, step * high, self.bits, self.found.value > 0)
 
     @property
     def extremes(self) -> tuple[float, float] | None:

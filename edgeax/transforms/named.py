@@ -16,6 +16,7 @@ from edgeax.transforms.learned_points import LearnedPoints
 from edgeax.transforms.learned_step import LearnedStep
 from edgeax.transforms.learned_ternary import LearnedTernary
 from edgeax.transforms.quantize import Quantize
+from edgeax.transforms.quantized_gradient import QuantizeGradient
 from edgeax.transforms.recurrent_state import RecurrentState
 from edgeax.transforms.sampled import SampledWeight
 from edgeax.transforms.signs import Heaviside, Sign, Ternary
@@ -75,6 +76,9 @@ _WITH_BITS: dict[str, Callable[[str, int], Transform]] = {
     "state": lambda slot, bits: RecurrentState(bits, signed=True),
 }
 
+# In front of the name of a number format: the gradient is rounded to it, and nothing else.
+_GRADIENT = "gradient_"
+
 
 def transform_of(name: str | Transform | NumberFormat, slot: str = "kernel") -> Transform:
     """Returns the transform that a word stands for.
@@ -101,7 +105,7 @@ def transform_of(name: str | Transform | NumberFormat, slot: str = "kernel") -> 
 
 def quantizer_names() -> list[str]:
     """Returns names of quantizers that are worth suggesting, sorted."""
-    return sorted([*_WORDS, *(f"{stem}4" for stem in _WITH_BITS)])
+    return sorted([*_WORDS, *(f"{stem}4" for stem in _WITH_BITS), f"{_GRADIENT}fp8_e5m2"])
 
 
 def _made(name: str, slot: str) -> Transform:
@@ -112,8 +116,10 @@ def _made(name: str, slot: str) -> Transform:
         return _WITH_BITS[match[1]](slot, int(match[2]))
     if names.is_name(name):
         return Quantize(name, axis=_axis(slot))
-    known = [*quantizer_names(), *names.names()]
-    near = difflib.get_close_matches(name, known, n=4, cutoff=0.4) or known
+    if name.startswith(_GRADIENT) and names.is_name(name.removeprefix(_GRADIENT)):
+        return QuantizeGradient(name.removeprefix(_GRADIENT))
+    known = sorted({*quantizer_names(), *names.names()})
+    near = difflib.get_close_matches(name.lower(), known, n=4, cutoff=0.4) or known
     raise ValueError(
         "`name` must be that of a quantizer or of a number format. "
         f"Received: {name!r}. Did you mean one of {near}?"

@@ -17,9 +17,14 @@ from edgeax.transforms.cluster import Cluster
 from edgeax.transforms.formatted import encoded_in, in_format, in_format_of_range, noise_like
 from edgeax.transforms.gradient_transform import GradientTransform
 from edgeax.transforms.gradients import estimator, straight_through
-from edgeax.transforms.grids import on_affine_grid, on_symmetric_grid, on_symmetric_range
+from edgeax.transforms.grids import (
+    EightBitGrid,
+    on_affine_grid,
+    on_symmetric_grid,
+    on_symmetric_range,
+)
 from edgeax.transforms.prune import Prune
-from edgeax.transforms.ranges import Range, check_kind
+from edgeax.transforms.ranges import FollowedParams, Range, check_kind
 from edgeax.transforms.schedules import BitSchedule
 
 ROUNDINGS = ("nearest", "stochastic")
@@ -37,11 +42,14 @@ class Quantizer(Transform):
             an `ArrayFormat` that does to values what this does, by `activation_params`.
         keeps_zero: Whether zeros stay zeros, so that it may follow `Prune`.
         takes_clusters: Whether it may follow `Cluster`.
+        moves_weights: Whether training moves weights by their gradients; where not, it moves
+            numbers of the quantizer's own.
     """
 
     number_format: NumberFormat
     keeps_zero = True
     takes_clusters = False
+    moves_weights = True
 
     def follow(self, before: Transform) -> None:
         """Learns what comes before it.
@@ -76,6 +84,13 @@ class Quantizer(Transform):
         """The activation's range `(low, high)`, containing 0, or None before any batch was seen."""
         return None
 
+    @property
+    def grid(self) -> EightBitGrid | None:
+        """The grid of an activation in the graph; None where it has no affine one of up to 8 bits,
+        the same in every step.
+        """
+        return None
+
     def activation_params(self) -> Params | None:
         """Returns the params of an activation's format, or None before any batch was seen."""
         ends = self.extremes
@@ -95,8 +110,9 @@ class Quantize(Quantizer):
     during training, widened to contain zero, and zero is exactly representable. Values outside an
     activation's range are clipped and get no gradient.
 
-    Any other format of `edgeax.formats` finds its params in the current weight, or in the range of
-    the activation.
+    Any other format of `edgeax.formats` finds its params in the current weight; for an activation
+    in its range, in all values of each batch by moving average (formats with means or quantiles),
+    or in each batch anew (block floating point with a block per sample).
 
     After `Cluster` in a chain, the grid belongs to the centroids; nothing is rounded before these
     are found.
@@ -162,13 +178,14 @@ class Quantize(Quantizer):
         self.rounding = rounding
         self.seed = int(seed)
         self._estimate = None if gradient is None else estimator(gradient)
-        self.number_format = _trainable(format, axis)
+        self.number_format = trainable_format(format, axis)
         self.bits = _checked_schedule(bits, self.number_format)
         if isinstance(range, str):
             check_kind(range, momentum)
         self.fixed_range = None if isinstance(range, str) else _checked_range(range)
         self.range_kind = range if isinstance(range, str) else None
         self.range: Range | None = None
+        self.followed: FollowedParams | None = None
         self.clustered = False
 
     def bind(self, role: Role, shape: Sequence[int | None]) -> None:
@@ -178,9 +195,16 @@ class Quantize(Quantizer):
                 # A grid over a range: the zero point is where the range says.
                 symmetric = self.number_format.bits > 8
                 self.number_format = Integer(self.number_format.bits, symmetric=symmetric)
+            if isinstance(self.number_format, ArrayFormat):
+                self.number_format = self.number_format.for_activations()
             if self.range_kind is not None:
                 self.range = Range(self.range_kind, self.momentum, self.nonnegative)
                 self.range.bind(role, shape)
+                if getattr(self.number_format, "measure", "range") == "values":
+                    self.followed = FollowedParams(
+                        cast(ArrayFormat, self.number_format), self.momentum
+                    )
+                    self.followed.bind(role, shape)
         super().bind(role, shape)
 
     def follow(self, before: Transform) -> None:
@@ -239,6 +263,8 @@ class Quantize(Quantizer):
     ) -> tf.Tensor:
         if self.range is not None and training:
             self.range.observe(tensor)
+            if self.followed is not None:
+                self.followed.observe(tensor)
         if self.begin_step == 0 and (self.range is None or training):
             return self._rounded(tensor, step, noise)
         ready = step >= self.begin_step
@@ -252,7 +278,14 @@ class Quantize(Quantizer):
         ends = self._extremes()
         top = None if self.bits is None else self.bits.count(step) - 1.0
         if isinstance(self.number_format, ArrayFormat):
-            return in_format_of_range(tensor, self.number_format, ends, self._estimate, noise)
+            if self.number_format.measure == "batch":
+                return in_format(
+                    tensor, self.number_format, self._estimate or straight_through, noise
+                )
+            params = None if self.followed is None else self.followed.params
+            return in_format_of_range(
+                tensor, self.number_format, ends, self._estimate, noise, params
+            )
         rounded = (
             on_symmetric_range(tensor, *ends, self._grid, noise)
             if self._grid.symmetric
@@ -269,12 +302,30 @@ class Quantize(Quantizer):
         return low, tf.maximum(high, 0.0)
 
     @property
+    def grid(self) -> EightBitGrid | None:
+        """See `Quantizer.grid`."""
+        format = self.number_format
+        if not isinstance(format, Integer) or format.symmetric or self.bits or self.begin_step:
+            return None
+        ready = tf.constant(True) if self.range is None else self.range.seen.value > 0
+        return EightBitGrid(*self._extremes(), format.bits, ready)
+
+    @property
     def extremes(self) -> tuple[float, float] | None:
         """The activation's range `(low, high)`, containing 0, or None before any batch was seen."""
         if self.fixed_range is None and (self.range is None or not now(self.range.seen)):
             return None
         low, high = self._extremes()
         return float(low), float(high)
+
+    def activation_params(self) -> Params | None:
+        """Returns the params of an activation's format, or None before any batch was seen; empty
+        where every batch finds its own.
+        """
+        if self.followed is None or self.extremes is None:
+            is_live = getattr(self.number_format, "measure", "range") == "batch"
+            return {} if is_live else super().activation_params()
+        return {name: now(variable) for name, variable in self.followed.variables_of.items()}
 
     def freeze(self, tensor: EncodedTensor) -> EncodedTensor:
         """Returns the weight in codes, or unchanged after `Cluster`."""
@@ -354,8 +405,8 @@ def _checked_range(bounds: Sequence[float]) -> tuple[float, float]:
     return ends
 
 
-def _trainable(format: Any, axis: int | None) -> NumberFormat:
-    """Returns the format, if its arithmetic runs in the graph.
+def trainable_format(format: Any, axis: int | None = None) -> NumberFormat:
+    """Returns a format or that of a name, if its arithmetic runs in the graph.
 
     Raises:
         ValueError: It is no format, or one that only stores what something else has found.

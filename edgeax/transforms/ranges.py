@@ -3,8 +3,11 @@
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from edgeax.formats import arrays
+from edgeax.formats.array_format import ArrayFormat
 from edgeax.transforms.base import Stateful
 
 KINDS = ("moving_average", "min_max", "mean_magnitude")
@@ -71,6 +74,48 @@ class Range(Stateful):
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {"kind": self.kind, "momentum": self.momentum, "nonnegative": self.nonnegative}
+
+
+class FollowedParams(Stateful):
+    """Follows the params of a number format by the moving average of those of each batch.
+
+    For formats that the two ends of a range do not tell enough: what is found in all values of a
+    batch counts. A batch with a value that is not finite is passed over.
+
+    Args:
+        format: The format.
+        momentum: Weight of the former average, in [0, 1).
+    """
+
+    def __init__(self, format: ArrayFormat, momentum: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.format = format
+        self.momentum = momentum
+
+    def build(self, shape: Any) -> None:
+        """Creates the params."""
+        del shape
+        example = self.format.found(np.linspace(-1.0, 1.0, 7, dtype=np.float32), arrays)
+        self.variables_of = {name: self.state(name, np.shape(example[name])) for name in example}
+        self.seen = self.state("seen", dtype="int32")
+
+    def observe(self, tensor: tf.Tensor) -> None:
+        """Takes a batch into the average."""
+        finite = tf.reduce_all(tf.math.is_finite(tensor))
+        usable = tf.where(finite, tf.stop_gradient(tensor), 1.0)
+        found = self.format.found(usable, keras.ops)
+        first = tf.equal(self.seen.value, 0)
+        for name, variable in self.variables_of.items():
+            new, old = mean_over_replicas(found[name]), variable.value
+            average = self.momentum * old + (1.0 - self.momentum) * new
+            chosen = tf.where(finite, tf.where(first, new, average), old)
+            variable.assign(tf.ensure_shape(chosen, variable.shape))
+        self.seen.assign(tf.maximum(self.seen.value, tf.cast(finite, tf.int32)))
+
+    @property
+    def params(self) -> dict[str, tf.Tensor]:
+        """The params, 0 before any batch was seen."""
+        return {name: variable.value for name, variable in self.variables_of.items()}
 
 
 def _over_replicas(low: tf.Tensor, high: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

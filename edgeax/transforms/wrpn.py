@@ -12,7 +12,7 @@ from edgeax.formats.methods import implements
 from edgeax.transforms.base import Role
 from edgeax.transforms.checks import checked_bits
 from edgeax.transforms.gradients import clipped, within_unit
-from edgeax.transforms.grids import on_affine_grid
+from edgeax.transforms.grids import EightBitGrid, on_unit_grid
 from edgeax.transforms.quantize import Quantizer
 
 
@@ -52,8 +52,7 @@ class WRPN(Quantizer):
         del step, renew
         fixed = tf.stop_gradient(tensor)
         if self.role == "activation":
-            ends = tf.constant(0.0), tf.constant(1.0)
-            return within_unit(tensor, on_affine_grid(fixed, *ends, self.bits))
+            return within_unit(tensor, on_unit_grid(fixed, self.bits))
         value = self._scale * self._codes(fixed)
         return clipped(tensor, value, tf.constant(-1.0), tf.constant(1.0))
 
@@ -63,6 +62,13 @@ class WRPN(Quantizer):
 
     def _codes(self, weight: tf.Tensor) -> tf.Tensor:
         return tf.round(tf.clip_by_value(weight, -1.0, 1.0) * float(2 ** (self.bits - 1) - 1))
+
+    @property
+    def grid(self) -> EightBitGrid | None:
+        """See `Quantizer.grid`."""
+        if self.role == "activation":
+            return EightBitGrid(tf.constant(0.0), tf.constant(1.0), self.bits, tf.constant(True))
+        return None
 
     @property
     def extremes(self) -> tuple[float, float] | None:

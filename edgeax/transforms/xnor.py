@@ -1,5 +1,6 @@
 """XNORWeight: binary weights with the mean magnitude of each filter as its scale."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,7 +33,8 @@ class XNORWeight(Quantizer):
     Source: [RORF16].
 
     Args:
-        center: Whether weights are centered and clipped; BWN's formulas need neither.
+        center: Whether weights are centered and clipped; BWN's formulas need neither. Filters of
+            one input channel, such as depthwise ones, are not centered: nothing would be left.
     """
 
     weights_only = True
@@ -60,9 +62,11 @@ class XNORWeight(Quantizer):
         """Returns the weights that are made binary."""
         if not self.center:
             return tensor
-        if len(tensor.shape) > 1:
+        rank = len(tensor.shape)
+        axes = (rank - 2,) if self.input_axes is None and rank > 1 else self.input_axes or ()
+        if math.prod(int(tensor.shape[axis]) for axis in axes) > 1:
             # From float64 every order of the sum comes to the same float32.
-            mean = tf.reduce_mean(tf.cast(tensor, tf.float64), axis=-2, keepdims=True)
+            mean = tf.reduce_mean(tf.cast(tensor, tf.float64), axis=axes, keepdims=True)
             tensor -= tf.cast(mean, tf.float32)
         return tf.clip_by_value(tensor, -1.0, 1.0)
 

@@ -135,22 +135,29 @@ def test_noises_of_equal_power_cost_3_db():
     assert combined_sqnr_db([20, 20]) == pytest.approx(20 - 10 * math.log10(2))
 
 
-def test_a_format_for_a_deviation_has_the_steps_next_power_of_two():
-    # 0.335 * 0.1 = 0.0335: up to 2**-4 = 0.0625. 4 bits: -0.5 to 0.4375.
-    assert FixedPoint.for_deviation(0.1, 4) == FixedPoint(0, 4)
-    # 0.031 * 1 = 0.0308: up to 2**-5.
-    assert FixedPoint.for_deviation(1.0, 8) == FixedPoint(3, 5)
-
-
-def test_the_format_for_a_ratio_is_the_narrowest_that_reaches_it():
-    assert FixedPoint.from_sqnr(1.0, 24.0).bits == 5  # 24.57 dB
-    assert FixedPoint.from_sqnr(1.0, 25.0).bits == 6  # 29.83 dB
-    x = np.random.default_rng(0).normal(0, 0.25, 100_000).astype(np.float32)
-    format = FixedPoint.from_sqnr(0.25, 35.0)
+def _drawn_sqnr_db(format, deviation):
+    x = np.random.default_rng(0).normal(0, deviation, 400_000).astype(np.float32)
     error = format.rounded(x, {}, arrays) - x
-    ratio = 10 * np.log10(np.mean(np.square(x)) / np.mean(np.square(error)))
-    assert ratio > 29  # the step is rounded up by a factor below 2: at most 6 dB
-    with pytest.raises(ValueError, match=r"at most 40\.6.*Received: 50"):
+    return 10 * np.log10(np.mean(np.square(x)) / np.mean(np.square(error)))
+
+
+@pytest.mark.parametrize("deviation", [0.1, 0.7, 1.0, 1.3])
+@pytest.mark.parametrize("bits", [2, 4, 5, 6, 8])
+def test_lta16_a_format_for_a_deviation_has_the_power_of_two_of_least_error(deviation, bits):
+    format = FixedPoint.for_deviation(deviation, bits)
+    ratio = format.gaussian_sqnr_db(deviation)
+    assert ratio == pytest.approx(_drawn_sqnr_db(format, deviation), abs=0.1)
+    for places in (format.fraction_bits - 1, format.fraction_bits + 1):
+        assert _drawn_sqnr_db(FixedPoint(bits - places, places), deviation) < ratio + 0.1
+
+
+@pytest.mark.parametrize("wanted", [8.0, 14.0, 19.0, 24.0, 30.0, 35.0])
+def test_lta16_the_format_for_a_ratio_is_the_narrowest_that_reaches_it(wanted):
+    format = FixedPoint.from_sqnr(1.0, wanted)
+    assert _drawn_sqnr_db(format, 1.0) > wanted - 0.1
+    if format.bits > 2:
+        assert FixedPoint.for_deviation(1.0, format.bits - 1).gaussian_sqnr_db(1.0) < wanted
+    with pytest.raises(ValueError, match=r"at most 40\..*Received: 50"):
         FixedPoint.from_sqnr(1.0, 50)
 
 

@@ -93,10 +93,27 @@ def first(shape, dtype=None):
     return keras.ops.convert_to_tensor(MOSTLY_SMALL, dtype)
 
 
-def test_a_layer_that_is_built_while_a_graph_is_traced_is_not_looked_at():
-    import tensorflow as tf
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.small = QuantDense(1, kernel_quantizer="int2", kernel_initializer=first)
 
-    layer = QuantDense(1, kernel_quantizer="int2", kernel_initializer=first)
+    def call(self, inputs):
+        return self.small(inputs)
+
+
+@pytest.mark.parametrize("way", ["fit", "call"])
+def test_a_layer_that_is_built_while_keras_traces_is_looked_at_when_it_has_values(way):
+    model, data = Subclassed(), np.ones((2, 9), np.float32)
+    model.compile("sgd", "mse")
+    with pytest.warns(UserWarning, match="rounds 88% of 'kernel'"):
+        model.fit(data, data[:, :1], verbose=0) if way == "fit" else model(data)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        tf.function(layer).get_concrete_function(tf.TensorSpec((2, 9)))
+        model(data)  # once is enough
+
+
+@pytest.mark.parametrize("kernel", ["points4", edgeax.Incremental([0], [1.0])])
+def test_weights_that_get_no_gradient_by_design_are_not_called_dead(kernel):
+    normal = np.random.default_rng(0).normal(size=(9, 1)).astype(np.float32)
+    assert warned([kernel], normal) == []

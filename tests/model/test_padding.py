@@ -69,9 +69,17 @@ def test_padding_with_a_value_is_that_of_keras_moved_by_it(case, value):
     np.testing.assert_allclose(ours(given), theirs(given - value) + value * sums, atol=1e-5)
 
 
-def test_without_padding_the_value_is_not_used():
-    theirs, ours, given = pair("conv2d", 1.0, padding="valid")
+def test_without_padding_a_value_is_refused():
+    with pytest.raises(ValueError, match="`padding` must be 'same'.*padding='valid'"):
+        PaddedConv2D(2, 3, pad_values=1.0)
+    theirs, ours, given = pair("conv2d", 0.0, padding="valid")
     np.testing.assert_array_equal(ours(given), theirs(given))
+
+
+@pytest.mark.parametrize("value", [None, "one", float("nan")])
+def test_a_value_must_be_a_finite_number(value):
+    with pytest.raises(ValueError, match="`pad_values` must be a finite number"):
+        PaddedConv2D(2, 3, padding="same", pad_values=value)
 
 
 def test_channels_first_pads_the_spatial_axes():
@@ -79,12 +87,12 @@ def test_channels_first_pads_the_spatial_axes():
     assert layer.compute_output_shape((None, 5, 6, 7)) == (None, 2, 6, 7)
 
 
-@pytest.mark.parametrize("padding", ["same", "valid"])
-def test_the_settings_go_round(padding):
-    layer = PaddedConv2D(2, 3, padding=padding, pad_values=-1.0, name="mine")
+@pytest.mark.parametrize("padding, value", [("same", -1.0), ("valid", 0.0)])
+def test_the_settings_go_round(padding, value):
+    layer = PaddedConv2D(2, 3, padding=padding, pad_values=value, name="mine")
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert copy.get_config() == layer.get_config()
-    assert (copy.get_config()["padding"], copy.pad_values) == (padding, -1.0)
+    assert (copy.get_config()["padding"], copy.pad_values) == (padding, value)
 
 
 def test_sizes_that_vary_are_padded_where_nothing_depends_on_them():

@@ -101,7 +101,11 @@ def test_single_weights_are_picked_by_name_and_stand_before_the_kernel():
 
 def test_a_rule_for_single_weights_must_find_some():
     recipe = Recipe([Rule("conv", weights={"recurrent_kernel": "int8"})])
-    with pytest.raises(ValueError, match=r"\['recurrent_kernel'\] for \['conv'\]"):
+    with pytest.raises(ValueError, match=r"\['conv'\]. Received: \['recurrent_kernel'\]"):
+        plans_of(small_models.convolutional(), recipe)
+    # Also where the rule has other things to do.
+    recipe = Recipe([Rule(".*", kernel="int8", weights={"kernle": "int4"})])
+    with pytest.raises(ValueError, match=r"\['kernle'\], of which there are none.*'kernel'"):
         plans_of(small_models.convolutional(), recipe)
 
 
@@ -111,8 +115,50 @@ def test_integer_inputs_have_no_format():
     model = keras.Model(given, layers.Flatten(name="flat")(words))
     _, plans, _ = plans_of(model, Recipe([Rule(".*", kernel="int8", input="int8")]))
     assert [*plans["words"].slots] == ["kernel"] and plans["words"].input_places is None
-    with pytest.raises(ValueError, match="`input`, which must be floating-point: indices"):
-        plans_of(model, Recipe([Rule("words", input="int8")]))
+    for kernel in (None, "int8"):
+        with pytest.raises(
+            ValueError, match=r"\['input'\] for \['words'\].*floating-point, for indices"
+        ):
+            plans_of(model, Recipe([Rule("words", kernel=kernel, input="int8")]))
+
+
+def inner_layers():
+    """Two dense layers with an activation and a pooling between them."""
+    given = keras.Input((4, 4, 1))
+    x = layers.Conv2D(2, 3, name="conv")(given)
+    x = layers.MaxPooling2D(2, name="pool")(layers.BatchNormalization(name="norm")(x))
+    return keras.Model(given, layers.Dense(3, name="head")(layers.Flatten(name="flat")(x)))
+
+
+@pytest.mark.parametrize(
+    "rules, rounded",
+    [
+        # Nobody rounds what lies between: each layer with a kernel rounds its input.
+        ([Rule(".*", kernel="int8", input="ste_sign")], {"conv", "head"}),
+        # The layer before rounds it already.
+        ([Rule(".*", input="int8", output="int8")], {"conv"}),
+        ([Rule(".*", input="int8", output="pact4")], {"conv"}),
+        # The later rule wins.
+        (
+            [Rule(".*", input="int8", output="int8"), Rule("head", input="ste_sign")],
+            {"conv", "head"},
+        ),
+        ([Rule("head", input="ste_sign"), Rule(".*", input="int8", output="int8")], {"conv"}),
+        # What a rule takes back is not rounded.
+        ([Rule(".*", input="int8", output="int8"), Rule("norm", output=[])], {"conv", "head"}),
+        (
+            [
+                Rule(".*", output="int8"),
+                Rule("norm", output=[]),
+                Rule(".*", kernel="int8", input="int8"),
+            ],
+            {"conv", "head"},
+        ),
+    ],
+)
+def test_an_input_is_rounded_once_where_the_later_rule_says(rules, rounded):
+    _, plans, _ = plans_of(inner_layers(), Recipe(rules))
+    assert {path for path, plan in plans.items() if plan.slots.get("input")} == rounded
 
 
 @pytest.mark.parametrize(

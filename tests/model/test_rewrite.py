@@ -252,7 +252,7 @@ def test_a_filter_that_matches_nothing_names_near_layers(filter, message):
     "rule",
     [
         Rule("relu|pool", kernel=EIGHT_BITS),
-        Rule("head", input=Quantize("int8")),
+        Rule("relu", input=Quantize("int8")),
         Rule("norm", bias=Quantize("int8")),
     ],
 )

@@ -296,3 +296,105 @@ def test_a_model_loads_in_a_process_that_imports_edgeax_alone(tmp_path):
     done = environments.run([sys.executable, "-c", program], PYTHONPATH=str(source_tree.REPOSITORY))
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == str(model(given).numpy().tolist())
+
+
+def fitted(model, *shape, targets=1):
+    model.compile("sgd", "mse")
+    model.fit(np.zeros((64, *shape)), np.zeros((64, targets)), batch_size=16, verbose=0)
+
+
+SCHEDULED = edgeax.Quantize("int4", axis=-1, bits=edgeax.BitSchedule([8, 4], [10]))
+
+
+def test_a_layer_called_twice_counts_a_step_once():
+    dense = QuantDense(6, kernel_quantizer=SCHEDULED)
+    given = keras.Input((6,))
+    model = keras.Model(given, layers.Dense(1)(dense(dense(given))))
+    fitted(model, 6)
+    assert dense.weight_chains[0].chain.step == 4
+    model.compile("sgd", "mse", run_eagerly=True)
+    model.fit(np.zeros((64, 6)), np.zeros((64, 1)), batch_size=16, verbose=0)
+    assert dense.weight_chains[0].chain.step == 8
+
+
+def test_every_time_step_of_a_layer_is_one_step_of_its_schedules():
+    each = layers.TimeDistributed(QuantDense(4, kernel_quantizer=SCHEDULED))
+    model = keras.Sequential([keras.Input((8, 6)), each, layers.Flatten()])
+    fitted(model, 8, 6, targets=32)
+    assert each.layer.weight_chains[0].chain.step == 4
+
+
+def test_weights_drawn_at_random_are_the_same_in_all_calls_of_a_pass():
+    dense = QuantDense(6, kernel_quantizer="binary_connect", use_bias=False)
+    given = keras.Input((6,))
+    model = keras.Model(given, [dense(given), dense(given)])
+    first, second = model(np.eye(6, dtype=np.float32), training=True)
+    np.testing.assert_array_equal(first, second)
+    third, _ = model(np.eye(6, dtype=np.float32), training=True)
+    assert np.any(third != first)
+
+
+@pytest.mark.parametrize("state_quantizer", [None, "state4"])
+@pytest.mark.parametrize("kind", [QuantLSTM, QuantGRU])
+def test_a_recurrent_layer_stands_in_a_bidirectional_one(kind, state_quantizer, tmp_path):
+    both = layers.Bidirectional(
+        kind(3, kernel_quantizer="int8", state_quantizer=state_quantizer, return_sequences=True)
+    )
+    model = keras.Sequential([keras.Input((5, 2)), both, layers.Flatten(), layers.Dense(1)])
+    ways = both.forward_layer, both.backward_layer
+    assert [way.go_backwards for way in ways] == [False, True]
+    x = np.random.default_rng(0).normal(size=(4, 5, 2)).astype(np.float32)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded.predict(x, verbose=0), model.predict(x, verbose=0))
+
+
+def test_the_first_layer_of_a_sequential_model_may_bring_the_shape():
+    with pytest.warns(UserWarning, match="Do not pass an `input_shape`"):
+        model = keras.Sequential([QuantDense(3, input_shape=(4,))])
+    assert model.built
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: QuantDense(3, kernel_quantizer="itn4"), "`kernel_quantizer` cannot be 'itn4': .*"),
+        (
+            lambda: QuantDepthwiseConv2D(3, depthwise_quantizer="int1"),
+            r"`depthwise_quantizer` cannot be 'int1': `bits` must be in 2\.\.16",
+        ),
+        (
+            lambda: QuantSeparableConv2D(3, 3, pointwise_quantizer="terrnary"),
+            "`pointwise_quantizer` cannot be 'terrnary': .*'ternary'",
+        ),
+        (
+            lambda: QuantDense(3, use_bias=False, bias_quantizer="int8"),
+            "`bias_quantizer` must come with use_bias=True",
+        ),
+        (lambda: QuantDense(3, kernel_quantizer="INT4"), "Did you mean one of .*'int4'"),
+    ],
+)
+def test_an_error_names_the_argument_and_what_it_was_given(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.parametrize("kind, shape", [("depthwise", (3, 3, 4)), ("gray", (8, 8, 1))])
+def test_filters_of_one_input_channel_are_not_centered_away(kind, shape):
+    layer = (
+        QuantDepthwiseConv2D(3, depthwise_quantizer="xnor_weight")
+        if kind == "depthwise"
+        else QuantConv2D(4, 3, kernel_quantizer="xnor_weight")
+    )
+    layer.build((None, *shape))
+    (weight,) = layer.weight_chains
+    raw, made = weight.value(), weight.transformed(False)
+    np.testing.assert_array_equal(np.sign(made), np.sign(weight.layout.from_canonical(raw)))
+
+
+def test_a_filter_of_several_input_channels_is_centered_over_these():
+    layer = QuantConv2D(4, 3, kernel_quantizer="xnor_weight")
+    layer.build((None, 8, 8, 5))
+    raw = np.asarray(layer.kernel)
+    made = layer.weight_chains[0].transformed(False)
+    np.testing.assert_array_equal(np.sign(made), np.sign(raw - raw.mean(axis=2, keepdims=True)))

@@ -1,8 +1,10 @@
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from edgeax import Compressed
+from edgeax.formats.names import format_of
 from edgeax.formats.power_of_two import PowerOfTwo
 from edgeax.transforms import Incremental
 from tests.transforms.bound import value_and_gradients, weight_chain
@@ -53,3 +55,18 @@ def test_at_once_rounds_everything_at_step_zero():
     chain = weight_chain(Incremental([100, 200], [0.5, 1.0]).at_once(), weight)
     assert chain.transforms[0].frozen.numpy().all()
     assert Incremental([100, 200], [0.5, 1.0]).settled_step == 201
+
+
+@pytest.mark.parametrize("name", ["ternary", "binary", "lq2", "log4", "pow2_5", "bfp4"])
+def test_all_at_once_is_the_format_itself(name):
+    weight = np.random.default_rng(2).normal(size=(64, 8)).astype(np.float32)
+    chain = weight_chain(Incremental([0], [1.0], name), weight)
+    format = format_of(name)
+    expected = format.decode(format.encode(weight, format.fit(weight)), format.fit(weight))
+    np.testing.assert_array_equal(chain.call(tf.constant(weight)), expected)
+    np.testing.assert_array_equal(chain.freeze(weight).decode(), expected)
+
+
+def test_a_format_that_moves_its_own_values_is_refused():
+    with pytest.raises(ValueError, match="`format` must leave its own values where they are"):
+        Incremental([0], [1.0], "balanced2")

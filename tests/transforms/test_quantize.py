@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from edgeax.formats import Codebook, Integer
+from edgeax.formats import BlockFloat, Codebook, Integer
 from edgeax.transforms import Chain, Quantize
 from tests.transforms.modes import compiled, graph, in_every_mode
 
@@ -278,3 +278,57 @@ def test_settings_survive_json(quantize):
     assert again.get_config() == quantize.get_config()
     assert again.number_format == quantize.number_format
     assert again.fixed_range == quantize.fixed_range
+
+
+def activations(count=20_000, seed=0):
+    """Values with heavy tails."""
+    return np.random.default_rng(seed).standard_t(2, size=(8, count // 8)).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", ["vquant3", "balanced2", "s2fp8", "ternary", "binary", "lq2"])
+def test_an_activation_has_the_params_of_all_its_values(name):
+    x = activations()
+    chain = after_training_on(Quantize(name), x)
+    format = chain.transforms[0].number_format
+    params = format.fit(x)
+    for key, value in chain.transforms[0].activation_params().items():
+        np.testing.assert_allclose(value, params[key], rtol=1e-5)
+    expected = format.decode(format.encode(x, params), params)
+    assert np.mean(np.abs(chain.call(tf.constant(x)) - expected) > 1e-4) < 1e-3
+
+
+def test_pyv18_most_of_an_activation_with_tails_is_not_rounded_to_zero():
+    x = activations()
+    made = after_training_on(Quantize("vquant3"), x).call(tf.constant(x)).numpy()
+    plain = after_training_on(Quantize("int3"), x).call(tf.constant(x)).numpy()
+    assert np.mean(np.square(made - x)) < np.mean(np.square(plain - x)) / 4
+
+
+def test_params_of_activations_follow_by_moving_average():
+    first, second = np.float32([[1.0, -1.0]]), np.float32([[3.0, -3.0]])
+    chain = after_training_on(Quantize("binary", momentum=0.75), first, second)
+    # E|x| is 1, then 3: 0.75 * 1 + 0.25 * 3.
+    assert chain.transforms[0].activation_params()["scale"] == pytest.approx(1.5)
+    chain.call(tf.constant([[np.nan, 1.0]]), training=True)
+    assert chain.transforms[0].activation_params()["scale"] == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize("name", ["hbfp4", "swalp5", "bfp5"])
+def test_dtjf18_yzk19_each_sample_of_an_activation_has_an_exponent_of_its_own(name):
+    x = np.random.default_rng(0).normal(size=(3, 50)).astype(np.float32)
+    x *= np.float32([[1.0], [1e-3], [1e3]])
+    format = BlockFloat(5, axis=0) if name == "bfp5" else name
+    chain = after_training_on(Quantize(format), x)
+    made = chain.call(tf.constant(x)).numpy()
+    for row in made:
+        assert len(set(row)) > 8
+    assert np.all(np.abs(made - x) <= np.abs(x).max(axis=1, keepdims=True) / 7)
+
+
+@pytest.mark.parametrize("code", [20_000.0, -20_000.0, 3.0])
+def test_stochastic_rounding_leaves_whole_codes_of_16_bits_alone(code):
+    weight = np.full((200, 50), code, np.float32)
+    weight[0, 0] = 32767.0  # a step of 1
+    chain = Chain([Quantize("int16", rounding="stochastic")])
+    chain.bind("weight", weight.shape)
+    np.testing.assert_array_equal(chain.call(tf.constant(weight), training=True), weight)

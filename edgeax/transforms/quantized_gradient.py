@@ -1,0 +1,97 @@
+"""QuantizeGradient: the gradient that comes back, in any number format."""
+
+from typing import Any, cast
+
+import keras
+import tensorflow as tf
+
+from edgeax.formats import Integer, NumberFormat
+from edgeax.formats.array_format import ArrayFormat
+from edgeax.formats.methods import implements
+from edgeax.formats.names import deserialized, serialized
+from edgeax.transforms.base import Role
+from edgeax.transforms.formatted import noise_like
+from edgeax.transforms.gradient_transform import GradientTransform
+from edgeax.transforms.grids import on_symmetric_grid
+from edgeax.transforms.quantize import ROUNDINGS, trainable_format
+
+_TEST = "tests/transforms/test_quantized_gradient.py::"
+
+
+@implements("GAGN15", test=_TEST + "test_gagn15_a_fixed_point_gradient_is_right_on_average")
+@implements("DTJF18", test=_TEST + "test_dtjf18_each_sample_has_an_exponent_of_its_own")
+@keras.saving.register_keras_serializable("edgeax")
+class QuantizeGradient(GradientTransform):
+    """Rounds the gradient that comes back to a number format; values pass as they are.
+
+    The format finds its params in the gradient itself. It stands behind the quantizer of an output,
+    where the gradient is that of the output (the paper's error), or of a weight, where it is that
+    of the weight. A gradient with a value that is not finite passes as it is, so that loss scaling
+    sees it.
+
+    Source: [GAGN15] in fixed point, [DTJF18] and [YZK19] in block floating point, [SBD18] in FP8.
+
+    Args:
+        format: Name of a number format, `"fp8_e5m2"`, `"int8"`, `"hbfp8"`, ..., or a format object
+            of `edgeax.formats`.
+        rounding: `"stochastic"`, which is right on average, or `"nearest"`.
+        seed: Of the stochastic rounding.
+
+    Raises:
+        ValueError: An argument is out of its range.
+
+    Example: `Rule(".*", kernel="int8", output=["int8", "gradient_fp8_e5m2"])`
+    """
+
+    def __init__(
+        self,
+        format: str | NumberFormat = "fp8_e5m2",
+        rounding: str = "stochastic",
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if rounding not in ROUNDINGS:
+            raise ValueError(
+                f"`rounding` must be one of {ROUNDINGS}. Received: rounding={rounding!r}."
+            )
+        self.format = format
+        self.rounding = rounding
+        self.seed = int(seed)
+        self.number_format = trainable_format(format)
+
+    def bind(self, role: Role, shape: Any) -> None:
+        """Takes the format for the gradient of a weight or of an activation."""
+        if role == "activation" and isinstance(self.number_format, ArrayFormat):
+            self.number_format = self.number_format.for_activations()
+        super().bind(role, shape)
+
+    def backward(self, upstream: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        """See `GradientTransform.backward`."""
+        finite = tf.reduce_all(tf.math.is_finite(upstream))
+        usable = tf.where(finite, upstream, 0.0)
+        stochastic = self.rounding == "stochastic"
+        noise = noise_like(upstream, self.seed, step) if stochastic else None
+        if isinstance(self.number_format, ArrayFormat):
+            params = self.number_format.found(usable, keras.ops)
+            rounded = self.number_format.rounded(usable, params, keras.ops, noise)
+        else:
+            rounded = on_symmetric_grid(usable, cast(Integer, self.number_format), noise)
+        return tf.where(finite, rounded, upstream)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        format = self.format
+        return {
+            "format": format if isinstance(format, str) else serialized(format),
+            "rounding": self.rounding,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "QuantizeGradient":
+        """Returns what `get_config` described."""
+        format = config["format"]
+        if isinstance(format, dict):
+            format = deserialized(format)
+        return cls(**{**config, "format": format})
