@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from edgeax.export.lstm import FusedLSTM
+from edgeax.export.placeholder import Placeholder
 from edgeax.export.rounding import wanted_format
 from edgeax.export.weights import Kernels
 from edgeax.formats import EncodedTensor, Float32, Integer
@@ -54,7 +54,7 @@ def bake(
         known: Codes of a plain layer's kernels, where training ended with some.
     """
     layer = placement.plain(call.operation)
-    if not isinstance(layer, _layers.Layer) or isinstance(layer, FusedLSTM):
+    if not isinstance(layer, _layers.Layer) or isinstance(layer, Placeholder):
         return [Part(call.operation)]
     if integer:
         gain_and_shift = _gain_and_shift(layer, call)

@@ -17,7 +17,6 @@ import numpy as np
 
 from edgeax.export.bake import Part, bake, limited_activation
 from edgeax.export.lstm import CellStates, FusedLSTM
-from edgeax.export.pieces import Rounded
 from edgeax.export.rounding import (
     IN_FORMAT,
     WIDE_BITS,
@@ -29,13 +28,13 @@ from edgeax.export.rounding import (
     wanted_format,
 )
 from edgeax.export.unfold import unfold
-from edgeax.export.wide import WideActivation, WideConcatenation
+from edgeax.export.wide import WideActivation, WideConcatenation, changed_grid
 from edgeax.formats import EncodedTensor, NumberFormat
 from edgeax.formats.array_format import ArrayFormat
 from edgeax.formats.names import described
 from edgeax.model import placement
 from edgeax.model.copying import clone, copy_weights, fresh_copy
-from edgeax.model.device import averages
+from edgeax.model.device import averages, is_separable
 from edgeax.model.graph import Call, Graph, trace
 from edgeax.model.wrapper import Compressed
 
@@ -299,6 +298,13 @@ class _Freezer:
         grids = [(stage, stage.rounding) for stage in stages if isinstance(stage.rounding, Grid)]
         if not self.wide and all(grid.bits != WIDE_BITS for _, grid in grids):
             return
+        lstm = next((s for s in stages if isinstance(s.part.layer, FusedLSTM)), None)
+        if lstm is not None:
+            raise ValueError(
+                "`model` must round activations to 8 bits where it has an LSTM: TFLite's operator "
+                f"takes no 16-bit inputs. Received: 16 bits in a model with {lstm.path!r}. Use "
+                "'int8', or a GRU."
+            )
         for stage, grid in grids:
             if grid.bits != WIDE_BITS and grid.trained:
                 raise ValueError(
@@ -353,7 +359,7 @@ class _Freezer:
     def _convert_behind(self, stage: _Stage, grid: Grid) -> None:
         """Puts a conversion to another 16-bit grid behind a stage whose own is prescribed."""
         (stages,) = [found for found in self.stages.values() if any(s is stage for s in found)]
-        converted = Part(WideActivation("linear"), moves=False)
+        converted = Part(changed_grid(), moves=False)
         self._name(converted, stage.path)
         place = 1 + next(index for index, one in enumerate(stages) if one is stage)
         stages.insert(place, _Stage(converted, stage.path, rounded=True, rounding=grid))
@@ -529,6 +535,9 @@ class _Freezer:
             return self._in_formats(call, stages)
         for stage in stages[:-1]:
             stage.rounded = not stage.part.moves
+            if stage.rounded and is_separable(placement.plain(operation)):
+                stage.rounding = trained_rounding(operation, "between")
+                stage.format = wanted_format(operation, "between")
         if id(call) not in self._skipped and placement.splits_activation(operation):
             stages[-1].rounded = True
             stages[-1].rounding = trained_rounding(operation, "before_activation")
@@ -544,7 +553,7 @@ class _Freezer:
             elif fixed:
                 last.rounding = Grid.prescribed(fixed, wide=bool(trained and trained.bits > 8))
                 if isinstance(trained, Grid) and trained.top is not None:  # of fewer bits
-                    fewer = Part(Rounded())
+                    fewer = Part(changed_grid())
                     self._name(fewer, path)
                     stages.append(_Stage(fewer, path, True, rounding=trained))
             elif id(call) in self.unfolded.ranges:

@@ -99,18 +99,6 @@ class Sequence(keras.layers.Layer):
         return (batch, len(input_shape), *rest)
 
 
-class Rounded(keras.layers.Layer):
-    """Values as they are, in another range: what stands for a rounding behind a rounding."""
-
-    def call(self, tensor: tf.Tensor) -> tf.Tensor:
-        """Returns `tensor`."""
-        return tf.identity(tensor)
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Returns the input's shape."""
-        return input_shape
-
-
 class Sum(keras.layers.Layer):
     """Two tensors of one shape added up. Keras's own Add reshapes one of them in batches of 1."""
 

@@ -8,8 +8,9 @@ import keras
 import numpy as np
 
 from edgeax.export.lstm import FusedLSTM, LSTMWeights
-from edgeax.export.pieces import Reversed, Rounded, Sequence, Step, Steps, Sum
+from edgeax.export.pieces import Reversed, Sequence, Step, Steps, Sum
 from edgeax.export.weights import Builder, Extremes, Slice, Weights
+from edgeax.export.wide import changed_grid
 
 _layers = keras.layers
 
@@ -50,7 +51,7 @@ def recurrent(
         if layer.return_sequences:
             return states
         result = build.call(Step(-1), path, states)
-        return result if last is None else build.call(Rounded(), path, result, extremes=last)
+        return result if last is None else build.call(changed_grid(), path, result, extremes=last)
     before = len(build.calls)
     steps = _unrolled(build, layer, weights, path, sequence, extremes)
     result = steps[-1]

@@ -10,6 +10,8 @@ import tensorflow as tf
 from edgeax.formats import Integer, NumberFormat, Params
 from edgeax.formats.array_format import ArrayFormat
 from edgeax.formats.levels import LevelFormat
+from edgeax.formats.minifloat import Minifloat
+from edgeax.formats.scales import floor_log2, power_of_two
 from edgeax.model.wrapper import Compressed
 
 Extremes = tuple[float, float]
@@ -205,6 +207,8 @@ class InFormat(keras.layers.Layer):
         params = self.params
         if self.format.measure == "batch":
             params = self.format.found(tensor, _BuiltIn())
+        if isinstance(self.format, Minifloat) and self.format.bits > NARROW_BITS:
+            return _by_exponents(tensor, self.format, params)  # a table would be large
         if isinstance(self.format, LevelFormat):
             # By the table in any case: some formats round by the bits of a float.
             return LevelFormat.rounded(self.format, tensor, params, _BuiltIn())
@@ -213,6 +217,19 @@ class InFormat(keras.layers.Layer):
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Returns the input's shape."""
         return input_shape
+
+
+def _by_exponents(tensor: tf.Tensor, format: Minifloat, params: Params) -> tf.Tensor:
+    """Returns a tensor rounded to a minifloat by the step that the exponent of each value has.
+
+    Steps below 2**-126 count as that one.
+    """
+    scale = params.get("scale", np.float32(1.0))
+    x = tensor / scale
+    exponent = tf.maximum(floor_log2(tf.abs(x), keras.ops), 1 - format.exponent_bias)
+    step = power_of_two(exponent - format.mantissa_bits, keras.ops)
+    largest = np.float32(format.largest)
+    return scale * tf.clip_by_value(tf.round(x / step) * step, -largest, largest)
 
 
 class _BuiltIn:

@@ -45,6 +45,11 @@ class WideActivation(Placeholder):
         return input_shape
 
 
+def changed_grid() -> WideActivation:
+    """Returns what only brings values to another grid, of 8 or of 16 bits."""
+    return WideActivation("linear")
+
+
 class WideConcatenation(Placeholder):
     """Tensors on one grid, joined along an axis.
 

@@ -51,5 +51,5 @@ def ceil_log2(x: Any, ops: Any) -> Any:
 
 def power_of_two(exponent: Any, ops: Any) -> Any:
     """Returns 2**exponent, float32, exact; exponents are clipped to [-126, 127]."""
-    exponent = ops.cast(ops.clip(exponent, _SMALLEST_EXPONENT, 127), "int32")
+    exponent = ops.clip(ops.cast(exponent, "int32"), _SMALLEST_EXPONENT, 127)
     return ops.view((exponent + 127) * np.int32(1 << 23), "float32")

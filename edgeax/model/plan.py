@@ -6,8 +6,9 @@ from typing import Any
 
 import keras
 
+from edgeax.formats import Integer
 from edgeax.model import placement
-from edgeax.model.device import averages
+from edgeax.model.device import averages, is_separable
 from edgeax.model.ends import first_layers, last_layers
 from edgeax.model.graph import Call, Graph
 from edgeax.model.recipe import Recipe, Rule
@@ -193,6 +194,8 @@ def _place_outputs(
     """Writes into `plans` what a rule gives to outputs; returns the calls behind which it acts."""
     if "output" not in rule.slots:
         return []
+    if is_separable(layer):
+        plans[id(layer)].slots["between"] = between_halves(rule.slots["output"])
     ends = [
         placement.last_of_group(graph, call)
         for call in graph.calls_of(layer)
@@ -201,6 +204,19 @@ def _place_outputs(
     for last in ends:
         _place_output(last, plans[id(last.operation)].slots, rule.slots["output"], graph)
     return ends
+
+
+def between_halves(members: list[Transform]) -> list[Transform]:
+    """Returns those transforms of a separable convolution's output that act between its halves too:
+    those that round to integers, as the device does there, in a range that they follow.
+    """
+    return [
+        member
+        for member in members
+        if isinstance(member, Quantize)
+        and isinstance(member.number_format, Integer)
+        and member.fixed_range is None
+    ]
 
 
 def _place_input(

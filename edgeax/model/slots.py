@@ -71,7 +71,7 @@ def _role_of(slot: str) -> str:
     for role in ("bias", "input", "output"):
         if name.endswith(role):
             return role
-    return "output" if name in ("state", "before_activation") else "kernel"
+    return "output" if name in ("state", "before_activation", "between") else "kernel"
 
 
 def serialized(slots: Mapping[str, Sequence[Transform]]) -> dict[str, list[dict[str, Any]]]:

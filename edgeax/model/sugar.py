@@ -16,9 +16,10 @@ from typing import Any
 import keras
 
 from edgeax.model import placement
+from edgeax.model.device import is_separable
 from edgeax.model.health import warn_of_dead_kernels
 from edgeax.model.padding import PaddedConv1D, PaddedConv2D, PaddedDepthwiseConv2D
-from edgeax.model.plan import behind
+from edgeax.model.plan import behind, between_halves
 from edgeax.model.recurrent import RoundedGRUCell, RoundedLSTMCell
 from edgeax.model.slots import Slot, as_transforms
 from edgeax.model.wrapper import Compressed
@@ -343,6 +344,7 @@ def _quantized(
         output=[behind(name, member) for member in output],
         activation=layer.activation if splits else None,
         before_activation=output if splits else None,
+        between=between_halves(output) if is_separable(layer) else None,
         weights=weights,
     )
     wrapper.when_built = warn_of_dead_kernels

@@ -15,7 +15,7 @@ import numpy as np
 
 from edgeax.formats import EncodedTensor
 from edgeax.model import passes
-from edgeax.model.device import activated, is_swish, note_grid, rounded_averages
+from edgeax.model.device import activated, in_halves, is_swish, note_grid, rounded_averages
 from edgeax.model.hook import call_plain
 from edgeax.model.layout import Layout, layout_of
 from edgeax.model.slots import Slot, as_named_transforms, as_transforms, deserialized, serialized
@@ -25,7 +25,7 @@ from edgeax.transforms.quantize import Quantizer
 KERNEL = re.compile(r"(^|_)(kernel|embeddings)$")
 BIAS = re.compile(r"(^|_)bias$")
 
-SLOTS = ("kernel", "bias", "input", "output", "before_activation")
+SLOTS = ("kernel", "bias", "input", "output", "before_activation", "between")
 
 
 @keras.saving.register_keras_serializable("edgeax")
@@ -48,6 +48,7 @@ class Compressed(keras.layers.Wrapper):
         activation: An activation taken over from the layer, so that `before_activation` can act on
             its input. The layer's own is then linear.
         before_activation: Transforms of the input of `activation`.
+        between: Transforms of what passes from one half of a separable convolution to the other.
         uses: How many times one forward pass of the model calls this layer, where that is known
             beforehand; 1 finds it out. Schedules advance once per pass.
         input_places: Which of the inputs the transforms of `input` act on, counted in the flattened
@@ -73,6 +74,7 @@ class Compressed(keras.layers.Wrapper):
         output: Slot = None,
         activation: Any = None,
         before_activation: Slot = None,
+        between: Slot = None,
         uses: int = 1,
         input_places: Sequence[int] | None = None,
         weights: Mapping[str, Slot] | None = None,
@@ -91,6 +93,7 @@ class Compressed(keras.layers.Wrapper):
                 "input": as_transforms("input", input),
                 "output": as_transforms("output", output),
                 "before_activation": as_transforms("before_activation", before_activation),
+                "between": as_transforms("between", between),
             },
             as_named_transforms(weights),
         )
@@ -152,6 +155,7 @@ class Compressed(keras.layers.Wrapper):
         ]
         self._before_activation = self._chain(templates["before_activation"], "activation")
         self._output = self._chain(templates["output"], "activation")
+        self._between = self._chain(templates["between"], "activation")
         self.built = True
 
     def _check_inputs(self, inputs: Any) -> None:
@@ -217,7 +221,12 @@ class Compressed(keras.layers.Wrapper):
         training = passes.is_training(training)
         inputs = self._transformed_inputs(inputs, training)
         with RecordingScope(self._transformed_weights(training)) as scope:
-            outputs = call_plain(self.layer, inputs, *args, **kwargs)
+            if self._between is None:
+                outputs = call_plain(self.layer, inputs, *args, **kwargs)
+            else:
+                outputs = in_halves(
+                    self.layer, inputs, lambda half: _through(self._between, half, training)
+                )
         scope.apply(self)
         outputs = rounded_averages(self.layer, inputs, outputs)
         output = self.quantizer("output")
@@ -294,13 +303,14 @@ class Compressed(keras.layers.Wrapper):
             weight.chain.initialize(keras.ops.convert_to_tensor(weight.value()))
 
     def quantizer(self, slot: str, place: int = 0) -> Any:
-        """Returns the quantizer that ends the chain of the slot `"input"`, `"before_activation"` or
-        `"output"`, or None; of several inputs that of the one at `place`.
+        """Returns the quantizer that ends the chain of the slot `"input"`, `"between"`,
+        `"before_activation"` or `"output"`, or None; of several inputs that of the one at `place`.
         """
         chain = {
             "input": self._inputs[place],
             "before_activation": self._before_activation,
             "output": self._output,
+            "between": self._between,
         }[slot]
         members = reversed(chain.transforms) if chain is not None else ()
         return next((member for member in members if isinstance(member, Quantizer)), None)

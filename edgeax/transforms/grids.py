@@ -1,6 +1,7 @@
 """Integer grids in the graph: the TensorFlow twin of `edgeax.formats.Integer`."""
 
 import dataclasses
+from typing import Literal
 
 import keras
 import numpy as np
@@ -12,6 +13,8 @@ from edgeax.transforms.gradients import clipped, straight_through
 
 _LOWEST_INT8 = 128.0
 _HALF_TOLERANCE = 1e-3
+
+Halves = Literal["away", "up"]
 
 
 def top_code(grid: Integer) -> float:
@@ -130,19 +133,22 @@ class EightBitGrid:
     ready: tf.Tensor
 
 
-def averages_on_grid(tensor: tf.Tensor, grid: EightBitGrid) -> tf.Tensor:
-    """Returns averages of values of a grid, rounded to it as the averaging operators of TFLite do:
-    halves go away from code 0. The gradient passes straight through.
+def averages_on_grid(tensor: tf.Tensor, grid: EightBitGrid, halves: Halves = "away") -> tf.Tensor:
+    """Returns averages of values of a grid, rounded to it as averaging operators of TFLite do. The
+    gradient passes straight through.
 
     Args:
         tensor: float32, any shape.
         grid: The grid of what was averaged.
+        halves: Where halves go: `"away"` from code 0, or `"up"`.
     """
     scale, lowest = _scale_and_lowest(grid.low, grid.high, float(2**grid.bits - 1))
     offset = lowest + _LOWEST_INT8
     codes = tf.stop_gradient(tensor) / scale - offset
     # An average of up to a few hundred codes is a half, or far from it.
-    steps = tf.sign(codes) * tf.floor(tf.abs(codes) + (0.5 + _HALF_TOLERANCE))
+    half = 0.5 + _HALF_TOLERANCE
+    up = tf.floor(codes + half)
+    steps = up if halves == "up" else tf.sign(codes) * tf.floor(tf.abs(codes) + half)
     return straight_through(tensor, scale * (steps + offset))
 
 

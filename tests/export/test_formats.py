@@ -111,3 +111,193 @@ def test_inputs_of_inner_layers_are_rounded_in_the_file_as_in_training(quantizer
     close = np.abs(edgeax.Interpreter(path).run(X) - expected) < 0.02 * np.max(np.abs(expected))
     assert np.mean(close) > 0.9
     assert ("last/input" in [layer.path for layer in result.parity.layers]) == (levels > 2)
+
+
+def compressed(*model_layers, rules, x, steps=3):
+    keras.utils.set_random_seed(0)
+    model = edgeax.compress(
+        keras.Sequential([keras.Input(x.shape[1:]), *model_layers]), edgeax.Recipe(rules)
+    )
+    model.compile("sgd", "mse")
+    for _ in range(steps):
+        model.train_on_batch(x, np.zeros((len(x), *model.output_shape[1:])))
+    return model
+
+
+def steps_away(model, path, x, **settings):
+    """Exports a model; returns the receipt, and how many steps of its output the file is away."""
+    result = edgeax.export(model, path, x, measure=False, **settings)
+    quantizers = [
+        layer.quantizer("output") for layer in model.layers[-2:] if hasattr(layer, "quantizer")
+    ]
+    low, high = quantizers[-1].extremes
+    away = np.abs(edgeax.Interpreter(path).run(x) - model.predict(x, verbose=0))
+    return result, away / ((high - low) / 255)
+
+
+INT8 = edgeax.Rule(".*", kernel="int8", input="int8", output="int8")
+IMAGES = np.random.default_rng(0).normal(size=(32, 12, 12, 3)).astype(np.float32)
+layers = keras.layers
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8])
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "softmax"])
+def test_few_bits_behind_an_activation_of_a_fixed_range(activation, bits, tmp_path):
+    model = compressed(
+        layers.Dense(24, activation, name="first"),
+        layers.Dense(8),
+        rules=[INT8, edgeax.Rule("first", output=f"int{bits}")],
+        x=X,
+    )
+    _, away = steps_away(model, tmp_path / "m.tflite", X, strict=True)
+    # The device rounds to 8 bits first: now and then a value comes to lie beside a border.
+    assert np.mean(away > 1.01) < 0.06
+
+
+@pytest.mark.parametrize("name", ["int2", "int4", "int8", "pact4", "lsq4", "dorefa4", "wrpn4"])
+@pytest.mark.parametrize("averaging", ["pooling", "interpolation"])
+def test_training_rounds_averages_as_the_file_does(averaging, name, tmp_path):
+    model = compressed(
+        layers.Conv2D(8, 3, activation="relu", name="conv"),
+        layers.AveragePooling2D(2)
+        if averaging == "pooling"
+        else layers.UpSampling2D(2, interpolation="bilinear"),
+        layers.Flatten(),
+        layers.Dense(4),
+        rules=[INT8, edgeax.Rule("^conv$", output=name)],
+        x=IMAGES,
+    )
+    _, away = steps_away(model, tmp_path / "m.tflite", IMAGES)
+    assert away.max() < 1.01 + (averaging == "interpolation")
+
+
+def test_training_rounds_the_sigmoid_in_a_swish_as_the_file_does(tmp_path):
+    model = compressed(
+        layers.Conv2D(8, 3),
+        layers.BatchNormalization(),
+        layers.Activation("swish"),
+        layers.Conv2D(8, 3, activation="swish"),
+        layers.GlobalAveragePooling2D(),
+        layers.Dense(4),
+        rules=[INT8],
+        x=IMAGES,
+    )
+    _, away = steps_away(model, tmp_path / "m.tflite", IMAGES)
+    assert away.max() < 1.01
+
+
+def test_training_rounds_between_the_halves_of_a_separable_convolution(tmp_path):
+    model = compressed(
+        layers.SeparableConv2D(8, 3, activation="relu", name="both"),
+        layers.SeparableConv2D(4, 3, use_bias=False, strides=2, padding="same"),
+        layers.Flatten(),
+        layers.Dense(4),
+        rules=[INT8],
+        x=IMAGES,
+    )
+    assert model.get_layer("both").quantizer("between").extremes is not None
+    _, away = steps_away(model, tmp_path / "m.tflite", IMAGES)
+    assert away.max() < 1.01 and away.mean() < 0.05
+
+
+@pytest.mark.parametrize("kind", [layers.GRU, layers.LSTM, layers.SimpleRNN])
+def test_the_range_of_a_last_state_does_not_limit_the_others(kind, tmp_path):
+    x = np.random.default_rng(0).normal(size=(64, 12, 6)).astype(np.float32)
+    x[:, 8:] = 0.0  # so that the last state is small
+    model = compressed(kind(8), layers.Dense(4), rules=[INT8], x=x)
+    _, away = steps_away(model, tmp_path / "m.tflite", x)
+    assert away.mean() < 1.6
+
+
+def test_strict_takes_an_operator_in_float_for_one_whatever_it_is_part_of(tmp_path):
+    model = compressed(
+        layers.Dense(24, name="hidden"),
+        layers.Dense(4),
+        rules=[INT8, edgeax.Rule("hidden", output="bfp8")],
+        x=X,
+    )
+    with pytest.raises(ValueError, match="`strict` allows no operator.*FULLY_CONNECTED in hidden"):
+        edgeax.export(model, tmp_path / "m.tflite", X, strict=True)
+    result = edgeax.export(model, tmp_path / "m.tflite", X, measure=False)
+    assert "rounding in hidden (to bfp8)" in result.stays_float
+
+
+def test_a_float_file_keeps_the_signs_that_a_network_computes_with(tmp_path):
+    model = compressed(
+        layers.Conv2D(8, 3, name="first"),
+        layers.BatchNormalization(),
+        layers.Conv2D(8, 3, name="binary"),
+        layers.BatchNormalization(),
+        layers.Flatten(),
+        layers.Dense(4),
+        rules=[edgeax.Rule("binary", kernel="ste_sign", input="ste_sign")],
+        x=IMAGES,
+    )
+    path = tmp_path / "m.tflite"
+    edgeax.export(model, path, IMAGES, measure=False, activations="float32")
+    away = edgeax.Interpreter(path).run(IMAGES) - model.predict(IMAGES, verbose=0)
+    assert np.abs(away).max() < 1e-3
+
+
+def test_between_layers_that_compute_in_float_nothing_is_rounded(tmp_path):
+    model = compressed(
+        layers.Conv2D(8, 3, name="first", padding="same"),
+        layers.MaxPooling2D(2),
+        layers.BatchNormalization(),
+        layers.Conv2D(8, 3, name="second"),
+        layers.Flatten(),
+        layers.Dense(4),
+        rules=[edgeax.Rule("first|second", kernel="ste_sign", input="ste_sign")],
+        x=IMAGES,
+    )
+    result = edgeax.export(model, tmp_path / "m.tflite", IMAGES, measure=False)
+    points = {layer.path for layer in result.parity.layers}
+    assert not points & {"first", "batch_normalization"}
+
+
+def test_ends_in_a_format_or_of_16_bits_cannot_be_int8(tmp_path):
+    path = tmp_path / "m.tflite"
+    for rule, message in (
+        (
+            edgeax.Rule(".*", kernel="int8", input="int16", output="int16"),
+            "activations have 8 bits",
+        ),
+        (edgeax.Rule(".*", kernel="int8", input="fp8_e4m3", output="int8"), "another format at"),
+    ):
+        model = compressed(layers.Dense(8), layers.Dense(4), rules=[rule], x=X)
+        with pytest.raises(ValueError, match=f"`io` can be 'int8' only where.*{message}"):
+            edgeax.export(model, path, X, io="int8")
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("place", ["input", "output"])
+def test_a_step_function_is_exported(place, tmp_path):
+    rule = edgeax.Rule("^second$" if place == "input" else "^first$", **{place: "ste_heaviside"})
+    rules = [edgeax.Rule(".*", kernel="int8", input="int8"), rule]
+    model = compressed(
+        layers.Dense(8, name="first"), layers.Dense(4, name="second"), rules=rules, x=X
+    )
+    path = tmp_path / "m.tflite"
+    edgeax.export(model, path, X, measure=False)
+    away = edgeax.Interpreter(path).run(X) - model.predict(X, verbose=0)
+    assert np.mean(np.abs(away) < 0.05) > 0.9
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "fp16", "fp16_e6m9"])
+def test_wide_floats_of_activations_take_no_tables(name, tmp_path):
+    model = trained("int8", name)
+    result = edgeax.export(model, tmp_path / "m.tflite", X, measure=False)
+    assert result.size_bytes < 10_000
+
+
+def test_an_lstm_has_no_16_bits_and_the_error_says_so(tmp_path):
+    x = np.zeros((4, 5, 2), np.float32)
+    model = keras.Sequential([keras.Input((5, 2)), layers.LSTM(3), layers.Dense(2)])
+    with pytest.raises(ValueError, match="8 bits where it has an LSTM.*Use 'int8', or a GRU"):
+        edgeax.export(model, tmp_path / "m.tflite", x, activations="int16")
+
+
+def test_can_export_says_what_export_would_of_mixed_widths():
+    plain = keras.Sequential([keras.Input((12,)), layers.Dense(8, name="a"), layers.Dense(3)])
+    forecast = edgeax.can_export(plain, edgeax.Recipe([INT8, edgeax.Rule("^a$", output="int16")]))
+    assert not forecast and "must round all activations to 'int16'" in str(forecast)
