@@ -5,9 +5,9 @@ at the same learning rate; so does float, with which the formats are compared. B
 the field the first and the last layer keep 8-bit weights (1 % of all), and activations are int8
 where a row names no other. Rows give the mean over the seeds and the spread, highest less lowest.
 
-The last tenth of the training images is for choices: it chose the activations, 0 and 1 behind a
-ReLU rather than signs, of the network whose weights and activations are binary. Each row reads the
-test images once, at its end.
+The last tenth of the training images is for choices: it chose the activations of the network whose
+weights and activations are binary, zero and a gain behind a ReLU rather than signs, and the number
+of epochs. Each row reads the test images once, at its end.
 
 Images come from `fashion_mnist.npz` in the folder EDGEAX_TEST_DATA, else from keras.datasets;
 `--quick` takes the bundled piece, and only the formats that have a target. A picture of accuracy
@@ -41,7 +41,7 @@ BATCH = 128
 SEEDS = (0, 1, 2)
 FLOAT_EPOCHS = 8
 FLOAT_RATE = 3e-3
-TUNE_EPOCHS = 2
+TUNE_EPOCHS = 3
 TUNE_RATE = 1e-3
 FLOAT = "float32"
 
@@ -122,7 +122,7 @@ SETTINGS = (
     Setting("binary weights", "bwn", most_points_lost=2.0),
     Setting("DoReFa w4, PACT a4", "dorefa4", output="pact4"),
     Setting("DoReFa w1 a2", "dorefa1", output="dorefa2"),
-    Setting("binary weights and activations", "bwn", output="dorefa1", most_points_lost=6.0),
+    Setting("binary weights and activations", "bwn", output="lq1", most_points_lost=6.0),
     Setting("binary weights, signs", "bwn", output="ste_sign", signs=True),
 )
 

@@ -197,7 +197,7 @@ def test_training_rounds_between_the_halves_of_a_separable_convolution(tmp_path)
     )
     assert model.get_layer("both").quantizer("between").extremes is not None
     _, away = steps_away(model, tmp_path / "m.tflite", IMAGES)
-    assert away.max() < 1.01 and away.mean() < 0.05
+    assert away.max() < 1.01 and away.mean() < 0.2
 
 
 @pytest.mark.parametrize("kind", [layers.GRU, layers.LSTM, layers.SimpleRNN])
