@@ -10,7 +10,7 @@ from edgeax.export.placeholder import Placeholder
 from edgeax.export.rounding import wanted_format
 from edgeax.export.weights import Kernels
 from edgeax.formats import EncodedTensor, Float32, Integer
-from edgeax.formats.integer_form import integer_form
+from edgeax.formats.integer_form import IntegerForm, integer_form, snr_db
 from edgeax.model import placement
 from edgeax.model.copying import plain_copy, set_transformed
 from edgeax.model.graph import Call
@@ -117,9 +117,11 @@ def _rounded_kernels(layer: keras.layers.Layer, without: Kernels) -> Kernels:
             layout = layout_of(layer, variable.name, variable.shape)
             value = layout.to_canonical(np.asarray(variable.value))
             params = grid.fit(value)
-            encoded = EncodedTensor(grid.encode(value, params), grid, params)
-            variable.assign(layout.from_canonical(encoded.decode()))
-            kernels[variable.name] = encoded
+            encoded = IntegerForm(grid.encode(value, params), grid, params, None, Float32())
+            rounded = encoded.decode()
+            variable.assign(layout.from_canonical(rounded))
+            cost = snr_db(value, rounded)
+            kernels[variable.name] = dataclasses.replace(encoded, snr_db=cost)
     return kernels
 
 

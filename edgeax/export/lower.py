@@ -12,7 +12,7 @@ import numpy as np
 
 from edgeax.export.freeze import FrozenWeight
 from edgeax.export.widen import VERSIONS
-from edgeax.formats import Codebook, EncodedTensor, packing
+from edgeax.formats import Codebook, EncodedTensor, Float32, packing
 from edgeax.formats.flatbuffer import Model, Operator, Subgraph, Tensor
 from edgeax.formats.integer_form import IntegerForm
 from edgeax.formats.names import described
@@ -40,6 +40,8 @@ _STEP = "it computes from a state of 16 bits"
 # Only used to decide whether packing a small kernel pays.
 _TENSOR_OVERHEAD_BYTES = 64
 
+FLOAT32 = "float32"
+
 
 @dataclasses.dataclass(frozen=True)
 class Stored:
@@ -50,7 +52,8 @@ class Stored:
         how: `"packed"` in codes of a custom operator, `"int8"`, or `"as converted"`.
         bits: Bits of one stored code; None as the converter chose.
         why: Why it is not packed, `""` if it is.
-        format: The number format that training used, where the file has integers instead of it.
+        format: The number format that training used, where the file has integers instead of it;
+            `FLOAT32` where training had none.
         snr_db: What that cost: the ratio of the kernel's energy to that of the difference; None
             where nothing was lost.
     """
@@ -185,7 +188,9 @@ def _stored(weight: FrozenWeight, how: str, bits: int | None, why: str) -> Store
     # Nothing is lost where the values of training stand in the file as they are.
     lost = bits is not None and not math.isinf(encoded.snr_db)
     cost = encoded.snr_db if lost else None
-    return Stored(weight.path, how, bits, why, described(encoded.trained), cost)
+    trained = encoded.trained
+    name = FLOAT32 if isinstance(trained, Float32) else described(trained)
+    return Stored(weight.path, how, bits, why, name, cost)
 
 
 def integer_codes(encoded: EncodedTensor) -> _Codes:
@@ -214,7 +219,9 @@ def _carriers(graph: Subgraph, weights: Sequence[FrozenWeight]) -> list[list[_Ca
 
 
 def _is_exact(encoded: EncodedTensor) -> bool:
-    return not isinstance(encoded, IntegerForm) or math.isinf(encoded.snr_db)
+    if not isinstance(encoded, IntegerForm) or isinstance(encoded.trained, Float32):
+        return True  # what was rounded after training is rounded in the model that was converted
+    return math.isinf(encoded.snr_db)
 
 
 def _holds(graph: Subgraph, operator: Operator, values: np.ndarray, away: float) -> bool:

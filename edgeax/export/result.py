@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from edgeax.export.lower import Stored
+from edgeax.export.lower import FLOAT32, Stored
 from edgeax.export.parity import Parity
 
 
@@ -72,6 +72,8 @@ def _format_text(kernel: Stored) -> str:
     if not kernel.format:
         return ""
     cost = "exactly" if kernel.snr_db is None else f"at {kernel.snr_db:.1f} dB"
+    if kernel.format == FLOAT32:
+        return f", rounded after training, {cost}"
     return f" for {kernel.format}, {cost}"
 
 

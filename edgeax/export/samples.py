@@ -23,6 +23,11 @@ def take_samples(samples: Any, model: keras.Model) -> list[np.ndarray]:
     Raises:
         ValueError: The shape is wrong, there is no sample, or one is no finite number.
     """
+    if samples is None:
+        raise ValueError(
+            "`samples` must be typical inputs, from which ranges are taken and with which the file "
+            "is checked. Received: None. Pass a few hundred: an array, or a tf.data.Dataset."
+        )
     wanted = keras.tree.flatten(inputs_of(model))
     if isinstance(samples, tf.data.Dataset):
         samples = _from_dataset(samples, wanted)

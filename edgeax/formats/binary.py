@@ -125,7 +125,7 @@ class ResidualBinary(SumOfSigns):
         return found
 
 
-@implements("LZP17", test=_TEST + "test_lzp17_one_base_of_centered_weights_is_the_binary_weight")
+@implements("LZP17", test=_TEST + "test_lzp17_signs_and_gains_are_numpys_least_squares")
 @dataclasses.dataclass(frozen=True)
 class ShiftedBinary(SumOfSigns):
     """Signs against thresholds spread over a deviation on both sides: `sum_i gain_i * B_i`.

@@ -23,7 +23,7 @@ _FARTHEST = 64
 
 @implements("HB91", test=_TEST + "test_hb91_xor_is_learned_in_16_bits_and_not_in_8")
 @implements("PH94", test=_TEST + "test_ph94_values_outside_the_range_saturate")
-@implements("SMA07", test=_TEST + "test_sma07_every_code_is_a_whole_number_of_steps")
+@implements("SMA07", test=_TEST + "test_sma07_halves_go_where_the_rule_says")
 @implements("GAGN15", test=_TEST + "test_gagn15_stochastic_rounding_is_right_on_average")
 @dataclasses.dataclass(frozen=True)
 class FixedPoint(ArrayFormat):

@@ -56,7 +56,7 @@ def _from(exact: np.ndarray) -> np.ndarray:
 
 @implements(
     "MLM16",
-    test="tests/formats/test_logarithmic.py::test_mlm16_dot_by_shifts_is_the_dot_of_the_values",
+    test="tests/formats/test_logarithmic.py::test_mlm16_rounding_is_in_the_logarithm_to_the_last_bit",
 )
 @implements(
     "HCS17",

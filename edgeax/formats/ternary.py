@@ -193,7 +193,7 @@ def l2_step(
     return ops.cast(step, "float32")
 
 
-@implements("KBM17", test=_TEST + "test_kbm17_every_residual_lowers_the_error_of_every_group")
+@implements("KBM17", test=_TEST + "test_kbm17_a_group_is_ternary_by_itself")
 @dataclasses.dataclass(frozen=True)
 class ResidualTernary(ArrayFormat):
     """Ternary weights in small groups, and ternary residuals on top: `sum_t gain[t] * digit_t`.

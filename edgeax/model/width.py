@@ -8,6 +8,7 @@ from edgeax.formats import implements
 from edgeax.model.copying import clone, compressed_layers, fresh_copy
 from edgeax.model.ends import closing_layers
 from edgeax.model.graph import Call, is_nested, new_inputs, trace
+from edgeax.model.padding import PaddedConv1D, PaddedConv2D, PaddedDepthwiseConv2D
 from edgeax.model.wrapper import slot_of
 
 _layers = keras.layers
@@ -17,6 +18,8 @@ _WIDTHS: dict[type, tuple[str, ...]] = {
     _layers.Dense: ("units",),
     _layers.Conv1D: ("filters",),
     _layers.Conv2D: ("filters",),
+    PaddedConv1D: ("filters",),
+    PaddedConv2D: ("filters",),
     _layers.Conv3D: ("filters",),
     _layers.SeparableConv1D: ("filters",),
     _layers.SeparableConv2D: ("filters",),
@@ -32,6 +35,7 @@ _WIDTHS: dict[type, tuple[str, ...]] = {
 _INNER_WIDTHS: dict[type, tuple[str, ...]] = {
     _layers.DepthwiseConv1D: (),
     _layers.DepthwiseConv2D: (),
+    PaddedDepthwiseConv2D: (),
     _layers.MultiHeadAttention: ("key_dim", "value_dim"),
 }
 

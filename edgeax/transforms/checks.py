@@ -1,6 +1,7 @@
 """Checks of arguments that several transforms share."""
 
 import math
+import numbers
 from typing import Any
 
 
@@ -10,11 +11,28 @@ def checked_bits(bits: Any, low: int, high: int, owner: str, name: str = "bits")
     Raises:
         ValueError: It is no integer, or lies outside [low, high].
     """
-    if bits != int(bits) or not low <= bits <= high:
+    is_whole = isinstance(bits, numbers.Integral) and not isinstance(bits, bool)
+    if not is_whole or not low <= bits <= high:
         raise ValueError(
-            f"`{name}` of {owner} must be an integer in [{low}, {high}]. Received: {name}={bits}."
+            f"`{name}` of {owner} must be an integer in [{low}, {high}]. Received: {name}={bits!r}."
         )
     return int(bits)
+
+
+def checked_steps(name: str, values: Any) -> list[int]:
+    """Returns training steps as a list.
+
+    Raises:
+        ValueError: They are no sequence of whole numbers.
+    """
+    is_sequence = isinstance(values, (list, tuple)) or hasattr(values, "tolist")
+    steps = list(values) if is_sequence else []
+    if not is_sequence or not all(isinstance(step, numbers.Integral) for step in steps):
+        raise ValueError(
+            f"`{name}` must be a list of training steps, such as [1000, 2000]. "
+            f"Received: {name}={values!r}."
+        )
+    return [int(step) for step in steps]
 
 
 def checked_axis(axis: Any) -> int | None:
@@ -37,8 +55,8 @@ def checked_positive(name: str, value: Any) -> float:
     Raises:
         ValueError: It is not.
     """
-    if not 0.0 < float(value) < math.inf:
-        raise ValueError(f"`{name}` must be above 0 and finite. Received: {name}={value}.")
+    if not isinstance(value, numbers.Real) or not 0.0 < float(value) < math.inf:
+        raise ValueError(f"`{name}` must be above 0 and finite. Received: {name}={value!r}.")
     return float(value)
 
 

@@ -12,13 +12,14 @@ from edgeax.formats.array_format import ArrayFormat
 from edgeax.formats.methods import implements
 from edgeax.formats.names import deserialized, format_of, serialized
 from edgeax.transforms.base import now
+from edgeax.transforms.checks import checked_steps
 from edgeax.transforms.prune import magnitude_mask
 from edgeax.transforms.quantize import Quantizer
 
 
 @implements(
     "ZYG17",
-    test="tests/transforms/test_incremental.py::test_zyg17_frozen_weights_never_change_whatever_the_optimizer_does",
+    test="tests/transforms/test_incremental.py::test_zyg17_the_largest_go_first_and_to_powers_of_two",
 )
 @keras.saving.register_keras_serializable("edgeax")
 class Incremental(Quantizer):
@@ -54,7 +55,7 @@ class Incremental(Quantizer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.steps = [int(step) for step in steps]
+        self.steps = checked_steps("steps", steps)
         self.fractions = [float(fraction) for fraction in fractions]
         if not _grows(self.steps) or not self.steps or self.steps[0] < 0:
             raise ValueError(f"`steps` must grow from 0 or more. Received: steps={self.steps}.")

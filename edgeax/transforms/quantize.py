@@ -24,7 +24,7 @@ from edgeax.transforms.grids import (
     on_symmetric_range,
 )
 from edgeax.transforms.prune import Prune
-from edgeax.transforms.ranges import FollowedParams, Range, check_kind
+from edgeax.transforms.ranges import KINDS, FollowedParams, Range, check_kind
 from edgeax.transforms.schedules import BitSchedule
 
 ROUNDINGS = ("nearest", "stochastic")
@@ -395,7 +395,11 @@ def _checked_schedule(bits: Any, format: NumberFormat) -> BitSchedule | None:
     return bits
 
 
-def _checked_range(bounds: Sequence[float]) -> tuple[float, float]:
+def _checked_range(bounds: Any) -> tuple[float, float]:
+    if not isinstance(bounds, (list, tuple)):
+        raise ValueError(
+            f"`range` must be one of {KINDS}, or (low, high). Received: range={bounds!r}."
+        )
     ends = tuple(float(bound) for bound in bounds)
     if len(ends) != 2 or not -math.inf < ends[0] <= 0.0 <= ends[1] < math.inf or ends[0] == ends[1]:
         raise ValueError(
@@ -411,7 +415,13 @@ def trainable_format(format: Any, axis: int | None = None) -> NumberFormat:
     Raises:
         ValueError: It is no format, or one that only stores what something else has found.
     """
-    found = format_of(format, axis) if isinstance(format, str) else format
+    try:
+        found = format_of(format, axis) if isinstance(format, str) else format
+    except ValueError as error:
+        raise ValueError(
+            f"{error} A quantizer that is no number format, such as 'ste_sign' or 'dorefa4', is "
+            "given by its name alone, without Quantize."
+        ) from error
     if isinstance(found, ArrayFormat):
         return found
     if isinstance(found, Integer) and found.symmetric and found.narrow:

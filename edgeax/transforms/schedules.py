@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from edgeax.transforms.checks import checked_bits
+from edgeax.transforms.checks import checked_bits, checked_steps
 
 
 class Schedule(abc.ABC):
@@ -210,8 +210,12 @@ class BitSchedule:
     """
 
     def __init__(self, bits: Sequence[int], steps: Sequence[int]) -> None:
+        if not isinstance(bits, (list, tuple)):
+            raise ValueError(
+                f"`bits` must be a list of widths, such as [8, 4]. Received: {bits!r}."
+            )
         self.bits = [checked_bits(width, 2, 8, "BitSchedule") for width in bits]
-        self.steps = [int(step) for step in steps]
+        self.steps = checked_steps("steps", steps)
         if not self.bits or len(self.steps) != len(self.bits) - 1:
             raise ValueError(
                 "`steps` must be one fewer than `bits`: the first width holds from step 0 on. "

@@ -1,5 +1,7 @@
 """Every number format that has a name ends in a file that computes what training did."""
 
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -301,3 +303,14 @@ def test_can_export_says_what_export_would_of_mixed_widths():
     plain = keras.Sequential([keras.Input((12,)), layers.Dense(8, name="a"), layers.Dense(3)])
     forecast = edgeax.can_export(plain, edgeax.Recipe([INT8, edgeax.Rule("^a$", output="int16")]))
     assert not forecast and "must round all activations to 'int16'" in str(forecast)
+
+
+def test_the_receipt_tells_kernels_of_training_from_those_rounded_after_it(tmp_path):
+    rules = [edgeax.Rule("^a$", kernel="int8", output="int8")]
+    model = compressed(layers.Dense(8, name="a"), layers.Dense(4, name="b"), rules=rules, x=X)
+    result = edgeax.export(model, tmp_path / "m.tflite", X, measure=False)
+    lines = str(result).splitlines()
+    (trained,) = [line for line in lines if line.startswith("  a:")]
+    (rounded,) = [line for line in lines if line.startswith("  b:")]
+    assert "after training" not in trained
+    assert re.search(r"rounded after training, at \d\d\.\d dB$", rounded)

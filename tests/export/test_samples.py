@@ -138,3 +138,8 @@ def test_a_list_of_single_samples_is_refused(one_input):
 def test_samples_that_are_no_numbers_are_refused(one_input):
     refused(np.full(IMAGES.shape, "a"), one_input, "'image' must be numbers. Received: <U1")
     refused(IMAGES.astype(object), one_input, "must be numbers. Received: object")
+
+
+def test_no_samples_at_all_are_told_what_they_are_for(one_input):
+    with pytest.raises(ValueError, match="`samples` must be typical inputs.*Received: None"):
+        take_samples(None, one_input)

@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from edgeax import formats
 from edgeax.formats import Codebook, EncodedTensor, Float32, Integer, signed_range
 from edgeax.formats.base import finite_float32, optional_scale
 
@@ -204,3 +205,23 @@ def test_an_all_zero_tensor_stays_zero(number_format):
     x = np.zeros((3, 2), np.float32)
     params = number_format.fit(x)
     assert not number_format.decode(number_format.encode(x, params), params).any()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Integer(4.5),
+        lambda: formats.PowerOfTwo(4.5),
+        lambda: formats.FixedPoint(2.5, 3),
+        lambda: formats.Minifloat(4.5, 3),
+        lambda: formats.AdaptivFloat(8, 3.0),
+        lambda: formats.BlockFloat("8"),
+        lambda: formats.HybridBlockFloat(8, tile=2.5),
+        lambda: formats.LogQuant(None),
+        lambda: formats.TaperedLog(8.5),
+        lambda: formats.Balanced(True),
+    ],
+)
+def test_widths_are_whole_numbers(make):
+    with pytest.raises(ValueError, match="must be an integer. Received: .*whole bits"):
+        make()

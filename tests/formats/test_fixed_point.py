@@ -58,7 +58,7 @@ def test_ph94_values_outside_the_range_saturate():
         ("up", [-2, -1, 0, 1, 2, 3]),
     ],
 )
-def test_halves_go_where_the_rule_says(ties, expected):
+def test_sma07_halves_go_where_the_rule_says(ties, expected):
     halves = np.float32([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5])
     assert FixedPoint(4, 0, ties).rounded(halves, {}, arrays).tolist() == expected
     # The floats beside a half go to the nearer integer under every rule.

@@ -49,7 +49,7 @@ def test_hcs17_a_value_is_2_to_its_rounded_logarithm():
         np.testing.assert_array_equal(values, expected.astype(np.float32))
 
 
-def test_rounding_is_in_the_logarithm_to_the_last_bit():
+def test_mlm16_rounding_is_in_the_logarithm_to_the_last_bit():
     # Between 1/2 and 1 the border is sqrt(1/2), which is no float32.
     border = np.float32(math.sqrt(0.5))
     assert Fraction(float(border)) ** 2 < Fraction(1, 2)

@@ -22,3 +22,11 @@ def test_ppa18_a_point_gets_the_sum_of_its_members_gradients(train_weights):
 def test_points_start_evenly_over_the_range_if_asked():
     chain = weight_chain(LearnedPoints(2, start="linear"), WEIGHT)
     assert chain.transforms[0].points.numpy() == pytest.approx([-1.0, -0.3, 0.4, 1.1])
+
+
+def test_points_start_at_even_quantiles_of_the_weights_by_default():
+    weight = np.float32([[0.0, 1.0, 2.0, 3.0, 100.0]]).T
+    points = weight_chain(LearnedPoints(1), weight).transforms[0].points.numpy()
+    linear = weight_chain(LearnedPoints(1, start="linear"), weight).transforms[0].points.numpy()
+    assert linear.tolist() == [0.0, 100.0]
+    assert points[1] < 50.0  # where the weights are, not where their range ends
