@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import edgeax
+from edgeax.layers import PaddedConv2D
 from tests.model import small_models
 
 layers = keras.layers
@@ -165,6 +166,8 @@ def test_what_cannot_be_widened_is_refused(make, factor, message):
 
 def test_a_convolution_that_pads_with_a_value_is_widened_too():
     conv = PaddedConv2D(4, 3, padding="same", pad_values=1.0, name="conv")
-    model = keras.Sequential([keras.Input((6, 6, 1)), conv, keras.layers.Flatten(), keras.layers.Dense(2)])
+    model = keras.Sequential(
+        [keras.Input((6, 6, 1)), conv, keras.layers.Flatten(), keras.layers.Dense(2)]
+    )
     wide = edgeax.widen(model, 2)
     assert wide.get_layer("conv").filters == 8 and wide.get_layer("conv").pad_values == 1.0
