@@ -144,12 +144,12 @@ def transformer(shape: tuple[int, ...], classes: int) -> keras.Model:
 
 
 ZOO = (
-    Entry("MobileNetV2", application("MobileNetV2")),
-    Entry("MobileNetV3Small", application("MobileNetV3Small"), scales=True),
-    Entry("EfficientNetB0", application("EfficientNetB0"), scales=True),
+    Entry("MobileNetV2", application("MobileNetV2"), epochs=10),
+    Entry("MobileNetV3Small", application("MobileNetV3Small"), scales=True, epochs=10),
+    Entry("EfficientNetB0", application("EfficientNetB0"), scales=True, epochs=12),
     Entry("ResNet50V2", application("ResNet50V2")),
     Entry("DenseNet121", application("DenseNet121")),
-    Entry("NASNetMobile", application("NASNetMobile")),
+    Entry("NASNetMobile", application("NASNetMobile"), epochs=6),
     Entry("DS-CNN", ds_cnn, is_audio=True),
     Entry("Conv1D + GRU", conv_gru, is_audio=True, epochs=6, learning_rate=3e-3),
     Entry("LSTM", lstm, is_audio=True, epochs=8, learning_rate=3e-3),

@@ -34,9 +34,10 @@ from edgeax.formats.array_format import ArrayFormat
 from edgeax.formats.names import described
 from edgeax.model import placement
 from edgeax.model.copying import clone, copy_weights, fresh_copy
-from edgeax.model.device import averages, is_separable
+from edgeax.model.device import averages, halves_of_averages, is_separable
 from edgeax.model.graph import Call, Graph, trace
 from edgeax.model.wrapper import Compressed
+from edgeax.transforms.grids import Halves
 
 _layers = keras.layers
 
@@ -73,6 +74,8 @@ class Point:
         grid: The grid of the values.
         shape: Of the values; a size is None where Keras cannot tell.
         input: Which of the model's inputs it is, None for a layer's result.
+        halves: Where halves between two codes go if they are averages of codes; None: nowhere in
+            particular.
     """
 
     path: str
@@ -81,6 +84,7 @@ class Point:
     grid: Grid
     shape: tuple[int | None, ...]
     input: int | None = None
+    halves: Halves | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -633,7 +637,8 @@ class _FixedRounding:
             # Said again: the converter loses a grid that passes through several operators.
             grid = self._grids[id(given)]
             if averages(stage.part.layer) and not stage.is_step:
-                return self._point(stage, layers, grid, result, source)
+                halves = halves_of_averages(stage.part.layer)
+                return self._point(stage, layers, grid, result, source, halves)
             return keras.tree.map_structure(
                 lambda part: self._round(part, grid, self._step() if stage.is_step else None),
                 result,
@@ -650,13 +655,19 @@ class _FixedRounding:
         return self._point(stage, layers, grid, result, source)
 
     def _point(
-        self, stage: _Stage, layers: tuple[str, ...], grid: Grid, result: Any, source: int | None
+        self,
+        stage: _Stage,
+        layers: tuple[str, ...],
+        grid: Grid,
+        result: Any,
+        source: int | None,
+        halves: Halves | None = None,
     ) -> Any:
         """Returns a result rounded, and notes the place."""
         name = f"range_{len(self.points)}"
         if grid.top is not None:
             layers = (*layers, name)  # the limit is the last operator
-        self.points.append(Point(stage.path, name, layers, grid, result.shape, source))
+        self.points.append(Point(stage.path, name, layers, grid, result.shape, source, halves))
         return self._round(result, grid, name)
 
     def _step(self) -> str:

@@ -16,6 +16,7 @@ from edgeax.export.stateful import predict_rows, stateful_layers
 from edgeax.formats.flatbuffer import Model, Subgraph, Tensor
 from edgeax.model.graph import Call, inputs_of, trace
 from edgeax.runtime.interpreter import Interpreter
+from edgeax.transforms.grids import HALF_TOLERANCE
 
 _MOST_SAMPLES = 32
 
@@ -135,7 +136,7 @@ def _compare_layers(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Keeping all tensors is for checks, and this is one.
         interpreter = Interpreter(model_content=content, preserve_all_tensors=True)
-    probe = _probe(frozen, [place.point.rounding for place in places])
+    probe = _probe(frozen, [place.point for place in places])
     tallies = [_Tally() for _ in places]
     for one in _rows(samples):
         interpreter.reset_state()
@@ -176,14 +177,17 @@ class _Tally:
         return LayerParity(path, self.steps / max(1, self.count), self.most, decibels)
 
 
-def _probe(frozen: Frozen, roundings: Sequence[str]) -> keras.Model:
-    """Returns a model of what each of some rounding layers gives, from what those before it gave.
+def _probe(frozen: Frozen, points: Sequence[Point]) -> keras.Model:
+    """Returns a model of what the rounding layers of some points give, or of the averages that they
+    get, from what those before them gave.
 
     Its inputs are those of the frozen model, then the results of the rounding layers, which stand
     in for what that would compute. Within the steps of a recurrent layer nothing is rounded: the
     device has 16 bits there.
     """
     fed, wanted = {}, {}
+    roundings = [point.rounding for point in points]
+    of_averages = {point.rounding for point in points if point.halves is not None}
 
     def emit(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         name = call.operation.name
@@ -192,7 +196,7 @@ def _probe(frozen: Frozen, roundings: Sequence[str]) -> keras.Model:
         result = call.operation(*args, **kwargs)
         if name not in roundings:
             return result
-        wanted[name] = result
+        wanted[name] = args[0] if name in of_averages else result
         # Keras's own names for inputs may be those of the model, when it comes from a file.
         fed[name] = keras.Input(batch_shape=result.shape, dtype=result.dtype, name=f"fed_{name}")
         return fed[name]
@@ -220,7 +224,13 @@ class _Place:
 
     def codes(self, values: np.ndarray) -> np.ndarray:
         """Returns the nearest codes of values, as floats and not clipped."""
-        return np.rint(values / self.scale) + self.zero_point
+        steps = values / self.scale
+        if self.point.halves is None:
+            return np.rint(steps) + self.zero_point
+        codes = steps + self.zero_point
+        half = 0.5 + HALF_TOLERANCE
+        up = np.floor(codes + half)
+        return up if self.point.halves == "up" else np.sign(codes) * np.floor(np.abs(codes) + half)
 
 
 def _places(frozen: Frozen, graph: Subgraph) -> list[_Place]:

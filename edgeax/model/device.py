@@ -26,6 +26,13 @@ def averages(layer: Any) -> bool:
     return isinstance(layer, _AVERAGING)
 
 
+def halves_of_averages(layer: Any) -> Halves:
+    """Returns where averages halfway between two codes go on the device: pooling rounds them away
+    from code 0, XNNPACK's interpolation up.
+    """
+    return "up" if isinstance(layer, _layers.UpSampling2D) else "away"
+
+
 def note_grid(tensor: Any, grid: EightBitGrid | None) -> None:
     """Notes at a tensor on which grid its values are, for the layer that gets it next."""
     if grid is not None:
@@ -39,9 +46,8 @@ def rounded_averages(layer: Any, inputs: Any, outputs: Any) -> Any:
     grid = getattr(inputs, "_edgeax_grid", None)
     if grid is None or not averages(layer):
         return outputs
-    # Pooling rounds halves away from code 0; XNNPACK's interpolation rounds them up.
-    halves: Halves = "up" if isinstance(layer, _layers.UpSampling2D) else "away"
-    rounded = averages_on_grid(tf.cast(outputs, tf.float32), grid, halves)
+    wide = tf.cast(outputs, tf.float32)
+    rounded = averages_on_grid(wide, grid, halves_of_averages(layer))
     outputs = tf.where(grid.ready, tf.cast(rounded, outputs.dtype), outputs)
     note_grid(outputs, grid)
     return outputs

@@ -12,7 +12,7 @@ from edgeax.formats.rounding import rounded_steps
 from edgeax.transforms.gradients import clipped, straight_through
 
 _LOWEST_INT8 = 128.0
-_HALF_TOLERANCE = 1e-3
+HALF_TOLERANCE = 1e-3
 
 Halves = Literal["away", "up"]
 
@@ -146,7 +146,7 @@ def averages_on_grid(tensor: tf.Tensor, grid: EightBitGrid, halves: Halves = "aw
     offset = lowest + _LOWEST_INT8
     codes = tf.stop_gradient(tensor) / scale - offset
     # An average of up to a few hundred codes is a half, or far from it.
-    half = 0.5 + _HALF_TOLERANCE
+    half = 0.5 + HALF_TOLERANCE
     up = tf.floor(codes + half)
     steps = up if halves == "up" else tf.sign(codes) * tf.floor(tf.abs(codes) + half)
     return straight_through(tensor, scale * (steps + offset))
