@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from edgeax.export.placeholder import Placeholder
 from edgeax.export.rounding import wanted_format
@@ -13,6 +14,7 @@ from edgeax.formats import EncodedTensor, Float32, Integer
 from edgeax.formats.integer_form import IntegerForm, integer_form, snr_db
 from edgeax.model import placement
 from edgeax.model.copying import plain_copy, set_transformed
+from edgeax.model.device import is_swish
 from edgeax.model.graph import Call
 from edgeax.model.layout import layout_of
 from edgeax.model.rewrite import fold_into, normalization_gain_and_shift, scaled_kernel, with_bias
@@ -64,6 +66,8 @@ def bake(
             lowered = limited_activation(call.operation, call.input_tensors[0])
             if lowered is not None:
                 return lowered
+            if is_swish(layer.activation):
+                return [Part(as_on_device(layer.activation, call.operation, integer))]
     baked = _baked(call)
     kernels = {**_encoded_kernels(call.operation), **_kernels(known or {})}
     if normalization is not None:
@@ -200,6 +204,36 @@ def _gain_and_shift(layer: keras.layers.Layer, call: Call) -> tuple[np.ndarray, 
     if not fits or not _has_channels(given):
         return None
     return np.broadcast_to(gain, channels), np.broadcast_to(shift, channels)
+
+
+def as_on_device(activation: Any, operation: Any, integer: bool) -> keras.layers.Layer:
+    """Returns the layer that stands for an activation: where values are 8-bit integers, the sigmoid
+    in a swish is rounded as TFLite prescribes.
+
+    Args:
+        activation: The function.
+        operation: The layer that applies it last.
+        integer: Whether the file computes in integers.
+    """
+    format = wanted_format(operation, "output")
+    narrow = format is None or (isinstance(format, Integer) and format.bits <= _BITS)
+    if integer and narrow and is_swish(activation):
+        return RoundedSwish()
+    return _layers.Activation(activation)
+
+
+class RoundedSwish(keras.layers.Layer):
+    """`x * sigmoid(x)`, the sigmoid rounded to 8 bits."""
+
+    def call(self, tensor: Any) -> Any:
+        """Returns the product."""
+        low, high = placement.FIXED_RANGES["sigmoid"]
+        gate = tf.quantization.fake_quant_with_min_max_args(tf.sigmoid(tensor), low, high)
+        return tensor * gate
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Returns the input's shape."""
+        return input_shape
 
 
 def limited_activation(operation: Any, given: keras.KerasTensor) -> list[Part] | None:

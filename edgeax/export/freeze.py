@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from edgeax.export.bake import Part, bake, limited_activation
+from edgeax.export.bake import Part, as_on_device, bake, limited_activation
 from edgeax.export.lstm import CellStates, FusedLSTM
 from edgeax.export.rounding import (
     IN_FORMAT,
@@ -588,7 +588,9 @@ class _Freezer:
             return []
         path = self.graph.path(call.operation)
         parts = limited_activation(call.operation, call.output_tensors[0]) if self.integer else None
-        parts = parts or [Part(_layers.Activation(call.operation.activation))]
+        parts = parts or [
+            Part(as_on_device(call.operation.activation, call.operation, self.integer))
+        ]
         for part in parts:
             self._name(part, path)
         return [_Stage(part, path) for part in parts]
@@ -600,6 +602,8 @@ class _Freezer:
         if key not in self._parts:
             kernels = self.unfolded.kernels.get(id(call.operation), {})
             self._parts[key] = bake(call, folded, self.integer, kernels)
+            if not self.integer and isinstance(call.operation, WideActivation):
+                self._parts[key] = [Part(_layers.Identity())]  # there is no grid to change
             for part in self._parts[key]:
                 self._name(part, self.graph.path(call.operation) + part.suffix)
                 if id(call.operation) in self.unfolded.steps:

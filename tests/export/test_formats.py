@@ -184,8 +184,9 @@ def test_training_rounds_the_sigmoid_in_a_swish_as_the_file_does(tmp_path):
         rules=[INT8],
         x=IMAGES,
     )
-    _, away = steps_away(model, tmp_path / "m.tflite", IMAGES)
+    result, away = steps_away(model, tmp_path / "m.tflite", IMAGES, strict=True)
     assert away.max() < 1.01
+    assert result.parity.worst.mean_steps < 0.02
 
 
 def test_training_rounds_between_the_halves_of_a_separable_convolution(tmp_path):
@@ -314,3 +315,13 @@ def test_the_receipt_tells_kernels_of_training_from_those_rounded_after_it(tmp_p
     (rounded,) = [line for line in lines if line.startswith("  b:")]
     assert "after training" not in trained
     assert re.search(r"rounded after training, at \d\d\.\d dB$", rounded)
+
+
+@pytest.mark.parametrize("kind", [layers.GRU, layers.LSTM])
+def test_a_last_state_is_no_riddle_to_a_float_file(kind, tmp_path):
+    x = np.random.default_rng(0).normal(size=(16, 5, 3)).astype(np.float32)
+    model = compressed(kind(4), layers.Dense(2), rules=[INT8], x=x)
+    path = tmp_path / "m.tflite"
+    result = edgeax.export(model, path, x, activations="float32")
+    assert result.float_size_bytes is not None
+    assert edgeax.Interpreter(path).run(x).shape == (16, 2)
