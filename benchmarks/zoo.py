@@ -146,7 +146,7 @@ def transformer(shape: tuple[int, ...], classes: int) -> keras.Model:
 ZOO = (
     Entry("MobileNetV2", application("MobileNetV2"), epochs=10),
     Entry("MobileNetV3Small", application("MobileNetV3Small"), scales=True, epochs=10),
-    Entry("EfficientNetB0", application("EfficientNetB0"), scales=True, epochs=12),
+    Entry("EfficientNetB0", application("EfficientNetB0"), scales=True, epochs=6),
     Entry("ResNet50V2", application("ResNet50V2")),
     Entry("DenseNet121", application("DenseNet121")),
     Entry("NASNetMobile", application("NASNetMobile"), epochs=6),
