@@ -84,20 +84,9 @@ def make_plans(
         ValueError: A rule picks nothing, or nothing that has what the rule transforms.
     """
     layers = _layers(graph)
-    places = _places(graph)
+    picks = _picks(graph, originals, recipe)
     plans = {id(layer): Plan(uses=len(graph.calls_of(layer))) for layer in layers}
-    picks = []
-    for rule in recipe.rules:
-        picks.append(
-            [
-                layer
-                for layer in layers
-                if rule.matches(originals[id(layer)], graph.path(layer), places.get(id(layer), ()))
-            ]
-        )
-        if not picks[-1]:
-            raise _nothing_picked(rule.filter, [graph.path(layer) for layer in layers])
-    placed: list[set[str]] = [set() for _ in recipe.rules]
+    placed: list[set[str]] = [set() for _ in recipe.rules]  # what each rule finds
     output_rules: dict[int, int] = {}
     for place, (rule, picked) in enumerate(zip(recipe.rules, picks, strict=True)):
         for layer in picked:
@@ -106,14 +95,7 @@ def make_plans(
                 output_rules[id(end.operation)] = place if rule.slots["output"] else _NO_RULE
                 placed[place].add("output")
     rounded_by = _rounded_by(graph, output_rules)
-    for layer in layers:
-        giving = _rules_for_input(recipe, picks, layer)
-        for place in giving[:-1]:
-            placed[place].add("input")  # but a later rule takes its place
-        for last in giving[-1:]:
-            rounded = {tensor for tensor, by in rounded_by.items() if by >= last}
-            if _place_input(recipe.rules[last], graph, layer, plans[id(layer)], rounded):
-                placed[last].add("input")
+    _place_inputs(recipe, picks, graph, plans, rounded_by, placed)
     for rule, picked, found in zip(recipe.rules, picks, placed, strict=True):
         _check_placed(rule, graph, picked, found, is_for_all=len(picked) == len(layers))
     _leave_to_concatenations(graph, plans)
@@ -125,6 +107,49 @@ def make_plans(
         for layer in layers
         if not plans[id(layer)].is_empty and not unwrappable(layer)
     }
+
+
+def _picks(
+    graph: Graph, originals: dict[int, keras.layers.Layer], recipe: Recipe
+) -> list[list[keras.layers.Layer]]:
+    """Returns the layers that each rule picks.
+
+    Raises:
+        ValueError: A rule picks none.
+    """
+    layers, places = _layers(graph), _places(graph)
+    picks = []
+    for rule in recipe.rules:
+        picked = [
+            layer
+            for layer in layers
+            if rule.matches(originals[id(layer)], graph.path(layer), places.get(id(layer), ()))
+        ]
+        if not picked:
+            raise _nothing_picked(rule.filter, [graph.path(layer) for layer in layers])
+        picks.append(picked)
+    return picks
+
+
+def _place_inputs(
+    recipe: Recipe,
+    picks: list[list[keras.layers.Layer]],
+    graph: Graph,
+    plans: dict[int, Plan],
+    rounded_by: dict[int, int],
+    placed: list[set[str]],
+) -> None:
+    """Writes into `plans` what the rules give to inputs, and into `placed` which rules do: of
+    several for one layer the last, which counts for those before it.
+    """
+    for layer in _layers(graph):
+        giving = _rules_for_input(recipe, picks, layer)
+        for place in giving[:-1]:
+            placed[place].add("input")
+        for last in giving[-1:]:
+            rounded = {tensor for tensor, by in rounded_by.items() if by >= last}
+            if _place_input(recipe.rules[last], graph, layer, plans[id(layer)], rounded):
+                placed[last].add("input")
 
 
 def _rules_for_input(
