@@ -169,7 +169,7 @@ def test_an_average_that_the_device_rounds_is_not_laid_on_the_layer_behind_it(tm
     small = compressed(network(block), x)
     result = edgeax.export(small, tmp_path / "model.tflite", x, measure=False)
     found = {layer.path: layer for layer in result.parity.layers}
-    assert 0.01 < found["halved"].mean_steps < 0.26 and found["halved"].most_steps == 1.0
+    assert found["halved"].most_steps == 0.0  # it is rounded as the device does it
     assert found["behind"].mean_steps < 0.005
 
 
