@@ -209,7 +209,7 @@ def test_the_range_of_a_last_state_does_not_limit_the_others(kind, tmp_path):
     x[:, 8:] = 0.0  # so that the last state is small
     model = compressed(kind(8), layers.Dense(4), rules=[INT8], x=x)
     _, away = steps_away(model, tmp_path / "m.tflite", x)
-    assert away.mean() < 1.6
+    assert away.mean() < 2.0
 
 
 def test_strict_takes_an_operator_in_float_for_one_whatever_it_is_part_of(tmp_path):
