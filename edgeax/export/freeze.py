@@ -32,12 +32,12 @@ from edgeax.export.wide import WideActivation, WideConcatenation, changed_grid
 from edgeax.formats import EncodedTensor, NumberFormat
 from edgeax.formats.array_format import ArrayFormat
 from edgeax.formats.names import described
+from edgeax.formats.rounding import Halves
 from edgeax.model import placement
 from edgeax.model.copying import clone, copy_weights, fresh_copy
 from edgeax.model.device import averages, halves_of_averages, is_separable
 from edgeax.model.graph import Call, Graph, trace
 from edgeax.model.wrapper import Compressed
-from edgeax.transforms.grids import Halves
 
 _layers = keras.layers
 

@@ -13,10 +13,11 @@ import numpy as np
 from edgeax.export.freeze import Frozen, Point, layers_in
 from edgeax.export.rounding import WIDE_BITS
 from edgeax.export.stateful import predict_rows, stateful_layers
+from edgeax.formats import arrays
 from edgeax.formats.flatbuffer import Model, Subgraph, Tensor
+from edgeax.formats.rounding import averaged_codes
 from edgeax.model.graph import Call, inputs_of, trace
 from edgeax.runtime.interpreter import Interpreter
-from edgeax.transforms.grids import HALF_TOLERANCE
 
 _MOST_SAMPLES = 32
 
@@ -228,9 +229,7 @@ class _Place:
         if self.point.halves is None:
             return np.rint(steps) + self.zero_point
         codes = steps + self.zero_point
-        half = 0.5 + HALF_TOLERANCE
-        up = np.floor(codes + half)
-        return up if self.point.halves == "up" else np.sign(codes) * np.floor(np.abs(codes) + half)
+        return np.asarray(averaged_codes(codes, self.point.halves, arrays))
 
 
 def _places(frozen: Frozen, graph: Subgraph) -> list[_Place]:

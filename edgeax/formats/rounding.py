@@ -4,13 +4,17 @@ C++ twin of the latter: tflite_kernels/core/rounding.h.
 """
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 KINDS = ("single", "double")
 _INT32 = np.iinfo(np.int32)
+
+Halves = Literal["away", "up"]
+
+_HALF_TOLERANCE = 1e-3  # of an average that was computed in float32
 
 
 def rounded_steps(x: Any, noise: Any, ops: Any) -> Any:
@@ -21,13 +25,28 @@ def rounded_steps(x: Any, noise: Any, ops: Any) -> Any:
         noise: None rounds to nearest, halves to even. Uniform in [0, 1) in the shape of `x` rounds
             up with the probability that is the distance from below: `floor(x + noise)`, but for
             the rounding of that sum, which would move large whole numbers now and then.
-        ops: `formats.arrays`, `keras.ops` or `tf`'s twin of these.
+        ops: `formats.arrays` or `keras.ops`.
     Example: `rounded_steps(np.float32(2.25), np.float32(0.8), arrays)` is 3.
     """
     if noise is None:
         return ops.round(x)
     below = ops.floor(x)
     return below + ops.cast(noise >= 1 - (x - below), "float32")
+
+
+def averaged_codes(codes: Any, halves: Halves, ops: Any) -> Any:
+    """Returns averages of int8 codes rounded as the averaging operators of TFLite round them.
+
+    Args:
+        codes: float32, averages of up to a few hundred codes: a half, or far from it.
+        halves: Where halves go: `"away"` from code 0, or `"up"`.
+        ops: `formats.arrays` or `keras.ops`.
+    Example: `averaged_codes(np.float32(-2.5), "away", arrays)` is -3.
+    """
+    half = 0.5 + _HALF_TOLERANCE
+    if halves == "up":
+        return ops.floor(codes + half)
+    return ops.sign(codes) * ops.floor(ops.abs(codes) + half)
 
 
 def quantize_multiplier(ratio: float) -> tuple[int, int]:

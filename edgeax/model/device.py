@@ -8,15 +8,16 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from edgeax.formats.rounding import Halves
 from edgeax.transforms.gradients import straight_through
-from edgeax.transforms.grids import EightBitGrid, Halves, averages_on_grid, on_affine_grid
+from edgeax.transforms.grids import EightBitGrid, averages_on_grid, on_affine_grid
 
 _layers = keras.layers
 
 _AVERAGING = (_layers.AveragePooling1D, _layers.AveragePooling2D, _layers.AveragePooling3D)
 
-# What TFLite prescribes behind a sigmoid.
-_SIGMOID_RANGE = (0.0, 255.0 / 256.0)
+SIGMOID_RANGE = (0.0, 255.0 / 256.0)
+"""The range that TFLite prescribes behind a sigmoid."""
 
 
 def averages(layer: Any) -> bool:
@@ -104,5 +105,5 @@ def in_halves(layer: Any, inputs: Any, between: Callable[[Any], Any]) -> Any:
 
 
 def _ends() -> tuple[tf.Tensor, tf.Tensor]:
-    low, high = _SIGMOID_RANGE
+    low, high = SIGMOID_RANGE
     return tf.constant(low), tf.constant(high)

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from edgeax.model.device import SIGMOID_RANGE
 from edgeax.model.graph import Call, Graph
 from edgeax.model.layout import einsum_axes
 from edgeax.model.wrapper import Compressed
@@ -74,7 +75,7 @@ _FUSING = ("Add", "Subtract", "Multiply", "BatchNormalization")
 
 FIXED_RANGES = {
     "softmax": (0.0, 255.0 / 256.0),
-    "sigmoid": (0.0, 255.0 / 256.0),
+    "sigmoid": SIGMOID_RANGE,
     "tanh": (-1.0, 127.0 / 128.0),
 }
 """Output ranges that TFLite prescribes."""

@@ -285,7 +285,7 @@ def _rounded_by(graph: Graph, output_rules: dict[int, int]) -> dict[int, int]:
     """Returns the place of the rule that has a tensor rounded as a layer's output, by the tensor's
     id; none for what nothing rounds.
 
-    What a layer only moves, or an operation without a name of its own makes of roundings, is
+    What a layer only moves, or an operation that is no layer makes of rounded tensors, counts as
     rounded too. What is made out of sight is taken for the result of any layer.
     """
     unseen = max(output_rules.values(), default=_NO_RULE)

@@ -1,20 +1,16 @@
 """Integer grids in the graph: the TensorFlow twin of `edgeax.formats.Integer`."""
 
 import dataclasses
-from typing import Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from edgeax.formats import Integer
-from edgeax.formats.rounding import rounded_steps
+from edgeax.formats.rounding import Halves, averaged_codes, rounded_steps
 from edgeax.transforms.gradients import clipped, straight_through
 
 _LOWEST_INT8 = 128.0
-HALF_TOLERANCE = 1e-3
-
-Halves = Literal["away", "up"]
 
 
 def top_code(grid: Integer) -> float:
@@ -145,10 +141,7 @@ def averages_on_grid(tensor: tf.Tensor, grid: EightBitGrid, halves: Halves = "aw
     scale, lowest = _scale_and_lowest(grid.low, grid.high, float(2**grid.bits - 1))
     offset = lowest + _LOWEST_INT8
     codes = tf.stop_gradient(tensor) / scale - offset
-    # An average of up to a few hundred codes is a half, or far from it.
-    half = 0.5 + HALF_TOLERANCE
-    up = tf.floor(codes + half)
-    steps = up if halves == "up" else tf.sign(codes) * tf.floor(tf.abs(codes) + half)
+    steps = averaged_codes(codes, halves, keras.ops)
     return straight_through(tensor, scale * (steps + offset))
 
 

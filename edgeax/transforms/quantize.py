@@ -13,6 +13,7 @@ from edgeax.formats.array_format import ArrayFormat
 from edgeax.formats.methods import implements
 from edgeax.formats.names import deserialized, format_of, serialized
 from edgeax.transforms.base import Role, Transform, now
+from edgeax.transforms.checks import checked_choice
 from edgeax.transforms.cluster import Cluster
 from edgeax.transforms.formatted import encoded_in, in_format, in_format_of_range, noise_like
 from edgeax.transforms.gradient_transform import GradientTransform
@@ -165,17 +166,13 @@ class Quantize(Quantizer):
             )
         if begin_step < 0:
             raise ValueError(f"`begin_step` must be at least 0. Received: begin_step={begin_step}.")
-        if rounding not in ROUNDINGS:
-            raise ValueError(
-                f"`rounding` must be one of {ROUNDINGS}. Received: rounding={rounding!r}."
-            )
         self.format = format
         self.axis = axis
         self.momentum = float(momentum)
         self.begin_step = int(begin_step)
         self.nonnegative = bool(nonnegative)
         self.gradient = gradient
-        self.rounding = rounding
+        self.rounding = checked_choice("rounding", rounding, ROUNDINGS)
         self.seed = int(seed)
         self._estimate = None if gradient is None else estimator(gradient)
         self.number_format = trainable_format(format, axis)

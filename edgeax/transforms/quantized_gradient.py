@@ -10,6 +10,7 @@ from edgeax.formats.array_format import ArrayFormat
 from edgeax.formats.methods import implements
 from edgeax.formats.names import deserialized, serialized
 from edgeax.transforms.base import Role
+from edgeax.transforms.checks import checked_choice
 from edgeax.transforms.formatted import noise_like
 from edgeax.transforms.gradient_transform import GradientTransform
 from edgeax.transforms.grids import on_symmetric_grid
@@ -51,12 +52,8 @@ class QuantizeGradient(GradientTransform):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if rounding not in ROUNDINGS:
-            raise ValueError(
-                f"`rounding` must be one of {ROUNDINGS}. Received: rounding={rounding!r}."
-            )
         self.format = format
-        self.rounding = rounding
+        self.rounding = checked_choice("rounding", rounding, ROUNDINGS)
         self.seed = int(seed)
         self.number_format = trainable_format(format)
 
