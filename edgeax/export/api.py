@@ -14,7 +14,7 @@ from edgeax.export.assemble import assemble
 from edgeax.export.convert import errors_only
 from edgeax.export.parity import compare
 from edgeax.export.result import Result
-from edgeax.export.samples import take_samples
+from edgeax.model.samples import take_samples
 from edgeax.export.stateful import check_stateful, stateful_layers
 from edgeax.formats.files import check_writable, write_atomically
 from edgeax.formats.operators import OPERATORS

@@ -9,7 +9,7 @@ import numpy as np
 from edgeax.export.assemble import assemble
 from edgeax.export.convert import errors_only
 from edgeax.export.lower import Stored
-from edgeax.export.samples import take_samples
+from edgeax.model.samples import take_samples
 from edgeax.export.stateful import check_stateful
 from edgeax.formats.tables import text_table
 from edgeax.model.graph import inputs_of, is_nested

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from edgeax.export.samples import MOST_SAMPLES, take_samples
+from edgeax.model.samples import MOST_SAMPLES, take_samples
 from tests.export.networks import normal
 
 layers = keras.layers

@@ -1,0 +1,1 @@
+"""Post-training quantization: calibrations, corrections, and data where there is none."""

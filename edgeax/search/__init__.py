@@ -1,0 +1,1 @@
+"""What a model bears: sensitivity of its layers, robustness of the whole."""
