@@ -17,6 +17,7 @@ from edgeax.formats.block_float import (
     SmallBlockFloat,
 )
 from edgeax.formats.codebook import Codebook
+from edgeax.formats.dual import DualInteger
 from edgeax.formats.fixed_point import FixedPoint
 from edgeax.formats.floating import Float32
 from edgeax.formats.integer import Integer
@@ -24,6 +25,7 @@ from edgeax.formats.learned_basis import LearnedBasis
 from edgeax.formats.logarithmic import LogarithmicNumber, LogQuant
 from edgeax.formats.methods import Method, implements
 from edgeax.formats.minifloat import Minifloat
+from edgeax.formats.mixed_integer import MixedInteger
 from edgeax.formats.power_of_two import PowerOfTwo
 from edgeax.formats.s2fp8 import S2FP8
 from edgeax.formats.tapered_log import TaperedLog
@@ -37,6 +39,7 @@ __all__ = [
     "Binary",
     "BlockFloat",
     "Codebook",
+    "DualInteger",
     "DynamicFixedPoint16",
     "EncodedTensor",
     "FixedPoint",
@@ -49,6 +52,7 @@ __all__ = [
     "LogarithmicNumber",
     "Method",
     "Minifloat",
+    "MixedInteger",
     "MuppetFloat",
     "NumberFormat",
     "Params",

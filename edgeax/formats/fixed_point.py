@@ -207,7 +207,7 @@ def gaussian_step(bits: int) -> float:
     Its `2**bits` levels lie symmetric to zero, none of them on it: +-step/2, +-3 step/2, ...
 
     Args:
-        bits: 1 to 8.
+        bits: 1 to 9.
     Raises:
         ValueError: `bits` is out of range.
     Source: [LTA16].
@@ -266,8 +266,8 @@ def allocated_bits(
 @functools.cache
 def _gaussian_optimum(bits: int) -> tuple[float, float]:
     """Returns the step of least squared error and that error, by golden-section search."""
-    if not 1 <= bits <= 8:
-        raise ValueError(f"`bits` must be in 1..8. Received: {bits}. Use 16 bits without a search.")
+    if not 1 <= bits <= 9:
+        raise ValueError(f"`bits` must be in 1..9. Received: {bits}. Use 16 bits without a search.")
     low, high = 0.0, 4.0
     golden = (math.sqrt(5) - 1) / 2
     for _ in range(60):

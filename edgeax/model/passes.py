@@ -13,6 +13,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+# Gets a wrapper or a chain, and the tensor that comes to it.
+Watcher = Callable[[Any, Any], None]
+
 
 class _Now(threading.local):
     """What holds in this thread: each replica of a strategy runs in one of its own."""
@@ -21,6 +24,9 @@ class _Now(threading.local):
     training: bool | None = None
     given: frozenset[int] = frozenset()
     calls: int = 0
+    watcher: Watcher | None = None
+    unrounded: bool = False
+    still_rounded: Any = None
 
 
 _now = _Now()
@@ -79,6 +85,40 @@ def inside_a_call() -> Iterator[None]:
         yield
     finally:
         _now.calls -= 1
+
+
+@contextlib.contextmanager
+def watched(watcher: Watcher) -> Iterator[None]:
+    """In here `watcher` sees what comes to each wrapped layer, its inputs as they are transformed,
+    and to each chain of an activation.
+    """
+    before, _now.watcher = _now.watcher, watcher
+    try:
+        yield
+    finally:
+        _now.watcher = before
+
+
+def show(owner: Any, tensor: Any) -> None:
+    """Shows a tensor that comes to `owner` to whoever watches."""
+    if _now.watcher is not None:
+        _now.watcher(owner, tensor)
+
+
+@contextlib.contextmanager
+def unrounded(but: Any = None) -> Iterator[None]:
+    """In here wrapped layers compute as they would without any transform, all or all but one."""
+    before = _now.unrounded, _now.still_rounded
+    _now.unrounded, _now.still_rounded = True, but
+    try:
+        yield
+    finally:
+        _now.unrounded, _now.still_rounded = before
+
+
+def is_unrounded(layer: Any) -> bool:
+    """Returns whether a wrapped layer computes without transforms."""
+    return _now.unrounded and _now.still_rounded is not layer
 
 
 def once(layer: keras.layers.Layer, maker: Any, make: Callable[[bool], Any]) -> Any:

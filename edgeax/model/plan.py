@@ -140,9 +140,16 @@ def _place_inputs(
     placed: list[set[str]],
 ) -> None:
     """Writes into `plans` what the rules give to inputs, and into `placed` which rules do: of
-    several for one layer the last, which counts for those before it.
+    several for one layer the last, which counts for those before it. What a layer moves that rounds
+    its inputs is rounded from there on.
     """
     for layer in _layers(graph):
+        moves = isinstance(placement.plain(layer), placement.MOVING)
+        calls = graph.calls_of(layer)
+        for call in calls if moves else []:
+            before = [rounded_by.get(id(tensor), _NO_RULE) for tensor in call.input_tensors]
+            if min(before, default=_NO_RULE) != _NO_RULE:
+                rounded_by |= {id(tensor): min(before) for tensor in call.output_tensors}
         giving = _rules_for_input(recipe, picks, layer)
         for place in giving[:-1]:
             placed[place].add("input")
@@ -150,6 +157,8 @@ def _place_inputs(
             rounded = {tensor for tensor, by in rounded_by.items() if by >= last}
             if _place_input(recipe.rules[last], graph, layer, plans[id(layer)], rounded):
                 placed[last].add("input")
+                for call in calls if moves else []:
+                    rounded_by |= {id(tensor): last for tensor in call.output_tensors}
 
 
 def _rules_for_input(

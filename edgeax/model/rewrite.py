@@ -51,7 +51,7 @@ def compress(model: keras.Model, recipe: Any, strict: bool = False) -> keras.Mod
     """
     recipe = as_recipe(recipe)
     check_weights(model)
-    _check_plain(model)
+    check_plain(model)
     if is_nested(model):
         compressed = _compress_graph(model, recipe, strict)
     else:
@@ -59,7 +59,7 @@ def compress(model: keras.Model, recipe: Any, strict: bool = False) -> keras.Mod
     for layer in compressed_layers(compressed):
         layer.initialize()
         warn_of_dead_kernels(layer)
-    _compile_like(compressed, model)
+    compile_like(compressed, model)
     return compressed
 
 
@@ -100,7 +100,7 @@ def strip(model: keras.Model) -> keras.Model:
         copy_weights(model, made)
     else:
         plain = subclassed.plain_model(model)
-    _compile_like(plain, model)
+    compile_like(plain, model)
     return plain
 
 
@@ -116,7 +116,7 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
         ValueError: The model has no graph, or is compressed: strip it first.
     """
     check_model(model)
-    _check_plain(model)
+    check_plain(model)
     copies: dict[int, Any] = {}
     skeleton = clone(model, fresh_copy, copies)
     copy_weights(model, copies)
@@ -235,7 +235,12 @@ def check_weights(model: Any) -> None:
                 )
 
 
-def _check_plain(model: keras.Model) -> None:
+def check_plain(model: keras.Model) -> None:
+    """Checks that a model is not compressed.
+
+    Raises:
+        ValueError: It is.
+    """
     compressed = next(compressed_layers(model), None)
     if compressed is not None:
         raise ValueError(
@@ -278,7 +283,8 @@ def _check_same_training(copy: keras.Model, model: keras.Model) -> None:
         )
 
 
-def _compile_like(copy: keras.Model, model: keras.Model) -> None:
+def compile_like(copy: keras.Model, model: keras.Model) -> None:
+    """Compiles a copy of a model as the model is, with a new optimizer; warns where it cannot."""
     if not model.compiled:
         return
     try:

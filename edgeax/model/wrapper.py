@@ -220,28 +220,31 @@ class Compressed(keras.layers.Wrapper):
             kwargs["training"] = training
         training = passes.is_training(training)
         inputs = self._transformed_inputs(inputs, training)
+        passes.show(self, inputs)
         with RecordingScope(self._transformed_weights(training)) as scope:
             if self._between is None:
                 outputs = call_plain(self.layer, inputs, *args, **kwargs)
             else:
                 outputs = in_halves(
-                    self.layer, inputs, lambda half: _through(self._between, half, training)
+                    self.layer, inputs, lambda half: self._through(self._between, half, training)
                 )
         scope.apply(self)
         outputs = rounded_averages(self.layer, inputs, outputs)
         output = self.quantizer("output")
-        grid = None if output is None else output.grid
+        grid = None if output is None or passes.is_unrounded(self) else output.grid
         if self.taken_activation is not None:
-            outputs = _through(self._before_activation, outputs, training)
+            outputs = self._through(self._before_activation, outputs, training)
             outputs = activated(self.taken_activation, outputs, grid)
         elif isinstance(self.layer, keras.layers.Activation) and is_swish(self.layer.activation):
             outputs = activated(self.layer.activation, keras.ops.cast(inputs, outputs.dtype), grid)
-        outputs = _through(self._output, outputs, training)
+        outputs = self._through(self._output, outputs, training)
         note_grid(outputs, grid)
         return outputs
 
     def _transformed_weights(self, training: bool) -> list[tuple[keras.Variable, Any]]:
         """Returns the transformed weights that nobody around this call has given yet."""
+        if passes.is_unrounded(self):
+            return []
         training = training and self.is_trained
         return [
             (weight.variable, self._transformed_weight(weight, training))
@@ -285,10 +288,24 @@ class Compressed(keras.layers.Wrapper):
             return inputs
         flat = keras.tree.flatten(inputs)
         changed = [
-            _through(chain, tensor, training)
+            self._through(chain, tensor, training)
             for chain, tensor in zip(self._inputs, flat, strict=True)
         ]
         return keras.tree.pack_sequence_as(inputs, changed)
+
+    def _through(self, chain: Chain | None, tensor: Any, training: bool) -> Any:
+        """Returns `tensor` transformed, with its dtype and its mask."""
+        if chain is None or not keras.backend.is_float_dtype(tensor.dtype):
+            return tensor
+        passes.show(chain, tensor)
+        if passes.is_unrounded(self):
+            return tensor
+        changed = chain.call(keras.ops.cast(tensor, "float32"), training)
+        changed = keras.ops.cast(changed, tensor.dtype)
+        mask = getattr(tensor, "_keras_mask", None)
+        if mask is not None:
+            changed._keras_mask = mask
+        return changed
 
     def freeze_weights(self) -> list[tuple[keras.Variable, Layout, EncodedTensor]]:
         """Returns each transformed weight of the layer, encoded in canonical layout."""
@@ -506,18 +523,6 @@ def _with_training(signature: inspect.Signature) -> inspect.Signature:
     return signature.replace(
         parameters=[*parameters[: len(parameters) - len(rest)], training, *rest]
     )
-
-
-def _through(chain: Chain | None, tensor: Any, training: bool) -> Any:
-    """Returns `tensor` transformed, with its dtype and its mask."""
-    if chain is None or not keras.backend.is_float_dtype(tensor.dtype):
-        return tensor
-    changed = chain.call(keras.ops.cast(tensor, "float32"), training)
-    changed = keras.ops.cast(changed, tensor.dtype)
-    mask = getattr(tensor, "_keras_mask", None)
-    if mask is not None:
-        changed._keras_mask = mask
-    return changed
 
 
 def _count_of_shapes(shape: Any) -> int:

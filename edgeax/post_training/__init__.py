@@ -1,1 +1,26 @@
-"""Post-training quantization: calibrations, corrections, and data where there is none."""
+"""Post-training quantization: calibrations, corrections, and samples where there are none.
+
+`quantize` takes a `Case` through corrections; `named` lists what it knows by name.
+"""
+
+from edgeax.post_training.api import quantize
+from edgeax.post_training.batch_norm import reestimate_batch_norm
+from edgeax.post_training.calibration import Calibration
+from edgeax.post_training.case import Case, Correction
+from edgeax.post_training.distilled_samples import distilled_samples
+from edgeax.post_training.equalization import equalize
+from edgeax.post_training.named import CALIBRATIONS, CORRECTIONS
+from edgeax.post_training.outlier_splitting import split_outlier_channels
+
+__all__ = [
+    "CALIBRATIONS",
+    "CORRECTIONS",
+    "Calibration",
+    "Case",
+    "Correction",
+    "distilled_samples",
+    "equalize",
+    "quantize",
+    "reestimate_batch_norm",
+    "split_outlier_channels",
+]

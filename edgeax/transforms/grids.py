@@ -18,26 +18,40 @@ def top_code(grid: Integer) -> float:
     return float(2 ** (grid.bits - 1) - 1)
 
 
-def live_scale(tensor: tf.Tensor, grid: Integer, top: tf.Tensor | None = None) -> tf.Tensor:
+def live_scale(
+    tensor: tf.Tensor,
+    grid: Integer,
+    top: tf.Tensor | None = None,
+    limit: tf.Tensor | None = None,
+) -> tf.Tensor:
     """Returns the scale of `grid` for `tensor`, 0 where all values are zero (or subnormal).
 
     Args:
         tensor: float32, canonical layout.
         grid: Symmetric; its axis says whether each output channel has a scale.
         top: The largest code, float32 scalar, where a schedule changes it; None: that of `grid`.
+        limit: The largest magnitude that a code stands for, in the shape of the result; where it
+            is 0, or None, the largest that there is.
 
     Returns:
         float32, shape `(channels,)`, or `()` for one scale per tensor.
     """
     axes = None if grid.axis is None else list(range(len(tensor.shape) - 1))
     largest = tf.reduce_max(tf.abs(tensor), axis=axes)
+    if limit is not None:
+        largest = tf.where(limit > 0.0, limit, largest)
     scale = _divided(largest, top_code(grid) if top is None else top)
     return tf.where(scale < np.finfo(np.float32).tiny, 0.0, scale)
 
 
-def symmetric_scale(tensor: tf.Tensor, grid: Integer, top: tf.Tensor | None = None) -> tf.Tensor:
+def symmetric_scale(
+    tensor: tf.Tensor,
+    grid: Integer,
+    top: tf.Tensor | None = None,
+    limit: tf.Tensor | None = None,
+) -> tf.Tensor:
     """Returns `live_scale` with 1 instead of 0, as `Integer.fit` does."""
-    return nonzero(live_scale(tensor, grid, top))
+    return nonzero(live_scale(tensor, grid, top, limit))
 
 
 def nonzero(scale: tf.Tensor) -> tf.Tensor:
@@ -50,6 +64,7 @@ def on_symmetric_grid(
     grid: Integer,
     noise: tf.Tensor | None = None,
     top: tf.Tensor | None = None,
+    limit: tf.Tensor | None = None,
 ) -> tf.Tensor:
     """Returns `tensor` rounded to `grid`; the gradient passes straight through.
 
@@ -59,8 +74,9 @@ def on_symmetric_grid(
         noise: None rounds to nearest, half to even; uniform in [0, 1) in the shape of `tensor`
             rounds stochastically.
         top: As for `live_scale`.
+        limit: As for `live_scale`; values beyond it are clipped.
     """
-    scale = tf.stop_gradient(symmetric_scale(tensor, grid, top))
+    scale = tf.stop_gradient(symmetric_scale(tensor, grid, top, limit))
     ends = top_code(grid) if top is None else top
     codes = tf.clip_by_value(_steps(tensor / scale, noise), -ends, ends)
     return straight_through(tensor, scale * codes)

@@ -126,7 +126,9 @@ class Quantize(Quantizer):
         axis: For weights: -1 for one scale per output channel, None for one scale per tensor. A
             format object brings its own.
         range: For activations: `"moving_average"`, `"min_max"`, `"mean_magnitude"` or a fixed
-            `(low, high)`.
+            `(low, high)`. `"calibrated"`, for weights too: the range that `calibrate` is given, as
+            `edgeax.quantize` does, which training leaves as it is; without one an activation stays
+            unrounded, and a weight is rounded in the range that it has.
         momentum: Weight of the former moving average, in [0, 1).
         begin_step: For activations: training step from which values are rounded; the range is
             followed before [JKC18 starts late].
@@ -183,6 +185,7 @@ class Quantize(Quantizer):
         self.range_kind = range if isinstance(range, str) else None
         self.range: Range | None = None
         self.followed: FollowedParams | None = None
+        self.limit: keras.Variable | None = None
         self.clustered = False
 
     def bind(self, role: Role, shape: Sequence[int | None]) -> None:
@@ -202,7 +205,39 @@ class Quantize(Quantizer):
                         cast(ArrayFormat, self.number_format), self.momentum
                     )
                     self.followed.bind(role, shape)
+        elif self.range_kind == "calibrated":
+            per_channel = getattr(self.number_format, "axis", None) == -1
+            channels = [int(size or 0) for size in shape[-1:]] if per_channel else ()
+            self.limit = self.state("limit", channels)
         super().bind(role, shape)
+
+    def calibrate(self, low: Any, high: Any) -> None:
+        """Sets the range, which training leaves as it is where it is `"calibrated"`.
+
+        Args:
+            low: Lowest value, at most 0. A weight is clipped alike on both sides of 0.
+            high: Highest value, at least 0; of a weight `(channels,)` where each has a scale, and 0
+                where it keeps the range that it has.
+
+        Raises:
+            ValueError: There is no range to set.
+        """
+        if self.role == "weight" and self.limit is not None:
+            self.limit.assign(np.maximum(np.abs(low), np.abs(high)))
+        elif self.role == "activation" and self.range is not None:
+            self.range.set(float(low), float(high))
+        else:
+            raise ValueError(
+                "`range` must be 'calibrated' for calibrate() to set it. "
+                f"Received: range={self.range_kind or self.fixed_range!r}."
+            )
+
+    def observe(self, tensor: tf.Tensor) -> None:
+        """Takes a batch of an activation into the range and the params that are followed."""
+        if self.range is not None:
+            self.range.observe(tensor)
+        if self.followed is not None:
+            self.followed.observe(tensor)
 
     def follow(self, before: Transform) -> None:
         """Gives its grid to a clustering before it.
@@ -237,10 +272,19 @@ class Quantize(Quantizer):
             return tensor
         if isinstance(self.number_format, ArrayFormat):
             estimate = self._estimate or straight_through
-            return in_format(tensor, self.number_format, estimate, noise)
+            return in_format(self._limited(tensor), self.number_format, estimate, noise)
         top = None if self.bits is None else self.bits.count(step) / 2.0 - 1.0
-        rounded = on_symmetric_grid(tensor, self._grid, noise, top)
+        limit = None if self.limit is None else self.limit.value
+        rounded = on_symmetric_grid(tensor, self._grid, noise, top, limit)
         return rounded if self._estimate is None else self._estimate(tensor, rounded)
+
+    def _limited(self, tensor: tf.Tensor) -> tf.Tensor:
+        """Returns a weight clipped to its range; the gradient passes straight through."""
+        if self.limit is None:
+            return tensor
+        limit = tf.where(self.limit.value > 0.0, self.limit.value, np.inf)
+        fixed = tf.stop_gradient(tensor)
+        return straight_through(tensor, tf.clip_by_value(fixed, -limit, limit))
 
     def _holds_zero(self) -> bool:
         """Returns whether zeros stay zero in the format."""
@@ -258,11 +302,10 @@ class Quantize(Quantizer):
     def _activation(
         self, tensor: tf.Tensor, step: tf.Tensor, training: bool, noise: tf.Tensor | None
     ) -> tf.Tensor:
-        if self.range is not None and training:
-            self.range.observe(tensor)
-            if self.followed is not None:
-                self.followed.observe(tensor)
-        if self.begin_step == 0 and (self.range is None or training):
+        follows = training and self.range_kind != "calibrated"
+        if follows:
+            self.observe(tensor)
+        if self.begin_step == 0 and (self.range is None or follows):
             return self._rounded(tensor, step, noise)
         ready = step >= self.begin_step
         if self.range is not None:
@@ -330,9 +373,17 @@ class Quantize(Quantizer):
             return tensor
         value, format = tensor.decode(), self.number_format
         if isinstance(format, ArrayFormat):
-            return encoded_in(format, value, tensor.mask)
-        params = format.fit(value)
+            limited = np.asarray(self._limited(tf.constant(value)))
+            return encoded_in(format, limited, tensor.mask)
+        params = format.fit(value if self.limit is None else self._ends_of_weight(value))
         return EncodedTensor(format.encode(value, params), format, params, tensor.mask)
+
+    def _ends_of_weight(self, value: np.ndarray) -> np.ndarray:
+        """Returns the two ends of the range that a weight is rounded in, last axis the channel."""
+        limit = now(cast(keras.Variable, self.limit))
+        axes = None if limit.ndim == 0 else tuple(range(value.ndim - 1))
+        limit = np.where(limit > 0.0, limit, np.max(np.abs(value), axis=axes, initial=0.0))
+        return np.stack([-limit, limit])
 
     @property
     def settled_step(self) -> int:

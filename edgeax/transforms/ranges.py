@@ -10,7 +10,7 @@ from edgeax.formats import arrays
 from edgeax.formats.array_format import ArrayFormat
 from edgeax.transforms.base import Stateful
 
-KINDS = ("moving_average", "min_max", "mean_magnitude")
+KINDS = ("moving_average", "min_max", "mean_magnitude", "calibrated")
 
 
 @keras.saving.register_keras_serializable("edgeax")
@@ -18,8 +18,9 @@ class Range(Stateful):
     """Follows the range of a tensor. A batch with a value that is not finite is passed over.
 
     Args:
-        kind: `"moving_average"` of each batch's extremes [JKC18], `"min_max"` of all batches, or
-            `"mean_magnitude"`: the moving average of E|x|, as a range from -E|x| to E|x| [WSL18].
+        kind: `"moving_average"` of each batch's extremes [JKC18], `"min_max"` of all batches,
+            `"mean_magnitude"`: the moving average of E|x|, as a range from -E|x| to E|x| [WSL18];
+            or `"calibrated"`: what `set` was given, which no batch changes.
         momentum: Weight of the former average, in [0, 1).
         nonnegative: Whether no value lies below 0, as behind a ReLU: it is not looked for then.
 
@@ -49,6 +50,8 @@ class Range(Stateful):
 
     def observe(self, tensor: tf.Tensor) -> None:
         """Takes a batch into the range."""
+        if self.kind == "calibrated":
+            return
         low, high = self._ends(tensor)
         old_low, old_high = self.low.value, self.high.value
         if self.kind == "min_max":
@@ -62,6 +65,12 @@ class Range(Stateful):
         self.low.assign(tf.where(finite, tf.where(first, low, next_low), old_low))
         self.high.assign(tf.where(finite, tf.where(first, high, next_high), old_high))
         self.seen.assign(tf.maximum(self.seen.value, tf.cast(finite, tf.int32)))
+
+    def set(self, low: float, high: float) -> None:
+        """Makes `low` to `high` the range."""
+        self.low.assign(low)
+        self.high.assign(high)
+        self.seen.assign(1)
 
     def _ends(self, tensor: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the low and high of a whole batch."""

@@ -182,3 +182,17 @@ def test_a_layer_that_cannot_be_wrapped_has_no_plan_and_counts_as_left_out():
     assert list(plans) == ["first", "head"]
     with pytest.raises(ValueError, match=r"Left out by the recipe: \['odd \(its call takes"):
         check_nothing_left_out(graph, by_id)
+
+
+def test_what_is_moved_behind_a_rounded_input_is_not_rounded_again():
+    model = keras.Sequential(
+        [
+            keras.Input((6, 2)),
+            layers.ZeroPadding1D(1, name="pad"),
+            layers.Cropping1D(1, name="crop"),
+            layers.Conv1D(4, 3, name="conv"),
+        ]
+    )
+    compressed = compress(model, "static_wi8_ai8")
+    wrapped = {layer.name: layer for layer in compressed.layers}
+    assert wrapped["pad"].slots.templates["input"] and not wrapped["conv"].slots.templates["input"]

@@ -1,0 +1,109 @@
+"""Moving statistics of batch normalizations taken anew, from what a changed model gives them."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from edgeax.formats import implements
+from edgeax.post_training.case import Case, Correction
+
+_TEST = "tests/post_training/test_batch_norm.py::"
+
+
+@implements("JLGH20", test=_TEST + "test_jlgh20_statistics_are_those_of_the_changed_model")
+def reestimate_batch_norm(model: keras.Model, samples: Any, batch_size: int = 64) -> None:
+    """Gives each batch normalization of a model the mean and variance of its inputs.
+
+    One after the other, so that each sees what the corrected ones before it make. The model is
+    changed. Its other weights, ranges and schedules are not. AdaBS of [JLGH20].
+
+    Args:
+        model: Built, plain or compressed.
+        samples: An array of inputs, first axis the sample, or a list or dict of arrays as the model
+            takes it.
+        batch_size: Samples in a batch.
+
+    Raises:
+        ValueError: There is no sample.
+    """
+    arrays = keras.tree.map_structure(np.asarray, samples)
+    count = len(keras.tree.flatten(arrays)[0])
+    if not count:
+        raise ValueError("`samples` must hold at least one sample. Received: none.")
+
+    def slices() -> Iterator[Any]:
+        for start in range(0, count, batch_size):
+            yield keras.tree.map_structure(lambda a: a[start : start + batch_size], arrays)  # noqa: B023
+
+    for layer in _normalizations(model):
+        _reestimate(model, layer, slices)
+
+
+class BatchNormReestimation(Correction):
+    """Takes the statistics of all batch normalizations anew from the rounded model."""
+
+    needs_samples = 16
+
+    def correct(self, case: Case) -> None:
+        """See `Correction.correct`."""
+        found = _normalizations(case.model)
+        if not found:
+            case.skip("batch norm re-estimation", "the model has no batch normalization left")
+        for layer in case.progress("Batch norm re-estimation", found):
+            _reestimate(case.model, layer, lambda: case.batches)
+
+
+def _normalizations(model: keras.Model) -> list[keras.layers.BatchNormalization]:
+    return [
+        layer
+        for layer in model._flatten_layers(include_self=False)
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+
+
+class _Reached(Exception):
+    """Ends a forward pass at the normalization whose inputs were wanted."""
+
+
+def _reestimate(
+    model: keras.Model,
+    layer: keras.layers.BatchNormalization,
+    batches: Callable[[], Iterable[Any]],
+) -> None:
+    """Sets the statistics of one normalization; one that is not reached keeps its own."""
+    count, total, squares = 0, 0.0, 0.0
+    for batch in batches():
+        inputs = _inputs(model, layer, batch)
+        if inputs is None:
+            return
+        values = np.moveaxis(np.asarray(tf.cast(inputs, tf.float32), np.float64), layer.axis, -1)
+        rows = values.reshape(-1, values.shape[-1])
+        count += len(rows)
+        total = total + rows.sum(0)
+        squares = squares + np.square(rows).sum(0)
+    if count > 1:
+        mean = total / count
+        layer.moving_mean.assign(mean)
+        layer.moving_variance.assign(np.maximum(squares / count - mean * mean, 0.0))
+
+
+def _inputs(model: keras.Model, layer: keras.layers.Layer, batch: Any) -> Any:
+    """Returns what comes to the first call of a layer; None if there is none."""
+    found = []
+
+    def reached(inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        del args, kwargs
+        found.append(inputs)
+        raise _Reached
+
+    object.__setattr__(layer, "call", reached)
+    try:
+        model(batch, training=False)
+    except _Reached:
+        pass
+    finally:
+        object.__delattr__(layer, "call")
+    return found[0] if found else None

@@ -1,0 +1,96 @@
+"""Cross distillation: each layer learns from the float one, fed both with its own inputs and with
+those that the rounded layers before it make. For a handful of samples.
+"""
+
+import numpy as np
+
+from edgeax.formats import implements
+from edgeax.post_training.case import Case, Correction
+from edgeax.post_training.kernels import (
+    GridKernel,
+    descended,
+    error,
+    grid_kernel,
+    nearest,
+    set_kernel,
+)
+from edgeax.post_training.learned_rounding import Adam
+from edgeax.post_training.linear import Moments
+
+_TEST = "tests/post_training/test_cross_distillation.py::"
+
+
+@implements("BWKL19", test=_TEST + "test_bwkl19_mu_mixes_correction_and_imitation")
+def cross_gram(moments: Moments, mu: float) -> np.ndarray:
+    """Returns the Gram matrix H for which `tr((M - W)^T H (M - W))` is `mu L_c + (1 - mu) L_i`.
+
+    L_c is the mean squared difference between the float and the rounded layer where both are fed
+    the float model's inputs (correction), L_i where both are fed the rounded model's (imitation).
+
+    Args:
+        moments: Of the inputs of both models.
+        mu: In [0, 1].
+
+    Returns:
+        float64 `(groups, size, size)`.
+    """
+    return mu * moments.teacher + (1.0 - mu) * moments.student
+
+
+@implements("BWKL19", test=_TEST + "test_bwkl19_beats_plain_estimation_from_a_few_images")
+class CrossDistillation(Correction):
+    """Trains each kernel through its rounding on `mu L_c + (1 - mu) L_i`; see `cross_gram`.
+
+    From a few images, a layer that only follows the float model's outputs from the inputs that it
+    gets fits their noise; what both layers make of the same inputs does not have it. The best
+    codes of all steps are taken, never worse ones than rounding to nearest, and coordinate descent
+    ends it; see `kernels.descended`. Source: [BWKL19].
+
+    Args:
+        mu: Share of the correction, in [0, 1].
+        steps: Steps of Adam for each layer, 1 or more.
+        learning_rate: In steps of the grid, above 0.
+
+    Raises:
+        ValueError: An argument is out of its range.
+    """
+
+    needs_samples = 1
+
+    def __init__(self, mu: float = 0.6, steps: int = 400, learning_rate: float = 0.02) -> None:
+        if not 0.0 <= mu <= 1.0 or steps < 1 or not learning_rate > 0.0:
+            raise ValueError(
+                "`mu` must lie in [0, 1], `steps` be at least 1 and `learning_rate` above 0. "
+                f"Received: mu={mu}, steps={steps}, learning_rate={learning_rate}."
+            )
+        self.mu = mu
+        self.steps = steps
+        self.learning_rate = learning_rate
+
+    def correct(self, case: Case) -> None:
+        """See `Correction.correct`."""
+        for path in case.progress("Cross distillation", case.linear_layers("cross distillation")):
+            kernel = grid_kernel(case, path, "cross distillation")
+            if kernel is None:
+                continue
+            gram = cross_gram(case.moments(path), self.mu)
+            matrix = self.trained(gram, kernel)
+            if error(matrix, kernel.original, gram) < error(kernel.rounded, kernel.original, gram):
+                set_kernel(case, path, matrix)
+
+    def trained(self, gram: np.ndarray, kernel: GridKernel) -> np.ndarray:
+        """Returns the best matrix on the grid that the training came by."""
+        original, step = kernel.original, kernel.step
+        size = original.shape[1]
+        unit = np.maximum(np.trace(gram, axis1=1, axis2=2)[:, None, None] / size, 1e-30)
+        values = original / step
+        best, least = kernel.rounded, error(kernel.rounded, original, gram)
+        adam = Adam(self.learning_rate)
+        for _ in range(self.steps):
+            matrix = nearest(step * values, step, kernel.top)
+            found = error(matrix, original, gram)
+            if found < least:
+                best, least = matrix, found
+            gradient = 2.0 * (gram / unit) @ ((matrix - original) / step)
+            values = adam.updated(values, gradient)  # straight through the rounding
+        return descended(gram, original, step, kernel.top, best)

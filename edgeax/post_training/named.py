@@ -1,0 +1,104 @@
+"""Names of calibrations and corrections: what `edgeax.quantize` takes as words."""
+
+import difflib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from edgeax.post_training.admm import ADMM
+from edgeax.post_training.analytic import Analytic
+from edgeax.post_training.batch_norm import BatchNormReestimation
+from edgeax.post_training.bias_correction import (
+    AnalyticBiasCorrection,
+    BiasCorrection,
+    WeightBiasCorrection,
+)
+from edgeax.post_training.bit_allocation import BitAllocation
+from edgeax.post_training.calibration import Calibration, MinMax, MovingAverage, Percentile
+from edgeax.post_training.case import Correction
+from edgeax.post_training.cross_distillation import CrossDistillation
+from edgeax.post_training.dual_tensor import DualTensor
+from edgeax.post_training.entropy import Entropy
+from edgeax.post_training.learned_rounding import LearnedRounding
+from edgeax.post_training.rewrites import CrossLayerEqualization, OutlierChannelSplitting
+from edgeax.post_training.search import HessianWeighted, MeanSquaredError
+from edgeax.post_training.sqnr import SignalToNoise
+
+CALIBRATIONS: dict[str, Callable[[], Calibration]] = {
+    "min_max": MinMax,
+    "moving_average": MovingAverage,
+    "percentile": Percentile,
+    "mse": MeanSquaredError,
+    "hessian": HessianWeighted,
+    "entropy": Entropy,
+    "analytic": Analytic,
+    "laplace": lambda: Analytic("laplace"),
+    "gauss": lambda: Analytic("gauss"),
+    "sqnr": SignalToNoise,
+}
+
+CORRECTIONS: dict[str, Callable[[], Correction]] = {
+    "cross_layer_equalization": CrossLayerEqualization,
+    "outlier_channel_splitting": OutlierChannelSplitting,
+    "bit_allocation": BitAllocation,
+    "dual_tensor": DualTensor,
+    "admm": ADMM,
+    "adaround": LearnedRounding,
+    "cross_distillation": CrossDistillation,
+    "weight_bias_correction": WeightBiasCorrection,
+    "bias_correction": BiasCorrection,
+    "analytic_bias_correction": AnalyticBiasCorrection,
+    "batch_norm_reestimation": BatchNormReestimation,
+}
+
+
+def calibrations_of(given: Any) -> tuple[Calibration, Calibration]:
+    """Returns the calibrations of weights and of activations.
+
+    Args:
+        given: A name such as `"mse"`, a `Calibration`, or a mapping of `"weights"` and
+            `"activations"` to these; min-max where one of them is missing.
+
+    Raises:
+        ValueError: There is no such calibration.
+    """
+    if not isinstance(given, Mapping):
+        made = _of(given, CALIBRATIONS, Calibration, "calibration")
+        return made, made
+    unknown = sorted({*given} - {"weights", "activations"}, key=str)
+    if unknown:
+        raise ValueError(
+            "`calibration` must map 'weights' and 'activations' to calibrations. "
+            f"Received: {unknown}."
+        )
+    weights, activations = (given.get(name, "min_max") for name in ("weights", "activations"))
+    return (
+        _of(weights, CALIBRATIONS, Calibration, "calibration"),
+        _of(activations, CALIBRATIONS, Calibration, "calibration"),
+    )
+
+
+def corrections_of(given: Any) -> list[Correction]:
+    """Returns the corrections that words or objects stand for, in order.
+
+    Raises:
+        ValueError: There is no such correction.
+    """
+    if isinstance(given, (str, Correction)):
+        given = [given]
+    if not isinstance(given, (list, tuple)):
+        raise ValueError(
+            f"`corrections` must be a list of names or Corrections. Received: {given!r}."
+        )
+    return [_of(member, CORRECTIONS, Correction, "corrections") for member in given]
+
+
+def _of(given: Any, names: Mapping[str, Callable[[], Any]], kind: type, argument: str) -> Any:
+    if isinstance(given, kind):
+        return given
+    if isinstance(given, str) and given in names:
+        return names[given]()
+    near = difflib.get_close_matches(str(given), names, n=3, cutoff=0.3)
+    raise ValueError(
+        f"`{argument}` must be one of {sorted(names)}, or a {kind.__name__}. "
+        f"Received: {given!r}.{f' Did you mean one of {near}?' if near else ''}"
+    )

@@ -1,0 +1,77 @@
+"""What may take a number that is added to the outputs of a layer: a bias, or a normalization."""
+
+from typing import Any
+
+import keras
+
+from edgeax.model import placement
+from edgeax.model.copying import clone, fresh_copy
+from edgeax.model.graph import is_nested, trace
+from edgeax.model.rewrite import with_bias
+from edgeax.post_training.linear import why_not_linear
+
+
+def normalizations(model: keras.Model) -> dict[str, str]:
+    """Returns the path of the batch normalization that directly follows each layer, by its path.
+
+    Args:
+        model: Plain; one without a graph has none.
+    """
+    if not is_nested(model):
+        return {}
+    graph = trace(clone(model, fresh_copy, {}))
+    found = {}
+    for call in graph.calls:
+        after = placement.folded_normalization(graph, call)
+        if after is not None:
+            found[graph.path(call.operation)] = graph.path(after.operation)
+    return found
+
+
+def without_shift(model: keras.Model) -> set[int]:
+    """Returns the ids of the linear layers that have no bias and no normalization behind them.
+
+    Args:
+        model: Sequential or functional.
+    """
+    normalized = normalizations(model)
+    return {
+        id(layer)
+        for path, layer in layers_by_path(model).items()
+        if getattr(layer, "use_bias", None) is False
+        and not why_not_linear(layer)
+        and path not in normalized
+    }
+
+
+def with_biases(model: keras.Model, chosen: set[int]) -> keras.Model:
+    """Returns a plain copy of a model in which the layers with these ids have a bias of 0."""
+    made: dict[int, Any] = {}
+
+    def copied(layer: Any) -> Any:
+        return with_bias(layer) if id(layer) in chosen else fresh_copy(layer)
+
+    copy = clone(model, copied, made)
+    for layer in model._flatten_layers(include_self=False):
+        if id(layer) not in made or is_nested(layer):
+            continue
+        weights = layer.get_weights()
+        if id(layer) in chosen:
+            weights.append(made[id(layer)].get_weights()[-1])
+        made[id(layer)].set_weights(weights)
+    return copy
+
+
+def layers_by_path(model: keras.Model) -> dict[str, keras.layers.Layer]:
+    """Returns the layers of a model by their paths, such as `backbone/conv1`."""
+    found: dict[str, keras.layers.Layer] = {}
+
+    def visit(parent: keras.layers.Layer, prefix: str) -> None:
+        for layer in parent._flatten_layers(include_self=False, recursive=False):
+            if is_nested(layer):
+                visit(layer, f"{prefix}{layer.name}/")
+            else:
+                found[f"{prefix}{layer.name}"] = layer
+
+    visit(model, "")
+    return found

@@ -1,0 +1,199 @@
+"""Ranges of a case: those of its kernels and activations, by calibrations."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from edgeax.formats import Integer
+from edgeax.formats.array_format import ArrayFormat
+from edgeax.model import passes
+from edgeax.model.recipe import Recipe, Rule
+from edgeax.post_training.calibration import Calibration
+from edgeax.post_training.case import Case
+from edgeax.post_training.seen import Histogram, Seen
+from edgeax.transforms.base import Chain, Transform
+from edgeax.transforms.quantize import Quantize
+
+_DRAWS = 4  # of random signs for each batch
+
+
+def calibrated(recipe: Recipe) -> Recipe:
+    """Returns a recipe whose formats are rounded in ranges that a calibration sets.
+
+    Raises:
+        ValueError: Activations get what only training can find.
+    """
+
+    def of(slots: dict[str, list[Transform]]) -> dict[str, Any]:
+        return {name: [_calibrated(member, name) for member in slots[name]] for name in slots}
+
+    rules = [Rule(rule.filter, **of(rule.slots), weights=of(rule.weights)) for rule in recipe.rules]
+    return Recipe(rules, recipe.name)
+
+
+def _calibrated(member: Transform, slot: str) -> Transform:
+    if isinstance(member, Quantize) and member.fixed_range is None:
+        return Quantize.from_config({**member.at_once().get_config(), "range": "calibrated"})
+    if slot in ("input", "output") and not isinstance(member, Quantize):
+        raise ValueError(
+            "`recipe` must round activations by Quantize or the name of a number format, for "
+            f"calibration to find their ranges. Received: {type(member).__name__} at {slot!r}. "
+            "What is trained needs edgeax.compress and fit."
+        )
+    return member.at_once()
+
+
+def calibrate_weights(case: Case, calibration: Calibration) -> None:
+    """Sets the range of each weight whose quantizer has one to set."""
+    wanted = [
+        (path, weight)
+        for path, layer in case.layers.items()
+        for weight in layer.weight_chains
+        if _quantizer(weight.chain) is not None
+    ]
+    importance: dict[int, np.ndarray] = {}
+    if calibration.needs_importance and case.samples:
+        importance = _importance_of_weights(case)
+    for _, weight in case.progress("Ranges of weights", wanted):
+        quantizer = _quantizer(weight.chain)
+        if quantizer is None or quantizer.clustered or not weight.value().size:
+            continue
+        limit = quantizer.limit
+        if limit is None:
+            continue
+        per_channel = len(limit.shape) == 1
+        gradients = importance.get(id(weight.variable))
+        if gradients is not None:
+            gradients = weight.layout.to_canonical(gradients)
+        seen = Seen.of_weight(weight.value(), per_channel, gradients)
+        low, high = calibration.ends(seen, quantizer.number_format)
+        found = np.maximum(-low, high)
+        quantizer.calibrate(0.0, found if per_channel else found[0])
+
+
+def calibrate_activations(case: Case, calibration: Calibration) -> None:
+    """Sets the range of each activation whose quantizer has one to set, from the samples."""
+    chains = {id(chain): chain for chain in _activation_chains(case)}
+    if not chains:
+        return
+    ends: dict[int, list[tuple[float, float]]] = {}
+
+    def take_ends(owner: Any, tensor: Any) -> None:
+        if id(owner) in chains:
+            pair = float(tf.reduce_min(tensor)), float(tf.reduce_max(tensor))
+            ends.setdefault(id(owner), []).append(pair)
+            quantizer = _quantizer(owner)
+            if quantizer is not None:
+                quantizer.observe(tensor)
+
+    for batch in case.progress("Ends of activations", case.batches):
+        with passes.unrounded(), passes.watched(take_ends):
+            case.model(batch, training=False)
+    histograms = {identity: Histogram(np.array(ends[identity])) for identity in ends}
+    importance = calibration.needs_importance
+    for batch in case.progress("Histograms of activations", case.batches):
+        for identity, tensor, gradient in _values(case, chains, batch, importance):
+            histograms[identity].add(tensor, gradient)
+    for identity, histogram in histograms.items():
+        quantizer = _quantizer(chains[identity])
+        if quantizer is not None:
+            low, high = calibration.ends(histogram.seen(), _format_of(quantizer))
+            quantizer.calibrate(float(low[0]), float(high[0]))
+
+
+def _values(
+    case: Case, chains: dict[int, Chain], batch: Any, with_importance: bool
+) -> Iterator[tuple[int, np.ndarray, np.ndarray | None]]:
+    """Yields each activation of a batch, the id of its chain, and how much its errors matter."""
+    tensors: list[tuple[int, tf.Tensor]] = []
+    with tf.GradientTape(persistent=True) as tape:
+
+        def take(owner: Any, tensor: Any) -> None:
+            if id(owner) in chains:
+                if with_importance:
+                    tape.watch(tensor)
+                tensors.append((id(owner), tensor))
+
+        with passes.unrounded(), passes.watched(take):
+            outputs = case.model(batch, training=False)
+        sums = _random_sums(outputs, case.seed) if with_importance else []
+    squares: list[Any] = [None] * len(tensors)
+    for total in sums:
+        found = tape.gradient(total, [tensor for _, tensor in tensors])
+        for place, gradient in enumerate(found):
+            if gradient is not None:
+                squares[place] = np.square(gradient.numpy()) + (
+                    0.0 if squares[place] is None else squares[place]
+                )
+    for (identity, tensor), square in zip(tensors, squares, strict=True):
+        if with_importance and square is None:
+            square = np.zeros(tensor.shape, np.float32)
+        yield identity, np.asarray(tensor), square
+
+
+def _random_sums(outputs: Any, seed: int) -> list[tf.Tensor]:
+    """Returns sums of all outputs with random signs: their squared gradients are, on average, the
+    diagonal of the Gauss-Newton matrix.
+    """
+    flat = [tf.cast(tensor, tf.float32) for tensor in keras.tree.flatten(outputs)]
+    sums = []
+    for draw in range(_DRAWS):
+        total = tf.constant(0.0)
+        for place, tensor in enumerate(flat):
+            uniform = tf.random.stateless_uniform(
+                tf.shape(tensor), seed=[seed, draw * 1000 + place]
+            )
+            total += tf.reduce_sum(tensor * tf.sign(uniform - 0.5))
+        sums.append(total)
+    return sums
+
+
+def _importance_of_weights(case: Case) -> dict[int, np.ndarray]:
+    """Returns how much an error of each weight matters, by the ids of their variables."""
+    variables = [
+        weight.variable for layer in case.layers.values() for weight in layer.weight_chains
+    ]
+    found: dict[int, np.ndarray] = {}
+    for batch in case.progress("Gradients of weights", case.batches):
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+            tape.watch([variable.value for variable in variables])
+            with passes.unrounded():
+                outputs = case.model(batch, training=False)
+            sums = _random_sums(outputs, case.seed)
+        for total in sums:
+            gradients = tape.gradient(total, [variable.value for variable in variables])
+            for variable, gradient in zip(variables, gradients, strict=True):
+                if gradient is not None:
+                    square = np.square(tf.convert_to_tensor(gradient).numpy())
+                    found[id(variable)] = found.get(id(variable), 0.0) + square
+    return found
+
+
+def _activation_chains(case: Case) -> list[Chain]:
+    return [
+        chain
+        for layer in case.layers.values()
+        for chain in layer.chains
+        if chain.role == "activation" and _quantizer(chain) is not None
+    ]
+
+
+def _quantizer(chain: Chain) -> Quantize | None:
+    """Returns the member of a chain whose range a calibration sets."""
+    for member in chain.transforms:
+        if isinstance(member, Quantize) and member.range_kind == "calibrated":
+            return member
+    return None
+
+
+def _format_of(quantizer: Quantize) -> Any:
+    """Returns the format in whose terms a range is chosen; one that finds its params in all values
+    takes what was seen.
+    """
+    format = quantizer.number_format
+    if isinstance(format, ArrayFormat) and format.measure != "range":
+        return Integer(16, symmetric=False)
+    return format

@@ -1,0 +1,175 @@
+"""edgeax.quantize from end to end."""
+
+import warnings
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import edgeax
+from edgeax.post_training.named import CALIBRATIONS, CORRECTIONS
+from tests.model import small_models
+
+layers = keras.layers
+
+
+def quantize(*args, **kwargs):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return edgeax.quantize(*args, **kwargs)
+
+
+def exported(model, samples, path):
+    result = edgeax.export(model, path, samples, measure=False)
+    assert not result.stays_float
+    return edgeax.Interpreter(path).run(samples)
+
+
+@pytest.mark.parametrize("name", CORRECTIONS)
+def test_every_correction_gives_a_model_that_exports_as_it_computes(name, tmp_path):
+    model, samples = small_models.convolutional(), small_models.images(16)
+    rounded = quantize(model, samples, "static_wi4_ai8", "mse", [name])
+    expected = rounded(samples).numpy()
+    assert np.isfinite(expected).all()
+    np.testing.assert_allclose(
+        exported(rounded, samples, tmp_path / "model.tflite"), expected, atol=2.1 / 256
+    )
+
+
+def test_all_corrections_together():
+    model, samples = small_models.convolutional(), small_models.images(16)
+    chosen = [name for name in CORRECTIONS if name != "bit_allocation"]
+    rounded = quantize(model, samples, "static_wi4_ai8", "hessian", chosen)
+    assert np.isfinite(rounded(samples).numpy()).all()
+
+
+SAMPLES = {
+    "one": small_models.images(1),
+    "many": small_models.images(1000),
+    "pipeline": tf.data.Dataset.from_tensor_slices(
+        (small_models.images(20), small_models.labels(20))
+    ).batch(8),
+    "dict": {"image": small_models.images(5)},
+}
+
+
+@pytest.mark.parametrize("kind", [*SAMPLES, "none"])
+def test_any_samples_will_do(kind):
+    model = small_models.convolutional()
+    if kind == "dict":
+        given = keras.Input((6, 6, 2), name="image")
+        model = keras.Model(given, model(given))
+    rounded = quantize(model, SAMPLES.get(kind), "static_wi8_ai8", "percentile")
+    x = small_models.images(30, seed=3)
+    assert np.abs(rounded(x).numpy() - model(x).numpy()).max() < 0.2
+
+
+def test_weights_alone_need_no_samples():
+    model = keras.Sequential([keras.Input((5,)), layers.Dense(3)])
+    rounded = edgeax.quantize(model, recipe="weight_only_wi4_afp32", calibration="mse")
+    assert rounded.layers[0].freeze_weights()[0][2].bits == 4
+
+
+def test_without_samples_and_normalizations_it_says_what_to_give():
+    model = keras.Sequential([keras.Input((5,)), layers.Dense(3)])
+    with pytest.raises(ValueError, match="(?s)`model` must.*batch normalization.*samples"):
+        edgeax.quantize(model, recipe="static_wi8_ai8")
+
+
+def test_the_same_seed_gives_the_same_model():
+    model, samples = small_models.convolutional(), small_models.images(24)
+    found = [
+        quantize(model, given, "static_wi4_ai8", "hessian", ["adaround"], seed=seed)
+        for given, seed in ((samples, 1), (samples, 1), (None, 2), (None, 2), (None, 3))
+    ]
+    weights = [np.concatenate([w.ravel() for w in one.get_weights()]) for one in found]
+    np.testing.assert_array_equal(weights[0], weights[1])
+    np.testing.assert_array_equal(weights[2], weights[3])
+    assert not np.array_equal(weights[3], weights[4])
+
+
+def test_the_given_model_is_not_changed_and_its_compilation_is_taken_over():
+    model, samples = small_models.convolutional(), small_models.images(16)
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    before = [weight.copy() for weight in model.get_weights()]
+    rounded = quantize(model, samples, "static_wi4_ai8", "mse", [*CORRECTIONS])
+    for one, other in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert len(rounded.evaluate(samples, small_models.labels(16), verbose=0)) == 2
+
+
+def test_nested_and_subclassed_models():
+    nested = small_models.nested()
+    quantize(nested, small_models.images(16), "static_wi4_ai8", "mse", ["admm", "bias_correction"])
+
+    class Own(keras.Model):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.first = layers.Dense(8, activation="relu")
+            self.second = layers.Dense(3)
+
+        def call(self, x):
+            return self.second(self.first(x))
+
+    keras.saving.register_keras_serializable("test_api")(Own)
+    model, samples = Own(), np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
+    model(samples)
+    with pytest.warns(UserWarning, match="(?s)cross-layer equalization: the model has no graph"):
+        rounded = edgeax.quantize(
+            model, samples, "static_wi8_ai8", corrections=["cross_layer_equalization", "admm"]
+        )
+    assert np.abs(rounded(samples).numpy() - model(samples).numpy()).max() < 0.1
+
+
+@pytest.mark.parametrize("calibration", CALIBRATIONS)
+def test_constant_and_dead_channels_are_no_harm(calibration):
+    model, samples = small_models.convolutional(), small_models.images(16)
+    conv, norm = model.get_layer("conv"), model.get_layer("norm")
+    kernel = conv.kernel.numpy()
+    kernel[..., 0], kernel[..., 1] = 0.0, 0.25
+    conv.kernel.assign(kernel)
+    norm.moving_variance.assign([0.0, 1.0, 1.0, 1.0])
+    norm.gamma.assign([0.0, 1.0, 1.0, 1.0])
+    rounded = quantize(model, samples, "static_wi4_ai8", calibration, [*CORRECTIONS])
+    assert np.isfinite(rounded(samples).numpy()).all()
+
+
+def test_what_was_left_out_is_said_in_one_warning():
+    given = keras.Input((6, 6, 2))
+    x = layers.Conv2D(4, 3, activation="relu6", name="conv")(given)
+    x = layers.Conv2D(4, 3, name="second")(x)
+    model = keras.Model(given, x)
+    with pytest.warns(UserWarning, match="(?s)left some things out.*conv") as caught:
+        edgeax.quantize(
+            model,
+            small_models.images(16),
+            corrections=["cross_layer_equalization", "dual_tensor", "batch_norm_reestimation"],
+        )
+    said = [str(one.message) for one in caught if "left some things out" in str(one.message)]
+    assert len(said) == 1 and "batch norm re-estimation" in said[0] and "dual tensor" in said[0]
+
+
+@pytest.mark.parametrize(
+    "kwargs, message",
+    [
+        ({"samples": np.zeros((4, 5, 6, 2))}, r"`samples`.*\(None, 6, 6, 2\).*\(4, 5, 6, 2\)"),
+        ({"samples": np.full((4, 6, 6, 2), np.nan)}, "`samples` must be finite"),
+        ({"samples": np.zeros((0, 6, 6, 2))}, "`samples` must hold at least one sample"),
+        ({"corrections": ["batch_norm_reestimation"]}, "at least 16 samples.*BatchNorm.*8"),
+        ({"calibration": "median"}, "`calibration` must be one of"),
+        ({"corrections": ["rounding"]}, "`corrections` must be one of"),
+        ({"recipe": "static_wi9_ai8"}, "`recipe` must name a preset"),
+        ({"batch_size": 0}, "`batch_size` must be at least 1.*batch_size=0"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_happens(kwargs, message):
+    model = small_models.convolutional()
+    with pytest.raises(ValueError, match=message):
+        edgeax.quantize(model, **{"samples": small_models.images(8), **kwargs})
+
+
+def test_a_compressed_model_is_refused():
+    model = edgeax.compress(small_models.convolutional(), "static_wi8_ai8")
+    with pytest.raises(ValueError, match="`model` must be a plain model"):
+        edgeax.quantize(model, small_models.images(4))
