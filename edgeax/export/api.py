@@ -14,11 +14,11 @@ from edgeax.export.assemble import assemble
 from edgeax.export.convert import errors_only
 from edgeax.export.parity import compare
 from edgeax.export.result import Result
-from edgeax.model.samples import take_samples
 from edgeax.export.stateful import check_stateful, stateful_layers
 from edgeax.formats.files import check_writable, write_atomically
 from edgeax.formats.operators import OPERATORS
 from edgeax.model.rewrite import check_model, paths_of_compressed
+from edgeax.model.samples import take_samples
 from edgeax.model.subclassed import as_functional
 from edgeax.runtime import latency
 from edgeax.runtime.details import METADATA_KEY

@@ -9,12 +9,12 @@ import numpy as np
 from edgeax.export.assemble import assemble
 from edgeax.export.convert import errors_only
 from edgeax.export.lower import Stored
-from edgeax.model.samples import take_samples
 from edgeax.export.stateful import check_stateful
 from edgeax.formats.tables import text_table
 from edgeax.model.graph import inputs_of, is_nested
 from edgeax.model.presets import at_once
 from edgeax.model.rewrite import compress
+from edgeax.model.samples import take_samples
 from edgeax.model.subclassed import as_functional, check_holds_no_subclassed
 from edgeax.model.summary import summary
 
