@@ -6,7 +6,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from edgeax.model.graph import inputs_of
+from edgeax.model.copying import clone, fresh_copy
+from edgeax.model.graph import inputs_of, trace
+from edgeax.model.placement import plain
 
 MOST_SAMPLES = 512
 
@@ -21,7 +23,8 @@ def take_samples(samples: Any, model: keras.Model) -> list[np.ndarray]:
             `keras.tree.flatten`.
 
     Raises:
-        ValueError: The shape is wrong, there is no sample, or one is no finite number.
+        ValueError: The shape is wrong, there is no sample, one is no finite number, or indices are
+            not whole or have no row in the embedding that they go to.
     """
     if samples is None:
         raise ValueError(
@@ -45,9 +48,11 @@ def take_samples(samples: Any, model: keras.Model) -> list[np.ndarray]:
             "`samples` must hold at least one sample, and as many for each input. "
             f"Received: {counts}."
         )
-    return [
+    found = [
         _finite(array[:MOST_SAMPLES], tensor) for array, tensor in zip(arrays, wanted, strict=True)
     ]
+    _check_indices(model, found)
+    return found
 
 
 def _in_order(samples: Any, wanted: list[keras.KerasTensor]) -> list[Any]:
@@ -110,9 +115,39 @@ def _finite(array: np.ndarray, tensor: keras.KerasTensor) -> np.ndarray:
         )
     with np.errstate(all="ignore"):
         cast = array.astype(tensor.dtype)
+    if not keras.backend.is_float_dtype(tensor.dtype) and not np.array_equal(cast, array):
+        raise ValueError(
+            f"`samples` for input {tensor.name!r} must be whole numbers that {tensor.dtype} holds. "
+            f"Received: {array.dtype} from {np.min(array)} to {np.max(array)}. Give the indices "
+            "that the model was trained with."
+        )
     if not (np.isfinite(array).all() and np.isfinite(cast).all()):
         raise ValueError(
             f"`samples` must be finite. Received: NaN or infinity for input {tensor.name!r}. "
             "Clean the data: ranges cannot be taken from it."
         )
     return cast
+
+
+def _check_indices(model: keras.Model, arrays: list[np.ndarray]) -> None:
+    """Checks that inputs that go straight to an embedding are indices of its rows.
+
+    Raises:
+        ValueError: One is not.
+    """
+    layers = model._flatten_layers(include_self=False)
+    if not any(isinstance(plain(layer), keras.layers.Embedding) for layer in layers):
+        return
+    graph = trace(clone(model, fresh_copy, {}))
+    places = {id(tensor): at for at, tensor in enumerate(keras.tree.flatten(graph.inputs))}
+    for call in graph.calls:
+        layer = plain(call.operation)
+        given = [places[id(one)] for one in call.input_tensors if id(one) in places]
+        if not isinstance(layer, keras.layers.Embedding) or not given:
+            continue
+        array = arrays[given[0]]
+        if array.min() < 0 or array.max() >= layer.input_dim:
+            raise ValueError(
+                f"`samples` for {layer.name!r} must be indices in [0, {layer.input_dim - 1}]. "
+                f"Received: {array.min()} to {array.max()}. Encode them as the model was trained."
+            )

@@ -16,6 +16,7 @@ from edgeax.model.samples import take_samples
 from edgeax.post_training.calibration import Calibration
 from edgeax.post_training.case import Case, Correction
 from edgeax.post_training.distilled_samples import distilled_samples
+from edgeax.post_training.familiarity import warn_of_unfamiliar_samples
 from edgeax.post_training.named import calibrations_of, corrections_of
 from edgeax.post_training.ranges import calibrate_activations, calibrate_weights, calibrated
 
@@ -72,6 +73,8 @@ def quantize(
         raise ValueError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}.")
     arrays = _samples_for(model, samples, recipe, steps, seed, verbose)
     case = Case(model, recipe, arrays, _packer(model), batch_size, seed, verbose=bool(verbose))
+    if samples is not None:
+        warn_of_unfamiliar_samples(model, case.batches[0])
     for step in steps:
         step.prepare(case)
     _build(case, weights, activations)

@@ -38,7 +38,7 @@ def reestimate_batch_norm(model: keras.Model, samples: Any, batch_size: int = 64
         for start in range(0, count, batch_size):
             yield keras.tree.map_structure(lambda a: a[start : start + batch_size], arrays)  # noqa: B023
 
-    for layer in _normalizations(model):
+    for layer in normalizations_of(model):
         _reestimate(model, layer, slices)
 
 
@@ -49,14 +49,15 @@ class BatchNormReestimation(Correction):
 
     def correct(self, case: Case) -> None:
         """See `Correction.correct`."""
-        found = _normalizations(case.model)
+        found = normalizations_of(case.model)
         if not found:
             case.skip("batch norm re-estimation", "the model has no batch normalization left")
         for layer in case.progress("Batch norm re-estimation", found):
             _reestimate(case.model, layer, lambda: case.batches)
 
 
-def _normalizations(model: keras.Model) -> list[keras.layers.BatchNormalization]:
+def normalizations_of(model: keras.Model) -> list[keras.layers.BatchNormalization]:
+    """Returns all batch normalizations of a model, nested ones included, in their order."""
     return [
         layer
         for layer in model._flatten_layers(include_self=False)
@@ -76,7 +77,7 @@ def _reestimate(
     """Sets the statistics of one normalization; one that is not reached keeps its own."""
     count, total, squares = 0, 0.0, 0.0
     for batch in batches():
-        inputs = _inputs(model, layer, batch)
+        inputs = inputs_of_plain_layer(model, layer, batch)
         if inputs is None:
             return
         values = np.moveaxis(np.asarray(tf.cast(inputs, tf.float32), np.float64), layer.axis, -1)
@@ -90,7 +91,7 @@ def _reestimate(
         layer.moving_variance.assign(np.maximum(squares / count - mean * mean, 0.0))
 
 
-def _inputs(model: keras.Model, layer: keras.layers.Layer, batch: Any) -> Any:
+def inputs_of_plain_layer(model: keras.Model, layer: keras.layers.Layer, batch: Any) -> Any:
     """Returns what comes to the first call of a layer; None if there is none."""
     found = []
 

@@ -143,3 +143,24 @@ def test_samples_that_are_no_numbers_are_refused(one_input):
 def test_no_samples_at_all_are_told_what_they_are_for(one_input):
     with pytest.raises(ValueError, match="`samples` must be typical inputs.*Received: None"):
         take_samples(None, one_input)
+
+
+def embedded():
+    given = keras.Input((3,), dtype="int32", name="words")
+    x = keras.layers.Flatten()(keras.layers.Embedding(10, 4, name="table")(given))
+    return keras.Model(given, keras.layers.Dense(2)(x))
+
+
+@pytest.mark.parametrize(
+    "samples, message",
+    [
+        ([[0.5, 1, 2]], "whole numbers that int32 holds.*float64 from 0.5 to 2.0"),
+        ([[1e12, 1, 2]], "whole numbers that int32 holds"),
+        ([[0, 10, 2]], r"'table' must be indices in \[0, 9\].*0 to 10"),
+        ([[-1, 3, 2]], r"'table' must be indices in \[0, 9\].*-1 to 3"),
+    ],
+)
+def test_indices_must_be_rows_of_the_embedding(samples, message):
+    with pytest.raises(ValueError, match=message):
+        take_samples(np.array(samples), embedded())
+    assert take_samples(np.array([[0.0, 9.0, 2.0]]), embedded())[0].dtype == np.int32
