@@ -8,9 +8,13 @@ import numpy as np
 
 from edgeax.formats.integer import Integer
 
-_CODES = Integer(8, symmetric=False)
-# uint8 codes of old files are int8 codes moved up by this much.
-_UNSIGNED_OFFSET = {np.dtype(np.int8): 0, np.dtype(np.uint8): 128}
+# The codes that a type holds, and by how much they are moved up: uint8 are int8 codes of old files.
+_CODES = {
+    np.dtype(np.int8): (Integer(8, symmetric=False), 0),
+    np.dtype(np.uint8): (Integer(8, symmetric=False), 128),
+    np.dtype(np.int16): (Integer(16, symmetric=False), 0),
+}
+_ANY_CODES = Integer(16, symmetric=False)
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ class Port:
         """Returns the real values of what the tensor stores; unchanged when not quantized."""
         if self.scale is None or np.issubdtype(stored.dtype, np.floating):
             return stored
-        return _CODES.decode(stored, self._params(self.zero_point))
+        return _ANY_CODES.decode(stored, self._params(self.zero_point))
 
     def _stored(self, array: np.ndarray) -> np.ndarray:
         if array.dtype != self.dtype:
@@ -97,13 +101,13 @@ class Port:
     def _encoded(self, array: np.ndarray) -> np.ndarray:
         if self.scale is None or np.issubdtype(self.dtype, np.floating):
             return self._cast(array)
-        if self.dtype not in _UNSIGNED_OFFSET:
+        if self.dtype not in _CODES:
             raise ValueError(
-                f"Input {self.name!r} must be int8 or uint8 to take real values. Received: a file "
-                f"that wants {self.dtype}. Quantize the values and pass raw=True."
+                f"Input {self.name!r} must be int8, uint8 or int16 to take real values. Received: "
+                f"a file that wants {self.dtype}. Quantize the values and pass raw=True."
             )
-        offset = _UNSIGNED_OFFSET[self.dtype]
-        codes = _CODES.encode(array, self._params(self.zero_point - offset))
+        format, offset = _CODES[self.dtype]
+        codes = format.encode(array, self._params(self.zero_point - offset))
         return (codes.astype(np.int16) + offset).astype(self.dtype)
 
     def _cast(self, array: np.ndarray) -> np.ndarray:

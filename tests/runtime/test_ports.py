@@ -23,11 +23,12 @@ def test_uint8_codes_are_those_of_old_files():
     assert uint8.real(codes).tolist() == [[0.0, 1.0, 122.5]]
 
 
-def test_int16_outputs_become_real_but_int16_inputs_must_be_raw():
+def test_int16_takes_and_gives_real_values_and_wider_integers_must_be_raw():
     int16 = port(np.int16, 0.5)
     assert int16.real(np.int16([[2, -3, 1000]])).tolist() == [[1.0, -1.5, 500.0]]
-    with pytest.raises(ValueError, match="'x' must be int8 or uint8.*int16.*raw=True"):
-        int16.checked([[0, 0, 0]], raw=False)
+    assert int16.checked([[1.0, -1.4, 1e9]], raw=False).tolist() == [[2, -3, 32767]]
+    with pytest.raises(ValueError, match="'x' must be int8, uint8 or int16.*int32.*raw=True"):
+        port(np.int32, 0.5).checked([[0, 0, 0]], raw=False)
 
 
 def test_tensors_without_scale_are_cast_only_when_nothing_is_lost():
