@@ -110,6 +110,7 @@ setup(
         "dev": [
             "build>=1.2",
             "clang-format==18.*",  # each major version lays some code out differently
+            "litert-quantizer>=0.11",
             "mypy>=1.11",
             "pytest>=8.3",
             "pytest-timeout>=2.3",

@@ -149,6 +149,12 @@ def _define_compress(values: flags.FlagValues) -> None:
     flags.DEFINE_enum(
         "runtime", "edgeax", ["edgeax", "stock"], "stock: no plugin needed.", flag_values=values
     )
+    flags.DEFINE_string(
+        "calibration", None, "How ranges are chosen, such as mse.", flag_values=values
+    )
+    flags.DEFINE_list(
+        "corrections", [], "Such as adaround,bias_correction; in this order.", flag_values=values
+    )
     flags.DEFINE_boolean(
         "strict", False, "Fail where an operator would compute in float.", flag_values=values
     )
@@ -204,7 +210,13 @@ def _compressed(path: str, values: flags.FlagValues, samples: Any) -> Any:
         raise ValueError(f"`MODEL` must be a .keras file. Received: {path}, which is no file.")
     import keras  # here: the other commands need none
 
-    model = edgeax.compress(keras.models.load_model(path, compile=False), edgeax.at_once(recipe))
+    model = keras.models.load_model(path, compile=False)
+    if values.calibration or values.corrections:
+        model = edgeax.quantize(
+            model, samples, recipe, values.calibration or "min_max", values.corrections
+        )
+    else:
+        model = edgeax.compress(model, edgeax.at_once(recipe))
     return edgeax.export(
         model, values.output, samples, io=values.io, runtime=values.runtime, strict=values.strict
     )
@@ -237,8 +249,8 @@ _COMMANDS = {
     ),
     "compress": _Command(
         _compress,
-        "MODEL.keras --recipe R --samples x.npy --output FILE [--runtime stock] [--io int8] "
-        "[--strict] [--json FILE]",
+        "MODEL.keras --recipe R --samples x.npy --output FILE [--calibration C] "
+        "[--corrections C,...] [--runtime stock] [--io int8] [--strict] [--json FILE]",
         "Rounds a saved Keras model without training it, and writes the .tflite file.",
         _define_compress,
         1,

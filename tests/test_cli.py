@@ -89,6 +89,27 @@ def test_compress_makes_a_file_of_a_saved_model(trained, tmp_path, capfd, recipe
     assert receipt["needs_plugin"]
 
 
+def test_compress_calibrates_and_corrects_when_asked(trained, tmp_path, capfd):
+    import keras
+
+    words = ["--recipe", "static_wi2_ai8", "--samples", trained / "x.npy"]
+    better = ["--calibration", "mse", "--corrections", "adaround,bias_correction"]
+    files = []
+    for more in ([], better):
+        files.append(tmp_path / f"{len(files)}.tflite")
+        command = ["compress", trained / "model.keras", *words, *more, "--output", files[-1]]
+        assert run(*command) == 0
+    model, x = keras.models.load_model(trained / "model.keras"), np.load(trained / "x.npy")
+    plain, corrected = (
+        np.mean((edgeax.Interpreter(file).run(x) - model(x).numpy()) ** 2) for file in files
+    )
+    assert corrected < 0.7 * plain
+    capfd.readouterr()
+    more = ["--corrections", "rounding", "--output", tmp_path / "none.tflite"]
+    line = refused(capfd, "compress", trained / "model.keras", *words, *more)
+    assert "`corrections` must be one of" in line and not (tmp_path / "none.tflite").exists()
+
+
 def test_compress_says_in_one_line_what_is_wrong(trained, tmp_path, capfd):
     model, samples = trained / "model.keras", ["--samples", trained / "x.npy"]
     output = ["--output", tmp_path / "m.tflite"]

@@ -14,9 +14,7 @@ def float_file(tmp_path_factory):
     """Returns a float file, its samples and its outputs."""
     path = tmp_path_factory.mktemp("litert") / "model.tflite"
     samples = small_models.images(20)
-    edgeax.export(
-        small_models.convolutional(), path, samples, activations="float32", measure=False
-    )
+    edgeax.export(small_models.convolutional(), path, samples, activations="float32", measure=False)
     return path, samples, edgeax.Interpreter(path).run(samples)
 
 

@@ -17,9 +17,7 @@ def test_samples_on_another_scale_are_warned_of():
         warnings.simplefilter("error")
         warn_of_unfamiliar_samples(model, samples)
         warn_of_unfamiliar_samples(model, samples[:1])
-    with pytest.warns(
-        UserWarning, match="should be inputs like.*'norm' is .* deviations"
-    ):
+    with pytest.warns(UserWarning, match="should be inputs like.*'norm' is .* deviations"):
         warn_of_unfamiliar_samples(model, 255.0 * samples)
 
 
