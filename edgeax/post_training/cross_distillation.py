@@ -2,6 +2,8 @@
 those that the rounded layers before it make. For a handful of samples.
 """
 
+import math
+
 import numpy as np
 
 from edgeax.formats import implements
@@ -46,10 +48,15 @@ class CrossDistillation(Correction):
     codes of all steps are taken, never worse ones than rounding to nearest, and coordinate descent
     ends it; see `kernels.descended`. Source: [BWKL19].
 
+    With `keep` below 1 it prunes input channels too: only those of the largest norm are kept, fewer
+    from step to step of the first third, and what is dropped gets no gradient anymore. Depthwise
+    kernels keep all.
+
     Args:
         mu: Share of the correction, in [0, 1].
         steps: Steps of Adam for each layer, 1 or more.
         learning_rate: In steps of the grid, above 0.
+        keep: Part of the input channels that is kept, in (0, 1]; rounded up.
 
     Raises:
         ValueError: An argument is out of its range.
@@ -57,15 +64,19 @@ class CrossDistillation(Correction):
 
     needs_samples = 1
 
-    def __init__(self, mu: float = 0.6, steps: int = 400, learning_rate: float = 0.02) -> None:
-        if not 0.0 <= mu <= 1.0 or steps < 1 or not learning_rate > 0.0:
+    def __init__(
+        self, mu: float = 0.6, steps: int = 400, learning_rate: float = 0.02, keep: float = 1.0
+    ) -> None:
+        if not 0.0 <= mu <= 1.0 or steps < 1 or not learning_rate > 0.0 or not 0.0 < keep <= 1.0:
             raise ValueError(
-                "`mu` must lie in [0, 1], `steps` be at least 1 and `learning_rate` above 0. "
-                f"Received: mu={mu}, steps={steps}, learning_rate={learning_rate}."
+                "`mu` must lie in [0, 1], `steps` be at least 1, `learning_rate` above 0, and "
+                f"`keep` in (0, 1]. Received: mu={mu}, steps={steps}, learning_rate={learning_rate}, "
+                f"keep={keep}."
             )
         self.mu = mu
         self.steps = steps
         self.learning_rate = learning_rate
+        self.keep = keep
 
     def correct(self, case: Case) -> None:
         """See `Correction.correct`."""
@@ -74,23 +85,47 @@ class CrossDistillation(Correction):
             if kernel is None:
                 continue
             gram = cross_gram(case.moments(path), self.mu)
-            matrix = self.trained(gram, kernel)
-            if error(matrix, kernel.original, gram) < error(kernel.rounded, kernel.original, gram):
-                set_kernel(case, path, matrix)
+            set_kernel(case, path, self.trained(gram, kernel, _input_channels(case, path)))
 
-    def trained(self, gram: np.ndarray, kernel: GridKernel) -> np.ndarray:
-        """Returns the best matrix on the grid that the training came by."""
+    def trained(self, gram: np.ndarray, kernel: GridKernel, channels: int = 1) -> np.ndarray:
+        """Returns the best matrix on the grid that the training came by.
+
+        Args:
+            gram: What `cross_gram` returned.
+            kernel: The kernel.
+            channels: Of its inputs, the fastest along its columns; 1 prunes none.
+        """
         original, step = kernel.original, kernel.step
         size = original.shape[1]
         unit = np.maximum(np.trace(gram, axis1=1, axis2=2)[:, None, None] / size, 1e-30)
         values = original / step
         best, least = kernel.rounded, error(kernel.rounded, original, gram)
+        dropped = channels - math.ceil(self.keep * channels)
+        mask = np.ones((1, size, 1))
         adam = Adam(self.learning_rate)
-        for _ in range(self.steps):
+        for count in range(self.steps):
+            if dropped and mask.sum() > size - dropped * size // channels:
+                gone = min(dropped, math.ceil(dropped * 3 * (count + 1) / self.steps))
+                mask = _mask_of_largest(values, channels, channels - gone)
+                values, least = values * mask, math.inf  # what was best had more channels
             matrix = nearest(step * values, step, kernel.top)
             found = error(matrix, original, gram)
             if found < least:
                 best, least = matrix, found
             gradient = 2.0 * (gram / unit) @ ((matrix - original) / step)
-            values = adam.updated(values, gradient)  # straight through the rounding
-        return descended(gram, original, step, kernel.top, best)
+            values = adam.updated(values, gradient * mask) * mask  # straight through the rounding
+        return descended(gram, original, step, kernel.top, best, mask)
+
+
+def _input_channels(case: Case, path: str) -> int:
+    """Returns how many input channels the columns of a layer go through; 1 of a depthwise one."""
+    layer = case.layers[path].layer
+    return 1 if case.original(path).shape[0] > 1 else int(layer.kernel.shape[-2])
+
+
+def _mask_of_largest(values: np.ndarray, channels: int, kept: int) -> np.ndarray:
+    """Returns 1 in the rows of the input channels of the largest norm, 0 elsewhere."""
+    norms = np.sqrt(np.square(values).sum((0, 2)).reshape(-1, channels).sum(0))
+    chosen = np.zeros(channels)
+    chosen[np.argsort(-norms, kind="stable")[:kept]] = 1.0
+    return np.tile(chosen, values.shape[1] // channels)[None, :, None]

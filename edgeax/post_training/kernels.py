@@ -91,7 +91,12 @@ def nearest(values: np.ndarray, step: np.ndarray, top: int) -> np.ndarray:
 
 
 def descended(
-    gram: np.ndarray, target: np.ndarray, step: np.ndarray, top: int, matrix: np.ndarray
+    gram: np.ndarray,
+    target: np.ndarray,
+    step: np.ndarray,
+    top: int,
+    matrix: np.ndarray,
+    mask: np.ndarray | None = None,
 ) -> np.ndarray:
     """Returns a matrix on the grid after coordinate descent on `error`.
 
@@ -103,13 +108,15 @@ def descended(
         step: Steps of the grid, `(groups, 1, outputs)` or what broadcasts to it.
         top: The largest code.
         matrix: Where it begins, on the grid.
+        mask: `(1, size, 1)`: 0 in the rows that stay as they are; None: none does.
     """
+    rows = range(target.shape[1]) if mask is None else np.flatnonzero(mask)
     unit = np.broadcast_to(step, (target.shape[0], 1, target.shape[2]))[:, 0]
     difference = matrix - target
     diagonal = np.maximum(np.einsum("gnn->gn", gram), np.finfo(np.float64).tiny)
     for _ in range(_MOST_SWEEPS):
         moved = False
-        for row in range(target.shape[1]):
+        for row in rows:
             slope = np.einsum("gn,gno->go", gram[:, row], difference) / diagonal[:, row, None]
             now = difference[:, row] + target[:, row]
             best = unit * np.clip(np.rint((now - slope) / unit), -top, top)

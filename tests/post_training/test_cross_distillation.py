@@ -73,7 +73,23 @@ def test_a_whole_model_keeps_its_outputs_better():
     assert cases.output_error(case) < before
 
 
-@pytest.mark.parametrize("kwargs", [{"mu": 1.5}, {"steps": 0}, {"learning_rate": -1.0}])
+@pytest.mark.parametrize("keep, kept", [(0.5, 8), (0.3, 5)])
+def test_bwkl19_channels_of_the_largest_norm_are_kept_and_learn_for_the_others(keep, kept):
+    model, samples = cases.dense_pair()
+    case = cases.case_of(model, samples[:20], weights="int4")
+    kernel, moments = grid_kernel(case, "second", "test"), case.moments("second")
+    gram = cross_gram(moments, 0.6)
+    found = CrossDistillation(keep=keep).trained(gram, kernel, channels=16)
+    rows = np.any(found != 0, axis=(0, 2))
+    assert rows.sum() == kept
+    norms = np.square(kernel.original).sum((0, 2))
+    only_largest = kernel.rounded * (norms >= np.sort(norms)[-kept])[None, :, None]
+    assert error(found, kernel.original, gram) < 0.6 * error(only_largest, kernel.original, gram)
+
+
+@pytest.mark.parametrize(
+    "kwargs", [{"mu": 1.5}, {"steps": 0}, {"learning_rate": -1.0}, {"keep": 0.0}]
+)
 def test_what_is_out_of_range_is_refused(kwargs):
     with pytest.raises(ValueError, match=r"`mu` must lie in \[0, 1\]"):
         CrossDistillation(**kwargs)
