@@ -70,8 +70,8 @@ class CrossDistillation(Correction):
         if not 0.0 <= mu <= 1.0 or steps < 1 or not learning_rate > 0.0 or not 0.0 < keep <= 1.0:
             raise ValueError(
                 "`mu` must lie in [0, 1], `steps` be at least 1, `learning_rate` above 0, and "
-                f"`keep` in (0, 1]. Received: mu={mu}, steps={steps}, learning_rate={learning_rate}, "
-                f"keep={keep}."
+                f"`keep` in (0, 1]. Received: mu={mu}, steps={steps}, keep={keep}, "
+                f"learning_rate={learning_rate}."
             )
         self.mu = mu
         self.steps = steps
