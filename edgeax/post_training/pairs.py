@@ -14,7 +14,7 @@ import numpy as np
 from edgeax.model.ends import last_layers
 from edgeax.model.graph import Call, Graph
 from edgeax.model.layout import layout_of
-from edgeax.model.placement import LINEAR, activation_name
+from edgeax.model.placement import LINEAR, MOVING, Moving, activation_name
 
 _layers = keras.layers
 
@@ -33,42 +33,20 @@ _KNOWN = (
 
 _WEIGHTS = {"kernel", "depthwise_kernel", "pointwise_kernel", "bias"}
 
+_RESHAPING = (_layers.Flatten, _layers.Reshape)
+
+_ACROSS = (Moving, _layers.InputLayer, _layers.Permute, _layers.Masking, *_RESHAPING)
+"""Layers that move values from one channel to another, or ask what values are."""
+
 _PER_CHANNEL = (
-    _layers.Identity,
-    _layers.Dropout,
-    _layers.SpatialDropout1D,
-    _layers.SpatialDropout2D,
-    _layers.SpatialDropout3D,
-    _layers.GaussianDropout,
-    _layers.GaussianNoise,
-    _layers.ActivityRegularization,
-    _layers.RepeatVector,
-    _layers.MaxPooling1D,
-    _layers.MaxPooling2D,
-    _layers.MaxPooling3D,
-    _layers.GlobalMaxPooling1D,
-    _layers.GlobalMaxPooling2D,
-    _layers.GlobalMaxPooling3D,
-    _layers.AveragePooling1D,
-    _layers.AveragePooling2D,
-    _layers.AveragePooling3D,
+    *(kind for kind in MOVING if kind not in _ACROSS),
     _layers.GlobalAveragePooling1D,
     _layers.GlobalAveragePooling2D,
     _layers.GlobalAveragePooling3D,
-    _layers.ZeroPadding1D,
-    _layers.ZeroPadding2D,
-    _layers.ZeroPadding3D,
-    _layers.Cropping1D,
-    _layers.Cropping2D,
-    _layers.Cropping3D,
-    _layers.UpSampling1D,
-    _layers.UpSampling2D,
     _layers.LeakyReLU,
     _layers.PReLU,
 )
 """Layers through which a positive factor per channel passes at inference, channels last."""
-
-_RESHAPING = (_layers.Flatten, _layers.Reshape)
 
 _HOMOGENEOUS = ("linear", "relu", "leaky_relu")
 """Activations of Keras with f(s x) = s f(x) for s > 0."""
