@@ -55,6 +55,7 @@ _OBJECTS = {
     "WAGEError": "edgeax.transforms",
     "WAGEInitializer": "edgeax.transforms",
     "WAGEUpdate": "edgeax.transforms",
+    "WeightNoise": "edgeax.transforms",
     "WRPN": "edgeax.transforms",
     "XNORWeight": "edgeax.transforms",
     "at_once": "edgeax.model",
@@ -81,6 +82,7 @@ _OBJECTS = {
 }
 # Public names that are modules.
 _MODULES = {
+    "analog": "edgeax.analog",
     "callbacks": "edgeax.callbacks",
     "constraints": "edgeax.constraints",
     "formats": "edgeax.formats",

@@ -1,5 +1,6 @@
 """Public regularizers, also by `from edgeax.regularizers import ...` as with Keras's own."""
 
+from edgeax.training.kurtosis import Kurtosis
 from edgeax.training.regularizers import Bipolar, Euclidean, Manhattan
 
-__all__ = ["Bipolar", "Euclidean", "Manhattan"]
+__all__ = ["Bipolar", "Euclidean", "Kurtosis", "Manhattan"]

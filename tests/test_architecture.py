@@ -26,7 +26,14 @@ FLOORS = {
 FORMATS_MAY_IMPORT = {"numpy", "flatbuffers", "edgeax"}  # beside the standard library
 FRAMEWORKS = {"keras", "tensorflow"}
 # Public modules at the top that only name what a room holds.
-FACADES = {"callbacks.py", "constraints.py", "layers.py", "losses.py", "regularizers.py"}
+FACADES = {
+    "analog.py",
+    "callbacks.py",
+    "constraints.py",
+    "layers.py",
+    "losses.py",
+    "regularizers.py",
+}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 SOURCES = sorted(p for room in ("core", "arch", "adapters") for p in (KERNELS / room).rglob("*.cc"))

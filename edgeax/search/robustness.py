@@ -11,11 +11,11 @@ import numpy as np
 import tensorflow as tf
 
 from edgeax.formats import Integer, NumberFormat
-from edgeax.formats.files import check_writable
 from edgeax.formats.tables import text_table
 from edgeax.model.layout import Layout, layout_of
 from edgeax.model.rewrite import strip
 from edgeax.model.wrapper import slot_of
+from edgeax.search.pictures import figure
 
 BITS = (8, 6, 5, 4, 3, 2)
 STEP_ERRORS = (0.5, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
@@ -91,15 +91,8 @@ def plot_curves(curves: dict[str, RobustnessCurve], path: str | Path) -> None:
     """
     if not curves:
         raise ValueError("`curves` must hold at least one curve. Received: none.")
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise ImportError(
-            'A picture needs matplotlib. Install it: pip install "edgeax[plot]"'
-        ) from error
-    check_writable(Path(path))
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    by_bits, by_step = figure.subplots(1, 2, sharey=True)
+    picture = figure(path, 10, 4)
+    by_bits, by_step = picture.subplots(1, 2, sharey=True)
     for name, curve in curves.items():
         (line,) = by_bits.plot(
             [point.bits for point in curve.by_bits],
@@ -124,7 +117,7 @@ def plot_curves(curves: dict[str, RobustnessCurve], path: str | Path) -> None:
     by_step.set_xlabel(f"step used over step fitted{width}")
     for axes in (by_bits, by_step):
         axes.grid(alpha=0.3)
-    figure.savefig(path, dpi=150, format="png")
+    picture.savefig(path, dpi=150, format="png")
 
 
 def robustness_curve(

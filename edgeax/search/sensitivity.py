@@ -9,7 +9,6 @@ import keras
 import numpy as np
 
 from edgeax.formats import implements
-from edgeax.formats.files import check_writable
 from edgeax.formats.integer_form import snr_db
 from edgeax.formats.tables import text_table
 from edgeax.model import passes
@@ -20,6 +19,7 @@ from edgeax.model.subclassed import as_functional
 from edgeax.model.wrapper import Compressed
 from edgeax.post_training.api import quantize
 from edgeax.post_training.calibration import Calibration
+from edgeax.search.pictures import figure
 
 _BATCH = 64
 _SMALLEST = 1e-12
@@ -90,20 +90,13 @@ class Sensitivity:
             ImportError: matplotlib is missing.
             ValueError: The file cannot be written.
         """
-        try:
-            from matplotlib.figure import Figure
-        except ModuleNotFoundError as error:
-            raise ImportError(
-                'A picture needs matplotlib. Install it: pip install "edgeax[plot]"'
-            ) from error
-        check_writable(Path(path))
-        figure = Figure(figsize=(7, 1 + 0.25 * len(self.rows)), layout="constrained")
-        axes = figure.subplots()
+        picture = figure(path, 7, 1 + 0.25 * len(self.rows))
+        axes = picture.subplots()
         axes.barh([row.path for row in self.rows], [row.kl for row in self.rows])
         axes.invert_yaxis()
         axes.set_xlabel("KL divergence from the float model when this layer alone is rounded")
         axes.grid(alpha=0.3, axis="x")
-        figure.savefig(path, dpi=150, format="png")
+        picture.savefig(path, dpi=150, format="png")
 
 
 @implements(

@@ -1,8 +1,12 @@
 """What takes part in `fit`: callbacks, losses, regularizers, constraints, teachers."""
 
+from edgeax.training.added_loss import AddedLoss
 from edgeax.training.callbacks import CompressionLogger
 from edgeax.training.constraints import WeightClip
 from edgeax.training.distillation import Distiller
+from edgeax.training.gradient_l1 import GradientL1
+from edgeax.training.kurtosis import KURE, Kurtosis
+from edgeax.training.quantization_error import MSQE, PartialL2
 from edgeax.training.regularizers import Bipolar, Euclidean, Manhattan
 from edgeax.training.soft_targets import SoftTargets
 from edgeax.training.teacher_effects import (
@@ -14,11 +18,17 @@ from edgeax.training.teacher_effects import (
 from edgeax.training.teacher_logits import with_teacher_logits
 
 __all__ = [
+    "KURE",
+    "MSQE",
+    "AddedLoss",
     "Bipolar",
     "CompressionLogger",
     "Distiller",
     "Euclidean",
+    "GradientL1",
+    "Kurtosis",
     "Manhattan",
+    "PartialL2",
     "SoftTargets",
     "SyntheticTeacher",
     "TeacherEffects",

@@ -14,6 +14,7 @@ from edgeax.transforms.learned_points import LearnedPoints
 from edgeax.transforms.learned_step import LearnedStep
 from edgeax.transforms.learned_ternary import LearnedTernary
 from edgeax.transforms.named import transform_of
+from edgeax.transforms.noise import WeightNoise
 from edgeax.transforms.prune import Prune
 from edgeax.transforms.quantize import Quantize, Quantizer
 from edgeax.transforms.quantized_gradient import QuantizeGradient
@@ -61,6 +62,7 @@ __all__ = [
     "WAGEInitializer",
     "WAGEUpdate",
     "WRPN",
+    "WeightNoise",
     "XNORWeight",
     "transform_of",
 ]
