@@ -125,7 +125,6 @@ def rounded(
             setting.calibration,
             list(setting.corrections),
             seed=draw,
-            batch_size=SAMPLES,
         )
 
 

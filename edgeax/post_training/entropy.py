@@ -14,6 +14,8 @@ from edgeax.post_training.calibration import (
 from edgeax.post_training.seen import Seen
 
 _SMALLEST = 1e-12
+_BINS_PER_LEVEL = 4
+_VALUES_PER_BIN = 512
 
 
 @implements(
@@ -25,13 +27,13 @@ class Entropy(Calibration):
 
     For each threshold, P is the histogram up to it with the tail in its last bin, Q the same in
     as many levels as the format has, each spread over those of its bins that hold something; the
-    least KL(P, Q) wins. An activation with both signs is cut alike on both sides. A histogram of
-    fewer values than bins tells nothing: such a tensor, as most channels of kernels are, keeps all
-    of its range.
+    least KL(P, Q) wins. An activation with both signs is cut alike on both sides. The noise of a
+    histogram with few values in each bin looks like information: it has as many bins, a power of
+    two, as hold 512 values on average. Where that is less than four for each level, as in most
+    channels of kernels, all of the range is kept.
 
     Args:
-        bins: Bins of the histogram, at least 64; where a format has more than a fourth as many
-            levels, all of the range is kept.
+        bins: Most bins of the histogram, at least 64.
 
     Raises:
         ValueError: `bins` is too few.
@@ -47,7 +49,7 @@ class Entropy(Calibration):
         bits = bits_of(format)
         one_sided = not is_symmetric(format) and np.all(seen.low >= 0.0)
         levels = 2 ** (bits if one_sided else bits - 1)
-        if levels * 4 > self.bins:  # so many levels lose nothing
+        if levels * _BINS_PER_LEVEL > self.bins:
             return MinMax().ends(seen, format)
         counts = np.broadcast_to(seen.counts, seen.values.shape)
         columns = zip(np.abs(seen.values).T, counts.T, strict=True)
@@ -57,12 +59,12 @@ class Entropy(Calibration):
     def _threshold(self, magnitudes: np.ndarray, counts: np.ndarray, levels: int) -> float:
         top = float(magnitudes.max(initial=0.0))
         held = magnitudes > 0.0  # zero is exact in every range
-        if counts[held].sum() < self.bins:
+        bins = min(self.bins, int(counts[held].sum() / _VALUES_PER_BIN))
+        if bins < levels * _BINS_PER_LEVEL:
             return top
-        histogram, edges = np.histogram(
-            magnitudes[held], self.bins, (0.0, top), weights=counts[held]
-        )
-        places = np.arange(levels, self.bins + 1, max(1, self.bins // 512))
+        bins = 2 ** int(np.log2(bins))  # divides those of a histogram evenly
+        histogram, edges = np.histogram(magnitudes[held], bins, (0.0, top), weights=counts[held])
+        places = np.arange(levels, bins + 1, max(1, bins // 512))
         divergences = [kl_when_clipped(histogram, int(place), levels) for place in places]
         return float(edges[places[int(np.argmin(divergences))]])
 

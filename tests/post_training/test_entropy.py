@@ -16,7 +16,7 @@ def seen(values):
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_tensorrt_finds_the_threshold_beyond_which_are_outliers(sign):
-    values = np.abs(np.random.default_rng(0).normal(size=20000)).clip(0, 3)
+    values = np.abs(np.random.default_rng(0).normal(size=1_000_000)).clip(0, 3)
     tensor = seen(sign * np.concatenate([values, [30.0, 29.0]]))
     low, high = Entropy().ends(tensor, Integer(8))
     near, far = (low, high) if sign > 0 else (high, low)
@@ -36,7 +36,7 @@ def test_nothing_is_lost_where_every_bin_has_a_level():
 
 
 def test_evenly_spread_values_keep_their_whole_range():
-    values = np.linspace(0, 1, 20001)
+    values = np.linspace(0, 1, 200001)
     _, high = Entropy().ends(seen(values), Integer(4, symmetric=False))
     assert high[0] > 0.9
 
@@ -44,3 +44,14 @@ def test_evenly_spread_values_keep_their_whole_range():
 def test_too_few_bins_are_refused():
     with pytest.raises(ValueError, match="`bins` must be at least 64.*bins=8"):
         Entropy(8)
+
+
+def test_few_values_keep_their_whole_range():
+    """The noise of a sparse histogram must not be taken for information that rounding loses."""
+    for count in (300, 100_000):
+        values = np.random.default_rng(0).exponential(size=count)
+        _, high = Entropy().ends(seen(values), Integer(8, symmetric=False))
+        assert high[0] == pytest.approx(values.max(), rel=1e-6)
+    values = np.random.default_rng(0).exponential(size=200_000)
+    _, high = Entropy().ends(seen(values), Integer(4, symmetric=False))
+    assert 0.3 * values.max() < high[0] <= values.max()
