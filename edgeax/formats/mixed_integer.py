@@ -95,6 +95,13 @@ class MixedInteger(ArrayFormat):
         per_channel = codes.size // max(codes.shape[-1], 1)
         return int(per_channel * bits.sum()) + 8 * np.asarray(params["scale"]).nbytes
 
+    def for_activations(self) -> "MixedInteger":
+        """Raises ValueError: the device has one scale for an activation."""
+        raise ValueError(
+            f"`format` of an activation must have one scale for all channels. Received: {self}. "
+            f"Use 'int{self.width}'."
+        )
+
     def per_channel(self) -> "MixedInteger":
         """Returns itself: it has one scale per channel."""
         return self

@@ -34,7 +34,7 @@ def take_samples(samples: Any, model: keras.Model) -> list[np.ndarray]:
     wanted = keras.tree.flatten(inputs_of(model))
     if isinstance(samples, tf.data.Dataset):
         samples = _from_dataset(samples, wanted)
-    given = _in_order(samples, wanted)
+    given = _in_order(samples, model, wanted)
     if len(given) != len(wanted):
         raise ValueError(
             f"`samples` must hold one array for each of the model's {len(wanted)} inputs. "
@@ -55,7 +55,38 @@ def take_samples(samples: Any, model: keras.Model) -> list[np.ndarray]:
     return found
 
 
-def _in_order(samples: Any, wanted: list[keras.KerasTensor]) -> list[Any]:
+def take_as_given(samples: Any) -> list[np.ndarray]:
+    """Returns up to 512 samples of a model whose inputs nobody knows, one array for each.
+
+    Args:
+        samples: As for `take_samples`, in the structure that the model is called with.
+
+    Raises:
+        ValueError: There is no sample, or one is no finite number.
+    """
+    if isinstance(samples, tf.data.Dataset):
+        samples = _first_of(samples)
+    arrays = [np.asarray(array) for array in keras.tree.flatten(samples)]
+    for array in arrays:
+        is_number = np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_
+        if not is_number or not array.ndim or not len(array) or not np.isfinite(array).all():
+            raise ValueError(
+                "`samples` must be arrays of finite numbers, first axis the sample, as the model "
+                f"is called with. Received: {array.dtype} of shape {array.shape}."
+            )
+    wide = [a if a.dtype.kind == "i" else a.astype(np.float32) for a in arrays]
+    return [array[:MOST_SAMPLES] for array in wide]
+
+
+def given_structure(samples: Any) -> Any:
+    """Returns the structure of the inputs that `take_as_given` flattens."""
+    return _inputs_in(samples.element_spec) if isinstance(samples, tf.data.Dataset) else samples
+
+
+def _in_order(samples: Any, model: keras.Model, wanted: list[keras.KerasTensor]) -> list[Any]:
+    structure = inputs_of(model)
+    if isinstance(samples, dict) and isinstance(structure, dict) and {*samples} == {*structure}:
+        return list(keras.tree.flatten({name: samples[name] for name in structure}))
     if isinstance(samples, dict):
         names = [tensor.name for tensor in wanted]
         missing = [name for name in names if name not in samples]
@@ -77,6 +108,10 @@ def _from_dataset(dataset: tf.data.Dataset, wanted: list[keras.KerasTensor]) -> 
             "`samples` must be a dataset of batches. Received: a dataset of single samples of "
             f"shapes {[tuple(shape) for shape in shapes]}. Batch it: dataset.batch(32)."
         )
+    return _first_of(dataset)
+
+
+def _first_of(dataset: tf.data.Dataset) -> Any:
     batches, count = [], 0
     for batch in dataset:
         batches.append(keras.tree.map_structure(np.asarray, _inputs_in(batch)))

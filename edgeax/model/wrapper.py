@@ -221,6 +221,8 @@ class Compressed(keras.layers.Wrapper):
         training = passes.is_training(training)
         inputs = self._transformed_inputs(inputs, training)
         passes.show(self, inputs)
+        if len(self._inputs) == 1 and self._inputs[0] is not None and not passes.is_unrounded(self):
+            note_grid(inputs, getattr(self.quantizer("input"), "grid", None))
         with RecordingScope(self._transformed_weights(training)) as scope:
             if self._between is None:
                 outputs = call_plain(self.layer, inputs, *args, **kwargs)
@@ -265,6 +267,8 @@ class Compressed(keras.layers.Wrapper):
 
     def weights_for_one_pass(self, training: bool) -> list[tuple[keras.Variable, Any]]:
         """Returns the transformed weights, for all `uses` calls of one forward pass together."""
+        if passes.is_unrounded(self):
+            return []
         training = training and self.is_trained
         return [(weight.variable, weight.transformed_once(training)) for weight in self._weights_of]
 

@@ -1,18 +1,17 @@
 """quantize(): a trained model rounded without training."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from edgeax.model.graph import inputs_of, is_nested
 from edgeax.model.presets import as_recipe
 from edgeax.model.recipe import Recipe
 from edgeax.model.rewrite import check_plain, check_weights, compile_like
-from edgeax.model.samples import take_samples
+from edgeax.model.samples import given_structure, take_as_given, take_samples
 from edgeax.post_training.calibration import Calibration
 from edgeax.post_training.case import Case, Correction
 from edgeax.post_training.distilled_samples import distilled_samples
@@ -43,7 +42,8 @@ def quantize(
             from its batch normalizations, need a Sequential or functional one.
         samples: Typical inputs: an array, a list or dict of arrays, or a `tf.data.Dataset` of
             batches; of more than 512 the first. None: they are made from the statistics of the
-            batch normalizations [CYD20], if anything needs them.
+            batch normalizations [CYD20], if anything needs them; for inputs that are not of mean 0
+            and deviation 1, give those of `edgeax.distilled_samples(model, input_range=...)`.
         recipe: An `edgeax.Recipe`, a preset's name, or a list of transforms for every kernel. All
             has its full effect at once.
         calibration: How ranges are chosen: `"min_max"`, `"moving_average"`, `"percentile"`,
@@ -55,7 +55,8 @@ def quantize(
             `"adaround"`, `"cross_distillation"`, `"weight_bias_correction"`, `"bias_correction"`,
             `"analytic_bias_correction"`, `"batch_norm_reestimation"`, or objects of that kind.
         seed: Of what is random. The same seed gives the same model.
-        batch_size: Samples in a batch, at least 1; no result depends on it but the moving average.
+        batch_size: Samples in a batch, at least 1. It changes what `"moving_average"` and
+            `"hessian"` find, and the params of formats that find them in all values of a batch.
         verbose: 1 shows how far it is.
 
     Raises:
@@ -69,10 +70,11 @@ def quantize(
     recipe = calibrated(as_recipe(recipe))
     check_weights(model)
     check_plain(model)
-    if batch_size < 1:
-        raise ValueError(f"`batch_size` must be at least 1. Received: batch_size={batch_size}.")
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"`batch_size` must be an integer, at least 1. Received: {batch_size!r}.")
     arrays = _samples_for(model, samples, recipe, steps, seed, verbose)
-    case = Case(model, recipe, arrays, _packer(model), batch_size, seed, verbose=bool(verbose))
+    pack = _packer(model, samples)
+    case = Case(model, recipe, arrays, pack, batch_size, seed, verbose=bool(verbose))
     if samples is not None:
         warn_of_unfamiliar_samples(model, case.batches[0])
     for step in steps:
@@ -119,7 +121,7 @@ def _samples_for(
             return []
         made = distilled_samples(model, max(_MADE_SAMPLES, needed), seed=seed, verbose=verbose)
         return [np.asarray(array) for array in (made if isinstance(made, list) else [made])]
-    arrays = take_samples(samples, model) if is_nested(model) else _unchecked(samples)
+    arrays = take_samples(samples, model) if is_nested(model) else take_as_given(samples)
     if len(arrays[0]) < needed:
         most = max(corrections, key=lambda step: step.needs_samples)
         raise ValueError(
@@ -129,23 +131,7 @@ def _samples_for(
     return arrays
 
 
-def _unchecked(samples: Any) -> list[np.ndarray]:
-    """Returns the samples of a subclassed model, whose inputs nobody knows, as one array."""
-    if isinstance(samples, tf.data.Dataset):
-        parts = [part[0] if isinstance(part, tuple) else part for part in samples]
-        samples = np.concatenate([np.asarray(part) for part in parts])
-    array = np.asarray(samples)
-    if not array.ndim or not len(array) or not np.isfinite(array).all():
-        raise ValueError(
-            "`samples` must be one array of finite numbers, first axis the sample, for a "
-            f"subclassed model. Received: shape {array.shape}."
-        )
-    return [array]
-
-
-def _packer(model: keras.Model) -> Any:
+def _packer(model: keras.Model, samples: Any) -> Callable[[Sequence[Any]], Any]:
     """Returns what makes of one array per input what a model is called with."""
-    if not is_nested(model):
-        return lambda arrays: arrays[0]
-    structure = inputs_of(model)
+    structure = inputs_of(model) if is_nested(model) else given_structure(samples)
     return lambda arrays: keras.tree.pack_sequence_as(structure, list(arrays))

@@ -65,10 +65,6 @@ def normalizations_of(model: keras.Model) -> list[keras.layers.BatchNormalizatio
     ]
 
 
-class _Reached(Exception):
-    """Ends a forward pass at the normalization whose inputs were wanted."""
-
-
 def _reestimate(
     model: keras.Model,
     layer: keras.layers.BatchNormalization,
@@ -77,34 +73,32 @@ def _reestimate(
     """Sets the statistics of one normalization; one that is not reached keeps its own."""
     count, total, squares = 0, 0.0, 0.0
     for batch in batches():
-        inputs = inputs_of_plain_layer(model, layer, batch)
-        if inputs is None:
-            return
-        values = np.moveaxis(np.asarray(tf.cast(inputs, tf.float32), np.float64), layer.axis, -1)
-        rows = values.reshape(-1, values.shape[-1])
-        count += len(rows)
-        total = total + rows.sum(0)
-        squares = squares + np.square(rows).sum(0)
+        for inputs in inputs_of_plain_layer(model, layer, batch):
+            values = np.moveaxis(
+                np.asarray(tf.cast(inputs, tf.float32), np.float64), layer.axis, -1
+            )
+            rows = values.reshape(-1, values.shape[-1])
+            count += len(rows)
+            total = total + rows.sum(0)
+            squares = squares + np.square(rows).sum(0)
     if count > 1:
         mean = total / count
         layer.moving_mean.assign(mean)
         layer.moving_variance.assign(np.maximum(squares / count - mean * mean, 0.0))
 
 
-def inputs_of_plain_layer(model: keras.Model, layer: keras.layers.Layer, batch: Any) -> Any:
-    """Returns what comes to the first call of a layer; None if there is none."""
+def inputs_of_plain_layer(model: keras.Model, layer: keras.layers.Layer, batch: Any) -> list[Any]:
+    """Returns what comes to each call of a layer in a forward pass."""
     found = []
+    call = layer.call
 
-    def reached(inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        del args, kwargs
+    def watched(inputs: Any, *args: Any, **kwargs: Any) -> Any:
         found.append(inputs)
-        raise _Reached
+        return call(inputs, *args, **kwargs)
 
-    object.__setattr__(layer, "call", reached)
+    object.__setattr__(layer, "call", watched)
     try:
         model(batch, training=False)
-    except _Reached:
-        pass
     finally:
         object.__delattr__(layer, "call")
-    return found[0] if found else None
+    return found

@@ -44,7 +44,7 @@ class BiasCorrection(_Shifting):
     def correct(self, case: Case) -> None:
         """See `Correction.correct`."""
         for path in case.progress("Bias correction", case.linear_layers(self.what)):
-            moments = case.moments(path)
+            moments = case.moments(path, with_grams=False)
             wanted = _product(moments.teacher_mean, case.original(path))
             self.shift(case, path, wanted - _product(moments.student_mean, case.rounded(path)))
 
@@ -104,7 +104,7 @@ class WeightBiasCorrection(_Shifting):
             else:
                 xi = np.ones_like(xi)
             if case.samples:
-                mean = case.moments(path).student_mean.sum(1)[:, None]
+                mean = case.moments(path, with_grams=False).student_mean.sum(1)[:, None]
                 self.shift(case, path, (xi * shift)[:, 0] * mean)
 
 

@@ -23,6 +23,7 @@ class BitAllocation(Correction):
                 name: [_mixed(member) for member in members]
                 for name, members in rule.weights.items()
             }
+            changed |= any(any(map(_is_mixed, members)) for members in weights.values())
             rules.append(Rule(rule.filter, **slots, weights=weights))
         if not changed:
             case.skip("bit allocation", "no kernel gets integers with a scale per output channel")

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from edgeax.formats import Integer, NumberFormat
+from edgeax.formats import Integer, MixedInteger, NumberFormat
 from edgeax.formats.array_format import ArrayFormat
 from edgeax.post_training.seen import Seen
 
@@ -70,7 +70,8 @@ class Percentile(Calibration):
     """Leaves the farthest values out.
 
     Args:
-        percent: How many of a hundred values stay inside, above 50, at most 100.
+        percent: How many of a hundred values stay inside, above 50, at most 100. Of an activation
+            with both signs as many are left out at either end.
 
     Raises:
         ValueError: `percent` is out of its range.
@@ -87,6 +88,8 @@ class Percentile(Calibration):
         if is_symmetric(format):
             limit = _quantile(np.abs(seen.values), seen.counts, part)
             return clipped_to(seen, -limit, limit)
+        if np.all(seen.low < 0.0):
+            part = (1.0 + part) / 2.0
         low = _quantile(-seen.values, seen.counts, part)
         return clipped_to(seen, -low, _quantile(seen.values, seen.counts, part))
 
@@ -147,5 +150,9 @@ def _quantile(values: np.ndarray, counts: np.ndarray, part: float) -> np.ndarray
 
 
 def bits_of(format: NumberFormat) -> float:
-    """Returns the width of a format's codes as calibrations count it; infinite of none."""
-    return math.inf if format.bits >= 32 else format.bits
+    """Returns the bits of a format whose values are evenly spaced; infinite of any other, for which
+    formulas of such a grid say nothing.
+    """
+    if isinstance(format, MixedInteger):
+        return format.width
+    return format.bits if isinstance(format, Integer) else math.inf

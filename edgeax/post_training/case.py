@@ -1,5 +1,6 @@
 """Case: a model on its way through post-training quantization, and what corrects it."""
 
+import contextlib
 import dataclasses
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -9,6 +10,7 @@ import keras
 import numpy as np
 
 from edgeax.model import passes, placement
+from edgeax.model.graph import is_nested
 from edgeax.model.recipe import Recipe
 from edgeax.model.rewrite import compress, paths_of_compressed
 from edgeax.model.wrapper import Compressed
@@ -128,18 +130,24 @@ class Case:
                 found.append(path)
         return found
 
-    def moments(self, path: str) -> Moments:
-        """Returns the moments of a layer's inputs as the model is now."""
+    def moments(self, path: str, with_grams: bool = True) -> Moments:
+        """Returns the moments of a layer's inputs, of all its calls, as the model is now.
+
+        Args:
+            path: Path of a linear layer.
+            with_grams: Whether Gram matrices are asked for, or means alone.
+        """
         layer, reference = self.layers[path], self._references[path]
 
         def pairs() -> Iterator[tuple[Any, Any]]:
             for batch in self.batches:
                 with passes.unrounded():
-                    teacher = inputs_of_layer(self._reference, reference, batch)
-                student = inputs_of_layer(self.model, layer, batch)
-                yield columns(layer.layer, teacher), columns(layer.layer, student)
+                    teachers = inputs_of_layer(self._reference, reference, batch)
+                students = inputs_of_layer(self.model, layer, batch)
+                for teacher, student in zip(teachers, students, strict=True):
+                    yield columns(layer.layer, teacher), columns(layer.layer, student)
 
-        return moments_of(pairs())
+        return moments_of(pairs(), with_grams)
 
     def normalization_behind(self, path: str) -> keras.layers.BatchNormalization | None:
         """Returns the batch normalization of the rounded model that directly follows a layer."""
@@ -160,25 +168,25 @@ class Case:
         return as_matrix(layer.layer, np.asarray(layer.layer.kernel))
 
 
-class _Seen(Exception):
-    """Ends a forward pass at the layer whose inputs were wanted."""
+class _SeenAll(Exception):
+    """Ends a forward pass where a layer was called for the last time."""
 
 
-def inputs_of_layer(model: keras.Model, layer: Compressed, batch: Any) -> Any:
-    """Returns the inputs of the first call of a wrapped layer in a forward pass."""
-    found = []
+def inputs_of_layer(model: keras.Model, layer: Compressed, batch: Any) -> list[Any]:
+    """Returns the inputs of each call of a wrapped layer in a forward pass."""
+    found: list[Any] = []
+    # How often a subclassed model calls a layer nobody knows beforehand.
+    calls = layer.uses if is_nested(model) else None
 
     def watch(owner: Any, tensor: Any) -> None:
         if owner is layer:
             found.append(tensor)
-            raise _Seen
+            if len(found) == calls:
+                raise _SeenAll
 
-    try:
-        with passes.watched(watch):
-            model(batch, training=False)
-    except _Seen:
-        pass
-    return found[0]
+    with contextlib.suppress(_SeenAll), passes.watched(watch):
+        model(batch, training=False)
+    return found
 
 
 def kernel_quantizer(layer: Compressed) -> Quantize | None:

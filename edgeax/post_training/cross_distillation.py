@@ -14,6 +14,7 @@ from edgeax.post_training.kernels import (
     error,
     grid_kernel,
     nearest,
+    ridge_of,
     set_kernel,
 )
 from edgeax.post_training.learned_rounding import Adam
@@ -84,7 +85,9 @@ class CrossDistillation(Correction):
             kernel = grid_kernel(case, path, "cross distillation")
             if kernel is None:
                 continue
-            gram = cross_gram(case.moments(path), self.mu)
+            moments = case.moments(path)
+            gram = cross_gram(moments, self.mu)
+            gram = gram + ridge_of(gram, moments.rows)
             set_kernel(case, path, self.trained(gram, kernel, _input_channels(case, path)))
 
     def trained(self, gram: np.ndarray, kernel: GridKernel, channels: int = 1) -> np.ndarray:
@@ -106,7 +109,7 @@ class CrossDistillation(Correction):
         for count in range(self.steps):
             if dropped and mask.sum() > size - dropped * size // channels:
                 gone = min(dropped, math.ceil(dropped * 3 * (count + 1) / self.steps))
-                mask = _mask_of_largest(values, channels, channels - gone)
+                mask = _mask_of_largest(step * values, channels, channels - gone)
                 values, least = values * mask, math.inf  # what was best had more channels
             matrix = nearest(step * values, step, kernel.top)
             found = error(matrix, original, gram)

@@ -2,8 +2,7 @@
 
 import math
 import re
-
-import numpy as np
+from collections.abc import Iterator
 
 from edgeax.formats import (
     DualInteger,
@@ -15,8 +14,11 @@ from edgeax.formats import (
 )
 from edgeax.formats.integer_form import snr_db
 from edgeax.formats.names import described
+from edgeax.model.graph import is_nested
 from edgeax.model.recipe import Recipe, Rule
-from edgeax.post_training.case import Case, Correction, kernel_quantizer
+from edgeax.model.wrapper import slot_of
+from edgeax.post_training.case import Case, Correction
+from edgeax.transforms.base import fresh
 from edgeax.transforms.quantize import Quantize
 
 _TEST = "tests/post_training/test_dual_tensor.py::"
@@ -45,33 +47,34 @@ class DualTensor(Correction):
 
     def revise(self, case: Case) -> bool:
         """Adds a rule for each of the worst kernels."""
-        worst = sorted(self._ratios(case).items(), key=lambda item: item[1])
-        rules = []
-        for path, _ in worst[: math.ceil(self.fraction * len(worst))]:
-            quantizer = kernel_quantizer(case.layers[path])
-            format = None if quantizer is None else doubled(quantizer.number_format)
-            if format is not None:
-                kernel = Quantize(format, range="calibrated")
-                rules.append(Rule(f"^{re.escape(path)}$", kernel=kernel))
+        if not is_nested(case.plain):
+            case.skip("dual tensor", "the model has no graph in which paths stay the same")
+            return False
+        worst = sorted(self._kernels(case), key=lambda found: found[0])
+        rules = [rule for _, rule in worst[: math.ceil(self.fraction * len(worst))]]
         case.recipe = Recipe([*case.recipe.rules, *rules], case.recipe.name)
         return bool(rules)
 
-    def _ratios(self, case: Case) -> dict[str, float]:
-        """Returns the signal-to-noise ratio of each kernel that can be doubled, in dB."""
-        found = {}
+    def _kernels(self, case: Case) -> Iterator[tuple[float, Rule]]:
+        """Yields each kernel that can be doubled: its signal-to-noise ratio in dB, and the rule."""
         for path, layer in case.layers.items():
-            quantizer = kernel_quantizer(layer)
-            if quantizer is None:
-                continue
-            if doubled(quantizer.number_format) is None:
-                name = described(quantizer.number_format)
-                case.skip(f"dual tensor of {path}", f"there is none for {name}")
-                continue
-            for variable, layout, encoded in layer.freeze_weights():
-                if variable.name == "kernel":
-                    value = layout.to_canonical(np.asarray(variable, np.float32))
-                    found[path] = snr_db(value, encoded.decode())
-        return found
+            names = [weight.variable.name for weight in layer.weight_chains]
+            for weight in layer.weight_chains:
+                *before, last = weight.chain.transforms
+                name = weight.variable.name
+                if slot_of(name) != "kernel" or not isinstance(last, Quantize) or last.clustered:
+                    continue
+                format = doubled(last.number_format)
+                if format is None or names.count(name) > 1:
+                    why = f"there is none for {described(last.number_format)}"
+                    why = why if format is None else f"several of its weights are called {name!r}"
+                    case.skip(f"dual tensor of {path}", why)
+                    continue
+                value = weight.value()
+                ratio = snr_db(value, weight.chain.freeze(value).decode())
+                wider = Quantize.from_config({**last.get_config(), "format": format, "axis": None})
+                members = [*map(fresh, before), wider]
+                yield ratio, Rule(f"^{re.escape(path)}$", weights={name: members})
 
 
 def doubled(format: NumberFormat) -> NumberFormat | None:

@@ -151,11 +151,12 @@ def normal_statistics(model: keras.Model) -> dict[str, Normal]:
         after = folded_normalization(graph, call)
         if after is not None and len(graph.calls_of(call.operation)) == 1:
             name = graph.path(call.operation).replace("/", "_")
-            found[name] = _normal(after.operation)
+            found[name] = normal_behind(after.operation)
     return found
 
 
-def _normal(normalization: keras.layers.BatchNormalization) -> Normal:
+def normal_behind(normalization: keras.layers.BatchNormalization) -> Normal:
+    """Returns what a batch normalization gives; constant where it never saw anything else."""
     variance = np.asarray(normalization.moving_variance, np.float64)
     gamma = np.asarray(normalization.gamma, np.float64) if normalization.scale else 1.0
     beta = np.asarray(normalization.beta, np.float64) if normalization.center else 0.0

@@ -11,7 +11,7 @@ from edgeax.formats import implements
 from edgeax.model import placement
 from edgeax.model.copying import clone, copy_weights, fresh_copy
 from edgeax.model.graph import Call, trace
-from edgeax.post_training.equalization import Normal
+from edgeax.post_training.equalization import Normal, normal_behind
 
 _layers = keras.layers
 _KEEPING = (
@@ -89,7 +89,8 @@ def _outputs(
     if folded is not None:
         return _activated(folded, activation)
     if isinstance(layer, _layers.BatchNormalization):
-        return _of_normalization(layer, len(call.output_tensors[0].shape))
+        is_last = layer.axis in (-1, len(call.output_tensors[0].shape) - 1)
+        return normal_behind(layer) if is_last else None
     given = inputs[0] if inputs else None
     if isinstance(layer, (_layers.ReLU, _layers.Activation)):
         return None if given is None else _activated(given, activation)
@@ -103,15 +104,6 @@ def _outputs(
         means = [mean for one in inputs if (mean := _mean(one)) is not None]
         return np.sum(means, axis=0) if len(means) == len(inputs) else None
     return None
-
-
-def _of_normalization(layer: keras.layers.BatchNormalization, rank: int) -> Normal | None:
-    if layer.axis not in (-1, rank - 1):
-        return None
-    channels = int(layer.moving_mean.shape[0])
-    mean = np.asarray(layer.beta, np.float64) if layer.center else np.zeros(channels)
-    deviation = np.abs(np.asarray(layer.gamma, np.float64)) if layer.scale else np.ones(channels)
-    return Normal(mean, deviation)
 
 
 def _activated(given: Normal | np.ndarray, activation: str) -> Normal | np.ndarray | None:

@@ -21,11 +21,11 @@ def warn_of_unfamiliar_samples(model: keras.Model, batch: Any) -> None:
         batch: Samples as the model takes them.
     """
     found = normalizations_of(model)
-    inputs = inputs_of_plain_layer(model, found[0], batch) if found else None
-    if inputs is None:
+    inputs = inputs_of_plain_layer(model, found[0], batch) if found else []
+    if not inputs:
         return
     layer = found[0]
-    values = np.moveaxis(np.asarray(tf.cast(inputs, tf.float32), np.float64), layer.axis, -1)
+    values = np.moveaxis(np.asarray(tf.cast(inputs[0], tf.float32), np.float64), layer.axis, -1)
     mean = values.reshape(-1, values.shape[-1]).mean(0)
     deviation = np.sqrt(np.asarray(layer.moving_variance, np.float64) + layer.epsilon)
     distance = float(np.median(np.abs(mean - np.asarray(layer.moving_mean)) / deviation))

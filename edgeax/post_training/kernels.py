@@ -1,20 +1,18 @@
 """Kernels of a case on integer grids, seen as matrices, and changes to them."""
 
 import dataclasses
-from typing import Any
 
-import keras
 import numpy as np
 
 from edgeax.formats import Integer
 from edgeax.formats.names import described
 from edgeax.model.layout import layout_of
 from edgeax.post_training.case import Case, kernel_quantizer
-from edgeax.post_training.linear import Moments, as_kernel, as_matrix
+from edgeax.post_training.linear import Moments, as_kernel
 
 _MOST_SWEEPS = 50
 _LEAST_GAIN = 1e-6  # of a step
-_RIDGE = 1e-2  # of the mean of the diagonal: inputs that hardly occur leave weights where they are
+_RIDGE = 1e-2  # least, of the mean of the diagonal
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -49,6 +47,9 @@ def grid_kernel(case: Case, path: str, what: str) -> GridKernel | None:
     layer = case.layers[path]
     quantizer = kernel_quantizer(layer)
     format = None if quantizer is None else quantizer.number_format
+    if quantizer is not None and isinstance(format, Integer) and quantizer.limit is None:
+        case.skip(f"{what} of {path}", "its kernel gets a range that is fixed")
+        return None
     if quantizer is None or not isinstance(format, Integer) or quantizer.limit is None:
         name = "no format" if format is None else described(format)
         case.skip(f"{what} of {path}", f"its kernel gets {name}, which is no integer grid")
@@ -147,12 +148,23 @@ def objective(moments: Moments, original: np.ndarray) -> tuple[np.ndarray, np.nd
     between what the rounded layer makes of the rounded model's inputs and what the float one makes
     of the float model's, up to a constant.
     """
-    size = original.shape[1]
-    mean = np.trace(moments.student, axis1=1, axis2=2)[:, None, None] / size
-    ridge = (_RIDGE * mean + 1e-12) * np.eye(size)
+    ridge = ridge_of(moments.student, moments.rows)
     gram = moments.student + ridge
     target = np.linalg.solve(gram, moments.cross @ original + ridge @ original)
     return gram, target
+
+
+def ridge_of(gram: np.ndarray, rows: int) -> np.ndarray:
+    """Returns what is added to a Gram matrix, `(groups, size, size)`, so that weights stay where
+    they are as far as the inputs do not tell where to go: the more, the fewer they were.
+
+    Args:
+        gram: `(groups, size, size)`: mean of `x x^T` over inputs x.
+        rows: How many inputs there were.
+    """
+    size = gram.shape[-1]
+    mean = np.trace(gram, axis1=1, axis2=2)[:, None, None] / size
+    return (max(_RIDGE, size / max(rows, 1)) * mean + 1e-12) * np.eye(size)
 
 
 def shift_outputs(case: Case, path: str, shift: np.ndarray) -> bool:
@@ -178,8 +190,3 @@ def shift_outputs(case: Case, path: str, shift: np.ndarray) -> bool:
         return False
     normalization.moving_mean.assign(np.asarray(normalization.moving_mean) - shift)
     return True
-
-
-def kernel_matrix(layer: keras.layers.Layer) -> Any:
-    """Returns the kernel of a plain layer as a matrix."""
-    return as_matrix(layer, np.asarray(layer.kernel))

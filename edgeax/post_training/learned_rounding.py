@@ -35,7 +35,7 @@ class LearnedRounding(Correction):
 
     needs_samples = 1
 
-    def __init__(self, steps: int = 1000, learning_rate: float = 0.03) -> None:
+    def __init__(self, steps: int = 500, learning_rate: float = 0.03) -> None:
         if steps < 1 or not learning_rate > 0.0:
             raise ValueError(
                 "`steps` must be at least 1 and `learning_rate` above 0. "

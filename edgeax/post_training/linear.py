@@ -92,18 +92,22 @@ class Moments:
     rows: int
 
 
-def moments_of(pairs: Any) -> Moments:
-    """Returns the moments of pairs of batches of columns, of the float and of the rounded model."""
+def moments_of(pairs: Any, with_grams: bool = True) -> Moments:
+    """Returns the moments of pairs of batches of columns, of the float and of the rounded model.
+
+    Args:
+        pairs: Yields what `columns` returned for each.
+        with_grams: Whether the Gram matrices are computed, which are empty otherwise.
+    """
     sums: list[Any] = []
     rows = 0
     for teacher, student in pairs:
+        products = ((teacher, teacher), (student, student), (student, teacher))
         batch = [
-            tf.matmul(teacher, teacher, transpose_a=True),
-            tf.matmul(student, student, transpose_a=True),
-            tf.matmul(student, teacher, transpose_a=True),
-            tf.reduce_sum(teacher, 1),
-            tf.reduce_sum(student, 1),
+            tf.matmul(one, other, transpose_a=True) if with_grams else tf.zeros((0, 0, 0))
+            for one, other in products
         ]
+        batch += [tf.reduce_sum(teacher, 1), tf.reduce_sum(student, 1)]
         found = [np.asarray(tensor, np.float64) for tensor in batch]
         sums = [a + b for a, b in zip(sums, found, strict=True)] if sums else found
         rows += int(teacher.shape[1])

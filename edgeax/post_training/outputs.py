@@ -12,7 +12,8 @@ from edgeax.post_training.linear import why_not_linear
 
 
 def normalizations(model: keras.Model) -> dict[str, str]:
-    """Returns the path of the batch normalization that directly follows each layer, by its path.
+    """Returns the path of the batch normalization that directly follows each layer and no other, by
+    the layer's path.
 
     Args:
         model: Plain; one without a graph has none.
@@ -23,7 +24,7 @@ def normalizations(model: keras.Model) -> dict[str, str]:
     found = {}
     for call in graph.calls:
         after = placement.folded_normalization(graph, call)
-        if after is not None:
+        if after is not None and len(graph.calls_of(after.operation)) == 1:
             found[graph.path(call.operation)] = graph.path(after.operation)
     return found
 

@@ -1,6 +1,7 @@
 """Ranges of a case: those of its kernels and activations, by calibrations."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import keras
@@ -75,78 +76,129 @@ def calibrate_weights(case: Case, calibration: Calibration) -> None:
 
 
 def calibrate_activations(case: Case, calibration: Calibration) -> None:
-    """Sets the range of each activation whose quantizer has one to set, from the samples."""
-    chains = {id(chain): chain for chain in _activation_chains(case)}
+    """Sets the range of each activation whose quantizer has one to set, from the samples.
+
+    Raises:
+        ValueError: An activation is not finite.
+    """
+    chains = {id(chain): (path, chain) for path, chain in _activation_chains(case)}
     if not chains:
         return
-    ends: dict[int, list[tuple[float, float]]] = {}
+    seen: dict[int, _Ends] = {}
 
     def take_ends(owner: Any, tensor: Any) -> None:
         if id(owner) in chains:
-            pair = float(tf.reduce_min(tensor)), float(tf.reduce_max(tensor))
-            ends.setdefault(id(owner), []).append(pair)
-            quantizer = _quantizer(owner)
-            if quantizer is not None:
-                quantizer.observe(tensor)
+            path, chain = chains[id(owner)]
+            seen.setdefault(id(owner), _Ends(path, _quantizer(chain))).add(tensor)
 
     for batch in case.progress("Ends of activations", case.batches):
         with passes.unrounded(), passes.watched(take_ends):
             case.model(batch, training=False)
-    histograms = {identity: Histogram(np.array(ends[identity])) for identity in ends}
-    importance = calibration.needs_importance
+    histograms = {identity: Histogram(np.array(ends.pairs)) for identity, ends in seen.items()}
+
+    def count(owner: Any, tensor: Any) -> None:
+        if id(owner) in histograms:
+            histograms[id(owner)].add(np.asarray(tensor))
+
+    start = 0
     for batch in case.progress("Histograms of activations", case.batches):
-        for identity, tensor, gradient in _values(case, chains, batch, importance):
-            histograms[identity].add(tensor, gradient)
+        if calibration.needs_importance:
+            for identity, tensor, gradient in _with_importance(case, histograms, batch, start):
+                histograms[identity].add(tensor, gradient)
+        else:
+            with passes.unrounded(), passes.watched(count):
+                case.model(batch, training=False)
+        start += case.batch_size
     for identity, histogram in histograms.items():
-        quantizer = _quantizer(chains[identity])
-        if quantizer is not None:
-            low, high = calibration.ends(histogram.seen(), _format_of(quantizer))
-            quantizer.calibrate(float(low[0]), float(high[0]))
+        quantizer = seen[identity].quantizer
+        low, high = calibration.ends(histogram.seen(), _format_of(quantizer))
+        quantizer.calibrate(float(low[0]), float(high[0]))
+        if quantizer.followed is not None:
+            quantizer.followed.set(seen[identity].mean_params())
 
 
-def _values(
-    case: Case, chains: dict[int, Chain], batch: Any, with_importance: bool
-) -> Iterator[tuple[int, np.ndarray, np.ndarray | None]]:
+class _Ends:
+    """The ends of an activation batch by batch, and the mean of the params that suit it."""
+
+    def __init__(self, path: str, quantizer: Any) -> None:
+        self.path = path
+        self.quantizer: Quantize = quantizer
+        self.pairs: list[tuple[float, float]] = []
+        self._sums: dict[str, np.ndarray] = {}
+        self._count = 0
+
+    def add(self, tensor: Any) -> None:
+        """Takes a batch.
+
+        Raises:
+            ValueError: It is not finite.
+        """
+        low, high = float(tf.reduce_min(tensor)), float(tf.reduce_max(tensor))
+        if not math.isfinite(high - low):
+            raise ValueError(
+                f"`samples` must give finite values in every layer. Received: {low} to {high} at "
+                f"{self.path!r}. Look for samples out of the range of the training, or weights "
+                "that overflow."
+            )
+        self.pairs.append((low, high))
+        if self.quantizer.followed is not None:
+            samples = int(tensor.shape[0])
+            found = self.quantizer.followed.format.found(tf.cast(tensor, tf.float32), keras.ops)
+            for name, value in found.items():
+                self._sums[name] = self._sums.get(name, 0.0) + samples * np.asarray(value)
+            self._count += samples
+
+    def mean_params(self) -> dict[str, np.ndarray]:
+        """Returns the mean over all samples of the params that each batch was found to have."""
+        return {name: total / self._count for name, total in self._sums.items()}
+
+
+def _with_importance(
+    case: Case, chains: Collection[int], batch: Any, start: int
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """Yields each activation of a batch, the id of its chain, and how much its errors matter."""
     tensors: list[tuple[int, tf.Tensor]] = []
     with tf.GradientTape(persistent=True) as tape:
 
         def take(owner: Any, tensor: Any) -> None:
             if id(owner) in chains:
-                if with_importance:
-                    tape.watch(tensor)
+                tape.watch(tensor)
                 tensors.append((id(owner), tensor))
 
         with passes.unrounded(), passes.watched(take):
             outputs = case.model(batch, training=False)
-        sums = _random_sums(outputs, case.seed) if with_importance else []
-    squares: list[Any] = [None] * len(tensors)
+        sums = _random_sums(case, outputs, start)
+    squares = [np.zeros(tensor.shape, np.float32) for _, tensor in tensors]
     for total in sums:
-        found = tape.gradient(total, [tensor for _, tensor in tensors])
-        for place, gradient in enumerate(found):
+        gradients = tape.gradient(total, [tensor for _, tensor in tensors])
+        for square, gradient in zip(squares, gradients, strict=True):
             if gradient is not None:
-                squares[place] = np.square(gradient.numpy()) + (
-                    0.0 if squares[place] is None else squares[place]
-                )
+                square += np.square(np.asarray(tf.cast(gradient, tf.float32)))
     for (identity, tensor), square in zip(tensors, squares, strict=True):
-        if with_importance and square is None:
-            square = np.zeros(tensor.shape, np.float32)
         yield identity, np.asarray(tensor), square
 
 
-def _random_sums(outputs: Any, seed: int) -> list[tf.Tensor]:
+def _random_sums(case: Case, outputs: Any, start: int) -> list[tf.Tensor]:
     """Returns sums of all outputs with random signs: their squared gradients are, on average, the
-    diagonal of the Gauss-Newton matrix.
+    diagonal of the Gauss-Newton matrix. A sample gets the same signs in whatever batch it is.
+
+    Args:
+        case: The case.
+        outputs: Of a batch.
+        start: Number of the first sample of the batch.
     """
     flat = [tf.cast(tensor, tf.float32) for tensor in keras.tree.flatten(outputs)]
     sums = []
     for draw in range(_DRAWS):
         total = tf.constant(0.0)
         for place, tensor in enumerate(flat):
-            uniform = tf.random.stateless_uniform(
-                tf.shape(tensor), seed=[seed, draw * 1000 + place]
-            )
-            total += tf.reduce_sum(tensor * tf.sign(uniform - 0.5))
+            signs = [
+                np.random.default_rng([case.seed, draw, place, number]).integers(
+                    0, 2, tensor.shape[1:]
+                )
+                for number in range(start, start + int(tensor.shape[0]))
+            ]
+            total += tf.reduce_sum(tensor * (2.0 * np.stack(signs).astype(np.float32) - 1.0))
         sums.append(total)
     return sums
 
@@ -157,25 +209,28 @@ def _importance_of_weights(case: Case) -> dict[int, np.ndarray]:
         weight.variable for layer in case.layers.values() for weight in layer.weight_chains
     ]
     found: dict[int, np.ndarray] = {}
+    start = 0
     for batch in case.progress("Gradients of weights", case.batches):
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch([variable.value for variable in variables])
             with passes.unrounded():
                 outputs = case.model(batch, training=False)
-            sums = _random_sums(outputs, case.seed)
+            sums = _random_sums(case, outputs, start)
+        start += case.batch_size
         for total in sums:
             gradients = tape.gradient(total, [variable.value for variable in variables])
             for variable, gradient in zip(variables, gradients, strict=True):
                 if gradient is not None:
-                    square = np.square(tf.convert_to_tensor(gradient).numpy())
+                    wide = tf.cast(tf.convert_to_tensor(gradient), tf.float32)
+                    square = np.square(wide.numpy())
                     found[id(variable)] = found.get(id(variable), 0.0) + square
     return found
 
 
-def _activation_chains(case: Case) -> list[Chain]:
+def _activation_chains(case: Case) -> list[tuple[str, Chain]]:
     return [
-        chain
-        for layer in case.layers.values()
+        (path, chain)
+        for path, layer in case.layers.items()
         for chain in layer.chains
         if chain.role == "activation" and _quantizer(chain) is not None
     ]

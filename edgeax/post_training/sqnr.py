@@ -23,9 +23,10 @@ _MOST_BITS = 8
 class SignalToNoise(Calibration):
     """Takes the step `gaussian_step(bits) * sigma`: the best for normal values.
 
-    The range is `2**bits` such steps wide. Behind a ReLU sigma is that of the positive values with
-    their mirror images, of which the code holds one half, so it has a bit more. Above 8 bits
-    everything is taken. Source: [LTA16].
+    The range is as many such steps wide as the format has. Behind a ReLU sigma is that of the
+    positive values with their mirror images, of which the code holds one half, so it has a bit
+    more. Above 8 bits, and of formats whose values are not evenly spaced, everything is taken.
+    Source: [LTA16].
     """
 
     def ends(self, seen: Seen, format: NumberFormat) -> Ends:
@@ -37,12 +38,13 @@ class SignalToNoise(Calibration):
             positive = seen.values > 0.0
             share = np.maximum(seen.mean(positive), 1e-12)
             sigma = np.sqrt(seen.mean(seen.values**2) / share)
-            limit = sigma * gaussian_step(int(bits) + 1) * 2.0**bits
+            limit = sigma * gaussian_step(int(bits) + 1) * (2.0**bits - 1.0)
             return clipped_to(seen, -limit, limit)
         mean = seen.mean(seen.values)
         sigma = np.sqrt(seen.mean((seen.values - mean) ** 2))
-        limit = sigma * gaussian_step(int(bits)) * 2.0 ** (bits - 1)
+        step = sigma * gaussian_step(int(bits))
         if is_symmetric(format):
-            limit = limit + np.abs(mean)
+            limit = step * (2.0 ** (bits - 1) - 1.0)
             return clipped_to(seen, -limit, limit)
+        limit = step * (2.0**bits - 1.0) / 2.0
         return clipped_to(seen, mean - limit, mean + limit)

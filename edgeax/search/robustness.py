@@ -15,6 +15,7 @@ from edgeax.formats.tables import text_table
 from edgeax.model.layout import Layout, layout_of
 from edgeax.model.rewrite import strip
 from edgeax.model.wrapper import slot_of
+from edgeax.post_training.batch_norm import reestimate_batch_norm
 from edgeax.search.pictures import figure
 
 BITS = (8, 6, 5, 4, 3, 2)
@@ -129,6 +130,7 @@ def robustness_curve(
     axis: int | None = None,
     format: Callable[[int], NumberFormat] | None = None,
     end_bits: int | None = None,
+    samples: Any = None,
     batch_size: int = 256,
 ) -> RobustnessCurve:
     """Measures one trained model with kernels rounded to several widths and with wrong steps.
@@ -149,6 +151,9 @@ def robustness_curve(
         format: Returns the format of a width; None: `edgeax.formats.Integer`.
         end_bits: Width of the first and the last kernel in all points, by the convention of the
             field 8; None: like the others. Their steps are never wrong.
+        samples: Inputs like those of the training, as the model takes them: batch normalizations
+            take their statistics anew from these after each rounding, which otherwise moves the
+            means that they know. None: they keep them.
         batch_size: Samples at a time, at least 1.
 
     Returns:
@@ -196,6 +201,8 @@ def robustness_curve(
                 kernel.variable.assign(kernel.rounded(formats[end_bits], 1.0))
             else:
                 kernel.variable.assign(kernel.rounded(formats[width], error))
+        if samples is not None:
+            reestimate_batch_norm(copy, samples, batch_size)
         value = measure()[1]
         return RobustnessPoint(int(width), error, value, float_value - value)
 

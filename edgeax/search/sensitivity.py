@@ -132,26 +132,25 @@ def sensitivity(
     """
     model = as_functional(model)
     arrays = take_samples(samples, model)
-    given = None if labels is None else _classes(labels, len(arrays[0]))
-    packed = keras.tree.pack_sequence_as(inputs_of(model), arrays)
-    rounded = quantize(model, packed, recipe, calibration)
+    given = None if labels is None else _classes(labels, len(arrays[0]), model)
+    rounded = quantize(model, samples, recipe, calibration)
     layers = paths_of_compressed(rounded)
     if not layers:
         raise ValueError("`recipe` must round at least one layer. Received: one that rounds none.")
     plain = _answers(rounded, arrays, None)
-    wanted = plain.argmax(-1) if given is None else given[: len(plain)]
-    before = float(np.mean(plain.argmax(-1) == wanted))
+    wanted = [_chosen(output) for output in plain] if given is None else [given[: len(arrays[0])]]
+    before = _share_right(plain, wanted)
     rows = []
     for path, layer in layers.items():
         answers = _answers(rounded, arrays, layer)
-        after = float(np.mean(answers.argmax(-1) == wanted))
+        after = _share_right(answers, wanted)
         rows.append(
             LayerSensitivity(
                 path,
                 type(layer.layer).__name__,
                 min((code.bits for _, _, code in layer.freeze_weights()), default=32),
-                snr_db(plain, answers),
-                _divergence(plain, answers),
+                snr_db(*(np.concatenate([o.ravel() for o in one]) for one in (plain, answers))),
+                sum(_divergence(one, other) for one, other in zip(plain, answers, strict=True)),
                 100.0 * (before - after),
             )
         )
@@ -160,16 +159,30 @@ def sensitivity(
 
 def _answers(
     model: keras.Model, arrays: Sequence[np.ndarray], layer: Compressed | None
-) -> np.ndarray:
-    """Returns the first output of a model in which one layer is rounded, or none."""
+) -> list[np.ndarray]:
+    """Returns the outputs of a model in which one layer is rounded, or none."""
     structure = inputs_of(model)
     parts = []
     for start in range(0, len(arrays[0]), _BATCH):
         batch = [array[start : start + _BATCH] for array in arrays]
         with passes.unrounded(but=layer):
             outputs = model(keras.tree.pack_sequence_as(structure, batch), training=False)
-        parts.append(np.asarray(keras.tree.flatten(outputs)[0], np.float32))
-    return np.concatenate(parts)
+        parts.append([np.asarray(one, np.float32) for one in keras.tree.flatten(outputs)])
+    return [np.concatenate(batches) for batches in zip(*parts, strict=True)]
+
+
+def _chosen(outputs: np.ndarray) -> np.ndarray:
+    """Returns the class that each output means."""
+    return _probabilities(outputs).argmax(-1)
+
+
+def _share_right(outputs: list[np.ndarray], wanted: list[np.ndarray]) -> float:
+    """Returns how many samples of all have the classes wanted, in all outputs and places."""
+    right = [
+        (_chosen(one) == classes).reshape(len(one), -1).all(-1)
+        for one, classes in zip(outputs, wanted, strict=True)
+    ]
+    return float(np.mean(np.all(right, axis=0)))
 
 
 def _divergence(plain: np.ndarray, answers: np.ndarray) -> float:
@@ -180,15 +193,27 @@ def _divergence(plain: np.ndarray, answers: np.ndarray) -> float:
 
 
 def _probabilities(outputs: np.ndarray) -> np.ndarray:
-    """Returns outputs as probabilities of classes: as they are, or as logits."""
+    """Returns outputs as probabilities of classes: as they are, or as logits. A single one is that
+    of a yes-no question.
+    """
     wide = outputs.astype(np.float64)
+    if wide.shape[-1] == 1:
+        is_probability = wide.min() >= 0.0 and wide.max() <= 1.0
+        yes = wide if is_probability else 1.0 / (1.0 + np.exp(-np.clip(wide, -60.0, 60.0)))
+        return np.concatenate([1.0 - yes, yes], -1)
     if np.all(wide >= 0.0) and np.allclose(wide.sum(-1), 1.0, atol=0.05):
         return wide
     raised = np.exp(wide - wide.max(-1, keepdims=True))
     return raised / raised.sum(-1, keepdims=True)
 
 
-def _classes(labels: Any, count: int) -> np.ndarray:
+def _classes(labels: Any, count: int, model: keras.Model) -> np.ndarray:
+    outputs = keras.tree.flatten(model.outputs)
+    if len(outputs) != 1 or len(outputs[0].shape) != 2:
+        raise ValueError(
+            "`labels` must be None for a model that does not give one vector of classes. Received: "
+            f"labels, and outputs of shapes {[tuple(one.shape) for one in outputs]}."
+        )
     array = np.asarray(labels)
     if array.ndim == 2:
         array = array[:, 0] if array.shape[1] == 1 else array.argmax(-1)
@@ -196,5 +221,11 @@ def _classes(labels: Any, count: int) -> np.ndarray:
         raise ValueError(
             f"`labels` must hold a class for each of the {count} samples. "
             f"Received: shape {np.shape(labels)}."
+        )
+    highest = max(int(outputs[0].shape[-1]), 2) - 1
+    if not np.issubdtype(array.dtype, np.number) or array.min() < 0 or array.max() > highest:
+        raise ValueError(
+            f"`labels` must be numbers of classes in [0, {highest}]. Received: {array.dtype} such "
+            f"as {array[:3].tolist()}."
         )
     return array

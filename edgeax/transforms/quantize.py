@@ -232,13 +232,6 @@ class Quantize(Quantizer):
                 f"Received: range={self.range_kind or self.fixed_range!r}."
             )
 
-    def observe(self, tensor: tf.Tensor) -> None:
-        """Takes a batch of an activation into the range and the params that are followed."""
-        if self.range is not None:
-            self.range.observe(tensor)
-        if self.followed is not None:
-            self.followed.observe(tensor)
-
     def follow(self, before: Transform) -> None:
         """Gives its grid to a clustering before it.
 
@@ -303,8 +296,10 @@ class Quantize(Quantizer):
         self, tensor: tf.Tensor, step: tf.Tensor, training: bool, noise: tf.Tensor | None
     ) -> tf.Tensor:
         follows = training and self.range_kind != "calibrated"
-        if follows:
-            self.observe(tensor)
+        if self.range is not None and follows:
+            self.range.observe(tensor)
+            if self.followed is not None:
+                self.followed.observe(tensor)
         if self.begin_step == 0 and (self.range is None or follows):
             return self._rounded(tensor, step, noise)
         ready = step >= self.begin_step

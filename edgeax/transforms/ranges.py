@@ -121,6 +121,12 @@ class FollowedParams(Stateful):
             variable.assign(tf.ensure_shape(chosen, variable.shape))
         self.seen.assign(tf.maximum(self.seen.value, tf.cast(finite, tf.int32)))
 
+    def set(self, params: dict[str, Any]) -> None:
+        """Makes these the params."""
+        for name, variable in self.variables_of.items():
+            variable.assign(params[name])
+        self.seen.assign(1)
+
     @property
     def params(self) -> dict[str, tf.Tensor]:
         """The params, 0 before any batch was seen."""

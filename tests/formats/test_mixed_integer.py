@@ -61,3 +61,8 @@ def test_names_and_errors():
     for width in (1, 9):
         with pytest.raises(ValueError, match=f"`width` must be in 2..8. Received: {width}"):
             MixedInteger(width)
+
+
+def test_an_activation_has_one_scale():
+    with pytest.raises(ValueError, match="`format` of an activation must have one scale.*'int4'"):
+        MixedInteger(4).for_activations()

@@ -80,3 +80,25 @@ def normalized(seed=0):
     norm.moving_variance.assign(outputs.var(0))
     norm.beta.assign(np.linspace(-0.5, 1.0, 6))
     return model, samples
+
+
+@keras.saving.register_keras_serializable("tests.post_training")
+class Own(keras.Model):
+    """A subclassed model of two dense layers without names of their own."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.first = layers.Dense(8, activation="relu")
+        self.second = layers.Dense(3)
+
+    def call(self, x):
+        return self.second(self.first(x))
+
+
+def subclassed(seed=0):
+    """Returns a subclassed model and samples for it."""
+    keras.utils.set_random_seed(seed)
+    model = Own()
+    samples = np.random.default_rng(seed).normal(size=(120, 5)).astype(np.float32) + 0.5
+    model(samples)
+    return model, samples

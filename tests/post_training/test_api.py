@@ -10,6 +10,7 @@ import tensorflow as tf
 import edgeax
 from edgeax.post_training.named import CALIBRATIONS, CORRECTIONS
 from tests.model import small_models
+from tests.post_training import cases
 
 layers = keras.layers
 
@@ -103,23 +104,54 @@ def test_nested_and_subclassed_models():
     nested = small_models.nested()
     quantize(nested, small_models.images(16), "static_wi4_ai8", "mse", ["admm", "bias_correction"])
 
-    class Own(keras.Model):
-        def __init__(self, **kwargs):
-            super().__init__(**kwargs)
-            self.first = layers.Dense(8, activation="relu")
-            self.second = layers.Dense(3)
-
-        def call(self, x):
-            return self.second(self.first(x))
-
-    keras.saving.register_keras_serializable("test_api")(Own)
-    model, samples = Own(), np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
-    model(samples)
+    model, samples = cases.subclassed()
     with pytest.warns(UserWarning, match="(?s)cross-layer equalization: the model has no graph"):
         rounded = edgeax.quantize(
-            model, samples, "static_wi8_ai8", corrections=["cross_layer_equalization", "admm"]
+            model, samples, "weight_only_wi3_afp32", "mse", corrections=[*CORRECTIONS]
         )
-    assert np.abs(rounded(samples).numpy() - model(samples).numpy()).max() < 0.1
+    plain = quantize(model, samples, "weight_only_wi3_afp32")
+    lost = [
+        np.mean((one(samples).numpy() - model(samples).numpy()) ** 2) for one in (rounded, plain)
+    ]
+    assert lost[0] < 0.5 * lost[1]
+
+
+def test_a_subclassed_model_takes_samples_as_it_is_called():
+    model, samples = cases.subclassed()
+    pipeline = tf.data.Dataset.from_tensor_slices((samples, np.zeros(120))).batch(10).repeat()
+    found = [
+        quantize(model, given, "static_wi8_ai8") for given in (np.tile(samples, (5, 1)), pipeline)
+    ]
+    np.testing.assert_array_equal(found[0](samples), found[1](samples))
+    with pytest.raises(ValueError, match="must be arrays of finite numbers.*<U"):
+        edgeax.quantize(model, np.array(["a"]))
+
+
+def test_a_dict_of_inputs_may_be_called_by_its_keys():
+    given = {"left": keras.Input((3,), name="a"), "right": keras.Input((3,), name="b")}
+    outputs = layers.Dense(2)(layers.Concatenate()([given["left"], given["right"]]))
+    model = keras.Model(given, outputs)
+    x = np.random.default_rng(0).normal(size=(2, 9, 3)).astype(np.float32)
+    rounded = quantize(model, {"left": x[0], "right": x[1]}, "static_wi8_ai8")
+    batch = {"left": x[0], "right": x[1]}
+    assert np.abs(rounded(batch).numpy() - model(batch).numpy()).max() < 0.1
+
+
+@pytest.mark.parametrize("name", ["admm", "adaround", "cross_distillation"])
+def test_a_few_samples_do_no_harm(name):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [keras.Input((16,)), layers.Dense(64, activation="relu"), layers.Dense(10)]
+    )
+    x = np.random.default_rng(0).normal(size=(500, 16)).astype(np.float32)
+
+    def lost(corrections, count):
+        rounded = quantize(model, x[:count], "weight_only_wi4_afp32", corrections=corrections)
+        return np.mean((rounded(x[100:]).numpy() - model(x[100:]).numpy()) ** 2)
+
+    for count in (1, 4, 16):
+        assert lost([name], count) < 1.25 * lost([], count)
+    assert lost([name], 100) < 0.8 * lost([], 100)
 
 
 @pytest.mark.parametrize("calibration", CALIBRATIONS)
@@ -160,7 +192,8 @@ def test_what_was_left_out_is_said_in_one_warning():
         ({"calibration": "median"}, "`calibration` must be one of"),
         ({"corrections": ["rounding"]}, "`corrections` must be one of"),
         ({"recipe": "static_wi9_ai8"}, "`recipe` must name a preset"),
-        ({"batch_size": 0}, "`batch_size` must be at least 1.*batch_size=0"),
+        ({"batch_size": 0}, "`batch_size` must be an integer, at least 1. Received: 0"),
+        ({"batch_size": 2.5}, "`batch_size` must be an integer.*2.5"),
     ],
 )
 def test_bad_input_is_refused_before_anything_happens(kwargs, message):

@@ -74,3 +74,11 @@ def test_a_compressed_model_is_as_good_as_a_plain_one():
 def test_no_samples_are_refused():
     with pytest.raises(ValueError, match="`samples` must hold at least one sample"):
         reestimate_batch_norm(small_models.convolutional(), np.zeros((0, 6, 6, 2)))
+
+
+def test_all_calls_of_a_normalization_count():
+    inner = layers.BatchNormalization()
+    model = keras.Sequential([keras.Input((5, 3)), layers.TimeDistributed(inner)])
+    samples = np.arange(60, dtype=np.float32).reshape(4, 5, 3)
+    reestimate_batch_norm(model, samples)
+    np.testing.assert_allclose(inner.moving_mean, samples.mean((0, 1)), rtol=1e-5)

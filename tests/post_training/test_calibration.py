@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edgeax.formats import Integer, PowerOfTwo
+from edgeax.formats import Integer, Minifloat, MixedInteger, PowerOfTwo
 from edgeax.post_training.calibration import (
     MinMax,
     MovingAverage,
@@ -119,3 +119,20 @@ def test_every_range_lies_within_what_was_seen(name, bits):
 def test_what_is_out_of_range_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("name", ["analytic", "laplace", "gauss", "sqnr", "entropy"])
+def test_formulas_of_even_grids_leave_other_formats_alone(name):
+    values = np.random.default_rng(0).standard_t(3, size=(500, 4)).astype(np.float32)
+    seen = weight(values)
+    for format in (Minifloat(4, 3), PowerOfTwo(4)):
+        np.testing.assert_array_equal(CALIBRATIONS[name]().ends(seen, format)[1], seen.high)
+    if name != "entropy":
+        narrow = CALIBRATIONS[name]().ends(seen, MixedInteger(3))[1]
+        np.testing.assert_array_equal(narrow, CALIBRATIONS[name]().ends(seen, Integer(3))[1])
+
+
+def test_an_activation_of_both_signs_is_cut_by_half_at_either_end():
+    values = np.arange(-1000, 1001, dtype=np.float32).reshape(-1, 1)
+    low, high = Percentile(98.0).ends(weight(values), AFFINE)
+    assert high.tolist() == [980.0] and low.tolist() == [-980.0]

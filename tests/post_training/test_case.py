@@ -4,7 +4,8 @@ import keras
 import numpy as np
 
 from edgeax.model import passes
-from edgeax.post_training.case import Correction, inputs_of_layer, kernel_quantizer
+from edgeax.post_training.case import Case, Correction, inputs_of_layer, kernel_quantizer
+from edgeax.post_training.ranges import calibrated
 from tests.model import small_models
 from tests.post_training import cases
 
@@ -14,13 +15,13 @@ layers = keras.layers
 def test_inputs_of_a_layer_are_what_the_layers_before_it_give():
     case = cases.case_of(weights="int2", activations="int4")
     batch = case.samples[0][:4]
-    found = inputs_of_layer(case.model, case.layers["depthwise"], batch).numpy()
+    (found,) = inputs_of_layer(case.model, case.layers["depthwise"], batch)
     x = batch
     for layer in case.model.layers[:3]:
         x = layer(x)
     np.testing.assert_array_equal(found, x)
     with passes.unrounded():
-        plain = inputs_of_layer(case.model, case.layers["depthwise"], batch).numpy()
+        (plain,) = inputs_of_layer(case.model, case.layers["depthwise"], batch)
     x = batch
     for layer in case.plain.layers[:3]:
         x = layer(x)
@@ -73,3 +74,30 @@ def test_a_correction_does_nothing_unless_it_says_so():
 def test_a_kernel_that_is_no_quantize_has_no_such_quantizer():
     case = cases.case_of(weights="dorefa2")
     assert kernel_quantizer(case.layers["conv"]) is None
+
+
+def shared():
+    """Returns a model that calls a layer twice, on inputs that lie far apart."""
+    one, other = keras.Input((6,), name="one"), keras.Input((6,), name="other")
+    dense = layers.Dense(4, name="dense")
+    model = keras.Model([one, other], [dense(one), dense(other)])
+    x = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
+    return model, [x + 3.0, x - 3.0]
+
+
+def test_all_calls_of_a_layer_count():
+    model, samples = shared()
+    case = Case(model, calibrated(cases.recipe("int3")), samples, list)
+    cases.built(case)
+    found = case.moments("dense", with_grams=False)
+    assert found.rows == 80 and found.teacher.size == 0
+    np.testing.assert_allclose(found.teacher_mean[0], np.concatenate(samples).mean(0), atol=1e-5)
+
+
+def test_a_subclassed_model_is_plain_where_nothing_is_rounded():
+    model, samples = cases.subclassed()
+    case = Case(model, calibrated(cases.recipe("int2")), [samples], lambda arrays: arrays[0])
+    cases.built(case)
+    with passes.unrounded():
+        np.testing.assert_allclose(case.model(samples), model(samples), rtol=1e-5, atol=1e-6)
+    assert np.abs(case.model(samples).numpy() - model(samples).numpy()).max() > 0.05

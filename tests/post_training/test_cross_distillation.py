@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgeax.post_training.cross_distillation import CrossDistillation, cross_gram
-from edgeax.post_training.kernels import error, grid_kernel
+from edgeax.post_training.kernels import GridKernel, error, grid_kernel, nearest
 from edgeax.post_training.linear import moments_of
 from tests.post_training import cases
 
@@ -93,3 +93,11 @@ def test_bwkl19_channels_of_the_largest_norm_are_kept_and_learn_for_the_others(k
 def test_what_is_out_of_range_is_refused(kwargs):
     with pytest.raises(ValueError, match=r"`mu` must lie in \[0, 1\]"):
         CrossDistillation(**kwargs)
+
+
+def test_bwkl19_the_norm_is_that_of_the_weights_not_of_their_codes():
+    weights = np.float64([[[1.0, 0.001], [0.5, 0.01]]])
+    step = np.abs(weights).max(1, keepdims=True) / 127
+    kernel = GridKernel("", weights, nearest(weights, step, 127), step, 127, True)
+    found = CrossDistillation(keep=0.5).trained(np.eye(2)[None], kernel, channels=2)
+    assert np.any(found != 0, axis=(0, 2)).tolist() == [True, False]

@@ -52,3 +52,12 @@ def test_means_are_followed_through_the_graph():
     np.testing.assert_allclose(found["dense"], np.tile(behind, 16), atol=1e-6)
     np.testing.assert_allclose(found["behind_sum"], rectified + [0, 1, -1])
     assert found["conv"] is None and found["behind_max"] is None
+
+
+def test_a_channel_without_variance_is_its_beta():
+    given = keras.Input((4, 4, 2))
+    x = layers.ReLU()(layers.BatchNormalization(name="norm")(given))
+    model = keras.Model(given, layers.Conv2D(2, 1, name="conv")(x))
+    model.get_layer("norm").set_weights(np.float32([[2, 2], [0, 0], [0, 0], [0, 1]]))
+    found = expected_inputs(model, {})["conv"]
+    np.testing.assert_allclose(found, [0.0, 2 / np.sqrt(2 * np.pi)], atol=1e-6)

@@ -106,3 +106,29 @@ def test_fixed_ranges_and_other_transforms_are_kept():
     slots = found.rules[0].slots
     assert slots["kernel"][1].range_kind == "calibrated"
     assert slots["output"][0].fixed_range == (-1.0, 1.0)
+
+
+def test_no_range_depends_on_the_size_of_a_batch():
+    samples = small_models.images(30) * np.linspace(0.1, 3.0, 30)[:, None, None, None]
+    for name in ("hessian", "percentile"):
+        ends = [
+            cases.case_of(
+                samples=samples.astype(np.float32),
+                activations="int4",
+                calibration=name,
+                batch_size=size,
+            )
+            .layers["relu"]
+            .quantizer("output")
+            .extremes
+            for size in (30, 7)
+        ]
+        assert ends[0] == pytest.approx(ends[1], rel=1e-4)
+
+
+def test_an_activation_that_is_not_finite_is_refused_by_name():
+    model = keras.Sequential([keras.Input((2,)), layers.Dense(1, name="large")])
+    model.layers[0].kernel.assign([[1e30], [1e30]])
+    samples = np.full((4, 2), 1e30, np.float32)
+    with pytest.raises(ValueError, match="finite values in every layer. Received: inf.*'large'"):
+        cases.case_of(model, samples, activations="int8")

@@ -17,7 +17,7 @@ def test_lta16_the_step_is_that_of_the_table():
     sigma = float(np.sqrt(np.mean(values**2)))
     for bits, step in zip(range(2, 9), STEPS[1:], strict=True):
         _, high = SignalToNoise().ends(seen, Integer(bits))
-        assert high[0] == pytest.approx(sigma * step * 2 ** (bits - 1), rel=0.02)
+        assert high[0] == pytest.approx(sigma * step * (2 ** (bits - 1) - 1), rel=0.02)
 
 
 def test_lta16_a_rectified_range_is_half_of_that_of_a_bit_more():
@@ -26,7 +26,7 @@ def test_lta16_a_rectified_range_is_half_of_that_of_a_bit_more():
     sigma = np.sqrt((700 * 4.0 + 2500.0) / 701)
     low, high = SignalToNoise().ends(seen, Integer(4, symmetric=False))
     assert low[0] == 0.0
-    assert high[0] == pytest.approx(sigma * gaussian_step(5) * 16, rel=1e-6)
+    assert high[0] == pytest.approx(sigma * gaussian_step(5) * 15, rel=1e-6)
 
 
 def test_sixteen_bits_take_everything():

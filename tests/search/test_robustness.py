@@ -10,6 +10,7 @@ import tensorflow as tf
 import edgeax
 from edgeax.formats import Integer
 from edgeax.search.robustness import plot_curves, robustness_curve
+from tests.model import small_models
 
 layers = keras.layers
 
@@ -184,3 +185,17 @@ def test_a_format_without_a_step_cannot_have_a_wrong_one():
         robustness_curve(
             model_of(), (X, Y), (8,), (0.5,), format=lambda bits: edgeax.formats.Float32()
         )
+
+
+def test_statistics_of_batch_normalizations_are_taken_anew_when_asked():
+    model, x = small_models.convolutional(), small_models.images(64)
+    edgeax.reestimate_batch_norm(model, x)
+    plain = edgeax.robustness_curve(model, x, bits=(8, 2), step_errors=())
+    anew = edgeax.robustness_curve(model, x, bits=(8, 2), step_errors=(), samples=x)
+    rounded = edgeax.compress(
+        model, edgeax.Recipe([edgeax.Rule(".*", kernel=edgeax.Quantize("int2"))])
+    )
+    edgeax.reestimate_batch_norm(rounded, x)
+    same = rounded.predict(x, verbose=0).argmax(-1) == model.predict(x, verbose=0).argmax(-1)
+    assert anew.by_bits[1].value == pytest.approx(np.mean(same))
+    assert anew.float_value == plain.float_value == 1.0

@@ -78,3 +78,34 @@ def test_the_model_is_not_changed_and_probabilities_are_taken_as_they_are():
 def test_too_few_labels_are_refused():
     with pytest.raises(ValueError, match="`labels` must hold a class for each of the 8 samples"):
         edgeax.sensitivity(logits(), small_models.images(8), np.zeros(4))
+
+
+def test_a_yes_no_question_has_two_answers():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [keras.Input((5,)), layers.Dense(8, name="first"), layers.Dense(1, activation="sigmoid")]
+    )
+    x = np.random.default_rng(0).normal(size=(200, 5)).astype(np.float32)
+    found = edgeax.sensitivity(model, x, recipe=RECIPE)
+    only = edgeax.compress(model, edgeax.Recipe([edgeax.Rule("first", kernel="int2")]))
+    p, q = (np.float64(one(x).numpy()[:, 0]) for one in (model, only))
+    expected = p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))
+    assert found.rows[0].kl == pytest.approx(expected.mean(), rel=1e-3)
+    assert found.rows[0].lost == pytest.approx(100 * np.mean((p > 0.5) != (q > 0.5)))
+
+
+def test_every_output_counts():
+    given = keras.Input((5,))
+    x = layers.Dense(8, name="trunk")(given)
+    outputs = [layers.Dense(3, name="one")(x), layers.Dense(4, name="other")(x)]
+    model = keras.Model(given, outputs)
+    x = np.random.default_rng(0).normal(size=(50, 5)).astype(np.float32)
+    found = {row.path: row for row in edgeax.sensitivity(model, x, recipe=RECIPE).rows}
+    assert found["one"].kl > 0 and found["other"].kl > 0 and found["other"].snr_db < 60
+    with pytest.raises(ValueError, match="`labels` must be None for a model that does not give"):
+        edgeax.sensitivity(model, x, np.zeros(50, int), RECIPE)
+
+
+def test_labels_must_be_classes():
+    with pytest.raises(ValueError, match=r"`labels` must be numbers of classes in \[0, 2\]"):
+        edgeax.sensitivity(logits(), small_models.images(8), np.full(8, 7))
