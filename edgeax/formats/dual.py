@@ -138,6 +138,13 @@ class DualInteger(ArrayFormat):
         first, second = ((field ^ half) - half for field in fields)  # two's complement
         return optional_scale(params, codes.shape) * _sum(step, first, second, arrays)
 
+    def for_activations(self) -> "DualInteger":
+        """Raises ValueError: no operator takes two tensors for one activation."""
+        raise ValueError(
+            f"`format` of an activation must be one tensor. Received: {self}. "
+            f"Use 'int{2 * self.width}'."
+        )
+
     def per_channel(self) -> "DualInteger":
         """Returns the same format with axis=-1."""
         return dataclasses.replace(self, axis=-1)

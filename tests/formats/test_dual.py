@@ -42,6 +42,11 @@ def test_a_code_holds_both_in_twos_complement():
     assert format.decode(codes, params).tolist() == [2.5, -0.75, 0.0]
 
 
+def test_an_activation_is_one_tensor():
+    with pytest.raises(ValueError, match="`format` of an activation must be one tensor.*'int8'"):
+        DualInteger(4).for_activations()
+
+
 def test_names_bits_and_sizes():
     assert format_of("dual4", axis=-1) == DualInteger(4, axis=-1)
     assert DualInteger(3).bits == 6 and DualInteger(3).per_channel().axis == -1

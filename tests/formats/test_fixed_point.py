@@ -182,8 +182,8 @@ def test_an_impossible_format_is_refused(args, match):
 def test_bad_arguments_are_refused():
     with pytest.raises(ValueError, match=r"`codes` must lie in \[-8, 7\].*max=8"):
         FixedPoint(2, 2).decode(np.int8([8]), {})
-    with pytest.raises(ValueError, match=r"`bits` must be in 1\.\.8. Received: 9"):
-        gaussian_step(9)
+    with pytest.raises(ValueError, match=r"`bits` must be in 1\.\.9. Received: 10"):
+        gaussian_step(10)
     with pytest.raises(ValueError, match="`deviation` must be above 0"):
         FixedPoint.for_deviation(0.0, 8)
     with pytest.raises(ValueError, match="`counts` must hold numbers above 0"):
