@@ -206,3 +206,15 @@ def test_a_compressed_model_is_refused():
     model = edgeax.compress(small_models.convolutional(), "static_wi8_ai8")
     with pytest.raises(ValueError, match="`model` must be a plain model"):
         edgeax.quantize(model, small_models.images(4))
+
+
+def test_averages_of_a_rounded_input_are_those_of_the_file(tmp_path):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [keras.Input((8, 8, 2)), layers.AveragePooling2D(2), layers.Flatten(), layers.Dense(3)]
+    )
+    samples = small_models.images(16, size=8)
+    rounded = quantize(model, samples, "static_wi8_ai8")
+    found = exported(rounded, samples, tmp_path / "model.tflite")
+    low, high = rounded.layers[-1].quantizer("output").extremes
+    assert np.abs(found - rounded(samples).numpy()).max() < 1.01 * (high - low) / 255
