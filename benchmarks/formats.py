@@ -278,6 +278,14 @@ def learn(
         rate: The first learning rate.
         augment: What is done to the images before each epoch.
     """
+    compile_for(model, data, epochs, rate)
+    for epoch in range(epochs):
+        x = data.x if augment is None else augment(data.x)
+        model.fit(x, data.y, batch_size=BATCH, initial_epoch=epoch, epochs=epoch + 1, verbose=0)
+
+
+def compile_for(model: keras.Model, data: Images, epochs: int, rate: float) -> None:
+    """Compiles a model whose outputs are logits, for Adam with a rate that falls to zero."""
     steps = epochs * -(-len(data.x) // BATCH)
     model.compile(
         keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps)),
@@ -285,9 +293,6 @@ def learn(
         steps_per_execution=_STEPS_PER_EXECUTION,
         jit_compile=False,
     )
-    for epoch in range(epochs):
-        x = data.x if augment is None else augment(data.x)
-        model.fit(x, data.y, batch_size=BATCH, initial_epoch=epoch, epochs=epoch + 1, verbose=0)
 
 
 def percent(model: keras.Model, x: np.ndarray, y: np.ndarray) -> float:

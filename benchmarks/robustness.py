@@ -35,7 +35,7 @@ import keras
 import numpy as np
 
 from benchmarks.depthwise_net import network
-from benchmarks.formats import BATCH, Images, images, say
+from benchmarks.formats import BATCH, Images, compile_for, images, say
 from benchmarks.harness import Benchmark, run
 from edgeax.search.robustness import RobustnessCurve, plot_curves, robustness_curve
 from edgeax.training.gradient_l1 import GradientL1
@@ -57,8 +57,6 @@ END_BITS = 8
 JUDGED_BITS = (4, 3)
 MOST_OF_PLAIN_DROP = 0.5
 MOST_POINTS_LOST = 0.5
-
-_STEPS_PER_EXECUTION = 32
 
 # Makes the callbacks of each way to go on.
 WAYS: dict[str, Callable[[], list[keras.callbacks.Callback]]] = {
@@ -115,13 +113,7 @@ def tuned(weights: list[np.ndarray], data: Images, seed: int, callbacks: list[An
 
 def learn(model: keras.Model, data: Images, epochs: int, rate: float, callbacks: list[Any]) -> None:
     """Trains a model in one plain `fit`, by Adam with a learning rate that falls to zero."""
-    steps = epochs * -(-len(data.x) // BATCH)
-    model.compile(
-        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps)),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        steps_per_execution=_STEPS_PER_EXECUTION,
-        jit_compile=False,
-    )
+    compile_for(model, data, epochs, rate)
     model.fit(data.x, data.y, batch_size=BATCH, epochs=epochs, verbose=0, callbacks=callbacks)
 
 

@@ -7,7 +7,8 @@ from edgeax.post_training.case import Case, Correction
 from edgeax.post_training.kernels import (
     descended,
     error,
-    grid_kernel,
+    grid_kernels,
+    mean_diagonal,
     nearest,
     objective,
     set_kernel,
@@ -70,15 +71,12 @@ class ADMM(Correction):
 
     def correct(self, case: Case) -> None:
         """See `Correction.correct`."""
-        for path in case.progress("ADMM", case.linear_layers("ADMM")):
-            kernel = grid_kernel(case, path, "ADMM")
-            if kernel is None:
-                continue
-            gram, target = objective(case.moments(path), kernel.original)
+        for kernel in grid_kernels(case, "ADMM", "ADMM"):
+            gram, target = objective(case.moments(kernel.path), kernel.original)
             step = kernel.step if kernel.per_channel else kernel.step[:1, :, :1]
             matrix, step = solve(gram, target, step, kernel.top, self.rounds)
             if error(matrix, target, gram) < error(kernel.rounded, target, gram):
-                set_kernel(case, path, matrix, step)
+                set_kernel(case, kernel.path, matrix, step)
 
 
 def solve(
@@ -94,7 +92,7 @@ def solve(
         rounds: Turns at most.
     """
     size = target.shape[1]
-    rho = np.trace(gram, axis1=1, axis2=2)[:, None, None] / size
+    rho = mean_diagonal(gram)
     inverse = np.linalg.inv(gram + rho * np.eye(size))
     on_grid, dual = nearest(target, step, top), np.zeros_like(target)
     best, best_step, least = on_grid, step, error(on_grid, target, gram)

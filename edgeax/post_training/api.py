@@ -50,10 +50,11 @@ def quantize(
             `"mse"` [CKYK19], `"hessian"`, `"entropy"` (TensorRT), `"analytic"`, `"laplace"`,
             `"gauss"` [BNS19], `"sqnr"` [LTA16], or an object of that kind; a mapping of
             `"weights"` and `"activations"` to these gives each its own.
-        corrections: What is done against the loss, in this order: `"cross_layer_equalization"`,
-            `"outlier_channel_splitting"`, `"bit_allocation"`, `"dual_tensor"`, `"admm"`,
-            `"adaround"`, `"cross_distillation"`, `"weight_bias_correction"`, `"bias_correction"`,
-            `"analytic_bias_correction"`, `"batch_norm_reestimation"`, or objects of that kind.
+        corrections: What is done against the loss, in the order given:
+            `"cross_layer_equalization"`, `"outlier_channel_splitting"`, `"bit_allocation"`,
+            `"dual_tensor"`, `"admm"`, `"adaround"`, `"cross_distillation"`,
+            `"weight_bias_correction"`, `"bias_correction"`, `"analytic_bias_correction"`,
+            `"batch_norm_reestimation"`, or objects of that kind.
         seed: Of what is random. The same seed gives the same model.
         batch_size: Samples in a batch, at least 1. It changes what `"moving_average"` and
             `"hessian"` find, and the params of formats that find them in all values of a batch.

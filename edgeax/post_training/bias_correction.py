@@ -6,7 +6,7 @@ from edgeax.formats import implements
 from edgeax.model.graph import is_nested
 from edgeax.post_training.case import Case, Correction
 from edgeax.post_training.expectations import expected_inputs
-from edgeax.post_training.kernels import grid_kernel, set_kernel, shift_outputs
+from edgeax.post_training.kernels import grid_kernels, set_kernel, shift_outputs
 from edgeax.post_training.outputs import with_biases, without_shift
 
 _TEST = "tests/post_training/test_bias_correction.py::"
@@ -90,10 +90,8 @@ class WeightBiasCorrection(_Shifting):
         """See `Correction.correct`."""
         if not case.samples:
             case.skip(self.what, "without samples only deviations are restored, not means")
-        for path in case.progress("Weight bias correction", case.linear_layers(self.what)):
-            kernel = grid_kernel(case, path, self.what)
-            if kernel is None:
-                continue
+        for kernel in grid_kernels(case, "Weight bias correction", self.what):
+            path = kernel.path
             before, after = kernel.original, kernel.rounded
             shift = before.mean(1, keepdims=True) - after.mean(1, keepdims=True)
             spread = after.std(1, keepdims=True)

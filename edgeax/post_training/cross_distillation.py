@@ -12,7 +12,8 @@ from edgeax.post_training.kernels import (
     GridKernel,
     descended,
     error,
-    grid_kernel,
+    grid_kernels,
+    mean_diagonal,
     nearest,
     ridge_of,
     set_kernel,
@@ -81,10 +82,8 @@ class CrossDistillation(Correction):
 
     def correct(self, case: Case) -> None:
         """See `Correction.correct`."""
-        for path in case.progress("Cross distillation", case.linear_layers("cross distillation")):
-            kernel = grid_kernel(case, path, "cross distillation")
-            if kernel is None:
-                continue
+        for kernel in grid_kernels(case, "Cross distillation", "cross distillation"):
+            path = kernel.path
             moments = case.moments(path)
             gram = cross_gram(moments, self.mu)
             gram = gram + ridge_of(gram, moments.rows)
@@ -100,7 +99,7 @@ class CrossDistillation(Correction):
         """
         original, step = kernel.original, kernel.step
         size = original.shape[1]
-        unit = np.maximum(np.trace(gram, axis1=1, axis2=2)[:, None, None] / size, 1e-30)
+        unit = np.maximum(mean_diagonal(gram), 1e-30)
         values = original / step
         best, least = kernel.rounded, error(kernel.rounded, original, gram)
         dropped = channels - math.ceil(self.keep * channels)

@@ -31,7 +31,7 @@ class DualTensor(Correction):
 
     Those whose ratio of signal to rounding noise is worst. Integers of up to 4 bits become
     `DualInteger` [CKYK19], ternary kernels `ResidualTernary` in groups [KBM17]; they take twice as
-    many bits. Where no kernel has such a format, nothing is done and said.
+    many bits. A kernel in another format is left as it is, which is said.
 
     Args:
         fraction: Part of the kernels, rounded up, in (0, 1].

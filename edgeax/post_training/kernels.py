@@ -1,6 +1,7 @@
 """Kernels of a case on integer grids, seen as matrices, and changes to them."""
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -34,6 +35,21 @@ class GridKernel:
     step: np.ndarray
     top: int
     per_channel: bool
+
+
+def grid_kernels(case: Case, title: str, what: str) -> Iterator[GridKernel]:
+    """Yields the kernels that lie on integer grids, in the order of their layers, and shows how far
+    it is; the others are noted.
+
+    Args:
+        case: The case.
+        title: What is shown.
+        what: What they are asked for.
+    """
+    for path in case.progress(title, case.linear_layers(what)):
+        kernel = grid_kernel(case, path, what)
+        if kernel is not None:
+            yield kernel
 
 
 def grid_kernel(case: Case, path: str, what: str) -> GridKernel | None:
@@ -154,6 +170,11 @@ def objective(moments: Moments, original: np.ndarray) -> tuple[np.ndarray, np.nd
     return gram, target
 
 
+def mean_diagonal(gram: np.ndarray) -> np.ndarray:
+    """Returns the mean of the diagonal of each Gram matrix, `(groups, 1, 1)`."""
+    return np.trace(gram, axis1=1, axis2=2)[:, None, None] / gram.shape[-1]
+
+
 def ridge_of(gram: np.ndarray, rows: int) -> np.ndarray:
     """Returns what is added to a Gram matrix, `(groups, size, size)`, so that weights stay where
     they are as far as the inputs do not tell where to go: the more, the fewer they were.
@@ -163,8 +184,7 @@ def ridge_of(gram: np.ndarray, rows: int) -> np.ndarray:
         rows: How many inputs there were.
     """
     size = gram.shape[-1]
-    mean = np.trace(gram, axis1=1, axis2=2)[:, None, None] / size
-    return (max(_RIDGE, size / max(rows, 1)) * mean + 1e-12) * np.eye(size)
+    return (max(_RIDGE, size / max(rows, 1)) * mean_diagonal(gram) + 1e-12) * np.eye(size)
 
 
 def shift_outputs(case: Case, path: str, shift: np.ndarray) -> bool:

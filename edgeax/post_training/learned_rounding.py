@@ -4,7 +4,14 @@ import numpy as np
 
 from edgeax.formats import implements
 from edgeax.post_training.case import Case, Correction
-from edgeax.post_training.kernels import descended, error, grid_kernel, objective, set_kernel
+from edgeax.post_training.kernels import (
+    descended,
+    error,
+    grid_kernels,
+    mean_diagonal,
+    objective,
+    set_kernel,
+)
 
 _STRETCH_LOW, _STRETCH_HIGH = -0.1, 1.1
 _BETAS = (20.0, 2.0)
@@ -46,15 +53,12 @@ class LearnedRounding(Correction):
 
     def correct(self, case: Case) -> None:
         """See `Correction.correct`."""
-        for path in case.progress("Learned rounding", case.linear_layers("learned rounding")):
-            kernel = grid_kernel(case, path, "learned rounding")
-            if kernel is None:
-                continue
-            gram, target = objective(case.moments(path), kernel.original)
+        for kernel in grid_kernels(case, "Learned rounding", "learned rounding"):
+            gram, target = objective(case.moments(kernel.path), kernel.original)
             codes = self.codes(gram, target / kernel.step, kernel.top)
             matrix = kernel.step * codes
             if error(matrix, target, gram) < error(kernel.rounded, target, gram):
-                set_kernel(case, path, matrix)
+                set_kernel(case, kernel.path, matrix)
 
     def codes(self, gram: np.ndarray, target: np.ndarray, top: int) -> np.ndarray:
         """Returns the codes of a matrix.
@@ -64,8 +68,7 @@ class LearnedRounding(Correction):
             target: float64 `(groups, size, outputs)` in units of the step.
             top: The largest code.
         """
-        size = target.shape[1]
-        unit = np.maximum(np.trace(gram, axis1=1, axis2=2)[:, None, None] / size, 1e-30)
+        unit = np.maximum(mean_diagonal(gram), 1e-30)
         wide, wanted = gram / unit, target
         gram, target = wide.astype(np.float32), target.astype(np.float32)
         below = np.clip(np.floor(target), -top, top)

@@ -18,7 +18,7 @@ from edgeax.post_training.seen import Histogram, Seen
 from edgeax.transforms.base import Chain, Transform
 from edgeax.transforms.quantize import Quantize
 
-_DRAWS = 4  # of random signs for each batch
+_DRAWS = 4  # of random signs for each sample
 
 
 def calibrated(recipe: Recipe) -> Recipe:
@@ -50,22 +50,18 @@ def _calibrated(member: Transform, slot: str) -> Transform:
 def calibrate_weights(case: Case, calibration: Calibration) -> None:
     """Sets the range of each weight whose quantizer has one to set."""
     wanted = [
-        (path, weight)
-        for path, layer in case.layers.items()
+        (weight, quantizer)
+        for layer in case.layers.values()
         for weight in layer.weight_chains
-        if _quantizer(weight.chain) is not None
+        if (quantizer := _quantizer(weight.chain)) is not None and not quantizer.clustered
     ]
     importance: dict[int, np.ndarray] = {}
     if calibration.needs_importance and case.samples:
         importance = _importance_of_weights(case)
-    for _, weight in case.progress("Ranges of weights", wanted):
-        quantizer = _quantizer(weight.chain)
-        if quantizer is None or quantizer.clustered or not weight.value().size:
+    for weight, quantizer in case.progress("Ranges of weights", wanted):
+        if quantizer.limit is None or not weight.value().size:
             continue
-        limit = quantizer.limit
-        if limit is None:
-            continue
-        per_channel = len(limit.shape) == 1
+        per_channel = len(quantizer.limit.shape) == 1
         gradients = importance.get(id(weight.variable))
         if gradients is not None:
             gradients = weight.layout.to_canonical(gradients)
