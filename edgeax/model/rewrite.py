@@ -3,7 +3,7 @@ folds. The original is never touched; weights are kept.
 """
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
@@ -19,7 +19,7 @@ from edgeax.model.copying import (
     originals_of,
     plain_copy,
 )
-from edgeax.model.graph import Call, is_nested, new_inputs, trace
+from edgeax.model.graph import Call, Graph, is_nested, new_inputs, trace
 from edgeax.model.health import warn_of_dead_kernels
 from edgeax.model.layout import einsum_axes, layout_of
 from edgeax.model.plan import check_nothing_left_out, make_plans
@@ -121,11 +121,7 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
     skeleton = clone(model, fresh_copy, copies)
     copy_weights(model, copies)
     graph = trace(skeleton)
-    normalizations: dict[int, Call] = {}
-    for call in graph.calls:
-        after = placement.folded_normalization(graph, call)
-        if after is not None and len(graph.calls_of(call.operation)) == 1:
-            normalizations[id(call)] = after
+    normalizations = {id(call): after for call, after in foldable(graph)}
     folded = {id(after) for after in normalizations.values()}
 
     def emit(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -134,7 +130,7 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
         layer = call.operation
         if id(call) in normalizations:
             layer = with_bias(layer)
-        layer.name = graph.path(call.operation).replace("/", "_")
+        layer.name = name_when_folded(graph, call.operation)
         outputs = layer(*args, **kwargs)
         if id(call) in normalizations:
             fold_into(layer, call.operation, normalizations[id(call)].operation)
@@ -142,6 +138,19 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
 
     inputs = new_inputs(skeleton)
     return keras.Model(inputs, graph.rebuild(emit, inputs), name=model.name)
+
+
+def foldable(graph: Graph) -> Iterator[tuple[Call, Call]]:
+    """Yields each call that a batch normalization is folded into, and that of the normalization."""
+    for call in graph.calls:
+        after = placement.folded_normalization(graph, call)
+        if after is not None and len(graph.calls_of(call.operation)) == 1:
+            yield call, after
+
+
+def name_when_folded(graph: Graph, layer: keras.layers.Layer) -> str:
+    """Returns the name that a layer of a graph has in what `fold_batch_norm` returns."""
+    return graph.path(layer).replace("/", "_")
 
 
 def with_bias(layer: keras.layers.Layer) -> keras.layers.Layer:
@@ -301,13 +310,20 @@ def paths_of_compressed(model: keras.Model) -> dict[str, Compressed]:
     """Returns every `Compressed` of a model by its path, such as `backbone/conv1`."""
     if isinstance(model, CompressedModel):
         return dict(model.wrappers)
-    found: dict[str, Compressed] = {}
+    layers = layers_by_path(model)
+    return {path: layer for path, layer in layers.items() if isinstance(layer, Compressed)}
+
+
+def layers_by_path(model: keras.Model) -> dict[str, keras.layers.Layer]:
+    """Returns the layers of a model, and those within them but for what a `Compressed` wraps, by
+    their paths.
+    """
+    found: dict[str, keras.layers.Layer] = {}
 
     def visit(parent: keras.layers.Layer, prefix: str) -> None:
         for layer in parent._flatten_layers(include_self=False, recursive=False):
-            if isinstance(layer, Compressed):
-                found[f"{prefix}{layer.name}"] = layer
-            else:
+            found[f"{prefix}{layer.name}"] = layer
+            if not isinstance(layer, Compressed):
                 visit(layer, f"{prefix}{layer.name}/")
 
     visit(model, "")

@@ -12,11 +12,11 @@ import numpy as np
 from edgeax.model import passes, placement
 from edgeax.model.graph import is_nested
 from edgeax.model.recipe import Recipe
-from edgeax.model.rewrite import compress, paths_of_compressed
+from edgeax.model.rewrite import compress, layers_by_path, paths_of_compressed
 from edgeax.model.wrapper import Compressed
 from edgeax.post_training.equalization import Normal
 from edgeax.post_training.linear import Moments, as_matrix, columns, moments_of, why_not_linear
-from edgeax.post_training.outputs import layers_by_path, normalizations
+from edgeax.post_training.outputs import normalizations
 from edgeax.transforms.quantize import Quantize
 
 T = TypeVar("T")

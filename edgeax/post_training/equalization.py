@@ -13,8 +13,8 @@ import numpy as np
 from edgeax.formats import implements
 from edgeax.model.copying import clone, copy_weights, fresh_copy
 from edgeax.model.graph import trace
-from edgeax.model.placement import activation_name, folded_normalization
-from edgeax.model.rewrite import check_model, fold_batch_norm, with_bias
+from edgeax.model.placement import activation_name
+from edgeax.model.rewrite import check_model, fold_batch_norm, foldable, name_when_folded, with_bias
 from edgeax.post_training.pairs import Pair, find_pairs, write
 
 _layers = keras.layers
@@ -146,13 +146,10 @@ def normal_statistics(model: keras.Model) -> dict[str, Normal]:
     skeleton = clone(model, fresh_copy, copies)
     copy_weights(model, copies)
     graph = trace(skeleton)
-    found = {}
-    for call in graph.calls:
-        after = folded_normalization(graph, call)
-        if after is not None and len(graph.calls_of(call.operation)) == 1:
-            name = graph.path(call.operation).replace("/", "_")
-            found[name] = normal_behind(after.operation)
-    return found
+    return {
+        name_when_folded(graph, call.operation): normal_behind(after.operation)
+        for call, after in foldable(graph)
+    }
 
 
 def normal_behind(normalization: keras.layers.BatchNormalization) -> Normal:

@@ -7,7 +7,7 @@ import keras
 from edgeax.model import placement
 from edgeax.model.copying import clone, fresh_copy
 from edgeax.model.graph import is_nested, trace
-from edgeax.model.rewrite import with_bias
+from edgeax.model.rewrite import layers_by_path, with_bias
 from edgeax.post_training.linear import why_not_linear
 
 
@@ -61,18 +61,3 @@ def with_biases(model: keras.Model, chosen: set[int]) -> keras.Model:
             weights.append(made[id(layer)].get_weights()[-1])
         made[id(layer)].set_weights(weights)
     return copy
-
-
-def layers_by_path(model: keras.Model) -> dict[str, keras.layers.Layer]:
-    """Returns the layers of a model by their paths, such as `backbone/conv1`."""
-    found: dict[str, keras.layers.Layer] = {}
-
-    def visit(parent: keras.layers.Layer, prefix: str) -> None:
-        for layer in parent._flatten_layers(include_self=False, recursive=False):
-            if is_nested(layer):
-                visit(layer, f"{prefix}{layer.name}/")
-            else:
-                found[f"{prefix}{layer.name}"] = layer
-
-    visit(model, "")
-    return found

@@ -10,6 +10,7 @@ import tensorflow as tf
 import edgeax
 from edgeax import Cluster, Compressed, PolynomialDecay, Prune, Quantize, Recipe, Rule
 from edgeax.model.copying import compressed_layers, fresh_copy, plain_copy
+from edgeax.model.rewrite import layers_by_path
 from tests.model import small_models
 
 layers = keras.layers
@@ -539,3 +540,8 @@ def test_a_loss_of_the_models_own_is_not_lost_silently():
     model = OwnLoss(9.0, inputs=given, outputs=keras.layers.Dense(2)(given))
     with pytest.raises(ValueError, match=r"`model` has a compute_loss of its own.*OwnLoss"):
         edgeax.compress(model, "static_wi8_ai8")
+
+
+def test_every_layer_has_its_path():
+    paths = layers_by_path(small_models.nested())
+    assert {"stem", "shallow/relu", "deep/inner/conv", "head"} <= {*paths}

@@ -4,7 +4,6 @@ import keras
 import numpy as np
 
 from edgeax.post_training.outputs import (
-    layers_by_path,
     normalizations,
     with_biases,
     without_shift,
@@ -36,8 +35,3 @@ def test_layers_without_a_place_for_a_shift_get_a_bias():
     ]
     x = small_models.images(3, 4)
     np.testing.assert_array_equal(copy(x), model(x))
-
-
-def test_every_layer_has_its_path():
-    paths = layers_by_path(small_models.nested())
-    assert {"stem", "shallow/relu", "deep/inner/conv", "head"} <= {*paths}
