@@ -98,6 +98,7 @@ class CustomOperator:
 
 
 _CODEBOOK_INPUTS = ("input", "weights", "bias", "scale", "codebook")
+_SPARSE_INPUTS = ("input", "weights", "bias", "scale", "indices")
 
 _WINDOW = (
     Option("kernel_height", 1, 4096, "Rows of the kernel."),
@@ -108,6 +109,15 @@ _WINDOW = (
     Option("dilation_width", 1, 4096, "Columns between two taps of the kernel; 1 = dense."),
     Option("padding", PADDING_SAME, PADDING_VALID, "0 = SAME, 1 = VALID, as in TFLite."),
 )
+
+_GROUPS = Option("groups", 1, 65536, "Divides input and output channels.")
+
+_SPARSE = (
+    Option("block", 1, 16, "Weights in a block: 1, 2, 4, 8 or 16; see edgeax/formats/sparse.py."),
+    Option("places", 0, 2, "How blocks are placed: 0 a bit mask, 1 in 4 bits each, 2 in 8 bits."),
+)
+
+_KEEP_NUM_DIMS = Option("keep_num_dims", 0, 1, "1 = output [..., N], 0 = output [rows, N].")
 
 _CLAMP = (
     Option("output_min", -128, 127, "Lowest output code (fused activation)."),
@@ -121,7 +131,7 @@ OPERATORS: dict[str, CustomOperator] = {
             "EdgeaxConv2D",
             1,
             _CODEBOOK_INPUTS,
-            (*_WINDOW, Option("groups", 1, 65536, "Divides input and output channels."), *_CLAMP),
+            (*_WINDOW, _GROUPS, *_CLAMP),
         ),
         CustomOperator(
             "EdgeaxDepthwiseConv2D",
@@ -137,10 +147,19 @@ OPERATORS: dict[str, CustomOperator] = {
             "EdgeaxFullyConnected",
             1,
             _CODEBOOK_INPUTS,
-            (
-                Option("keep_num_dims", 0, 1, "1 = output [..., N], 0 = output [rows, N]."),
-                *_CLAMP,
-            ),
+            (_KEEP_NUM_DIMS, *_CLAMP),
+        ),
+        CustomOperator(
+            "EdgeaxSparseConv2D",
+            1,
+            _SPARSE_INPUTS,
+            (*_WINDOW, _GROUPS, *_SPARSE, *_CLAMP),
+        ),
+        CustomOperator(
+            "EdgeaxSparseFullyConnected",
+            1,
+            _SPARSE_INPUTS,
+            (_KEEP_NUM_DIMS, *_SPARSE, *_CLAMP),
         ),
     )
 }

@@ -30,6 +30,7 @@ enum InputIndex : int32_t {
   kBias = 2,
   kScale = 3,
   kCodebook = 4,
+  kIndices = 4,
 };
 
 // EdgeaxConv2D
@@ -179,6 +180,109 @@ constexpr OptionSpec kFullyConnectedOptionSpecs[kFullyConnectedOptionCount] = {
 };
 // clang-format on
 
+// EdgeaxSparseConv2D
+
+constexpr const char kSparseConv2DName[] = "EdgeaxSparseConv2D";
+constexpr int32_t kSparseConv2DVersion = 1;
+constexpr int32_t kSparseConv2DInputCount = 5;
+constexpr int32_t kSparseConv2DOptionCount = 12;
+
+// The options as they follow the version in the file.
+struct SparseConv2DOptions {
+  // Rows of the kernel.
+  int32_t kernel_height;
+  // Columns of the kernel.
+  int32_t kernel_width;
+  // Rows between two outputs.
+  int32_t stride_height;
+  // Columns between two outputs.
+  int32_t stride_width;
+  // Rows between two taps of the kernel; 1 = dense.
+  int32_t dilation_height;
+  // Columns between two taps of the kernel; 1 = dense.
+  int32_t dilation_width;
+  // 0 = SAME, 1 = VALID, as in TFLite.
+  int32_t padding;
+  // Divides input and output channels.
+  int32_t groups;
+  // Weights in a block: 1, 2, 4, 8 or 16; see edgeax/formats/sparse.py.
+  int32_t block;
+  // How blocks are placed: 0 a bit mask, 1 in 4 bits each, 2 in 8 bits.
+  int32_t places;
+  // Lowest output code (fused activation).
+  int32_t output_min;
+  // Highest output code, not below output_min.
+  int32_t output_max;
+};
+static_assert(sizeof(SparseConv2DOptions) == kSparseConv2DOptionCount * sizeof(int32_t),
+              "SparseConv2DOptions must have no padding");
+
+// clang-format off
+constexpr const char* kSparseConv2DInputNames[kSparseConv2DInputCount] = {
+  "input",
+  "weights",
+  "bias",
+  "scale",
+  "indices",
+};
+
+constexpr OptionSpec kSparseConv2DOptionSpecs[kSparseConv2DOptionCount] = {
+  {"kernel_height", 1, 4096},
+  {"kernel_width", 1, 4096},
+  {"stride_height", 1, 4096},
+  {"stride_width", 1, 4096},
+  {"dilation_height", 1, 4096},
+  {"dilation_width", 1, 4096},
+  {"padding", 0, 1},
+  {"groups", 1, 65536},
+  {"block", 1, 16},
+  {"places", 0, 2},
+  {"output_min", -128, 127},
+  {"output_max", -128, 127},
+};
+// clang-format on
+
+// EdgeaxSparseFullyConnected
+
+constexpr const char kSparseFullyConnectedName[] = "EdgeaxSparseFullyConnected";
+constexpr int32_t kSparseFullyConnectedVersion = 1;
+constexpr int32_t kSparseFullyConnectedInputCount = 5;
+constexpr int32_t kSparseFullyConnectedOptionCount = 5;
+
+// The options as they follow the version in the file.
+struct SparseFullyConnectedOptions {
+  // 1 = output [..., N], 0 = output [rows, N].
+  int32_t keep_num_dims;
+  // Weights in a block: 1, 2, 4, 8 or 16; see edgeax/formats/sparse.py.
+  int32_t block;
+  // How blocks are placed: 0 a bit mask, 1 in 4 bits each, 2 in 8 bits.
+  int32_t places;
+  // Lowest output code (fused activation).
+  int32_t output_min;
+  // Highest output code, not below output_min.
+  int32_t output_max;
+};
+static_assert(sizeof(SparseFullyConnectedOptions) == kSparseFullyConnectedOptionCount * sizeof(int32_t),
+              "SparseFullyConnectedOptions must have no padding");
+
+// clang-format off
+constexpr const char* kSparseFullyConnectedInputNames[kSparseFullyConnectedInputCount] = {
+  "input",
+  "weights",
+  "bias",
+  "scale",
+  "indices",
+};
+
+constexpr OptionSpec kSparseFullyConnectedOptionSpecs[kSparseFullyConnectedOptionCount] = {
+  {"keep_num_dims", 0, 1},
+  {"block", 1, 16},
+  {"places", 0, 2},
+  {"output_min", -128, 127},
+  {"output_max", -128, 127},
+};
+// clang-format on
+
 // Every operator above.
 // clang-format off
 constexpr OperatorSpec kOperatorSpecs[] = {
@@ -200,6 +304,18 @@ constexpr OperatorSpec kOperatorSpecs[] = {
    kFullyConnectedInputNames,
    kFullyConnectedOptionCount,
    kFullyConnectedOptionSpecs},
+  {kSparseConv2DName,
+   kSparseConv2DVersion,
+   kSparseConv2DInputCount,
+   kSparseConv2DInputNames,
+   kSparseConv2DOptionCount,
+   kSparseConv2DOptionSpecs},
+  {kSparseFullyConnectedName,
+   kSparseFullyConnectedVersion,
+   kSparseFullyConnectedInputCount,
+   kSparseFullyConnectedInputNames,
+   kSparseFullyConnectedOptionCount,
+   kSparseFullyConnectedOptionSpecs},
 };
 // clang-format on
 
