@@ -1,100 +1,95 @@
-"""Prune: weights, or blocks of them, that become zero and stay zero."""
+"""Prune: weights, or groups of them, that become zero and stay zero."""
 
 import numbers
 from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from edgeax.formats import EncodedTensor, Float32
 from edgeax.formats.methods import implements
-from edgeax.transforms.base import Transform, now
+from edgeax.transforms.checks import checked_choice
+from edgeax.transforms.mask import ChosenMask
 from edgeax.transforms.schedules import ConstantSparsity, Schedule
+from edgeax.transforms.structures import NofM, Structure, blocks_of, structure_of
+
+CRITERIA = ("l1", "l2")
+
+_SH16 = "tests/transforms/test_prune.py::test_sh16_the_smallest_magnitudes_become_zero"
 
 
+@implements("SH16", test=_SH16)
 @implements(
-    "SH16", test="tests/transforms/test_prune.py::test_sh16_the_smallest_magnitudes_become_zero"
+    "LKD17", test="tests/transforms/test_prune.py::test_lkd17_filters_of_smallest_l1_norm_go"
 )
 @keras.saving.register_keras_serializable("edgeax")
-class Prune(Transform):
+class Prune(ChosenMask):
     """Sets the weights of smallest magnitude to zero, more of them as a schedule goes on.
 
-    Every `frequency` steps the schedule's fraction of blocks with the smallest mean magnitude is
+    Every `frequency` steps of the schedule its share of groups with the smallest mean magnitude is
     chosen anew. A pruned weight is zero in every forward pass and gets no gradient until a later
     choice brings it back.
 
-    Source: [SH16].
+    Source: [SH16]; whole filters by their l1 norm: [LKD17].
 
     Args:
-        schedule: A `Schedule`, or a sparsity in [0, 1) for `ConstantSparsity(sparsity, 0)`.
+        schedule: A `Schedule`, or a sparsity in [0, 1) for `ConstantSparsity(sparsity, 0)`. None
+            for the sparsity of a structure that has one, such as `"2:4"`.
         block: `(channels, inputs)`: (1, 4) prunes four neighbouring inputs of one output channel
             together. A kernel's inputs are its leading axes in order (height, width, channel). A
             block that sticks out over the edge has the mean magnitude of the weights it holds.
+        structure: Which weights go together, instead of `block`: `"element"`, `"row"`, `"kernel"`,
+            `"filter"` (an output channel), `"channel"` (an input channel), `"shape"` (one tap of
+            all filters), `"2:4"` (two of every four inputs stay), or one of
+            `edgeax.transforms.structures`.
+        criterion: `"l1"`, the mean magnitude, or `"l2"`, the root mean square, of a group.
+        updates: `"masked"`, or `"dense"`: pruned weights go on being trained behind their mask.
 
     Raises:
-        ValueError: The schedule is no schedule or the block is empty.
+        ValueError: An argument is none of these, the block is empty, or both `block` and
+            `structure` are given.
     """
 
-    weights_only = True
-
     def __init__(
-        self, schedule: Schedule | float, block: Sequence[int] = (1, 1), **kwargs: Any
+        self,
+        schedule: Schedule | float | None = None,
+        block: Sequence[int] | None = None,
+        structure: str | Structure | None = None,
+        criterion: str = "l1",
+        updates: str = "masked",
+        **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        if isinstance(schedule, numbers.Real):
-            schedule = ConstantSparsity(float(schedule), begin_step=0)
-        if not isinstance(schedule, Schedule):
+        super().__init__(updates, **kwargs)
+        if block is not None and structure is not None:
             raise ValueError(
-                "`schedule` must be a sparsity in [0, 1) or a schedule such as PolynomialDecay. "
-                f"Received: schedule={schedule!r}."
+                "`structure` must be left out where `block` is given: both say what goes together. "
+                f"Received: block={block}, structure={structure!r}."
             )
-        block = tuple(int(side) for side in block)
-        if len(block) != 2 or min(block) < 1:
-            raise ValueError(
-                f"`block` must be (channels, inputs), each at least 1. Received: block={block}."
-            )
-        self.schedule = schedule
-        self.block = block
+        if structure is None:
+            self.structure: Structure = blocks_of((1, 1) if block is None else block)
+        else:
+            self.structure = structure_of(structure)
+        self.criterion = checked_choice("criterion", criterion, CRITERIA)
+        self.schedule = _schedule(schedule, self.structure)
 
     def build(self, shape: Sequence[int]) -> None:
-        """Creates the mask, all ones."""
-        self.mask = self.state("mask", shape, dtype="bool", initializer="ones")
-
-    def follow(self, before: Transform) -> None:
-        """Refuses to come late.
+        """Creates the mask, all ones.
 
         Raises:
-            ValueError: Another transform comes before.
+            ValueError: The structure does not suit the weight, or nothing of it would be left.
         """
-        raise ValueError(
-            "`Prune` must come first in a chain, so that the others can keep its zeros. "
-            f"Received: {type(before).__name__} before Prune."
-        )
+        self.structure.check(shape, self.schedule.last_sparsity, self.input_axes)
+        super().build(shape)
 
-    def call(self, tensor: tf.Tensor, step: tf.Tensor, renew: tf.Tensor | None = None) -> tf.Tensor:
-        """Returns `tensor` with the pruned weights at zero; see `Transform.call`."""
-        mask = self.mask.value
-        if renew is not None:
-            due = tf.logical_and(renew, self.schedule.acts(step))
-            mask = tf.cond(
-                due,
-                lambda: magnitude_mask(tensor, self.schedule(step), self.block),
-                lambda: tf.identity(mask),
-            )
-            self.mask.assign(mask)
-        return tf.where(mask, tensor, 0.0)
+    def due(self, step: tf.Tensor) -> tf.Tensor:
+        """Returns whether the schedule acts at `step`."""
+        return self.schedule.acts(step)
 
-    def initialize(self, tensor: tf.Tensor) -> tf.Tensor:
-        """Chooses from the weight `tensor` if the schedule acts at step 0; returns it pruned."""
-        return self.call(tensor, tf.constant(0), renew=tf.constant(True))
-
-    def freeze(self, tensor: EncodedTensor) -> EncodedTensor:
-        """Returns the weight with its zeros and its mask."""
-        mask = now(self.mask)
-        value = np.where(mask, tensor.decode(), np.float32(0.0))
-        return EncodedTensor(value, Float32(), {}, mask)
+    def chosen(self, tensor: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        """Returns the mask that the schedule asks for at `step`."""
+        # Squares have the order of roots of mean squares.
+        scores = tf.abs(tensor) if self.criterion == "l1" else tf.square(tensor)
+        return self.structure.mask(scores, self.schedule(step), self.input_axes)
 
     @property
     def settled_step(self) -> int:
@@ -103,20 +98,28 @@ class Prune(Transform):
 
     def at_once(self) -> "Prune":
         """Returns it with the schedule's last sparsity from step 0 on."""
-        return type(self)(ConstantSparsity(self.schedule.last_sparsity, 0), self.block)
+        schedule = ConstantSparsity(self.schedule.last_sparsity, 0)
+        return type(self)(
+            schedule, structure=self.structure, criterion=self.criterion, updates=self.updates
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
-        schedule = keras.saving.serialize_keras_object(self.schedule)
-        return {"schedule": schedule, "block": list(self.block)}
+        return {
+            "schedule": keras.saving.serialize_keras_object(self.schedule),
+            "structure": keras.saving.serialize_keras_object(self.structure),
+            "criterion": self.criterion,
+            "updates": self.updates,
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Prune":
         """Returns the transform that `get_config` described, with new state."""
-        schedule = config["schedule"]
-        if isinstance(schedule, dict):
-            schedule = keras.saving.deserialize_keras_object(schedule)
-        return cls(schedule, config["block"])
+        given = dict(config)
+        for name in ("schedule", "structure"):
+            if isinstance(given.get(name), dict):
+                given[name] = keras.saving.deserialize_keras_object(given[name])
+        return cls(**given)
 
 
 def magnitude_mask(
@@ -134,46 +137,28 @@ def magnitude_mask(
     Returns:
         bool, shape of `weight`.
     """
-    shape = [int(size) for size in weight.shape]
-    rows = tf.reshape(tf.abs(weight), [-1, shape[-1]])
-    scores = _block_means(rows, block)
-    flat = tf.reshape(scores, [-1])
-    gone = tf.cast(tf.round(sparsity * float(flat.shape[0])), tf.int32)
-    kept = tf.reshape(_without_smallest(flat, gone), scores.shape)
-    channels, inputs = block
-    kept = tf.repeat(tf.repeat(kept, inputs, axis=0), channels, axis=1)
-    return tf.reshape(kept[: rows.shape[0], : rows.shape[1]], shape)
+    return blocks_of(block).mask(tf.abs(weight), sparsity)
 
 
-def _without_smallest(scores: tf.Tensor, gone: tf.Tensor) -> tf.Tensor:
-    """Returns which `scores` (at least 0, shape `(n,)`) are not among the `gone` smallest, bool."""
-    ranks = tf.bitcast(scores, tf.int32)  # floats that are not negative lie in order of their bits
+def _schedule(schedule: Any, structure: Structure) -> Schedule:
+    """Returns a schedule from one, a sparsity, or None.
 
-    def decide(bit: tf.Tensor, largest: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        trial = largest + tf.bitwise.left_shift(1, bit)
-        return bit - 1, tf.where(_count(ranks < trial) < gone, trial, largest)
-
-    # The largest score that goes, bit by bit from the highest: much faster than sorting them all.
-    _, largest = tf.while_loop(lambda bit, _: bit >= 0, decide, (30, 0))
-    tied = tf.equal(ranks, largest)
-    spared = tf.cumsum(tf.cast(tied, tf.int32)) > gone - _count(ranks < largest)
-    return tf.logical_or(ranks > largest, tf.logical_and(tied, spared))
-
-
-def _count(which: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(tf.cast(which, tf.int32))
-
-
-def _block_means(rows: tf.Tensor, block: Sequence[int]) -> tf.Tensor:
-    channels, inputs = block
-    if (channels, inputs) == (1, 1):
-        return rows
-    height, width = (int(size) for size in rows.shape)
-    padding = [[0, -height % inputs], [0, -width % channels]]
-
-    def block_sums(values: tf.Tensor) -> tf.Tensor:
-        padded = tf.pad(values, padding)
-        tiles = [padded.shape[0] // inputs, inputs, padded.shape[1] // channels, channels]
-        return tf.reduce_sum(tf.reshape(padded, tiles), axis=[1, 3])
-
-    return block_sums(rows) / block_sums(tf.ones_like(rows))
+    Raises:
+        ValueError: It is none of these, or ends elsewhere than the structure does.
+    """
+    own = structure.sparsity if isinstance(structure, NofM) else None
+    if schedule is None and own is not None:
+        return ConstantSparsity(own, begin_step=0)
+    if isinstance(schedule, numbers.Real):
+        schedule = ConstantSparsity(float(schedule), begin_step=0)
+    if not isinstance(schedule, Schedule):
+        raise ValueError(
+            "`schedule` must be a sparsity in [0, 1) or a schedule such as PolynomialDecay. "
+            f"Received: schedule={schedule!r}."
+        )
+    if own is not None and abs(schedule.last_sparsity - own) > 1e-6:
+        raise ValueError(
+            f"`schedule` must come to the sparsity of {structure}, {own:g}. Received: one that "
+            f"comes to {schedule.last_sparsity:g}. Leave it out, or end it there."
+        )
+    return schedule

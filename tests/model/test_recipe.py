@@ -7,6 +7,7 @@ import pytest
 
 from edgeax import Cluster, PolynomialDecay, Prune, Quantize, Recipe, Rule
 from edgeax.formats import Integer
+from edgeax.transforms.structures import Blocks
 
 layers = keras.layers
 
@@ -77,7 +78,7 @@ def test_json_goes_round():
     assert json.loads(text)["registered_name"] == "edgeax>Recipe"
     prune, cluster, quantize = copy.rules[0].slots["kernel"]
     assert prune.schedule.get_config() == PolynomialDecay(0.0, 0.75, 0, 4000).get_config()
-    assert (prune.block, cluster.number_of_clusters, cluster.seed) == ((1, 4), 16, 3)
+    assert (prune.structure, cluster.number_of_clusters, cluster.seed) == (Blocks(1, 4), 16, 3)
     assert (quantize.format, quantize.axis) == ("int8", -1)
     assert copy.rules[1].filter == ["^head$", "dense"]
     assert copy.rules[1].slots["bias"] == []

@@ -15,6 +15,7 @@ from edgeax.transforms import (
     Transform,
 )
 from edgeax.transforms.base import fresh
+from edgeax.transforms.structures import Blocks
 from tests.transforms.modes import compiled, graph, in_every_mode
 
 
@@ -242,6 +243,6 @@ def test_at_once_is_the_full_effect_without_training():
     now = [member.at_once() for member in late]
     assert [member.settled_step for member in now] == [0, 0, 0]
     prune, cluster, quantize = now
-    assert prune.schedule.last_sparsity == 0.5 and prune.block == (1, 2)
+    assert prune.schedule.last_sparsity == 0.5 and prune.structure == Blocks(1, 2)
     assert cluster.get_config() == {**late[1].get_config(), "begin_step": 0}
     assert quantize.get_config() == {**late[2].get_config(), "begin_step": 0}

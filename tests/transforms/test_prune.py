@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from edgeax.transforms import Chain, ConstantSparsity, PolynomialDecay, Prune, Quantize
 from edgeax.transforms.prune import magnitude_mask
+from edgeax.transforms.structures import Blocks
 from tests.transforms.modes import compiled, graph, in_every_mode
 
 SPARSITIES = ("0", "0.1", "0.25", "0.3", "0.5", "0.75", "0.9", "0.99")
@@ -36,6 +37,31 @@ def test_sh16_the_smallest_magnitudes_become_zero():
     pruned = chain.call(tf.constant(weight), training=True)
     # The three smallest of six: 0.02, 0.1, 0.3.
     assert pruned.numpy().tolist() == np.float32([[0.5, 0], [0, 3.0], [-0.4, 0]]).tolist()
+
+
+def test_lkd17_filters_of_smallest_l1_norm_go():
+    kernel = np.zeros((3, 3, 2, 4), np.float32)
+    kernel[...] = [0.5, -0.1, 0.2, 0.0]
+    kernel[0, 0, 0, 3] = 9.0  # l1 norms 9, 1.8, 3.6, 9
+    chain = chain_of(Prune(0.5, structure="filter"), kernel.shape)
+    pruned = chain.call(tf.constant(kernel), training=True).numpy()
+    assert np.any(pruned, axis=(0, 1, 2)).tolist() == [True, False, False, True]
+
+
+def test_the_root_mean_square_sees_single_large_weights():
+    weight = np.float32([[3, 0, 2, 2]]).T
+    by_mean = chain_of(Prune(0.5, block=(1, 2)), weight.shape)
+    by_square = chain_of(Prune(0.5, block=(1, 2), criterion="l2"), weight.shape)
+    for chain, kept in ((by_mean, [0, 0, 2, 2]), (by_square, [3, 0, 0, 0])):
+        assert chain.call(tf.constant(weight), training=True).numpy().ravel().tolist() == kept
+
+
+def test_two_of_four_needs_no_sparsity():
+    prune = Prune(structure="2:4")
+    assert prune.schedule.last_sparsity == 0.5
+    weight = np.random.default_rng(0).normal(size=(3, 3, 4, 2)).astype(np.float32)
+    kept = chain_of(prune, weight.shape).call(tf.constant(weight), training=True).numpy() != 0
+    assert np.all(np.moveaxis(kept, -1, 0).reshape(2, -1, 4).sum(axis=2) == 2)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 10, 15, 64])
@@ -220,6 +246,13 @@ def test_freeze_gives_the_pruned_weight_and_its_mask():
     [
         (lambda: Prune(1.0), r"`target_sparsity` must lie in \[0, 1\).*target_sparsity=1.0"),
         (lambda: Prune(-0.5), r"`target_sparsity` must lie in \[0, 1\).*target_sparsity=-0.5"),
+        (lambda: Prune(0.75, structure="2:4"), "`schedule` must come to.*0.5.*comes to 0.75"),
+        (lambda: Prune(0.5, (1, 4), "row"), "`structure` must be left out where `block`"),
+        (lambda: Prune(0.5, criterion="l3"), "`criterion` must be one of"),
+        (
+            lambda: chain_of(Prune(0.9, structure="filter"), (8, 2)),
+            "`sparsity` must leave something.*2 groups",
+        ),
         (lambda: Prune("half"), "`schedule` must be a sparsity.*or a schedule.*'half'"),
         (lambda: Prune(None), "`schedule` must be a sparsity.*or a schedule.*None"),
         (lambda: Prune(0.5, block=(1, 0)), r"`block` must be \(channels, inputs\).*\(1, 0\)"),
@@ -246,7 +279,7 @@ def test_settings_survive_json(schedule):
     prune = Prune(schedule, block=(2, 4))
     text = json.dumps(keras.saving.serialize_keras_object(prune))
     again = keras.saving.deserialize_keras_object(json.loads(text))
-    assert again.block == (2, 4)
+    assert again.structure == Blocks(2, 4)
     assert type(again.schedule) is type(prune.schedule)
     assert again.schedule.get_config() == prune.schedule.get_config()
 
