@@ -1,4 +1,4 @@
-"""Lottery tickets: small networks that, from their first weights, train as well as the large one."""
+"""Lottery tickets: small networks that train as well as the large one, from its first weights."""
 
 import dataclasses
 import re
@@ -89,8 +89,7 @@ def _paths(model: keras.Model, layers: str) -> list[str]:
     paths = [
         path
         for path, layer in layers_by_path(model).items()
-        if re.search(layers, path)
-        and any(slot_of(v.name) == "kernel" for v in layer._trainable_variables)
+        if re.search(layers, path) and _has_kernel(layer)
     ]
     if not paths:
         raise ValueError(
@@ -98,6 +97,10 @@ def _paths(model: keras.Model, layers: str) -> list[str]:
             f"layers={layers!r}. Paths are such as {list(layers_by_path(model))[:3]}."
         )
     return paths
+
+
+def _has_kernel(layer: keras.layers.Layer) -> bool:
+    return any(slot_of(variable.name) == "kernel" for variable in layer._trainable_variables)
 
 
 def _copy(model: keras.Model) -> keras.Model:

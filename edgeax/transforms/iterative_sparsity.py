@@ -16,7 +16,7 @@ _TEST = "tests/transforms/test_iterative_sparsity.py::test_sh16_prunes_and_retra
 @implements("SH16", test=_TEST)
 @keras.saving.register_keras_serializable("edgeax")
 class IterativeSparsity(Schedule):
-    """Prunes at given training steps, to a rising sparsity, and leaves the time between to training.
+    """Prunes at given training steps, to a rising sparsity; the time between is for training.
 
     Source: [SH16].
 
