@@ -6,8 +6,10 @@ from edgeax.training.constraints import WeightClip
 from edgeax.training.distillation import Distiller
 from edgeax.training.gradient_l1 import GradientL1
 from edgeax.training.kurtosis import KURE, Kurtosis
+from edgeax.training.lottery import LotteryTicket, lottery_ticket
 from edgeax.training.quantization_error import MSQE, PartialL2
 from edgeax.training.regularizers import Bipolar, Euclidean, Manhattan
+from edgeax.training.scratch import reinitialized, retraining_dropout, scratch_epochs
 from edgeax.training.soft_targets import SoftTargets
 from edgeax.training.teacher_effects import (
     SyntheticTeacher,
@@ -27,6 +29,7 @@ __all__ = [
     "Euclidean",
     "GradientL1",
     "Kurtosis",
+    "LotteryTicket",
     "Manhattan",
     "PartialL2",
     "SoftTargets",
@@ -34,6 +37,10 @@ __all__ = [
     "TeacherEffects",
     "WeightClip",
     "confidence_weights",
+    "lottery_ticket",
+    "reinitialized",
+    "retraining_dropout",
+    "scratch_epochs",
     "teacher_effects",
     "with_teacher_logits",
 ]

@@ -2,17 +2,22 @@
 
 import keras  # noqa: F401  imported before the modules below, on which what waits for Keras relies
 
+from edgeax.transforms.admm_prune import ADMMPrune
 from edgeax.transforms.base import Chain, Transform
 from edgeax.transforms.cluster import Cluster
 from edgeax.transforms.dorefa import DoReFa, DoReFaGradient
+from edgeax.transforms.dynamic_surgery import DynamicSurgery
 from edgeax.transforms.gradient_transform import GradientTransform
+from edgeax.transforms.gradual_threshold import GradualThreshold
 from edgeax.transforms.incremental import Incremental
+from edgeax.transforms.iterative_sparsity import IterativeSparsity
 from edgeax.transforms.learned_basis import LearnedBasisQuantize
 from edgeax.transforms.learned_clip import LearnedClip
 from edgeax.transforms.learned_interval import LearnedInterval
 from edgeax.transforms.learned_points import LearnedPoints
 from edgeax.transforms.learned_step import LearnedStep
 from edgeax.transforms.learned_ternary import LearnedTernary
+from edgeax.transforms.mask import Mask
 from edgeax.transforms.named import transform_of
 from edgeax.transforms.noise import WeightNoise
 from edgeax.transforms.prune import Prune
@@ -22,12 +27,21 @@ from edgeax.transforms.recurrent_state import RecurrentState
 from edgeax.transforms.sampled import SampledWeight
 from edgeax.transforms.schedules import BitSchedule, ConstantSparsity, PolynomialDecay, Schedule
 from edgeax.transforms.signs import Heaviside, Sign, Ternary
+from edgeax.transforms.structures import Blocks, NofM, Structure
 from edgeax.transforms.sums_of_signs import MultiStepSign, ShiftedSigns, TernaryActivation
 from edgeax.transforms.wage import WAGE, WAGEError, WAGEInitializer, WAGEUpdate
 from edgeax.transforms.wrpn import WRPN
 from edgeax.transforms.xnor import XNORWeight
 
 __all__ = [
+    "ADMMPrune",
+    "DynamicSurgery",
+    "GradualThreshold",
+    "IterativeSparsity",
+    "Mask",
+    "Blocks",
+    "NofM",
+    "Structure",
     "BitSchedule",
     "Chain",
     "Cluster",
