@@ -1,8 +1,26 @@
 """Public callbacks for `fit`, also by `from edgeax.callbacks import ...` as with Keras's own."""
 
+from edgeax.training.auto_balanced import AutoBalanced
 from edgeax.training.callbacks import CompressionLogger
 from edgeax.training.gradient_l1 import GradientL1
+from edgeax.training.incremental_regularization import IncrementalRegularization
 from edgeax.training.kurtosis import KURE
+from edgeax.training.optimizer_state import MaskOptimizerState
+from edgeax.training.proximal import ProximalGroupLasso
 from edgeax.training.quantization_error import MSQE, PartialL2
+from edgeax.training.slimming import SlimmingL1
+from edgeax.training.structured_sparsity import StructuredSparsity
 
-__all__ = ["KURE", "MSQE", "CompressionLogger", "GradientL1", "PartialL2"]
+__all__ = [
+    "KURE",
+    "MSQE",
+    "AutoBalanced",
+    "CompressionLogger",
+    "GradientL1",
+    "IncrementalRegularization",
+    "MaskOptimizerState",
+    "PartialL2",
+    "ProximalGroupLasso",
+    "SlimmingL1",
+    "StructuredSparsity",
+]

@@ -13,8 +13,10 @@ from edgeax.model.sugar import (
     QuantSeparableConv2D,
 )
 from edgeax.model.xnor import XnorConv2D
+from edgeax.training.auto_pruner import AutoPruner
 
 __all__ = [
+    "AutoPruner",
     "PaddedConv1D",
     "PaddedConv2D",
     "PaddedDepthwiseConv2D",

@@ -1,9 +1,17 @@
 """Which tensor of which layer gets which transforms."""
 
+from edgeax.model.channels import ChannelGroup, channel_groups
 from edgeax.model.copying import compressed_layers
+from edgeax.model.macs import macs
 from edgeax.model.presets import PRESETS, at_once, preset
 from edgeax.model.recipe import Recipe, Rule
 from edgeax.model.rewrite import compress, fold_batch_norm, strip
+from edgeax.model.select_channels import (
+    RemovedChannels,
+    mask_channels,
+    permute_channels,
+    remove_channels,
+)
 from edgeax.model.sugar import (
     QuantConv1D,
     QuantConv2D,
@@ -20,6 +28,7 @@ from edgeax.model.wrapper import Compressed
 
 __all__ = [
     "PRESETS",
+    "ChannelGroup",
     "Compressed",
     "QuantConv1D",
     "QuantConv2D",
@@ -30,13 +39,19 @@ __all__ = [
     "QuantLSTM",
     "QuantSeparableConv2D",
     "Recipe",
+    "RemovedChannels",
     "Rule",
     "Summary",
     "at_once",
+    "channel_groups",
     "compress",
     "compressed_layers",
     "fold_batch_norm",
+    "macs",
+    "mask_channels",
+    "permute_channels",
     "preset",
+    "remove_channels",
     "strip",
     "summary",
     "widen",

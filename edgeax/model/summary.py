@@ -1,7 +1,6 @@
 """Summary: what every layer of a model costs and how it is stored."""
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,8 +10,8 @@ import numpy as np
 from edgeax.formats import EncodedTensor, Float32
 from edgeax.model.container import CompressedModel
 from edgeax.model.copying import clone, originals_of, plain_copy
-from edgeax.model.graph import Call, Graph, is_nested, trace
-from edgeax.model.layout import einsum_axes
+from edgeax.model.graph import Graph, is_nested, trace
+from edgeax.model.macs import macs_of_call
 from edgeax.model.placement import last_of_group, plain
 from edgeax.model.rewrite import check_weights
 from edgeax.model.subclassed import graph_of, layers_of, rebuilt
@@ -96,7 +95,7 @@ def summary(model: keras.Model) -> Summary:
             calls = graph.calls_of(copy)
             end = originals[id(last_of_group(graph, calls[0]).operation)]
             path = graph.path(copy)
-            rows.append(_cost(path, layer, sum(macs(copy, call) for call in calls), end))
+            rows.append(_cost(path, layer, sum(macs_of_call(copy, call) for call in calls), end))
     return Summary(tuple(rows))
 
 
@@ -186,27 +185,6 @@ def _cost(
         output=_output_format(rounded_behind),
         stays_float=_reason(layer, bits, bool(kernels)),
     )
-
-
-def macs(layer: keras.layers.Layer, call: Call) -> int:
-    """Returns the multiply-accumulates of one call for one sample."""
-    kernels = [math.prod(v.shape) for v in layer.weights if slot_of(v.name) == "kernel"]
-    if not kernels or isinstance(layer, keras.layers.Embedding):
-        return 0
-    if isinstance(layer, keras.layers.EinsumDense):
-        given, letters, _ = einsum_axes(layer)
-        sizes = zip(letters, layer.kernel.shape, strict=True)
-        per_value = math.prod(size for letter, size in sizes if letter not in given)
-        return math.prod(_sizes(call.input_tensors[0])) * per_value
-    transposed = type(layer).__name__.endswith("Transpose")
-    shape = _sizes(call.input_tensors[0] if transposed else call.output_tensors[0])
-    channels_first = getattr(layer, "data_format", None) == "channels_first"
-    return math.prod(shape[1:] if channels_first else shape[:-1]) * sum(kernels)
-
-
-def _sizes(tensor: keras.KerasTensor) -> list[int]:
-    """Returns the shape of one sample; a dimension that may vary counts 1."""
-    return [size or 1 for size in tensor.shape[1:]]
 
 
 def _output_format(layer: keras.layers.Layer) -> str:

@@ -1,1 +1,1 @@
-"""Pruning with data: what to prune, chosen from samples, gradients or curvature; channels that go."""
+"""Pruning with data: weights chosen by samples, gradients or curvature; channels that go."""

@@ -1,16 +1,25 @@
 """What takes part in `fit`: callbacks, losses, regularizers, constraints, teachers."""
 
 from edgeax.training.added_loss import AddedLoss
+from edgeax.training.auto_balanced import AutoBalanced
+from edgeax.training.auto_pruner import AutoPruner
 from edgeax.training.callbacks import CompressionLogger
 from edgeax.training.constraints import WeightClip
 from edgeax.training.distillation import Distiller
 from edgeax.training.gradient_l1 import GradientL1
+from edgeax.training.group_lasso import GroupLasso
+from edgeax.training.incremental_regularization import IncrementalRegularization
 from edgeax.training.kurtosis import KURE, Kurtosis
 from edgeax.training.lottery import LotteryTicket, lottery_ticket
+from edgeax.training.optimizer_state import MaskOptimizerState
+from edgeax.training.proximal import ProximalGroupLasso
 from edgeax.training.quantization_error import MSQE, PartialL2
 from edgeax.training.regularizers import Bipolar, Euclidean, Manhattan
 from edgeax.training.scratch import reinitialized, retraining_dropout, scratch_epochs
+from edgeax.training.slimming import SlimmingL1
 from edgeax.training.soft_targets import SoftTargets
+from edgeax.training.strip_auto_pruners import auto_pruned_channels, strip_auto_pruners
+from edgeax.training.structured_sparsity import StructuredSparsity
 from edgeax.training.teacher_effects import (
     SyntheticTeacher,
     TeacherEffects,
@@ -23,24 +32,34 @@ __all__ = [
     "KURE",
     "MSQE",
     "AddedLoss",
+    "AutoBalanced",
+    "AutoPruner",
     "Bipolar",
     "CompressionLogger",
     "Distiller",
     "Euclidean",
     "GradientL1",
+    "GroupLasso",
+    "IncrementalRegularization",
     "Kurtosis",
     "LotteryTicket",
     "Manhattan",
+    "MaskOptimizerState",
     "PartialL2",
+    "ProximalGroupLasso",
+    "SlimmingL1",
     "SoftTargets",
+    "StructuredSparsity",
     "SyntheticTeacher",
     "TeacherEffects",
     "WeightClip",
+    "auto_pruned_channels",
     "confidence_weights",
     "lottery_ticket",
     "reinitialized",
     "retraining_dropout",
     "scratch_epochs",
+    "strip_auto_pruners",
     "teacher_effects",
     "with_teacher_logits",
 ]

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from edgeax.formats import implements
+from edgeax.transforms.checks import checked_strength
 
 _BIPOLAR = "tests/training/test_regularizers.py::test_thw17_bipolar_is_the_sum_worked_out_by_hand"
 _BNN_PLUS = "tests/training/test_regularizers.py::test_dbcn18_terms_are_those_worked_out_by_hand"
@@ -27,7 +28,7 @@ class Bipolar(keras.regularizers.Regularizer):
     """
 
     def __init__(self, strength: float = 5e-7) -> None:
-        self.strength = _checked_strength(strength)
+        self.strength = checked_strength(strength)
 
     def __call__(self, weight: Any) -> Any:
         """Returns the term, a scalar."""
@@ -51,7 +52,7 @@ class _ToTwoValues(keras.regularizers.Regularizer):
     """
 
     def __init__(self, strength: float = 1e-6, alpha: float | str = "mean") -> None:
-        self.strength = _checked_strength(strength)
+        self.strength = checked_strength(strength)
         named = isinstance(alpha, str)
         if alpha != "mean" if named else not 0.0 < float(alpha) < math.inf:
             raise ValueError(
@@ -115,11 +116,3 @@ class Euclidean(_ToTwoValues):
     def __call__(self, weight: Any) -> Any:
         """Returns the term, a scalar."""
         return self.strength * keras.ops.sum(keras.ops.square(self.distances(weight)))
-
-
-def _checked_strength(strength: float) -> float:
-    if not 0.0 <= strength < math.inf:
-        raise ValueError(
-            f"`strength` must be at least 0 and finite. Received: strength={strength}."
-        )
-    return float(strength)

@@ -69,3 +69,16 @@ def checked_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
     if value not in choices:
         raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}.")
     return str(value)
+
+
+def checked_strength(strength: Any) -> float:
+    """Returns `strength` if it can be the factor of a term.
+
+    Raises:
+        ValueError: It is below 0 or not finite.
+    """
+    if not 0.0 <= strength < math.inf:
+        raise ValueError(
+            f"`strength` must be at least 0 and finite. Received: strength={strength}."
+        )
+    return float(strength)

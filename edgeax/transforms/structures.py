@@ -308,6 +308,21 @@ class Shapes(_Axes):
         return [rank - 1]
 
 
+@keras.saving.register_keras_serializable("edgeax")
+class Whole(Structure):
+    """The whole weight as one group: what goes with it is its layer. Source: [WWW16]."""
+
+    def sums(self, values: tf.Tensor, input_axes: InputAxes = None) -> tf.Tensor:
+        """See `Structure.sums`; shape `(1,)`."""
+        return tf.reshape(tf.reduce_sum(values), [1])
+
+    def spread(
+        self, groups: tf.Tensor, shape: Sequence[int], input_axes: InputAxes = None
+    ) -> tf.Tensor:
+        """See `Structure.spread`."""
+        return tf.broadcast_to(groups, shape)
+
+
 _WORDS: dict[str, type[Structure]] = {
     "element": Blocks,
     "row": Rows,
@@ -315,6 +330,7 @@ _WORDS: dict[str, type[Structure]] = {
     "filter": Filters,
     "channel": Channels,
     "shape": Shapes,
+    "layer": Whole,
 }
 _N_OF_M = re.compile(r"(\d+):(\d+)")
 
