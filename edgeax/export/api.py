@@ -2,6 +2,7 @@
 
 import json
 import os
+import statistics
 import warnings
 from collections import Counter
 from typing import Any
@@ -10,10 +11,10 @@ import keras
 import numpy as np
 
 from edgeax._version import __version__
-from edgeax.export.assemble import assemble
+from edgeax.export.assemble import Assembled, assemble, dense_int8
 from edgeax.export.convert import errors_only
 from edgeax.export.parity import compare
-from edgeax.export.result import Result
+from edgeax.export.result import LEAST_MARGIN, Result
 from edgeax.export.stateful import check_stateful, stateful_layers
 from edgeax.formats.files import check_writable, write_atomically
 from edgeax.formats.operators import OPERATORS
@@ -43,7 +44,8 @@ def export(
 ) -> Result:
     """Writes a model as a `.tflite` file and returns a receipt.
 
-    Kernels are stored in the codes that training ended with, packed where that is smaller.
+    Kernels are stored in the codes that training ended with, packed or without their zeros where
+    that is smaller.
     Activations are rounded in the ranges that training followed; what it did not follow is taken
     from the samples. The file's batch is 1. It is compared with the Keras model before it is
     written, and it is written whole or not at all.
@@ -61,7 +63,8 @@ def export(
         runtime: `"edgeax"` may use edgeax's operators, which need its plugin; `"stock"` writes
             built-in operators only.
         strict: Raise when an operator computes in float although integers were asked for.
-        measure: Measure the float model's size and the time of both on this machine.
+        measure: Measure the float model's size and the time of both on this machine; of a file
+            with operators of edgeax also those of the same model in int8 without them.
 
     Returns:
         Sizes, operators, parity per layer and times.
@@ -103,22 +106,25 @@ def export(
         )
     operators = Counter(operator.name for graph in file.subgraphs for operator in graph.operators)
     ours = sorted(set(operators) & set(OPERATORS))
-    file.metadata[METADATA_KEY] = _note(ours, bool(stateful_layers(model)))
+    stateful = bool(stateful_layers(model))
+    file.metadata[METADATA_KEY] = _note(ours, stateful)
     content = file.to_bytes()
     parity = compare(model, frozen, content, arrays)
-    float_size, times = _measure(model, content, arrays) if measure else (None, {})
+    measured: dict[str, Any] = {"float_size_bytes": None, "latency_ms": {}}
+    if measure:
+        files = _rivals(model, arrays, made if ours else None, io, stateful)
+        measured = _measured({**files, "file": content}, arrays)
     write_atomically(path, content)
     return Result(
         path=os.fspath(path),
         size_bytes=len(content),
-        float_size_bytes=float_size,
         operators=dict(operators),
         kernels=made.kernels,
         stays_float=stays_float,
         peak_activation_bytes=file.peak_activation_bytes(),
         parity=parity,
-        latency_ms=times,
         needs_plugin=bool(ours),
+        **measured,
     )
 
 
@@ -154,14 +160,39 @@ def _note(operators: list[str], stateful: bool) -> bytes:
     return json.dumps(note, separators=(",", ":")).encode()
 
 
-def _measure(
-    model: keras.Model, content: bytes, samples: list[np.ndarray]
-) -> tuple[int, dict[str, float]]:
-    """Returns the size of the float file, and the median times of both files run in turns."""
-    baseline = assemble(model, samples, integer=False).file.to_bytes()
+def _rivals(
+    model: keras.Model, samples: list[np.ndarray], made: Assembled | None, io: str, stateful: bool
+) -> dict[str, bytes]:
+    """Returns the files that one is compared with, by name.
+
+    Args:
+        model: Sequential or functional, compressed or plain.
+        samples: One array per input.
+        made: The file if it has custom operators, None if not.
+        io: Type of its inputs and outputs.
+        stateful: Whether the model keeps its state.
+    """
+    files = {"float32": assemble(model, samples, integer=False).file.to_bytes()}
+    if made is not None:
+        dense = dense_int8(made, io)
+        dense.metadata[METADATA_KEY] = _note([], stateful)
+        files["int8"] = dense.to_bytes()
+    return files
+
+
+def _measured(files: dict[str, bytes], samples: list[np.ndarray]) -> dict[str, Any]:
+    """Returns the parts of a `Result` that compare files, which run in turns."""
     one = [array[:1] for array in samples]
     interpreters = {
-        "float32": Interpreter(model_content=baseline, num_threads=1),
-        "file": Interpreter(model_content=content, num_threads=1),
+        name: Interpreter(model_content=content, num_threads=1) for name, content in files.items()
     }
-    return len(baseline), latency.measure(interpreters, one, repeats=_TIMED_RUNS)
+    turns = latency.turns(interpreters, one, repeats=_TIMED_RUNS)
+    measured: dict[str, Any] = {
+        "float_size_bytes": len(files["float32"]),
+        "latency_ms": {name: statistics.median(times) for name, times in turns.items()},
+    }
+    if "int8" in files:
+        noise = latency.noise(turns["int8"], turns["file"])
+        measured["dense_size_bytes"] = len(files["int8"])
+        measured["latency_margin"] = max(LEAST_MARGIN, noise)
+    return measured

@@ -8,10 +8,11 @@ import numpy as np
 
 from edgeax.export.convert import convert
 from edgeax.export.freeze import Frozen, freeze, layers_in
-from edgeax.export.lower import Stored, lower
+from edgeax.export.lower import lower
 from edgeax.export.lower_lstm import lower_lstms
 from edgeax.export.lower_wide import lower_wide
 from edgeax.export.rounding import IN_FORMAT, WIDE_BITS
+from edgeax.export.stored import Stored
 from edgeax.export.widen import widen
 from edgeax.formats.flatbuffer import Model, Subgraph
 
@@ -30,12 +31,15 @@ class Assembled:
         kernels: How each kernel with a number format is stored.
         stays_float: Operators that compute in float although integers were asked for, with their
             layers and, where it is known, the reason.
+        converted: The file before its kernels were lowered; empty if no custom operators may be
+            used.
     """
 
     frozen: Frozen
     file: Model
     kernels: tuple[Stored, ...]
     stays_float: tuple[str, ...]
+    converted: bytes = b""
 
 
 def assemble(
@@ -63,6 +67,30 @@ def assemble(
     if io == "int8":
         _check_narrow(frozen)
     file = convert(frozen.model, integer, io)
+    converted = file.to_bytes() if pack else b""
+    kernels = _lower(file, frozen, integer, io, pack)
+    kernels += tuple(
+        Stored(path, "as converted", None, frozen.whole.get(path, _NO_FORM))
+        for path in frozen.left_out
+    )
+    stays_float = _float_operators(file.subgraphs[0], frozen) if integer else ()
+    return Assembled(frozen, file, kernels, stays_float, converted)
+
+
+def dense_int8(made: Assembled, io: str) -> Model:
+    """Returns a file that computes in integers, which may have custom operators, without them.
+
+    Args:
+        made: As `assemble` returned it for `pack=True`.
+        io: As `assemble` got it.
+    """
+    file = Model.from_bytes(made.converted)
+    _lower(file, made.frozen, True, io, pack=False)
+    return file
+
+
+def _lower(file: Model, frozen: Frozen, integer: bool, io: str, pack: bool) -> tuple[Stored, ...]:
+    """Gives a converted file the numbers and operators of its frozen model, in place."""
     kernels = lower(file, frozen.weights, pack)
     kernels += lower_lstms(file, frozen.lstms, integer)
     if io == "int8":
@@ -70,12 +98,7 @@ def assemble(
     if integer:
         lower_wide(file)
         widen(file, frozen)
-    kernels += tuple(
-        Stored(path, "as converted", None, frozen.whole.get(path, _NO_FORM))
-        for path in frozen.left_out
-    )
-    stays_float = _float_operators(file.subgraphs[0], frozen) if integer else ()
-    return Assembled(frozen, file, kernels, stays_float)
+    return kernels
 
 
 def _check_narrow(frozen: Frozen) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 
 from edgeax.export.assemble import assemble
 from edgeax.export.convert import errors_only
-from edgeax.export.lower import Stored
 from edgeax.export.stateful import check_stateful
+from edgeax.export.stored import Stored
 from edgeax.formats.tables import text_table
 from edgeax.model.graph import inputs_of, is_nested
 from edgeax.model.presets import at_once
@@ -42,6 +42,11 @@ class Forecast:
         return tuple(kernel.path for kernel in self.kernels if kernel.how == "packed")
 
     @property
+    def sparse(self) -> tuple[str, ...]:
+        """Paths of the kernels that a custom operator will hold without their zeros."""
+        return tuple(kernel.path for kernel in self.kernels if kernel.how == "sparse")
+
+    @property
     def int8(self) -> tuple[str, ...]:
         """Paths of the kernels that a built-in operator will hold in bytes."""
         return tuple(kernel.path for kernel in self.kernels if kernel.how == "int8")
@@ -64,7 +69,8 @@ class Forecast:
 def can_export(
     model: keras.Model, recipe: Any, samples: Any = None, runtime: str = "edgeax"
 ) -> Forecast:
-    """Returns what will be packed, what stays int8 and what stays float, and why, before training.
+    """Returns what will be packed or sparse, what stays int8 and what stays float, and why, before
+    training.
 
     A copy of the model is compressed with every transform in full effect and converted: the answer
     is not guessed. It takes about as long as an export.

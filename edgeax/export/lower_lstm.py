@@ -10,9 +10,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from edgeax.export.lower import Stored, integer_codes
+from edgeax.export.carriers import integer_codes
 from edgeax.export.lstm import FusedLSTM, LSTMWeights
 from edgeax.export.placeholder import integer_output, integer_sources, unexpected
+from edgeax.export.stored import Stored
 from edgeax.formats import EncodedTensor, Integer
 from edgeax.formats.flatbuffer import Model, Subgraph, Tensor
 from edgeax.model.layout import LSTM_GATES

@@ -3,8 +3,11 @@
 import dataclasses
 from typing import Any
 
-from edgeax.export.lower import FLOAT32, Stored
 from edgeax.export.parity import Parity
+from edgeax.export.stored import FLOAT32, Stored
+
+LEAST_MARGIN = 0.05
+"""By how much, as a part, a file must be faster than dense int8 at least to be called faster."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,9 +24,15 @@ class Result:
             layers that they belong to.
         peak_activation_bytes: Bytes of the activations that live at the same time, at their most.
         parity: How far the file is from Keras.
-        latency_ms: Median milliseconds of one run on this machine, `"float32"` and `"file"`, taken
-            in turns; empty if not measured.
+        latency_ms: Median milliseconds of one run on this machine, `"float32"`, `"file"` and, where
+            `dense_size_bytes` is known, `"int8"` of that file, taken in turns; empty if not
+            measured.
         needs_plugin: Whether the file has operators of edgeax.
+        dense_size_bytes: Size of the same model in int8 with built-in operators only, as
+            `runtime="stock"` writes it; None if not measured or if this is that file.
+        latency_margin: By how much, as a part, the file had to be faster than dense int8 to be
+            called faster: the noise of this measurement (see `edgeax.runtime.latency.noise`), at
+            least `LEAST_MARGIN`; None if not measured.
     """
 
     path: str
@@ -36,6 +45,31 @@ class Result:
     parity: Parity
     latency_ms: dict[str, float]
     needs_plugin: bool
+    dense_size_bytes: int | None = None
+    latency_margin: float | None = None
+
+    @property
+    def gains(self) -> tuple[str, ...]:
+        """What the operators of edgeax gained against dense int8: `"smaller"`, `"faster"`, both or
+        none. Faster only as measured in this run, by more than `latency_margin`.
+        """
+        found = {
+            "smaller": self.dense_size_bytes is not None
+            and self.size_bytes < self.dense_size_bytes,
+            "faster": self._speed_up is not None and self._speed_up > 1.0 + self._margin,
+        }
+        return tuple(word for word, holds in found.items() if holds)
+
+    @property
+    def _margin(self) -> float:
+        return LEAST_MARGIN if self.latency_margin is None else self.latency_margin
+
+    @property
+    def _speed_up(self) -> float | None:
+        """How many times as fast as dense int8 the file is, None if not measured."""
+        if "int8" not in self.latency_ms:
+            return None
+        return self.latency_ms["int8"] / self.latency_ms["file"]
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the receipt as JSON values."""
@@ -49,6 +83,7 @@ class Result:
         if self.latency_ms:
             times = ", ".join(f"{name} {ms:.3f} ms" for name, ms in self.latency_ms.items())
             lines.append(f"  median of one run on this machine: {times}")
+        lines += self._gain_lines()
         if self.peak_activation_bytes is not None:
             lines.append(f"  activations alive at once: {self.peak_activation_bytes:,} bytes")
         counts = ", ".join(f"{count} {name}" for name, count in self.operators.items())
@@ -60,11 +95,38 @@ class Result:
             lines.append("  runs with the plugin: edgeax.Interpreter, edgeax.load_delegate()")
         return "\n".join(lines)
 
+    def _gain_lines(self) -> list[str]:
+        """Returns what the operators of edgeax gained and what they cost, against dense int8."""
+        if self.dense_size_bytes is None:
+            return []
+        part = self.size_bytes / self.dense_size_bytes
+        lines = [f"  dense int8: {self.dense_size_bytes:,} bytes; this file is {part:.2f} of it"]
+        if self._speed_up is not None:
+            lines.append(f"  {self._speed_text(self._speed_up)}")
+        return lines
+
+    def _speed_text(self, speed_up: float) -> str:
+        if "faster" in self.gains:
+            return f"{speed_up:.2f} times as fast as dense int8 on this machine"
+        if speed_up >= 1.0:
+            return f"as fast as dense int8 on this machine, within {self._margin:.0%}"
+        times = f"{self.latency_ms['file']:.3f} against {self.latency_ms['int8']:.3f} ms"
+        verdict = "smaller, not faster" if "smaller" in self.gains else "no gain"
+        return (
+            f"slower than dense int8 on this machine ({times}): {verdict}; "
+            'runtime="stock" writes the dense file'
+        )
+
 
 def _kernel_line(kernel: Stored) -> str:
     bits = "" if kernel.bits is None else f", {kernel.bits} bits"
+    details = "".join(f", {name} {_short(value)}" for name, value in kernel.details.items())
     why = f" ({kernel.why})" if kernel.why else ""
-    return f"{kernel.path}: {kernel.how}{bits}{why}{_format_text(kernel)}"
+    return f"{kernel.path}: {kernel.how}{bits}{details}{why}{_format_text(kernel)}"
+
+
+def _short(value: int | float | str) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _format_text(kernel: Stored) -> str:

@@ -5,14 +5,26 @@ import warnings
 
 import numpy as np
 
+import edgeax
+from edgeax.export.carriers import Carrier, Codes, carriers_of, integer_codes
 from edgeax.export.convert import convert
 from edgeax.export.freeze import Frozen, freeze
-from edgeax.export.lower import Stored, lower
-from edgeax.formats import packing
+from edgeax.export.lower import lower
+from edgeax.export.stored import Stored
+from edgeax.formats import packing, sparse
 from edgeax.formats.flatbuffer import Model
 from edgeax.formats.operators import OPERATORS
+from edgeax.model import preset
 from edgeax.runtime.interpreter import Interpreter
 from tests.tflite_kernels.native import Case
+
+INT8 = edgeax.Rule(".*", input=edgeax.Quantize("int8"), output=edgeax.Quantize("int8"))
+
+
+def kernel_rule(name, filter):
+    """What a preset does to the kernels of some layers."""
+    return edgeax.Rule(filter, kernel=preset(name).rules[0].slots["kernel"])
+
 
 # Every int8 code as a codebook, so that a built-in operator is a case of ours too.
 ALL_CODES = np.arange(-128, 128).astype(np.int8)
@@ -36,6 +48,15 @@ class Converted:
         stored = lower(model, self.frozen.weights, pack)
         return model, {entry.path: entry for entry in stored}
 
+    def carrier(self, path: str) -> tuple[Model, Carrier, Codes]:
+        """Returns the model as the converter made it, the operator that holds a layer's kernel, and
+        the kernel's codes.
+        """
+        model = Model.from_bytes(self.content)
+        found = carriers_of(model.subgraphs[0], self.frozen.weights)
+        place = [weight.path for weight in self.frozen.weights].index(path)
+        return model, found[place][0], integer_codes(self.frozen.weights[place].encoded)
+
     def encoded(self, path):
         """Returns the encoded kernel of a layer."""
         return next(weight.encoded for weight in self.frozen.weights if weight.path == path)
@@ -51,6 +72,53 @@ def constants(model: Model, path: str) -> dict[str, object]:
     """Returns the constant tensors that `lower` wrote for a layer, by name without the path."""
     tensors = model.subgraphs[0].tensors
     return {t.name.rpartition("/")[2]: t for t in tensors if t.name.rpartition("/")[0] == path}
+
+
+def operator_of(model: Model, path: str):
+    """Returns the first operator that holds the kernel of a layer."""
+    graph = model.subgraphs[0]
+    return next(op for op in graph.operators if kernel_path(graph, op) == path)
+
+
+def options_of(operator) -> dict[str, int]:
+    """Returns the options of an operator of ours."""
+    return OPERATORS[operator.name].unpack_options(operator.custom_options)
+
+
+def rows_of(graph, operator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Reads what an operator of ours stores.
+
+    Returns:
+        Its rows as numbers of entries in a table of codes, the table, and the scales.
+    """
+    weights, _, scale, last = (graph.tensors[index].data for index in operator.inputs[1:])
+    channels, options = scale.size, options_of(operator)
+    if operator.name == "EdgeaxDepthwiseConv2D":
+        count = channels
+    else:
+        count = depth(operator.name, options, graph.tensors[operator.inputs[0]], channels)
+    if not operator.name.startswith("EdgeaxSparse"):
+        return packing.unpack(weights, 4, count, signed=False), last, scale
+    stored = sparse.SparseRows(count, options["block"], options["places"], weights, last)
+    rows = sparse.decode(stored, channels)
+    return (rows.astype(np.int32) + 128).astype(np.uint8), ALL_CODES, scale
+
+
+def codes_and_scale(model: Model, path: str, shape) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the integer codes of a layer's kernel in canonical layout, and its scales."""
+    graph, operator = model.subgraphs[0], operator_of(model, path)
+    if not operator.is_custom:
+        kernel = graph.tensors[operator.inputs[1]]
+        codes, scale = kernel.data, kernel.scale
+        depthwise = operator.name == "DEPTHWISE_CONV_2D"
+        assert kernel.quantized_axis == (3 if depthwise else 0)
+        assert not kernel.zero_point.any()
+    else:
+        entries, table, scale = rows_of(graph, operator)
+        codes, depthwise = table[entries], operator.name == "EdgeaxDepthwiseConv2D"
+    if depthwise:
+        return codes.reshape(shape), scale
+    return np.moveaxis(codes.reshape(shape[-1], *shape[:-1]), 0, -1), scale
 
 
 def cases(model: Model, *inputs) -> list[tuple[str, Case, np.ndarray]]:
@@ -83,16 +151,11 @@ def case(graph, operator, seen) -> Case:
     source, output = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
     tensors = [graph.tensors[index] for index in operator.inputs[1:] if index >= 0]
     if operator.is_custom:
-        kernel, bias, scale, codebook = (tensor.data for tensor in tensors)
-        name, options = (
-            operator.name,
-            OPERATORS[operator.name].unpack_options(operator.custom_options),
-        )
-        channels = scale.size
-        count = (
-            channels if name == "EdgeaxDepthwiseConv2D" else depth(name, options, source, channels)
-        )
-        rows = packing.unpack(kernel, 4, count, signed=False)
+        rows, codebook, scale = rows_of(graph, operator)
+        bias = tensors[1].data
+        # What a sparse operator has to do is what the same with a codebook does.
+        name, options = operator.name.replace("Sparse", ""), options_of(operator)
+        options = {key: n for key, n in options.items() if key not in ("block", "places")}
     else:
         name, options = built_in(graph, operator)
         scale, codebook = tensors[0].scale, ALL_CODES
@@ -122,7 +185,7 @@ def case(graph, operator, seen) -> Case:
 
 
 def depth(name, options, source, channels) -> int:
-    if name == "EdgeaxFullyConnected":
+    if name.endswith("FullyConnected"):
         return source.shape[-1]
     return options["kernel_height"] * options["kernel_width"] * source.shape[3] // options["groups"]
 

@@ -120,7 +120,8 @@ def test_every_kernel_of_a_linear_layer_is_accounted_for(exported):
     model, _, receipt, _ = exported
     kernels = [w for w in model.weights if w.name.endswith("kernel")]
     assert len(receipt.kernels) >= len(kernels)
-    assert {kernel.how for kernel in receipt.kernels} <= {"packed", "int8", "as converted"}
+    ways = {"packed", "sparse", "int8", "as converted"}
+    assert {kernel.how for kernel in receipt.kernels} <= ways
     assert [k.path for k in receipt.kernels if k.how == "as converted"] == (
         ["embedding"] if "embedding" in model.name or "GATHER" in receipt.operators else []
     )
@@ -212,7 +213,7 @@ def test_a_recipe_that_had_no_time_to_act_is_reported(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         receipt, _ = export(model, TINY, tmp_path)
-    assert {kernel.how for kernel in receipt.kernels} <= {"packed", "int8"}
+    assert {kernel.how for kernel in receipt.kernels} <= {"packed", "sparse", "int8"}
 
 
 def test_a_model_from_a_file_of_another_process_is_exported(tmp_path):
@@ -332,6 +333,28 @@ def test_measuring_adds_the_float_files_size_and_both_times(tmp_path):
     assert all(ms > 0 for ms in receipt.latency_ms.values())
     json.dumps(receipt.as_dict(), allow_nan=False)
     assert receipt.size_bytes == os.path.getsize(receipt.path)
+
+
+def test_a_file_with_our_operators_is_compared_with_the_one_that_stock_writes(tmp_path):
+    plain = sequential(keras.Input((48,)), layers.Dense(64, activation="relu"), layers.Dense(9))
+    kernel = [edgeax.Prune(0.8), edgeax.Quantize("int8", axis=-1)]
+    model = edgeax.compress(plain, edgeax.Recipe([edgeax.Rule(".*", kernel=kernel)]))
+    samples = normal(16, 48)
+    for io in ("float32", "int8"):
+        stock, _ = export(model, samples, tmp_path, runtime="stock", io=io, measure=True)
+        receipt, _ = export(model, samples, tmp_path, io=io, measure=True)
+        assert receipt.dense_size_bytes == stock.size_bytes > receipt.size_bytes
+        assert set(receipt.latency_ms) == {"float32", "int8", "file"}
+        assert receipt.latency_margin >= 0.05 and "smaller" in receipt.gains
+        assert f"dense int8: {stock.size_bytes:,} bytes" in str(receipt)
+        assert stock.dense_size_bytes is None and stock.gains == ()
+        assert set(stock.latency_ms) == {"float32", "file"}
+        json.dumps(receipt.as_dict(), allow_nan=False)
+
+
+def test_without_measuring_nothing_is_compared(tmp_path):
+    receipt, _ = export(edgeax.compress(tiny(), "static_wi4_ai8"), TINY, tmp_path)
+    assert receipt.dense_size_bytes is None and receipt.latency_ms == {} and receipt.gains == ()
 
 
 def test_a_corrupted_kernel_is_the_worst_layer_of_the_receipt(tmp_path, monkeypatch):
@@ -547,4 +570,8 @@ def test_a_mobile_network_becomes_integers_packed_and_not(tmp_path):
         assert len(receipt.parity.layers) > 27
         for layer in receipt.parity.layers:
             assert layer.mean_steps < 0.02 and layer.most_steps <= 1, layer
-    assert receipts[1].operators["EdgeaxConv2D"] >= 12
+    # Most channels of its last layers died in training: nothing was pruned, yet it is sparse.
+    counts = receipts[1].operators
+    assert counts["EdgeaxSparseConv2D"] >= 6
+    assert counts["EdgeaxConv2D"] + counts["EdgeaxSparseConv2D"] >= 12
+    assert receipts[1].size_bytes < 0.3 * receipts[0].size_bytes

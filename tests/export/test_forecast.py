@@ -29,6 +29,13 @@ def test_it_says_what_becomes_of_every_kernel_and_why():
     assert "packed" in text and "so small" in text and "stays float" in text
 
 
+def test_pruned_kernels_are_foretold_too():
+    kernel = [edgeax.Prune(edgeax.PolynomialDecay(0.0, 0.9, 0, 100)), edgeax.Quantize("int8")]
+    forecast = edgeax.can_export(network(), edgeax.Recipe([edgeax.Rule(".*", kernel=kernel)]))
+    assert forecast.sparse == ("conv", "head") and forecast.int8 == ("tiny",)
+    assert "sparse" in str(forecast)
+
+
 def test_it_is_what_the_export_then_does(tmp_path):
     model = network()
     recipe = edgeax.Recipe(

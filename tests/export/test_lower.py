@@ -1,53 +1,31 @@
+import math
+
 import keras
 import numpy as np
 import pytest
 
 import edgeax
 from edgeax.export import lower as module
-from edgeax.export.lower import from_file_layout, integer_codes, to_file_layout
-from edgeax.formats import Codebook, EncodedTensor, Integer, packing
-from edgeax.formats.operators import OPERATORS
-from edgeax.model import PRESETS, preset
+from edgeax.export.carriers import integer_codes
+from edgeax.model import PRESETS
 from edgeax.runtime.interpreter import Interpreter
 from tests.export import networks
-from tests.export.lowered import cases, constants, converted, kernel_path
+from tests.export.lowered import (
+    INT8,
+    cases,
+    codes_and_scale,
+    constants,
+    converted,
+    kernel_path,
+    kernel_rule,
+    operator_of,
+)
 from tests.export.networks import normal, sequential
 from tests.tflite_kernels import oracle
 
 layers = keras.layers
 
-INT8 = edgeax.Rule(".*", input=edgeax.Quantize("int8"), output=edgeax.Quantize("int8"))
-
-
-def kernel_rule(name, filter):
-    """What a preset does to the kernels of some layers."""
-    return edgeax.Rule(filter, kernel=preset(name).rules[0].slots["kernel"])
-
-
 # Reading a file back, without a look at how it was written.
-
-
-def operator_of(model, path):
-    graph = model.subgraphs[0]
-    return next(op for op in graph.operators if kernel_path(graph, op) == path)
-
-
-def codes_and_scale(model, path, shape):
-    """The integer codes of a layer's kernel in canonical layout, and its scales, as stored."""
-    operator, parts = operator_of(model, path), constants(model, path)
-    if not operator.is_custom:
-        kernel, scale = parts["kernel"].data, parts["kernel"].scale
-        depthwise = operator.name == "DEPTHWISE_CONV_2D"
-        assert parts["kernel"].quantized_axis == (3 if depthwise else 0)
-        assert not parts["kernel"].zero_point.any()
-    else:
-        scale, depthwise = parts["scale"].data, operator.name == "EdgeaxDepthwiseConv2D"
-        count = shape[-1] if depthwise else int(np.prod(shape[:-1]))
-        indices = packing.unpack(parts["weights"].data, 4, count, signed=False)
-        kernel = parts["codebook"].data[indices]
-    if depthwise:
-        return kernel.reshape(shape), scale
-    return np.moveaxis(kernel.reshape(shape[-1], *shape[:-1]), 0, -1), scale
 
 
 def bias_of(model, path):
@@ -270,45 +248,6 @@ def test_a_bias_too_large_for_int32_keeps_its_value():
         np.testing.assert_allclose(run[0], bias, atol=6e5 / 255)
 
 
-@pytest.fixture(scope="module")
-def clamped():
-    """Ranges wider than the activations: only a clamp can give the activation's ends."""
-    kinds = {"none": None, "relu": "relu", "relu6": "relu6"}
-    given = keras.Input((3, 3, 8))
-    outputs = [layers.Conv2D(12, 3, activation=a, name=name)(given) for name, a in kinds.items()]
-    plain = keras.Model(given, outputs)
-    for layer in plain.layers[1:]:
-        layer.kernel.assign(layer.kernel * 8)
-    recipe = edgeax.Recipe(
-        [
-            kernel_rule("static_wi4_ai8", ".*"),
-            edgeax.Rule(".*", output=edgeax.Quantize("int8", range=(-3.0, 10.0))),
-        ]
-    )
-    return converted(edgeax.compress(plain, recipe), normal(8, 3, 3, 8))
-
-
-def test_a_fused_activation_becomes_a_clamp_at_its_codes(clamped):
-    model, _ = clamped.lower(pack=True)
-    step, zero = 13 / 255, round(-128 + 3 / (13 / 255))
-    ends = {"none": (-128, 127), "relu": (zero, 127), "relu6": (zero, zero + round(6 / step))}
-    for path, (low, high) in ends.items():
-        operator = operator_of(model, path)
-        options = OPERATORS[operator.name].unpack_options(operator.custom_options)
-        assert (options["output_min"], options["output_max"]) == (low, high), path
-
-
-def test_clamps_act_as_those_of_the_built_in_operators(clamped):
-    x = normal(50, 3, 3, 8, seed=5)
-    packed, dense = (
-        Interpreter(model_content=clamped.lower(pack)[0].to_bytes()).run(x, raw=False)
-        for pack in (True, False)
-    )
-    for name, one, other in zip(("none", "relu", "relu6"), packed, dense, strict=True):
-        np.testing.assert_array_equal(one, other, err_msg=name)
-    assert packed[2].min() == 0.0 and packed[2].max() < 6.1 < packed[1].max()
-
-
 # Which operator holds which kernel.
 
 
@@ -333,19 +272,6 @@ def test_nothing_of_the_converters_kernels_is_left(shared):
     model, _ = shared.lower(pack=True)
     kernels = [t for t in model.subgraphs[0].tensors if t.dtype == "int8" and t.is_constant]
     assert {t.name.rpartition("/")[2] for t in kernels} == {"codebook"}
-
-
-def test_equal_kernels_of_different_layers_each_get_their_own():
-    same = {"kernel_initializer": keras.initializers.RandomNormal(seed=7)}
-    parts = [layers.Dense(40, **same, name=f"dense_{i}") for i in range(3)]
-    plain = sequential(keras.Input((40,)), *parts, layers.BatchNormalization())
-    net = converted(edgeax.compress(plain, "static_wi4_ai8"), normal(8, 40))
-    model, stored = net.lower(pack=True)
-    assert [entry.how for entry in stored.values()] == ["packed"] * 3
-    for i in range(3):
-        trained = net.encoded(f"dense_{i}")
-        codes, scale = codes_and_scale(model, f"dense_{i}", trained.shape)
-        np.testing.assert_array_equal(scale * codes.astype(np.float32), trained.decode())
 
 
 def test_a_kernel_that_the_file_lacks_is_reported(all_presets):
@@ -378,7 +304,8 @@ def test_a_kernel_is_packed_where_that_makes_the_file_smaller(sizes, monkeypatch
     for count in range(len(chosen) + 1):  # pack the first ones only
         choices = iter(range(len(chosen)))
         with monkeypatch.context() as patch:
-            patch.setattr(module, "_packing_pays", lambda *_: next(choices) < count)  # noqa: B023
+            dense = lambda *_: math.inf if next(choices) < count else 0.0  # noqa: B023, E731
+            patch.setattr(module, "dense_bytes", dense)
             size[count] = len(sizes.lower(pack=True)[0].to_bytes())
     saved = {path: size[i] - size[i + 1] for i, path in enumerate(chosen)}
     for path, entry in chosen.items():
@@ -389,76 +316,3 @@ def test_a_kernel_is_packed_where_that_makes_the_file_smaller(sizes, monkeypatch
     assert chosen["dense_4"].how == chosen["conv_2"].how == "int8"
     assert chosen["dense_40"].how == chosen["conv_12"].how == "packed"
     assert chosen["conv_2"].why == "it is so small that packing gains nothing"
-
-
-def test_kernels_beyond_the_limits_of_the_plugin_stay_in_built_in_operators():
-    given = keras.Input((65540, 1))
-    long = layers.Conv1D(2, 4097, strides=4096, name="long")(given)
-    deep = layers.Dense(2, name="deep")(layers.Flatten()(given))
-    recipe = edgeax.Recipe([INT8, kernel_rule("static_wi4_ai8", ".*")])
-    net = converted(edgeax.compress(keras.Model(given, [long, deep]), recipe), normal(2, 65540, 1))
-    model, stored = net.lower(pack=True)
-    assert {entry.how for entry in stored.values()} == {"int8"}
-    assert stored["deep"].why == "it adds up 65540 products, more than 65536"
-    assert "`kernel_" in stored["long"].why and "[1, 4096]. Received: 4097" in stored["long"].why
-
-
-# Parts.
-
-
-@pytest.mark.parametrize(
-    "operator, shape, canonical",
-    [
-        ("CONV_2D", (4, 3, 2, 5), (3, 2, 5, 4)),
-        ("DEPTHWISE_CONV_2D", (1, 3, 2, 5), (3, 2, 5)),
-        ("FULLY_CONNECTED", (4, 30), (3, 10, 4)),
-    ],
-)
-def test_layouts_are_undone(operator, shape, canonical):
-    codes = np.arange(np.prod(canonical)).reshape(canonical)
-    stored = to_file_layout(operator, codes, shape)
-    assert stored.shape == shape and stored.flags.c_contiguous
-    np.testing.assert_array_equal(from_file_layout(operator, stored, canonical), codes)
-    if operator == "CONV_2D":
-        np.testing.assert_array_equal(stored, codes.transpose(3, 0, 1, 2))
-
-
-def test_codes_of_a_codebook_are_its_entries_and_a_mask_makes_zeros():
-    table = np.pad(np.int8([-90, 3, 127]), (0, 1))
-    params = {"codebook": table, "scale": np.float32([0.5, -2.0])}
-    indices = np.uint8([[0, 1], [2, 1]])
-    mask = np.array([[True, True], [False, True]])
-    encoded = EncodedTensor(indices, Codebook(4), params, mask)
-    codes = integer_codes(encoded)
-    assert codes.codes.tolist() == [[-90, 3], [0, 3]]
-    assert codes.scale.tolist() == [0.5, -2.0]
-    np.testing.assert_array_equal(codes.scale * codes.codes, encoded.decode())
-
-
-def test_one_scale_for_a_tensor_serves_every_channel():
-    encoded = EncodedTensor(np.int8([[1, 2, 3]]), Integer(4), {"scale": np.float32(0.25)})
-    assert integer_codes(encoded).scale.tolist() == [0.25, 0.25, 0.25]
-
-
-@pytest.mark.parametrize(
-    "layer, shape",
-    [
-        (lambda: layers.Dense(5), (4,)),
-        (lambda: layers.Dense(5, activation="relu"), (3, 4)),
-        (lambda: layers.Conv2D(5, 2), (4, 4, 3)),
-        (lambda: layers.DepthwiseConv2D(2), (4, 4, 5)),
-    ],
-)
-@pytest.mark.parametrize("pack", [False, True])
-def test_equal_biases_of_all_channels_are_not_taken_for_their_codes(layer, shape, pack):
-    # The converter gives all of them the code of the first channel, whatever their scales are.
-    model = sequential(keras.Input(shape), layer())
-    model.layers[0].bias.assign(np.full(5, 0.75))
-    samples = normal(16, *shape)
-    file, _ = converted(
-        edgeax.compress(model, "static_wi4_ai8" if pack else "static_wi8_ai8"), samples
-    ).lower(pack)
-    outputs = Interpreter(model_content=file.to_bytes()).run(samples)
-    wanted = edgeax.strip(edgeax.compress(model, "static_wi4_ai8" if pack else "static_wi8_ai8"))
-    wanted = wanted.predict(samples, verbose=0)
-    assert np.abs(outputs - wanted).max() < 0.03 * np.ptp(wanted)

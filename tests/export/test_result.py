@@ -1,9 +1,11 @@
 import dataclasses
 import json
 
-from edgeax.export.lower import Stored
+import pytest
+
 from edgeax.export.parity import LayerParity, Parity
-from edgeax.export.result import Result
+from edgeax.export.result import LEAST_MARGIN, Result
+from edgeax.export.stored import Stored
 
 PARITY = Parity(
     (LayerParity("stem", 0.01, 1.0), LayerParity("head", 0.25, 2.0)), 0.96875, 0.0123, 32
@@ -79,6 +81,7 @@ def test_a_result_is_json_and_comes_back_the_same():
         "why": "",
         "format": "",
         "snr_db": None,
+        "details": {},
     }
     assert values["parity"]["layers"][1] == {
         "path": "head",
@@ -87,3 +90,74 @@ def test_a_result_is_json_and_comes_back_the_same():
         "snr_db": None,
     }
     assert set(values) == {field.name for field in dataclasses.fields(Result)}
+
+
+# Against dense int8.
+
+
+def measured(file_ms, int8_ms, margin=0.05, dense_bytes=20_000):
+    times = {"float32": 1.5, "int8": int8_ms, "file": file_ms}
+    return dataclasses.replace(
+        RESULT, dense_size_bytes=dense_bytes, latency_ms=times, latency_margin=margin
+    )
+
+
+def lines_of(result):
+    """The two lines behind the times."""
+    lines = str(result).split("\n")
+    place = next(i for i, line in enumerate(lines) if line.startswith("  median"))
+    return lines[place + 1 : place + 3]
+
+
+def test_a_smaller_and_slower_file_is_called_slower_and_its_cure_is_named():
+    result = measured(0.52, 0.31)
+    assert result.gains == ("smaller",)
+    assert lines_of(result) == [
+        "  dense int8: 20,000 bytes; this file is 0.62 of it",
+        "  slower than dense int8 on this machine (0.520 against 0.310 ms): smaller, not faster; "
+        'runtime="stock" writes the dense file',
+    ]
+
+
+def test_a_faster_file_is_called_faster_with_the_ratio():
+    result = measured(0.2, 0.3)
+    assert result.gains == ("smaller", "faster")
+    assert lines_of(result)[1] == "  1.50 times as fast as dense int8 on this machine"
+
+
+@pytest.mark.parametrize("margin", [0.05, 0.3])
+def test_within_the_noise_of_the_measurement_nothing_is_gained(margin):
+    for file_ms in (1.0, 1.001 / (1.0 + margin)):
+        result = measured(file_ms, 1.0, margin)
+        assert result.gains == ("smaller",)
+        assert (
+            lines_of(result)[1] == f"  as fast as dense int8 on this machine, within {margin:.0%}"
+        )
+    assert measured(0.999 / (1.0 + margin), 1.0, margin).gains == ("smaller", "faster")
+
+
+@pytest.mark.parametrize("file_ms", [1.0001, 1.04, 3.0])
+def test_a_slower_file_is_never_a_gain_in_speed_whatever_the_noise(file_ms):
+    for margin in (LEAST_MARGIN, 0.5):
+        result = measured(file_ms, 1.0, margin)
+        assert "faster" not in result.gains and "slower than dense int8" in str(result)
+
+
+def test_a_file_that_is_neither_smaller_nor_faster_is_no_gain():
+    result = measured(0.4, 0.3, dense_bytes=12_000)
+    assert result.gains == ()
+    assert lines_of(result)[0].endswith("this file is 1.03 of it")
+    assert "ms): no gain; runtime=" in lines_of(result)[1]
+
+
+def test_without_a_dense_file_nothing_is_compared():
+    assert RESULT.gains == () and "dense int8" not in str(RESULT)
+    unmeasured = dataclasses.replace(RESULT, dense_size_bytes=20_000, latency_ms={})
+    assert unmeasured.gains == ("smaller",) and "on this machine" not in str(unmeasured)
+
+
+def test_a_sparse_kernel_is_told_with_its_details():
+    details = {"block": 4, "places": "bitmask", "sparsity": 0.9}
+    kernels = (Stored("head", "sparse", 8, "", details=details),)
+    text = str(dataclasses.replace(RESULT, kernels=kernels))
+    assert "  head: sparse, 8 bits, block 4, places bitmask, sparsity 0.9\n" in text

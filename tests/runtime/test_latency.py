@@ -35,6 +35,26 @@ def test_interpreters_take_turns_and_the_warm_up_does_not_count(clock):
     assert log == ["feed fast", "feed slow"] + ["fast", "slow"] * 6
 
 
+def test_turns_are_the_times_of_each_round(clock):
+    one = Clocked("one", [9, 9, 9, 0.001, 0.003], clock, [])
+    other = Clocked("other", [9, 9, 9, 0.002, 0.004], clock, [])
+    times = latency.turns({"one": one, "other": other}, [[0.0]], repeats=2)
+    assert times["one"] == pytest.approx([1.0, 3.0])
+    assert times["other"] == pytest.approx([2.0, 4.0])
+
+
+def test_the_noise_is_that_of_the_ratio_within_a_round():
+    slower_and_slower = [1.0 + round / 10 for round in range(30)]
+    assert latency.noise([2 * ms for ms in slower_and_slower], slower_and_slower) < 1e-9
+
+
+def test_the_noise_is_where_the_median_may_lie_by_the_order_of_the_ratios():
+    # Of 30 ratios the 10th and the 21st enclose the median with 95 %: 1.09 and 1.2, median 1.145.
+    ratios = [1.0 + place / 100 for place in range(30)]
+    assert latency.noise(ratios[::-1], [1.0] * 30) == pytest.approx(1.145 / 1.09 - 1.0)
+    assert latency.noise([1.0], [2.0]) == 0.0
+
+
 def test_files_of_different_types_are_fed_the_same_real_values():
     interpreters = {
         "float": Interpreter(model_content=files.float_dense()),

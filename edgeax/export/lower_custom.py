@@ -1,0 +1,180 @@
+"""Lower custom: what all forms of a kernel in operators of edgeax have in common.
+
+A form is a function `(graph, carrier, codes) -> CustomForm` that raises `Unfit` where it is none;
+`lower.FORMS` lists them.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from edgeax.export.carriers import Carrier, Codes, scale_of
+from edgeax.export.constants import Constants, bytes_in_file
+from edgeax.formats.flatbuffer import Model, Operator, Subgraph
+from edgeax.formats.operators import OPERATORS, PADDING_SAME, PADDING_VALID
+
+TOO_SMALL = "it is so small that packing gains nothing"
+
+# The longest row of products that our operators add up in int32.
+_MOST_DEPTH = 65536
+
+
+class Unfit(ValueError):
+    """Why a kernel cannot have a form; an empty text where that goes without saying."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CustomForm:
+    """A kernel as an operator of edgeax holds it.
+
+    Attributes:
+        how: Name of the form; see `Stored`.
+        bits: Bits of one stored code.
+        operator: Name of the operator.
+        options: Its options as bytes.
+        constants: Its inputs by name, but for its activations, bias and scales.
+        weight_bytes: Bytes of `constants`.
+        details: What else there is to know; see `Stored`.
+        loss: Why it is not taken where it is larger than the built-in operator's bytes.
+    """
+
+    how: str
+    bits: int
+    operator: str
+    options: bytes
+    constants: Mapping[str, np.ndarray]
+    weight_bytes: int
+    details: Mapping[str, int | float | str] = dataclasses.field(default_factory=dict)
+    loss: str = TOO_SMALL
+
+    def size_bytes(self, channels: int) -> int:
+        """Returns what it takes in the file with bias and scales, about."""
+        others = [0] * (len(self.constants) - 1)  # their bytes are among those of the weights
+        return bytes_in_file([self.weight_bytes, *others, 4 * channels, 4 * channels])
+
+
+Form = Callable[[Subgraph, Carrier, Codes], CustomForm]
+
+
+def why_built_in(carrier: Carrier, codes: Codes, pack: bool) -> str:
+    """Returns why no form is to be tried, `""` if all are.
+
+    Args:
+        carrier: A built-in operator.
+        codes: Its kernel.
+        pack: Whether custom operators may be used.
+    """
+    name = carrier.operator.name
+    if carrier.is_wide:
+        return "it computes from 16-bit activations"
+    if not pack:
+        return "built-in operators only were asked for"
+    if name not in _OPTIONS:
+        return f"{name} has no packed kernel"
+    if codes.depth > _MOST_DEPTH:
+        return f"it adds up {codes.depth} products, more than {_MOST_DEPTH}"
+    return ""
+
+
+def rows_of(carrier: Carrier, codes: Codes) -> np.ndarray:
+    """Returns codes in the rows that operators of edgeax store: of one output channel each; for a
+    depthwise convolution of one tap each.
+    """
+    if carrier.operator.name == "DEPTHWISE_CONV_2D":
+        return codes.codes.reshape(-1, codes.scale.size)
+    return np.moveaxis(codes.codes, -1, 0).reshape(codes.scale.size, -1)
+
+
+def options_for(graph: Subgraph, carrier: Carrier, custom: str, **more: int) -> bytes:
+    """Returns the options of the operator `custom` that does what the carrier's does.
+
+    Args:
+        graph: The graph of the carrier.
+        carrier: A built-in operator.
+        custom: Name of ours.
+        **more: The options that the built-in one lacks.
+
+    Raises:
+        Unfit: Ours cannot do that.
+    """
+    operator = carrier.operator
+    options = _OPTIONS[operator.name](graph, operator)
+    try:
+        return OPERATORS[custom].pack_options(**options, **clamp(graph, operator), **more)
+    except ValueError as error:
+        raise Unfit(str(error)) from error
+
+
+def write_custom(
+    model: Model, constants: Constants, carrier: Carrier, codes: Codes, form: CustomForm, path: str
+) -> None:
+    """Replaces a built-in operator by the custom one."""
+    graph = model.subgraphs[0]
+    arrays = {
+        **form.constants,
+        "bias": carrier.bias_codes(codes.scale),
+        "scale": codes.scale.astype(np.float32),
+    }
+    _, *names = OPERATORS[form.operator].inputs
+    inputs = [carrier.operator.inputs[0]]
+    inputs += [constants.add(f"{path}/{name}", arrays[name]) for name in names]
+    position = graph.operators.index(carrier.operator)
+    model.replace_with_custom(graph, position, form.operator, inputs, form.options)
+
+
+def clamp(graph: Subgraph, operator: Operator) -> dict[str, int]:
+    """Returns the output codes between which the fused activation of an operator stays."""
+    output = graph.tensors[operator.outputs[0]]
+    zero = 0 if output.zero_point is None else int(output.zero_point[0])
+    low, high = {
+        "NONE": (-math.inf, math.inf),
+        "RELU": (0.0, math.inf),
+        "RELU6": (0.0, 6.0),
+        "RELU_N1_TO_1": (-1.0, 1.0),
+    }[operator.options["fused_activation_function"]]
+
+    def code(bound: float) -> int:
+        steps = np.float32(bound) / scale_of(output)[0]
+        away = np.copysign(np.floor(np.abs(steps) + 0.5), steps)  # As TFLite rounds.
+        return int(np.clip(zero + away, -128, 127))
+
+    return {"output_min": code(low), "output_max": code(high)}
+
+
+def _window(graph: Subgraph, operator: Operator) -> dict[str, int]:
+    _, height, width, _ = graph.tensors[operator.inputs[1]].shape
+    options = operator.options
+    return {
+        "kernel_height": height,
+        "kernel_width": width,
+        "stride_height": options["stride_h"],
+        "stride_width": options["stride_w"],
+        "dilation_height": options["dilation_h_factor"],
+        "dilation_width": options["dilation_w_factor"],
+        "padding": PADDING_SAME if options["padding"] == "SAME" else PADDING_VALID,
+    }
+
+
+def _conv(graph: Subgraph, operator: Operator) -> dict[str, int]:
+    depth = graph.tensors[operator.inputs[1]].shape[3]
+    groups = graph.tensors[operator.inputs[0]].shape[3] // depth
+    return {**_window(graph, operator), "groups": groups}
+
+
+def _depthwise(graph: Subgraph, operator: Operator) -> dict[str, int]:
+    multiplier = operator.options["depth_multiplier"]
+    return {**_window(graph, operator), "depth_multiplier": multiplier}
+
+
+def _fully_connected(graph: Subgraph, operator: Operator) -> dict[str, int]:
+    return {"keep_num_dims": int(operator.options["keep_num_dims"])}
+
+
+# What all custom operators that do the same as a built-in one have for options, but for the clamp.
+_OPTIONS: dict[str, Callable[[Subgraph, Operator], dict[str, int]]] = {
+    "CONV_2D": _conv,
+    "DEPTHWISE_CONV_2D": _depthwise,
+    "FULLY_CONNECTED": _fully_connected,
+}

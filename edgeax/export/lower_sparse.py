@@ -1,0 +1,50 @@
+"""Lower sparse: a pruned kernel without its zeros, as `formats.sparse` lays it out."""
+
+import numpy as np
+
+from edgeax.export.carriers import Carrier, Codes
+from edgeax.export.lower_custom import CustomForm, Unfit, options_for, rows_of
+from edgeax.formats.flatbuffer import Subgraph
+from edgeax.formats.sparse import BITMASK, RELATIVE4, RELATIVE8, smallest
+
+HOW = "sparse"
+
+_VALUE_BITS = 8
+
+_CUSTOM = {
+    "CONV_2D": "EdgeaxSparseConv2D",
+    "FULLY_CONNECTED": "EdgeaxSparseFullyConnected",
+}
+
+_PLACES = {BITMASK: "bitmask", RELATIVE4: "relative4", RELATIVE8: "relative8"}
+
+
+def sparse(graph: Subgraph, carrier: Carrier, codes: Codes) -> CustomForm:
+    """Returns a kernel's blocks that are not zero, in the block and places of the fewest bytes.
+
+    Raises:
+        Unfit: Its zeros are too few, no operator does it, or an option is beyond the operator's.
+    """
+    rows = rows_of(carrier, codes)
+    left = int(np.count_nonzero(rows))
+    if not left:
+        raise Unfit("it is all zeros, and a file holds no empty tensor")
+    found = smallest(rows)
+    if found.size_bytes >= rows.size:
+        raise Unfit("")  # as most kernels that nobody pruned
+    custom = _CUSTOM.get(carrier.operator.name)
+    if custom is None:
+        raise Unfit(f"{carrier.operator.name} has no sparse kernel")
+    return CustomForm(
+        how=HOW,
+        bits=_VALUE_BITS,
+        operator=custom,
+        options=options_for(graph, carrier, custom, block=found.block, places=found.places),
+        constants={"weights": found.values, "indices": found.indices},
+        weight_bytes=found.size_bytes,
+        details={
+            "block": found.block,
+            "places": _PLACES[found.places],
+            "sparsity": round(1.0 - left / rows.size, 4),
+        },
+    )
