@@ -217,10 +217,12 @@ constexpr int32_t k{short}OptionCount = {option_count};
 struct {short}Options {{
 {fields}
 }};
-static_assert(sizeof({short}Options) == k{short}OptionCount * sizeof(int32_t),
-              "{short}Options must have no padding");
 
 // clang-format off
+static_assert(sizeof({short}Options) ==
+              k{short}OptionCount * sizeof(int32_t),
+              "{short}Options must have no padding");
+
 constexpr const char* k{short}InputNames[k{short}InputCount] = {{
 {input_names}
 }};

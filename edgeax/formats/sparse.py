@@ -70,7 +70,7 @@ def encode(codes: np.ndarray, block: int, places: int) -> SparseRows:
     _check(codes, block, places)
     depth = codes.shape[1]
     blocks = np.pad(codes, ((0, 0), (0, -depth % block))).reshape(len(codes), -1, block)
-    left = blocks.any(axis=2)
+    left = np.asarray(blocks.any(axis=2))
     if places == BITMASK:
         indices = packing.pack(left.astype(np.uint8), bits=1).ravel()
     else:

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from edgeax.model.wrapper import Compressed, slot_of
 from edgeax.transforms.base import now
-from edgeax.transforms.prune import Prune
+from edgeax.transforms.mask import Mask
 from edgeax.transforms.quantize import Quantizer
 
 MOST = 0.5
@@ -52,7 +52,7 @@ def _look_at(layer: Compressed, is_traced: bool) -> None:
         quantizer = next((m for m in reversed(members) if isinstance(m, Quantizer)), None)
         if quantizer is None or slot_of(weight.variable.name) == "bias":
             continue
-        if any(isinstance(member, Prune) for member in members):
+        if any(isinstance(member, Mask) for member in members):
             continue
         zeros, dead = _lost(weight.chain, weight.value(), is_traced)
         where = f"{weight.variable.name!r} of layer {layer.name!r}"

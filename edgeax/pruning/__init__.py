@@ -1,1 +1,36 @@
 """Pruning with data: weights chosen by samples, gradients or curvature; channels that go."""
+
+from edgeax.pruning.api import prune
+from edgeax.pruning.brain_damage import BrainDamage
+from edgeax.pruning.brain_surgeon import BrainSurgeon
+from edgeax.pruning.case import Case, Criterion
+from edgeax.pruning.channels import PrunedChannels, prune_channels
+from edgeax.pruning.criteria import CRITERIA
+from edgeax.pruning.granularity import Granularity, granularity
+from edgeax.pruning.growth import GrowAndPrune, grow
+from edgeax.pruning.merge_neurons import MergedNeurons, merge_neurons
+from edgeax.pruning.packing import pack_blocks, pack_permutation
+from edgeax.pruning.simd import simd_block
+from edgeax.pruning.skipped_macs import SkippedMacs, skipped_macs
+
+__all__ = [
+    "CRITERIA",
+    "BrainDamage",
+    "BrainSurgeon",
+    "Case",
+    "Criterion",
+    "Granularity",
+    "GrowAndPrune",
+    "MergedNeurons",
+    "PrunedChannels",
+    "SkippedMacs",
+    "granularity",
+    "grow",
+    "merge_neurons",
+    "pack_blocks",
+    "pack_permutation",
+    "prune",
+    "prune_channels",
+    "simd_block",
+    "skipped_macs",
+]

@@ -231,19 +231,24 @@ def _operator_details(
 
 
 def _weight_bits(operator: Operator, graph: Subgraph, constants: list[Tensor]) -> int | None:
-    """Bits of one weight: an index into the codebook, or an element of the largest constant."""
-    codebook = _codebook(operator, graph)
+    """Bits of one weight: an index into the codebook, an element of what one of our operators calls
+    its weights, or of the largest constant.
+    """
+    codebook = _named_input(operator, graph, "codebook")
     if codebook is not None:
         return Codebook(math.prod(codebook.shape), value=None).bits
+    weights = _named_input(operator, graph, "weights")
+    if weights is not None:
+        return dtypes.bits(weights.dtype)
     largest = max(constants, key=lambda tensor: tensor.size_bytes or 0, default=None)
     return None if largest is None else dtypes.bits(largest.dtype)
 
 
-def _codebook(operator: Operator, graph: Subgraph) -> Tensor | None:
-    """The codebook among the inputs of one of our operators."""
+def _named_input(operator: Operator, graph: Subgraph, name: str) -> Tensor | None:
+    """What one of our operators calls `name` among its inputs."""
     known = OPERATORS.get(operator.name) if operator.is_custom else None
     named = {} if known is None else dict(zip(known.inputs, operator.inputs, strict=False))
-    index = named.get("codebook", -1)
+    index = named.get(name, -1)
     return None if index < 0 else graph.tensors[index]
 
 

@@ -19,6 +19,7 @@ from edgeax.transforms.learned_step import LearnedStep
 from edgeax.transforms.learned_ternary import LearnedTernary
 from edgeax.transforms.mask import Mask
 from edgeax.transforms.named import transform_of
+from edgeax.transforms.near_zero import NearZero
 from edgeax.transforms.noise import WeightNoise
 from edgeax.transforms.prune import Prune
 from edgeax.transforms.quantize import Quantize, Quantizer
@@ -58,6 +59,7 @@ __all__ = [
     "LearnedTernary",
     "Mask",
     "MultiStepSign",
+    "NearZero",
     "NofM",
     "PolynomialDecay",
     "Prune",

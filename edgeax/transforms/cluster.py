@@ -13,7 +13,7 @@ from edgeax.transforms import kmeans
 from edgeax.transforms.base import Transform, now
 from edgeax.transforms.gradients import shared_gradient, straight_through
 from edgeax.transforms.grids import live_scale, nonzero, top_code
-from edgeax.transforms.prune import Prune
+from edgeax.transforms.mask import Mask
 
 
 @implements(
@@ -90,7 +90,7 @@ class Cluster(Transform):
         Raises:
             ValueError: It is no pruning.
         """
-        if not isinstance(before, Prune):
+        if not isinstance(before, Mask):
             raise ValueError(
                 "`Cluster` must come first in a chain or right after Prune, so that its values are "
                 f"kept. Received: {type(before).__name__} before Cluster."

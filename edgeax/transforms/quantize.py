@@ -24,7 +24,7 @@ from edgeax.transforms.grids import (
     on_symmetric_grid,
     on_symmetric_range,
 )
-from edgeax.transforms.prune import Prune
+from edgeax.transforms.mask import Mask
 from edgeax.transforms.ranges import KINDS, FollowedParams, Range, check_kind
 from edgeax.transforms.schedules import BitSchedule
 
@@ -73,11 +73,11 @@ class Quantizer(Transform):
                 f"`{type(self).__name__}` must not follow Cluster, whose values it would move. "
                 "Received: a Cluster before it. Use Quantize('int8') there, or Cluster alone."
             )
-        if isinstance(before, Prune) and not self.keeps_zero:
+        if isinstance(before, Mask) and not self.keeps_zero:
             raise ValueError(
                 f"`{type(self).__name__}` must not follow Prune: it has no zero for what was "
-                "pruned. Received: a Prune before it. Use a format with a zero, such as "
-                "'ternary' or 'int4'."
+                f"pruned. Received: {type(before).__name__} before it. Use a format with a zero, "
+                "such as 'ternary' or 'int4'."
             )
 
     @property

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from edgeax.transforms import Chain, Quantize
+from edgeax.transforms import Chain, Cluster, DynamicSurgery, Quantize
 from edgeax.transforms.mask import Mask
 from tests.transforms.bound import value_and_gradients, weight_chain
 
@@ -50,3 +50,9 @@ def test_bad_use_is_refused():
         Mask("sparse")
     with pytest.raises(ValueError, match="`Mask` must come first.*Quantize before Mask"):
         Chain([Quantize("int8"), Mask()])
+
+
+def test_whatever_masks_is_kept_by_what_follows():
+    Chain([Mask(), Cluster(2), Quantize("int8")])
+    with pytest.raises(ValueError, match="no zero for what was pruned. Received: DynamicSurgery"):
+        Chain([DynamicSurgery(1.0, 5), Quantize("binary")])
