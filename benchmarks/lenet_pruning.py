@@ -206,9 +206,9 @@ NETWORKS = {
             ),
             Plan(
                 "surgery",
-                surgery(20, ip1=4.5, ip2=4.5, ip3=1.2),
-                (Phase(20, 0.05, 0.1, 0.9, 2e-4), Phase(20, 2e-3)),
-                bias=lambda steps: edgeax.DynamicSurgery(0.5, 20 * steps),
+                surgery(40, ip1=4.4, ip2=3.2, ip3=1.2),
+                (Phase(40, 0.02, 0.1, 0.9, 3e-4), Phase(30, 2e-3)),
+                bias=lambda steps: edgeax.DynamicSurgery(0.5, 40 * steps),
                 target=Target(50.0, 2.0, with_biases=True),
             ),
             Plan(
@@ -237,15 +237,15 @@ NETWORKS = {
             ),
             Plan(
                 "surgery",
-                surgery(12, conv1=1.0, conv2=3.0, ip1=5.5, ip2=2.5),
+                surgery(12, conv1=1.0, conv2=3.0, ip1=5.3, ip2=2.5),
                 (Phase(12, 0.02, 0.1, 0.9, 2e-4), Phase(10, 2e-3)),
                 bias=lambda steps: edgeax.DynamicSurgery(0.5, 12 * steps),
                 target=Target(100.0, 0.95, with_biases=True),
             ),
             Plan(
                 "ADMM",
-                admm(8, conv1=0.8, conv2=0.92, ip1=0.991, ip2=0.93),
-                (Phase(8, 1e-3, 1.0), Phase(12, 2e-3)),
+                admm(8, conv1=0.5, conv2=0.94, ip1=0.9905, ip2=0.91),
+                (Phase(8, 1e-3, 1.0), Phase(14, 2e-3)),
                 target=Target(71.0, 0.85),
             ),
             Plan(
@@ -253,10 +253,10 @@ NETWORKS = {
                 admm(
                     4,
                     2,
-                    conv1=(0.7, 0.8, 0.85),
-                    conv2=(0.88, 0.92, 0.955),
-                    ip1=(0.97, 0.991, 0.9972),
-                    ip2=(0.85, 0.93, 0.96),
+                    conv1=(0.4, 0.5, 0.6),
+                    conv2=(0.88, 0.94, 0.957),
+                    ip1=(0.97, 0.9905, 0.9973),
+                    ip2=(0.8, 0.9, 0.935),
                 ),
                 (Phase(16, 1e-3, 1.0), Phase(14, 2e-3)),
                 target=Target(160.0, 1.0),
