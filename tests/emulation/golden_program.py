@@ -28,7 +28,8 @@ def count() -> int:
         if case["bits"] == 4 and not case["signed"]
     ]
     rounding = sum(map(len, cases.load("rounding.json").values()))
-    return rounding + len(rows) + len(cases.load("operators.json"))
+    operators = sum(len(cases.load(name)) for name in ("operators.json", "sparse.json"))
+    return rounding + len(rows) + operators
 
 
 def success() -> process.Outcome:

@@ -44,11 +44,18 @@ def test_options_lie_in_the_file_as_the_version_and_the_fields_in_order():
         keep_num_dims=1, output_min=-5, output_max=6
     )
     assert packed.hex() == "0100000001000000fbffffff06000000"
+    packed = OPERATORS["EdgeaxSparseConv2D"].pack_options(**CONV, block=4, places=2)
+    assert packed == struct.pack("<13i", 1, 3, 5, 1, 2, 4, 1, 1, 2, 4, 2, -128, 127)
+    packed = OPERATORS["EdgeaxSparseFullyConnected"].pack_options(
+        keep_num_dims=1, block=16, places=1, output_min=-5, output_max=6
+    )
+    assert packed.hex() == "01000000010000001000000001000000fbffffff06000000"
 
 
-def test_the_inputs_are_those_of_the_codebook_kernels():
+def test_the_inputs_are_those_of_the_kernels():
     for operator in OPERATORS.values():
-        assert operator.inputs == ("input", "weights", "bias", "scale", "codebook")
+        key = "indices" if "Sparse" in operator.name else "codebook"
+        assert operator.inputs == ("input", "weights", "bias", "scale", key)
         assert operator.version == 1
 
 

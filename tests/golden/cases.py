@@ -8,7 +8,9 @@ it; a test fails when they are stale.
 `rounding.json`: `{"quantize_multiplier": [[ratio, multiplier, shift]], "requantize": [{"kind",
 "multiplier", "shift", "acc", "out"}]}`. `packing.json`: `{"pack": [{"bits", "signed", "codes",
 "packed"}]}`, one row each. `operators.json`: a list of cases; weights_index holds the unpacked rows
-as the operator stores them, shape `[rows, codes in a row]`. Real numbers are hex strings.
+as the operator stores them, shape `[rows, codes in a row]`. `sparse.json`: the same for sparse
+operators; weights holds the rows with their zeros, `[rows, weights in a row]`, and values and
+indices what the file holds of them. Real numbers are hex strings.
 """
 
 import itertools
@@ -86,7 +88,45 @@ def pack(codes: list[int], bits: int) -> list[int]:
     return list(row.to_bytes(-(-len(codes) * bits // 8), "little"))
 
 
+def store(rows: list[list[int]], block: int, places: int) -> tuple[list[int], list[int]]:
+    """Returns the blocks of the rows that are not zero, and the bytes that say where they stood.
+
+    Args:
+        rows: Rows of weights.
+        block: Weights in a block.
+        places: 0 a bit mask, 1 or 2 how many blocks are left out before each, in 4 or 8 bits.
+    """
+    values, indices = [], []
+    for row in rows:
+        filled = row + [0] * (-len(row) % block)
+        blocks = [filled[i : i + block] for i in range(0, len(filled), block)]
+        values += [value for one in blocks if any(one) for value in one]
+        if places == 0:
+            indices += pack([int(any(one)) for one in blocks], 1)
+            continue
+        bits = (4, 8)[places - 1]
+        most = 2**bits - 1  # no block, but that many left out
+        entries, left_out = [], 0
+        for one in blocks:
+            if any(one):
+                entries += [most] * (left_out // most) + [left_out % most]
+                left_out = 0
+            else:
+                left_out += 1
+        entries += [most] * -(-left_out // most)
+        indices += pack(entries, bits)
+    return values, indices
+
+
 # Operators, by definition. A case holds real numbers as hex strings.
+
+
+def weight_rows(case: dict[str, Any]) -> tuple[list[int], int]:
+    """Returns the weights, row after row as the operator stores them, and how many a row has."""
+    if "weights" in case:
+        return case["weights"]["data"], case["weights"]["shape"][1]
+    index = case["weights_index"]
+    return [case["codebook"][code] for code in index["data"]], index["shape"][1]
 
 
 def taps(case: dict[str, Any], axis: int, size: int) -> tuple[int, int, int, int]:
@@ -111,7 +151,7 @@ def finish(case: dict[str, Any], acc: int, channel: int) -> int:
 
 
 def convolve(case: dict[str, Any]) -> None:
-    """Fills in shape and data of the output of an EdgeaxConv2D or EdgeaxDepthwiseConv2D case."""
+    """Fills in shape and data of the output of a convolution's case."""
     depthwise = case["operator"] == "EdgeaxDepthwiseConv2D"
     options, zero = case["options"], case["input"]["zero_point"]
     batch, height, width, channels = case["input"]["shape"]
@@ -119,7 +159,7 @@ def convolve(case: dict[str, Any]) -> None:
     outputs = len(case["bias"])
     out_height, top, stride_y, dilation_y = taps(case, 0, height)
     out_width, left, stride_x, dilation_x = taps(case, 1, width)
-    row = case["weights_index"]["shape"][1]
+    weights, row = weight_rows(case)
 
     def x_at(n: int, y: int, x: int, channel: int) -> int:
         if not (0 <= y < height and 0 <= x < width):
@@ -128,8 +168,7 @@ def convolve(case: dict[str, Any]) -> None:
         return case["input"]["data"][flat] - zero
 
     def weight_at(channel: int, tap: int, i: int, depth: int) -> int:
-        flat = tap * row + channel if depthwise else channel * row + tap * depth + i
-        return case["codebook"][case["weights_index"]["data"][flat]]
+        return weights[tap * row + channel if depthwise else channel * row + tap * depth + i]
 
     def value(n: int, y: int, x: int, channel: int) -> int:
         if depthwise:
@@ -152,9 +191,9 @@ def convolve(case: dict[str, Any]) -> None:
 
 
 def multiply(case: dict[str, Any]) -> None:
-    """Fills in shape and data of the output of an EdgeaxFullyConnected case."""
-    outputs, depth = case["weights_index"]["shape"]
-    index, codebook = case["weights_index"]["data"], case["codebook"]
+    """Fills in shape and data of the output of a fully connected case."""
+    outputs = len(case["bias"])
+    weights, depth = weight_rows(case)
     codes = [code - case["input"]["zero_point"] for code in case["input"]["data"]]
     rows = len(codes) // depth
     keep = case["options"]["keep_num_dims"]
@@ -162,7 +201,7 @@ def multiply(case: dict[str, Any]) -> None:
     case["output"]["data"] = [
         finish(
             case,
-            sum(codes[r * depth + k] * codebook[index[c * depth + k]] for k in range(depth)),
+            sum(codes[r * depth + k] * weights[c * depth + k] for k in range(depth)),
             c,
         )
         for r in range(rows)
@@ -303,6 +342,66 @@ FULLY_CONNECTED: list[tuple[str, list[int], int, dict[str, int], dict[str, Any]]
     ("bias_wraps", [2, 9], 4, {}, {"bias_wraps": True}),
 ]
 
+# name, input shape, output channels, options that differ, what is left of the weights, `draw`
+# arguments. Left: a part of the blocks, as many weights of so many, or the places in a row.
+Left = float | tuple[int, int] | list[int]
+MASK, FOUR_BITS, EIGHT_BITS = ({"places": places} for places in range(3))
+BLOCK_2, BLOCK_4, BLOCK_8, BLOCK_16 = ({"block": block} for block in (2, 4, 8, 16))
+SPARSE_CONV2D: list[tuple[str, list[int], int, dict[str, int], Left, dict[str, Any]]] = [
+    ("pointwise", [1, 3, 4, 5], 3, KERNEL_1X1, 0.4, {}),
+    ("same", [1, 5, 4, 3], 4, FOUR_BITS, 0.25, {}),
+    ("valid_blocks_across_taps", [1, 5, 6, 3], 3, VALID | BLOCK_4 | FOUR_BITS, 0.4, {}),
+    ("same_blocks_of_2", [1, 4, 5, 5], 3, BLOCK_2 | EIGHT_BITS, 0.3, {}),
+    ("same_blocks_of_4", [1, 5, 4, 4], 5, BLOCK_4, 0.3, {}),
+    ("same_blocks_of_8", [1, 3, 4, 8], 2, BLOCK_8 | EIGHT_BITS, 0.3, {}),
+    ("valid_blocks_of_16", [1, 3, 4, 17], 2, VALID | BLOCK_16 | FOUR_BITS, 0.3, {}),
+    ("two_of_four", [1, 3, 3, 8], 4, {}, (2, 4), {}),
+    ("one_of_four", [1, 2, 4, 16], 18, KERNEL_1X1, (1, 4), {}),
+    ("same_stride_2_even", [1, 6, 4, 2], 3, STRIDE_2, 0.5, {}),
+    ("valid_stride_3x2", [2, 7, 6, 2], 2, VALID | STRIDE_3X2 | KERNEL_2X3 | BLOCK_2, 0.5, {}),
+    ("same_dilation_2", [1, 5, 6, 3], 2, DILATION_2 | BLOCK_4 | EIGHT_BITS, 0.5, {}),
+    ("kernel_larger_than_input", [1, 2, 1, 3], 2, {"kernel_height": 5, "kernel_width": 4}, 0.3, {}),
+    ("one_number", [1, 1, 1, 1], 1, KERNEL_1X1, 1.0, {}),
+    ("groups_2", [1, 4, 4, 6], 4, {"groups": 2} | BLOCK_2, 0.4, {}),
+    ("groups_all_odd_depth", [1, 3, 4, 5], 10, VALID | FOUR_BITS | {"groups": 5}, 0.3, {}),
+    ("many_pixels", [1, 6, 7, 4], 3, KERNEL_1X1 | BLOCK_4, 0.5, {}),
+    ("nothing_left", [1, 3, 3, 2], 3, EIGHT_BITS, 0.0, {}),
+    ("everything_left", [1, 3, 3, 4], 3, BLOCK_4 | FOUR_BITS, 1.0, {}),
+    ("zero_point_low", [1, 4, 3, 2], 3, BLOCK_4, 0.5, {"zero_in": -128, "zero_out": 127}),
+    ("zero_point_high", [1, 4, 3, 2], 3, BLOCK_8, 0.5, {"zero_in": 127, "zero_out": -128}),
+    ("extreme_codes", [1, 3, 3, 4], 4, {}, 0.6, {"extremes": True, "zero_in": 127, "spread": 40.0}),
+    ("ties", [1, 4, 4, 3], 6, {}, 0.5, {"ties": True}),
+    ("scale_zero", [1, 3, 3, 2], 4, {}, 0.5, {"scale_zero": True}),
+    ("relu6", [1, 4, 4, 2], 3, {"output_min": -100, "output_max": 42}, 0.5, {"zero_out": -100}),
+    ("bias_wraps", [1, 3, 3, 2], 4, {}, 0.5, {"bias_wraps": True}),
+]
+SPARSE_FULLY_CONNECTED: list[tuple[str, list[int], int, dict[str, int], Left, dict[str, Any]]] = [
+    ("one_number", [1, 1], 1, {}, 1.0, {}),
+    ("odd_depth", [3, 7], 5, {}, 0.4, {}),
+    ("blocks_of_2", [1, 21], 4, BLOCK_2 | FOUR_BITS, 0.3, {}),
+    ("blocks_of_4", [2, 33], 5, BLOCK_4 | EIGHT_BITS, 0.3, {}),
+    ("blocks_of_8", [1, 44], 3, BLOCK_8, 0.4, {}),
+    ("blocks_of_16", [1, 70], 3, BLOCK_16 | FOUR_BITS, 0.5, {}),
+    ("two_of_four", [2, 24], 5, {}, (2, 4), {}),
+    ("one_of_four", [1, 40], 6, FOUR_BITS, (1, 4), {}),
+    ("four_of_sixteen", [1, 48], 19, {}, (4, 16), {}),
+    # Gaps of 15 and 255 and one beside them, at the start, in between and at the end of a row.
+    ("gaps_in_a_mask", [1, 131], 2, MASK, [0, 63, 64, 65, 127, 128, 130], {}),
+    ("gaps_in_4_bits", [1, 95], 2, FOUR_BITS, [14, 30, 47, 48, 79], {}),
+    ("gaps_of_15_at_both_ends", [1, 32], 2, FOUR_BITS, [15, 16], {}),
+    ("gaps_in_8_bits", [1, 771], 1, EIGHT_BITS, [254, 510, 511], {}),
+    ("rows_flattened", [2, 3, 5], 4, BLOCK_2, 0.5, {}),
+    ("rows_kept", [2, 3, 5], 4, FOUR_BITS | {"keep_num_dims": 1}, 0.5, {}),
+    ("many_rows", [33, 9], 3, BLOCK_4, 0.5, {}),
+    ("nothing_left", [2, 9], 4, {}, 0.0, {}),
+    ("zero_point_low", [2, 9], 4, BLOCK_4, 0.6, {"zero_in": -128, "zero_out": 127}),
+    ("zero_point_high", [2, 9], 4, {}, 0.6, {"zero_in": 127, "zero_out": -128}),
+    ("extreme_codes", [2, 33], 4, {}, 0.6, {"extremes": True, "zero_in": 127, "spread": 40.0}),
+    ("ties", [8, 8], 6, {}, 0.6, {"ties": True}),
+    ("relu", [4, 9], 4, {"output_min": -11}, 0.5, {"zero_out": -11}),
+    ("bias_wraps", [2, 9], 4, {}, 0.5, {"bias_wraps": True}),
+]
+
 
 def draw(
     source: random.Random,
@@ -373,6 +472,61 @@ def draw(
     }
 
 
+def prune(source: random.Random, case: dict[str, Any], left: Left) -> dict[str, Any]:
+    """Returns a drawn case with weights of which only what is `left` is not zero, and stored."""
+    block, weights = case["options"]["block"], weight_rows(case)[0]
+    rows, depth = case["weights_index"]["shape"]
+    kept = []
+    for _ in range(rows):
+        if isinstance(left, float):
+            blocks = [source.random() < left for _ in range(-(-depth // block))]
+            kept += [blocks[k // block] for k in range(depth)]
+        elif isinstance(left, tuple):
+            count, whole = left
+            for _ in range(depth // whole):
+                chosen = source.sample(range(whole), count)
+                kept += [k in chosen for k in range(whole)]
+        else:
+            kept += [k in left for k in range(depth)]
+    data = [(weight or 1) if one else 0 for weight, one in zip(weights, kept, strict=True)]
+    split = [data[row * depth : (row + 1) * depth] for row in range(rows)]
+    values, indices = store(split, block, case["options"]["places"])
+    stored = {
+        "weights": {"shape": [rows, depth], "data": data},
+        "values": values,
+        "indices": indices,
+    }
+    parts = [key for key in case if key not in ("weights_index", "codebook", "output")]
+    return {**{key: case[key] for key in parts}, **stored, "output": case["output"]}
+
+
+def sparse() -> list[dict[str, Any]]:
+    cases: list[dict[str, Any]] = []
+    common = {"block": 1, "places": 0, "output_min": -128, "output_max": 127}
+    twice_rounded = ("extreme_codes", "ties", "bias_wraps")  # the others, of one rounding alone
+
+    def add(
+        operator: str, name: str, options: dict[str, int], shape: list[int], outputs: int,
+        depth: int, left: Left, how: dict[str, Any],
+    ) -> None:  # fmt: skip
+        for kind in KINDS if name in twice_rounded else KINDS[:1]:
+            source = random.Random(f"{operator} {name}")
+            case = {"name": f"{name}_{kind}", "operator": operator, "options": options}
+            case["rounding"] = kind
+            drawn = draw(source, case, outputs, shape, [outputs, depth], depth, **how)
+            cases.append(prune(source, drawn, left))
+            (convolve if operator == "EdgeaxSparseConv2D" else multiply)(cases[-1])
+
+    for name, shape, outputs, changes, left, how in SPARSE_CONV2D:
+        options = {**WINDOW, "groups": 1, **common, **changes}
+        depth = options["kernel_height"] * options["kernel_width"] * shape[3] // options["groups"]
+        add("EdgeaxSparseConv2D", name, options, shape, outputs, depth, left, how)
+    for name, shape, outputs, changes, left, how in SPARSE_FULLY_CONNECTED:
+        options = {"keep_num_dims": 0, **common, **changes}
+        add("EdgeaxSparseFullyConnected", name, options, shape, outputs, shape[-1], left, how)
+    return cases
+
+
 def operators() -> list[dict[str, Any]]:
     cases: list[dict[str, Any]] = []
     clamps = {"output_min": -128, "output_max": 127}
@@ -421,6 +575,7 @@ def texts() -> dict[str, str]:
         "rounding.json": by_key(rounding()),
         "packing.json": by_key(packing()),
         "operators.json": one_per_line(operators()) + "\n",
+        "sparse.json": one_per_line(sparse()) + "\n",
     }
 
 

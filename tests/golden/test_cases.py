@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import pytest
@@ -39,7 +38,7 @@ def test_the_reference_equals_a_convolution_worked_out_by_hand():
 
 
 def test_the_cases_tell_the_kinds_of_rounding_apart():
-    table = json.loads((FOLDER / "operators.json").read_text())
+    table = [case for name in ("operators.json", "sparse.json") for case in cases.load(name)]
     for operator in {case["operator"] for case in table}:
         outputs = {
             case["rounding"]: case["output"]["data"]
@@ -47,3 +46,16 @@ def test_the_cases_tell_the_kinds_of_rounding_apart():
             if case["operator"] == operator and case["name"].startswith("ties")
         }
         assert outputs["single"] != outputs["double"]
+
+
+def test_sparse_rows_are_stored_as_worked_out_by_hand():
+    rows = [[0, 0, 5, 0, -1], [0, 0, 0, 0, 0]]
+    assert cases.store(rows, 1, 0) == ([5, -1], [0b10100, 0])
+    # Two left out, then one; an empty row of 5 is one highest number, which reaches too far.
+    assert cases.store(rows, 1, 1) == ([5, -1], [0x12, 0x0F])
+    assert cases.store(rows, 1, 2) == ([5, -1], [2, 1, 255])
+    # Blocks of 2: the second and the third, which is filled up.
+    assert cases.store(rows, 2, 0) == ([5, 0, -1, 0], [0b110, 0])
+    # 15 left out are a highest number, then none before the block; 16 are one and one.
+    assert cases.store([[0] * 15 + [7]], 1, 1) == ([7], [0x0F])
+    assert cases.store([[0] * 16 + [7]], 1, 1) == ([7], [0x1F])

@@ -41,7 +41,8 @@ struct UnpackCase {
   int32_t count;
 };
 
-// `operator_number` is the place in kOperatorSpecs; `options` are in the order of its specs.
+// `operator_number` is the place in kOperatorSpecs; `options` are in the order of its specs. Either
+// `weights` and `codebook` or, for sparse operators, `values` and `indices`.
 struct OperatorCase {
   const char* name;
   int32_t operator_number, rounding;
@@ -54,6 +55,10 @@ struct OperatorCase {
   int32_t input_zero_point;
   const uint8_t* weights;
   size_t weights_size;
+  const int8_t* values;
+  size_t values_size;
+  const uint8_t* indices;
+  size_t indices_size;
   const int32_t* bias;
   const float* scale;
   size_t channels;
@@ -91,7 +96,11 @@ def text() -> str:
         for case in packing["pack"]
         if case["bits"] == 4 and not case["signed"]
     ]
-    operators = [_operator(case, array) for case in cases.load("operators.json")]
+    operators = [
+        _operator(case, array)
+        for name in ("operators.json", "sparse.json")
+        for case in cases.load(name)
+    ]
     tables = [
         _table("MultiplierCase", "kMultiplierCases", multipliers),
         _table("RequantizeCase", "kRequantizeCases", requantize),
@@ -110,13 +119,8 @@ def write(path: Path) -> Path:
 
 def _operator(case: dict[str, Any], array: Any) -> str:
     operator = OPERATORS[case["operator"]]
-    rows, columns = case["weights_index"]["shape"]
-    index = case["weights_index"]["data"]
-    packed = [
-        byte
-        for row in range(rows)
-        for byte in cases.pack(index[row * columns : (row + 1) * columns], 4)
-    ]
+    packed = _packed(case["weights_index"]) if "weights_index" in case else []
+    values, indices = case.get("values", []), case.get("indices", [])
     into, out = case["input"], case["output"]
     parts = [
         f'"{case["operator"]} {case["name"]}"',
@@ -131,16 +135,29 @@ def _operator(case: dict[str, Any], array: Any) -> str:
         into["zero_point"],
         array("uint8_t", packed),
         len(packed),
+        array("int8_t", values),
+        len(values),
+        array("uint8_t", indices),
+        len(indices),
         array("int32_t", case["bias"]),
         array("float", case["scale"]),
         len(case["bias"]),
-        array("int8_t", case["codebook"]),
+        array("int8_t", case.get("codebook", [])),
         _literal("float", out["scale"]),
         out["zero_point"],
         array("int8_t", out["data"]),
         len(out["data"]),
     ]
     return ", ".join(map(str, parts))
+
+
+def _packed(weights_index: dict[str, Any]) -> list[int]:
+    (rows, columns), index = weights_index["shape"], weights_index["data"]
+    return [
+        byte
+        for row in range(rows)
+        for byte in cases.pack(index[row * columns : (row + 1) * columns], 4)
+    ]
 
 
 def _literal(kind: str, value: Any) -> str:

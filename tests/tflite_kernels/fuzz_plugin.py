@@ -24,7 +24,7 @@ def damage(source: np.random.Generator, model: models.Model) -> None:
     """Changes one thing."""
     operator = model.operators[0]
     tensor = model.tensors[source.integers(len(model.tensors))]
-    match source.integers(9):
+    match source.integers(10):
         case 0:
             whole = len(operator.custom_options) // 4 * 4
             options = np.frombuffer(operator.custom_options[:whole], np.int32).copy()
@@ -63,6 +63,11 @@ def damage(source: np.random.Generator, model: models.Model) -> None:
             if tensor.data is not None:
                 raw = tensor.data.tobytes()
                 tensor.data = np.frombuffer(raw[: source.integers(len(raw) + 1)], np.uint8)
+        case 9:
+            if tensor.data is not None and tensor.data.size > 0:
+                raw = np.frombuffer(tensor.data.tobytes(), np.uint8).copy()
+                raw[source.integers(raw.size)] = source.integers(256)
+                tensor.data = raw
 
 
 def run(library: str, content: bytes) -> None:

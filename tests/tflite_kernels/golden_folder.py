@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.golden import cases
 from tests.tflite_kernels import models, native
 
 
@@ -17,7 +16,7 @@ def write(folder: Path) -> int:
         The number of models.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    entries = [e for e in cases.load("operators.json") if e["rounding"] == "single"]
+    entries = [e for e in native.golden_entries() if e["rounding"] == "single"]
     for entry in entries:
         case = native.golden_case(entry)
         expected = np.int8(entry["output"]["data"]).reshape(entry["output"]["shape"])

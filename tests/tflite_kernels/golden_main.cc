@@ -6,6 +6,8 @@
 #include "tflite_kernels/core/depthwise_conv2d.h"
 #include "tflite_kernels/core/fully_connected.h"
 #include "tflite_kernels/core/op_table.h"
+#include "tflite_kernels/core/sparse_conv2d.h"
+#include "tflite_kernels/core/sparse_fully_connected.h"
 
 #if defined(__linux__)
 #include <stdio.h>
@@ -107,25 +109,84 @@ edgeax::Quantization QuantizationOf(const golden::OperatorCase& c, const int32_t
           static_cast<edgeax::Rounding>(c.rounding)};
 }
 
+// What a kernel reads beside its weights.
+struct CommonTensors {
+  edgeax::Span<const int8_t> input;
+  edgeax::Span<const int32_t> bias;
+  edgeax::Span<const edgeax::Requantization> requantization;
+  edgeax::Span<int8_t> output;
+};
+
+edgeax::Conv2DArgs Conv2DArgsOf(const golden::OperatorCase& c, const int32_t* clamp) {
+  return {InputShapeOf(c), static_cast<int32_t>(c.channels), c.options[7], WindowOf(c.options),
+          QuantizationOf(c, clamp)};
+}
+
+edgeax::FullyConnectedArgs FullyConnectedArgsOf(const golden::OperatorCase& c,
+                                                const int32_t* clamp) {
+  const int32_t depth = c.input_shape[c.rank - 1];
+  return {static_cast<int32_t>(c.input_size) / depth, depth, static_cast<int32_t>(c.channels),
+          QuantizationOf(c, clamp)};
+}
+
+edgeax::SparseFormat FormatOf(const int32_t* options) {
+  return {options[0], static_cast<edgeax::Places>(options[1])};
+}
+
+// Scans the weights, and sees that less or more than there is of them is refused.
+Status Scan(const golden::OperatorCase& c, const edgeax::SparseFormat& format, int32_t depth,
+            edgeax::SparseWeights* weights) {
+  static edgeax::SparseStart starts[kMaxChannels + 1];
+  const auto scan = [&](size_t values, size_t indices) {
+    return edgeax::ScanSparse(format, static_cast<int32_t>(c.channels), depth, {c.values, values},
+                              {c.indices, indices}, {starts, c.channels + 1});
+  };
+  if (scan(c.values_size, c.indices_size - 1) == Status::kOk ||
+      scan(c.values_size + 1, c.indices_size) != Status::kBadShape ||
+      (c.values_size > 0 && scan(c.values_size - 1, c.indices_size) != Status::kBadShape)) {
+    return Status::kBadArgument;
+  }
+  *weights = {{c.values, c.values_size}, {c.indices, c.indices_size}, {starts, c.channels + 1}};
+  return scan(c.values_size, c.indices_size);
+}
+
+Status RunSparse(const golden::OperatorCase& c, const CommonTensors& common) {
+  edgeax::SparseTensors tensors = {common.input,          {},           common.bias,
+                                   common.requantization, {nullptr, 0}, common.output};
+  const char* name = edgeax::kOperatorSpecs[c.operator_number].name;
+  if (name == edgeax::kSparseConv2DName) {
+    const edgeax::SparseConv2DArgs args = {Conv2DArgsOf(c, c.options + 10),
+                                           FormatOf(c.options + 8)};
+    edgeax::Conv2DGeometry geometry;
+    Status status = GeometryOf(args, &geometry);
+    if (status == Status::kOk) status = Scan(c, args.format, geometry.depth, &tensors.weights);
+    return status == Status::kOk ? edgeax::SparseConv2D(args, tensors) : status;
+  }
+  const edgeax::SparseFullyConnectedArgs args = {FullyConnectedArgsOf(c, c.options + 3),
+                                                 FormatOf(c.options + 1)};
+  const Status status = Scan(c, args.format, args.fully_connected.depth, &tensors.weights);
+  return status == Status::kOk ? edgeax::SparseFullyConnected(args, tensors) : status;
+}
+
 // Options lie in the order of edgeax::kOperatorSpecs.
-Status RunKernel(const golden::OperatorCase& c, const edgeax::Tensors& tensors) {
+Status RunKernel(const golden::OperatorCase& c, const CommonTensors& common) {
+  if (c.indices_size > 0) return RunSparse(c, common);
+  const edgeax::Tensors tensors = {common.input,
+                                   {c.weights, c.weights_size},
+                                   common.bias,
+                                   common.requantization,
+                                   {c.codebook, edgeax::kCodebookEntries},
+                                   {nullptr, 0},
+                                   common.output};
   const int32_t* options = c.options;
   const char* name = edgeax::kOperatorSpecs[c.operator_number].name;
-  if (name == edgeax::kConv2DName) {
-    const edgeax::Conv2DArgs args = {InputShapeOf(c), static_cast<int32_t>(c.channels), options[7],
-                                     WindowOf(options), QuantizationOf(c, options + 8)};
-    return edgeax::Conv2D(args, tensors);
-  }
+  if (name == edgeax::kConv2DName) return edgeax::Conv2D(Conv2DArgsOf(c, options + 8), tensors);
   if (name == edgeax::kDepthwiseConv2DName) {
     const edgeax::DepthwiseConv2DArgs args = {InputShapeOf(c), options[7], WindowOf(options),
                                               QuantizationOf(c, options + 8)};
     return edgeax::DepthwiseConv2D(args, tensors);
   }
-  const int32_t depth = c.input_shape[c.rank - 1];
-  const edgeax::FullyConnectedArgs args = {static_cast<int32_t>(c.input_size) / depth, depth,
-                                           static_cast<int32_t>(c.channels),
-                                           QuantizationOf(c, options + 1)};
-  return edgeax::FullyConnected(args, tensors);
+  return edgeax::FullyConnected(FullyConnectedArgsOf(c, options + 1), tensors);
 }
 
 bool OperatorIsRight(const golden::OperatorCase& c) {
@@ -137,13 +198,10 @@ bool OperatorIsRight(const golden::OperatorCase& c) {
                                        {factors, c.channels}) != Status::kOk) {
     return false;
   }
-  edgeax::Tensors tensors = {{c.input, c.input_size},
-                             {c.weights, c.weights_size},
-                             {c.bias, c.channels},
-                             {factors, c.channels},
-                             {c.codebook, edgeax::kCodebookEntries},
-                             {nullptr, 0},
-                             {output, c.output_size + 1}};
+  CommonTensors tensors = {{c.input, c.input_size},
+                           {c.bias, c.channels},
+                           {factors, c.channels},
+                           {output, c.output_size + 1}};
   // A span of the wrong size is an error, and the output stays as it was.
   if (RunKernel(c, tensors) != Status::kBadShape || output[0] != kUntouched) return false;
   tensors.output.size = c.output_size;

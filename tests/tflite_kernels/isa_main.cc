@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <vector>
+
 #include "tflite_kernels/arch/dispatch.h"
 
 namespace {
@@ -62,29 +64,36 @@ class Exact {
   size_t size_;
 };
 
-// The memory of one case, filled at random.
-struct Memory {
-  Memory(Random* random, size_t input_size, size_t weight_bytes, size_t channels,
-         size_t output_size)
+// Codes of a tensor: any, or only those at the ends.
+class Codes {
+ public:
+  explicit Codes(Random* random)
+      : random_(random), extreme_(random->OneIn(4)), has_lowest_(random->OneIn(3)) {}
+
+  int8_t Next() const {
+    return static_cast<int8_t>(extreme_ ? (random_->OneIn(2) ? -128 : 127)
+                                        : random_->Range(-128, 127));
+  }
+  int8_t NextWeight() const {
+    const int8_t code = Next();
+    return code == -128 && !has_lowest_ ? -127 : code;
+  }
+
+ private:
+  Random* random_;
+  bool extreme_, has_lowest_;
+};
+
+// The memory of one case beside its weights, filled at random.
+struct CommonMemory {
+  CommonMemory(Random* random, const Codes& codes, size_t input_size, size_t channels,
+               size_t output_size)
       : input(input_size),
-        weights(weight_bytes),
         bias(channels),
         factors(channels),
-        codebook(16),
         expected(output_size),
         output(output_size) {
-    const bool extreme = random->OneIn(4);
-    const bool has_lowest = random->OneIn(3);
-    const auto code = [&] {
-      return static_cast<int8_t>(extreme ? (random->OneIn(2) ? -128 : 127)
-                                         : random->Range(-128, 127));
-    };
-    for (size_t i = 0; i < input_size; ++i) input[i] = code();
-    for (size_t i = 0; i < weight_bytes; ++i) weights[i] = static_cast<uint8_t>(random->Next());
-    for (size_t i = 0; i < 16; ++i) {
-      codebook[i] = code();
-      if (codebook[i] == -128 && !has_lowest) codebook[i] = -127;
-    }
+    for (size_t i = 0; i < input_size; ++i) input[i] = codes.Next();
     const bool shifts_up = random->OneIn(5);
     for (size_t c = 0; c < channels; ++c) {
       bias[c] = random->OneIn(10) ? static_cast<int32_t>(random->Next() * 2u)
@@ -96,17 +105,122 @@ struct Memory {
     }
   }
 
+  Exact<int8_t> input;
+  Exact<int32_t> bias;
+  Exact<Requantization> factors;
+  Exact<int8_t> expected, output;
+};
+
+struct Memory : CommonMemory {
+  Memory(Random* random, size_t input_size, size_t weight_bytes, size_t channels,
+         size_t output_size)
+      : Memory(random, Codes(random), input_size, weight_bytes, channels, output_size) {}
+
+  Memory(Random* random, const Codes& codes, size_t input_size, size_t weight_bytes,
+         size_t channels, size_t output_size)
+      : CommonMemory(random, codes, input_size, channels, output_size),
+        weights(weight_bytes),
+        codebook(16) {
+    for (size_t i = 0; i < weight_bytes; ++i) weights[i] = static_cast<uint8_t>(random->Next());
+    for (size_t i = 0; i < 16; ++i) codebook[i] = codes.NextWeight();
+  }
+
   edgeax::Tensors Tensors(Exact<uint8_t>* scratch, Exact<int8_t>* to) {
     return {input.view(),    weights.view(),  bias.view(), factors.view(),
             codebook.view(), scratch->span(), to->span()};
   }
 
-  Exact<int8_t> input;
   Exact<uint8_t> weights;
-  Exact<int32_t> bias;
-  Exact<Requantization> factors;
   Exact<int8_t> codebook;
-  Exact<int8_t> expected, output;
+};
+
+edgeax::SparseFormat RandomFormat(Random* random) {
+  return {1 << random->Range(0, 4), static_cast<edgeax::Places>(random->Range(0, 2))};
+}
+
+// Places of random blocks.
+std::vector<uint8_t> RandomIndices(Random* random, const edgeax::SparseFormat& format, int32_t rows,
+                                   int32_t depth) {
+  constexpr int32_t kOneIn[] = {1, 1, 2, 4, 10, 50, 1000000};
+  const int32_t one_in = kOneIn[random->Range(0, 6)];
+  const int32_t blocks = (depth - 1) / format.block + 1;
+  const int32_t bits = format.places == edgeax::Places::kBitmask     ? 1
+                       : format.places == edgeax::Places::kRelative4 ? 4
+                                                                     : 8;
+  const int32_t highest = (1 << bits) - 1;
+  std::vector<uint8_t> indices;
+  for (int32_t r = 0; r < rows; ++r) {
+    int32_t used = 8;
+    const auto write = [&](int32_t entry) {
+      if (used == 8) {
+        indices.push_back(0);
+        used = 0;
+      }
+      indices.back() = static_cast<uint8_t>(indices.back() | entry << used);
+      used += bits;
+    };
+    int32_t left_out = 0;
+    for (int32_t i = 0; i < blocks; ++i) {
+      const bool is_left = random->OneIn(one_in);
+      if (bits == 1) {
+        write(is_left ? 1 : 0);
+      } else if (is_left) {
+        for (; left_out >= highest; left_out -= highest) write(highest);
+        write(left_out);
+        left_out = 0;
+      } else {
+        ++left_out;
+      }
+    }
+    for (; bits > 1 && left_out > 0; left_out -= highest) write(highest);
+  }
+  return indices;
+}
+
+struct SparseMemory : CommonMemory {
+  SparseMemory(Random* random, const edgeax::SparseFormat& format, int32_t depth, size_t input_size,
+               size_t channels, size_t output_size)
+      : SparseMemory(random, Codes(random), format, depth,
+                     RandomIndices(random, format, static_cast<int32_t>(channels), depth),
+                     input_size, channels, output_size) {}
+
+  SparseMemory(Random* random, const Codes& codes, const edgeax::SparseFormat& format,
+               int32_t depth, const std::vector<uint8_t>& places, size_t input_size,
+               size_t channels, size_t output_size)
+      : CommonMemory(random, codes, input_size, channels, output_size),
+        values(CountValues(format, static_cast<int32_t>(channels), depth, places)),
+        indices(places.size()),
+        starts(channels + 1) {
+    memcpy(indices.span().data, places.data(), places.size());
+    // Those beyond the end of a row too, which nothing may look at.
+    for (size_t i = 0; i < values.size(); ++i) values[i] = codes.NextWeight();
+    scanned = edgeax::ScanSparse(format, static_cast<int32_t>(channels), depth, values.view(),
+                                 indices.view(), starts.span());
+  }
+
+  static size_t CountValues(const edgeax::SparseFormat& format, int32_t rows, int32_t depth,
+                            const std::vector<uint8_t>& places) {
+    size_t count = 0;
+    const uint8_t* next = places.data();
+    for (int32_t r = 0; r < rows; ++r) {
+      edgeax::SparseCursor row =
+          edgeax::SparseRow(format, depth, next, places.data() + places.size());
+      while (edgeax::NextPlace(&row)) count += static_cast<size_t>(format.block);
+      next = row.next;
+    }
+    return count;
+  }
+
+  edgeax::SparseTensors Tensors(Exact<uint8_t>* scratch, Exact<int8_t>* to) {
+    return {input.view(),    {values.view(), indices.view(), starts.view()},
+            bias.view(),     factors.view(),
+            scratch->span(), to->span()};
+  }
+
+  Exact<int8_t> values;
+  Exact<uint8_t> indices;
+  Exact<edgeax::SparseStart> starts;
+  Status scanned;
 };
 
 edgeax::Quantization RandomQuantization(Random* random) {
@@ -130,13 +244,13 @@ edgeax::Window RandomWindow(Random* random) {
 }
 
 // Runs one kernel as the reference and as every other set; false when one differs.
-template <typename Args, typename KernelOf>
-bool AllAgree(const Args& args, Memory* memory, KernelOf kernel_of, int number) {
+template <typename Args, typename MemoryOfArgs, typename KernelOf>
+bool AllAgree(const Args& args, MemoryOfArgs* memory, KernelOf kernel_of, int number) {
   const Span<const edgeax::KernelSet> sets = edgeax::KernelSets();
   for (size_t s = 0; s < sets.size; ++s) {
     const edgeax::KernelSet& set = sets.data[s];
     if (!set.is_supported()) continue;
-    const edgeax::Kernel<Args>& kernel = kernel_of(set);
+    const auto& kernel = kernel_of(set);
     size_t bytes = 0;
     if (kernel.scratch_bytes(args, &bytes) != Status::kOk) {
       printf("%s: case %d has no scratch size\n", set.name, number);
@@ -152,9 +266,19 @@ bool AllAgree(const Args& args, Memory* memory, KernelOf kernel_of, int number) 
         return false;
       }
     }
-    Exact<uint8_t> scratch(bytes);
-    if (bytes > 0) memset(scratch.span().data, 0xA5, bytes);
-    const Status status = kernel.run(args, memory->Tensors(&scratch, to));
+    // Every other case has bytes behind the scratch that must stay; for a sanitizer the others end.
+    constexpr uint8_t kFilled = 0xA5;
+    const size_t guard = number % 2 == 0 ? 0 : 256;
+    Exact<uint8_t> scratch(bytes + guard);
+    if (scratch.size() > 0) memset(scratch.span().data, kFilled, scratch.size());
+    auto tensors = memory->Tensors(&scratch, to);
+    tensors.scratch.size = bytes;
+    const Status status = kernel.run(args, tensors);
+    for (size_t i = 0; i < guard; ++i) {
+      if (scratch[bytes + i] == kFilled) continue;
+      printf("%s: case %d writes %zu beyond its scratch\n", set.name, number, i);
+      return false;
+    }
     if (status != Status::kOk) {
       printf("%s: case %d has status %d\n", set.name, number, static_cast<int>(status));
       return false;
@@ -169,9 +293,8 @@ bool AllAgree(const Args& args, Memory* memory, KernelOf kernel_of, int number) 
   return true;
 }
 
-bool ConvAgrees(Random* random, int number) {
+edgeax::Conv2DArgs RandomConv2D(Random* random, edgeax::Conv2DGeometry* geometry) {
   edgeax::Conv2DArgs args;
-  edgeax::Conv2DGeometry geometry;
   do {
     const int32_t groups = random->OneIn(3) ? random->Range(2, 4) : 1;
     args = {{random->Size(3), random->Size(14), random->Size(14), groups * random->Size(40)},
@@ -179,7 +302,13 @@ bool ConvAgrees(Random* random, int number) {
             groups,
             RandomWindow(random),
             RandomQuantization(random)};
-  } while (GeometryOf(args, &geometry) != Status::kOk);
+  } while (GeometryOf(args, geometry) != Status::kOk);
+  return args;
+}
+
+bool ConvAgrees(Random* random, int number) {
+  edgeax::Conv2DGeometry geometry;
+  const edgeax::Conv2DArgs args = RandomConv2D(random, &geometry);
   const edgeax::Shape4& in = args.input;
   const int64_t pixels =
       int64_t{in.batch} * geometry.window.height.output * geometry.window.width.output;
@@ -217,11 +346,15 @@ bool DepthwiseAgrees(Random* random, int number) {
   return false;
 }
 
-bool FullyConnectedAgrees(Random* random, int number) {
+edgeax::FullyConnectedArgs RandomFullyConnected(Random* random) {
   const int32_t depth = random->OneIn(40) ? 65536 : random->Size(random->OneIn(4) ? 5000 : 300);
-  const edgeax::FullyConnectedArgs args = {random->Size(25), depth,
-                                           depth > 1000 ? random->Size(8) : random->Size(60),
-                                           RandomQuantization(random)};
+  return {random->Size(25), depth, depth > 1000 ? random->Size(8) : random->Size(60),
+          RandomQuantization(random)};
+}
+
+bool FullyConnectedAgrees(Random* random, int number) {
+  const edgeax::FullyConnectedArgs args = RandomFullyConnected(random);
+  const int32_t depth = args.depth;
   Memory memory(random, size_t(args.rows) * depth,
                 size_t(args.outputs) * edgeax::PackedBytes4(depth), size_t(args.outputs),
                 size_t(args.rows) * args.outputs);
@@ -233,6 +366,54 @@ bool FullyConnectedAgrees(Random* random, int number) {
   return false;
 }
 
+template <typename Args, typename KernelOf>
+bool SparseAgrees(const Args& args, SparseMemory* memory, KernelOf kernel_of, int number) {
+  if (memory->scanned == Status::kOk && AllAgree(args, memory, kernel_of, number)) return true;
+  printf("block %d places %d values %zu scanned %d\n", args.format.block,
+         static_cast<int>(args.format.places), memory->values.size(),
+         static_cast<int>(memory->scanned));
+  return false;
+}
+
+bool SparseConvAgrees(Random* random, int number) {
+  edgeax::Conv2DGeometry geometry;
+  const edgeax::Conv2DArgs conv2d = RandomConv2D(random, &geometry);
+  const edgeax::SparseConv2DArgs args = {conv2d, RandomFormat(random)};
+  const edgeax::Shape4& in = conv2d.input;
+  const int64_t pixels =
+      int64_t{in.batch} * geometry.window.height.output * geometry.window.width.output;
+  SparseMemory memory(random, args.format, geometry.depth,
+                      size_t(in.batch) * in.height * in.width * in.channels,
+                      size_t(conv2d.output_channels), size_t(pixels * conv2d.output_channels));
+  const auto kernel_of = [](const edgeax::KernelSet& set) -> const auto& {
+    return set.sparse_conv2d;
+  };
+  if (SparseAgrees(args, &memory, kernel_of, number)) return true;
+  printf("sparse conv2d input %d %d %d %d outputs %d groups %d\n", in.batch, in.height, in.width,
+         in.channels, conv2d.output_channels, conv2d.groups);
+  return false;
+}
+
+bool SparseFullyConnectedAgrees(Random* random, int number) {
+  const edgeax::FullyConnectedArgs sizes = RandomFullyConnected(random);
+  const edgeax::SparseFullyConnectedArgs args = {sizes, RandomFormat(random)};
+  SparseMemory memory(random, args.format, sizes.depth, size_t(sizes.rows) * sizes.depth,
+                      size_t(sizes.outputs), size_t(sizes.rows) * sizes.outputs);
+  const auto kernel_of = [](const edgeax::KernelSet& set) -> const auto& {
+    return set.sparse_fully_connected;
+  };
+  if (SparseAgrees(args, &memory, kernel_of, number)) return true;
+  printf("sparse fully connected rows %d depth %d outputs %d\n", sizes.rows, sizes.depth,
+         sizes.outputs);
+  return false;
+}
+
+// One operator after the other.
+constexpr bool (*kAgree[])(Random* random, int number) = {ConvAgrees, DepthwiseAgrees,
+                                                          FullyConnectedAgrees, SparseConvAgrees,
+                                                          SparseFullyConnectedAgrees};
+constexpr int kOperators = sizeof(kAgree) / sizeof(kAgree[0]);
+
 }  // namespace
 
 int main(int argument_count, char** arguments) {
@@ -240,10 +421,7 @@ int main(int argument_count, char** arguments) {
   const int seed = argument_count > 2 ? atoi(arguments[2]) : 1;
   for (int i = 0; i < cases; ++i) {
     Random random(static_cast<uint64_t>(seed) * 1000003u + static_cast<uint64_t>(i));
-    const bool agree = i % 3 == 0   ? ConvAgrees(&random, i)
-                       : i % 3 == 1 ? DepthwiseAgrees(&random, i)
-                                    : FullyConnectedAgrees(&random, i);
-    if (!agree) return 1;
+    if (!kAgree[i % kOperators](&random, i)) return 1;
   }
   const Span<const edgeax::KernelSet> sets = edgeax::KernelSets();
   for (size_t s = 0; s < sets.size; ++s) {

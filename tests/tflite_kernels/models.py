@@ -136,11 +136,16 @@ def add_case(model: Model, case: Case, source: int | None = None) -> int:
         source = model.add(into)
         model.inputs.append(source)
     packed = case.packed()
+    key = (
+        Tensor("codebook", case.codebook.shape, np.int8, data=case.codebook)
+        if case.indices is None
+        else Tensor("indices", case.indices.shape, np.uint8, data=case.indices)
+    )
     constants = [
-        Tensor("weights", packed.shape, np.uint8, data=packed),
+        Tensor("weights", packed.shape, packed.dtype, data=packed),
         Tensor("bias", case.bias.shape, np.int32, data=case.bias),
         Tensor("scale", case.scale.shape, np.float32, data=case.scale),
-        Tensor("codebook", case.codebook.shape, np.int8, data=case.codebook),
+        key,
     ]
     numbers = [source, *(model.add(constant) for constant in constants)]
     output = model.add(

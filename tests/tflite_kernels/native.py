@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tests.emulation import places, process
+from tests.golden import cases as golden
 from tflite_kernels import build_library
 
 LIBRARY = places.BUILD / "tests" / "libedgeax.so"
@@ -62,6 +63,16 @@ class Tensors(ctypes.Structure):
     ]
 
 
+class SparseTensors(ctypes.Structure):
+    _fields_ = [
+        *Tensors._fields_[:4],
+        ("indices", ctypes.c_void_p),
+        ("indices_size", ctypes.c_size_t),
+        *Tensors._fields_[4:7],
+        *Tensors._fields_[8:],
+    ]
+
+
 def _image_args(last: str) -> list[tuple[str, Any]]:
     names = ("batch", "height", "width", "channels", *last.split())
     fields: list[tuple[str, Any]] = [(name, ctypes.c_int32) for name in names]
@@ -83,10 +94,23 @@ class FullyConnectedArgs(ctypes.Structure):
     ]
 
 
+_SPARSE_FORMAT = [(name, ctypes.c_int32) for name in ("block", "places")]
+
+
+class SparseConv2DArgs(ctypes.Structure):
+    _fields_ = [("conv2d", Conv2DArgs), *_SPARSE_FORMAT]
+
+
+class SparseFullyConnectedArgs(ctypes.Structure):
+    _fields_ = [("fully_connected", FullyConnectedArgs), *_SPARSE_FORMAT]
+
+
 FUNCTIONS = {
     "EdgeaxConv2D": ("edgeax_conv2d", Conv2DArgs),
     "EdgeaxDepthwiseConv2D": ("edgeax_depthwise_conv2d", DepthwiseConv2DArgs),
     "EdgeaxFullyConnected": ("edgeax_fully_connected", FullyConnectedArgs),
+    "EdgeaxSparseConv2D": ("edgeax_sparse_conv2d", SparseConv2DArgs),
+    "EdgeaxSparseFullyConnected": ("edgeax_sparse_fully_connected", SparseFullyConnectedArgs),
 }
 
 
@@ -100,15 +124,18 @@ class Case:
         options: The options of the operator table.
         kind: Rounding, "single" or "double".
         input: int8, [N, H, W, C] or [..., K].
-        weights: uint8 codes, one row of the operator per row, unpacked.
+        weights: One row of the operator per row: uint8 codes, unpacked; of a sparse operator the
+            int8 weights with their zeros.
         bias: int32, (channels,).
         scale: float32, (channels,).
-        codebook: int8, (16,).
+        codebook: int8, (16,); of a sparse operator nothing.
         input_scale: float32.
         input_zero_point: int8.
         output_scale: float32.
         output_zero_point: int8.
         output_shape: What the operator gives.
+        indices: uint8, where the blocks of a sparse operator stood.
+        values: int8, its blocks that are left.
     """
 
     name: str
@@ -125,34 +152,50 @@ class Case:
     output_scale: float
     output_zero_point: int
     output_shape: tuple[int, ...]
+    indices: np.ndarray | None = None
+    values: np.ndarray | None = None
+
+    @property
+    def is_sparse(self) -> bool:
+        return self.indices is not None
 
     def packed(self) -> np.ndarray:
         """The weights as the file holds them; a spare nibble is set, as nothing may read it."""
+        if self.values is not None:
+            return self.values
         rows = self.weights.astype(np.uint8)
         if rows.shape[1] % 2:
             rows = np.pad(rows, ((0, 0), (0, 1)), constant_values=15)
         return np.ascontiguousarray(rows[:, ::2] | rows[:, 1::2] << 4)
 
 
+def golden_entries() -> list[dict[str, Any]]:
+    """The entries of all golden files of operators."""
+    return [*golden.load("operators.json"), *golden.load("sparse.json")]
+
+
 def golden_case(entry: dict[str, Any]) -> Case:
-    """A case of tests/golden/operators.json."""
+    """A case of tests/golden/operators.json or sparse.json."""
     into, out = entry["input"], entry["output"]
-    weights = entry["weights_index"]
+    is_sparse = "weights" in entry
+    weights = entry["weights" if is_sparse else "weights_index"]
     return Case(
         f"{entry['operator']}_{entry['name']}",
         entry["operator"],
         entry["options"],
         entry["rounding"],
         np.int8(into["data"]).reshape(into["shape"]),
-        np.uint8(weights["data"]).reshape(weights["shape"]),
+        (np.int8 if is_sparse else np.uint8)(weights["data"]).reshape(weights["shape"]),
         np.int32(entry["bias"]),
         np.float32([float.fromhex(scale) for scale in entry["scale"]]),
-        np.int8(entry["codebook"]),
+        np.int8(entry.get("codebook", [])),
         float.fromhex(into["scale"]),
         into["zero_point"],
         float.fromhex(out["scale"]),
         out["zero_point"],
         tuple(out["shape"]),
+        np.uint8(entry["indices"]) if is_sparse else None,
+        np.int8(entry["values"]) if is_sparse else None,
     )
 
 
@@ -224,18 +267,25 @@ def quantization(case: Case) -> Quantization:
 
 def arguments(case: Case) -> ctypes.Structure:
     """The C arguments of a case."""
-    if case.operator == "EdgeaxFullyConnected":
+    dense = _dense_arguments(case)
+    if not case.is_sparse:
+        return dense
+    return FUNCTIONS[case.operator][1](dense, case.options["block"], case.options["places"])
+
+
+def _dense_arguments(case: Case) -> ctypes.Structure:
+    if case.operator.endswith("FullyConnected"):
         rows = int(np.prod(case.input.shape[:-1]))
         return FullyConnectedArgs(rows, case.input.shape[-1], len(case.weights), quantization(case))
     window = Window(*(case.options[name] for name, _ in Window._fields_))
-    if case.operator == "EdgeaxConv2D":
+    if case.operator != "EdgeaxDepthwiseConv2D":
         channels = (len(case.weights), case.options["groups"])
         return Conv2DArgs(*case.input.shape, *channels, window, quantization(case))
     multiplier = case.options["depth_multiplier"]
     return DepthwiseConv2DArgs(*case.input.shape, multiplier, window, quantization(case))
 
 
-def tensors(case: Case, memory: Any, output: np.ndarray) -> Tensors:
+def tensors(case: Case, memory: Any, output: np.ndarray) -> Tensors | SparseTensors:
     """The C tensors of a case.
 
     Args:
@@ -248,14 +298,20 @@ def tensors(case: Case, memory: Any, output: np.ndarray) -> Tensors:
         "weights": memory(case.packed()),
         "bias": memory(case.bias),
         "scale": memory(case.scale),
-        "codebook": memory(case.codebook),
     }
-    result = Tensors(
+    if case.indices is None:
+        kind, more = Tensors, {}
+        placed["codebook"] = memory(case.codebook)
+    else:
+        kind, more = SparseTensors, {"indices_size": case.indices.size}
+        placed["indices"] = memory(case.indices)
+    result = kind(
         input_size=case.input.size,
         weights_size=placed["weights"].size,
         channels=case.bias.size,
         output=output.ctypes.data,
         output_size=output.size,
+        **more,
         **{name: array.ctypes.data for name, array in placed.items()},
     )
     result.placed = placed  # kept alive

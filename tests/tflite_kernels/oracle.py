@@ -15,7 +15,7 @@ INT32 = np.iinfo(np.int32)
 
 def run(case: Case) -> np.ndarray:
     """The int8 output of a case, in its output shape."""
-    if case.operator == "EdgeaxFullyConnected":
+    if case.operator.endswith("FullyConnected"):
         rows = case.input.reshape(-1, case.input.shape[-1]).astype(np.int64)
         sums = (rows - case.input_zero_point) @ values(case).T
     else:
@@ -24,7 +24,9 @@ def run(case: Case) -> np.ndarray:
 
 
 def values(case: Case) -> np.ndarray:
-    """The weights that the codes stand for, int64 in the shape of the codes."""
+    """The weights, int64 in the shape of the codes."""
+    if case.is_sparse:
+        return case.weights.astype(np.int64)
     return case.codebook.astype(np.int64)[case.weights]
 
 

@@ -2,9 +2,18 @@
 
 import numpy as np
 
+from tests.golden import cases as golden
 from tests.tflite_kernels.native import Case
 
-OPERATORS = ("EdgeaxConv2D", "EdgeaxDepthwiseConv2D", "EdgeaxFullyConnected")
+OPERATORS = (
+    "EdgeaxConv2D",
+    "EdgeaxDepthwiseConv2D",
+    "EdgeaxFullyConnected",
+    "EdgeaxSparseConv2D",
+    "EdgeaxSparseFullyConnected",
+)
+BLOCKS = (1, 2, 4, 8, 16)
+DENSITIES = (0.0, 0.02, 0.1, 0.3, 0.75, 1.0)
 
 
 def draw(operator: str, seed: int) -> Case:
@@ -14,6 +23,8 @@ def draw(operator: str, seed: int) -> Case:
         "EdgeaxConv2D": _conv2d,
         "EdgeaxDepthwiseConv2D": _depthwise,
         "EdgeaxFullyConnected": _fully_connected,
+        "EdgeaxSparseConv2D": _conv2d,
+        "EdgeaxSparseFullyConnected": _fully_connected,
     }[operator]
     options, shape, rows, row, output_shape = build(source)
     channels = output_shape[-1]
@@ -25,7 +36,7 @@ def draw(operator: str, seed: int) -> Case:
     scale[source.random(channels) < 0.05] = 0
     depth = row if operator != "EdgeaxDepthwiseConv2D" else rows
     typical = 80 * 75 * np.sqrt(depth) * input_scale * 0.02
-    return Case(
+    case = Case(
         f"{operator}_{seed}",
         operator,
         options | _clamp(source),
@@ -41,6 +52,32 @@ def draw(operator: str, seed: int) -> Case:
         int(source.choice([-128, 127, 0, source.integers(-128, 128)])),
         output_shape,
     )
+    return _prune(source, case, seed, extreme) if "Sparse" in operator else case
+
+
+def _prune(source: np.random.Generator, case: Case, seed: int, extreme: bool) -> Case:
+    """Makes a case sparse: with the seed all blocks, places and densities take their turns."""
+    block = BLOCKS[seed % len(BLOCKS)]
+    places = seed // len(BLOCKS) % 3
+    density = DENSITIES[seed // (3 * len(BLOCKS)) % len(DENSITIES)]
+    rows, depth = case.weights.shape
+    left = np.repeat(source.random((rows, -(-depth // block))) < density, block, axis=1)[:, :depth]
+    if source.random() < 0.2:  # N:M, in single weights
+        whole, count = ((4, 2), (4, 1), (16, 4))[source.integers(3)]
+        order = source.random((rows, -(-depth // whole), whole)).argsort(axis=2)
+        left = (order < count).reshape(rows, -1)[:, :depth]
+    case.weights = np.where(left, _codes(source, (rows, depth), extreme), 0).astype(np.int8)
+    case.codebook = np.int8([])
+    case.options |= {"block": block, "places": places}
+    return store(case)
+
+
+def store(case: Case) -> Case:
+    """Writes the values and the indices of a sparse case anew from its weights."""
+    options = case.options
+    values, indices = golden.store(case.weights.tolist(), options["block"], options["places"])
+    case.values, case.indices = np.array(values, np.int8), np.array(indices, np.uint8)
+    return case
 
 
 def _codes(source: np.random.Generator, shape: tuple[int, ...], extreme: bool) -> np.ndarray:

@@ -1,11 +1,12 @@
 """Every instruction set of this machine gives the same integers, those that were worked out."""
 
 import ctypes
+import dataclasses
 
 import numpy as np
 import pytest
 
-from edgeax.formats import packing
+from edgeax.formats import packing, sparse
 from edgeax.formats.operators import OPERATORS
 from tests.golden import cases as golden
 from tests.tflite_kernels import native, oracle, random_cases
@@ -13,7 +14,7 @@ from tests.tflite_kernels.guarded import GuardedArrays
 from tflite_kernels import build_library
 
 RANDOM_CASES = 120  # of each operator
-ENTRIES = golden.load("operators.json")
+ENTRIES = native.golden_entries()
 NAMES = [f"{entry['operator']}_{entry['name']}" for entry in ENTRIES]
 SETS = native.isas()
 
@@ -88,6 +89,63 @@ def test_a_deep_row_of_extreme_codes_does_not_overflow(isa):
     np.testing.assert_array_equal(native.run(isa, case), oracle.run(case))
 
 
+@pytest.mark.parametrize("isa", SETS)
+@pytest.mark.parametrize("block", random_cases.BLOCKS)
+@pytest.mark.parametrize("rows", [1, 40])
+def test_a_deep_sparse_row_of_extreme_codes_does_not_overflow(rows, block, isa):
+    depth = 65536
+    weights = np.zeros((2, depth), np.int8)
+    weights[0] = -128
+    weights[1, -3 * block :] = -128
+    case = native.Case(
+        "deep_sparse",
+        "EdgeaxSparseFullyConnected",
+        {"keep_num_dims": 0, "output_min": -128, "output_max": 127, "block": block, "places": 0},
+        "single",
+        np.full((rows, depth), -128, np.int8),
+        weights,
+        np.int32([0, 5]),
+        np.float32([1, 2**16]),
+        np.int8([]),
+        2.0**-24,
+        127,
+        1.0,
+        0,
+        (rows, 2),
+    )
+    random_cases.store(case)
+    # As above; and (3 * block * 255 * 128 + 5) / 256 = 382.5 * block + 0.02, of which the clamp
+    # leaves 127.
+    assert native.run(isa, case).tolist() == [[127, 127]] * rows
+    case.output_scale = 2.0**6
+    np.testing.assert_array_equal(native.run(isa, case), oracle.run(case))
+
+
+@pytest.mark.parametrize("isa", SETS)
+@pytest.mark.parametrize("rows", [1, 3, 50])
+@pytest.mark.parametrize("density", [0.1, 0.9])
+@pytest.mark.parametrize("places", range(3))
+@pytest.mark.parametrize("block", random_cases.BLOCKS[1:])
+def test_values_beyond_the_end_of_a_row_are_not_looked_at(block, places, density, rows, isa):
+    """A file may hold any there, and the bits of a mask beyond the last block too."""
+    source = np.random.default_rng(block)
+    depth = 3 * block + 1
+    weights = source.integers(1, 77, (5, depth)).astype(np.int8)
+    weights[np.repeat(source.random((5, 4)) >= density, block, axis=1)[:, :depth]] = 0
+    weights[:, -1] = 77  # a block of which the rest lies beyond the end
+    case = random_cases.draw("EdgeaxSparseFullyConnected", 0)
+    case.input = source.integers(-128, 128, (rows, depth), dtype=np.int8)
+    case.weights, case.output_shape = weights, (rows, 5)
+    case.bias, case.scale = np.arange(5, dtype=np.int32), np.full(5, 0.01, np.float32)
+    case.options |= {"block": block, "places": places}
+    random_cases.store(case)
+    blocks = case.values.reshape(-1, block)
+    blocks[blocks[:, 0] == 77, 1:] = -128
+    if places == 0:
+        case.indices |= 0xF0
+    np.testing.assert_array_equal(native.run(isa, case), oracle.run(case))
+
+
 def conv2d_case():
     return random_cases.draw("EdgeaxConv2D", 0)
 
@@ -147,6 +205,67 @@ def test_an_argument_out_of_range_is_refused_and_the_output_untouched(
         isa.encode(), ctypes.byref(arguments), ctypes.byref(tensors)
     )
     assert status == expected
+    assert (output == 77).all()
+
+
+# A convolution and a matrix product with places in 4 bits.
+SPARSE_CASES = [
+    native.golden_case(entry)
+    for entry in ENTRIES
+    if (entry["operator"], entry["name"])
+    in (
+        ("EdgeaxSparseConv2D", "same_single"),
+        ("EdgeaxSparseFullyConnected", "blocks_of_2_single"),
+    )
+]
+
+
+@pytest.mark.parametrize("isa", SETS)
+@pytest.mark.parametrize("case", SPARSE_CASES, ids=lambda case: case.operator)
+@pytest.mark.parametrize(
+    "field", ["input_size", "weights_size", "indices_size", "channels", "output_size"]
+)
+def test_a_sparse_span_of_the_wrong_size_is_refused_and_the_output_untouched(field, case, isa):
+    for change in (-1, 1):
+        output = np.full(case.output_shape, 77, np.int8)
+        longer = dataclasses.replace(
+            case,
+            **{  # the arrays have to hold what is claimed
+                name: np.append(getattr(case, name), getattr(case, name)[-1:])
+                for name in ("values", "indices", "bias", "scale")
+            },
+        )
+        tensors = native.tensors(longer, np.ascontiguousarray, output)
+        true_sizes = native.tensors(case, np.ascontiguousarray, output)
+        for name in ("weights_size", "indices_size", "channels"):
+            setattr(tensors, name, getattr(true_sizes, name))
+        setattr(tensors, field, getattr(tensors, field) + change)
+        function = getattr(native.load(), native.FUNCTIONS[case.operator][0])
+        status = function(isa.encode(), ctypes.byref(native.arguments(case)), ctypes.byref(tensors))
+        assert status == native.BAD_SHAPE
+        assert (output == 77).all()
+
+
+@pytest.mark.parametrize("isa", SETS)
+@pytest.mark.parametrize("case", SPARSE_CASES, ids=lambda case: case.operator)
+@pytest.mark.parametrize("field, value", [("block", 0), ("block", 3), ("block", 32), ("places", 3)])
+def test_a_sparse_format_that_there_is_not_is_refused(field, value, case, isa):
+    changed = dataclasses.replace(case, options=case.options | {field: value})
+    status, output = native.call(isa, changed)
+    assert status == native.BAD_ARGUMENT
+    assert (output == 77).all()
+
+
+@pytest.mark.parametrize("isa", SETS)
+@pytest.mark.parametrize("case", SPARSE_CASES, ids=lambda case: case.operator)
+def test_a_block_beyond_the_end_of_its_row_is_refused(case, isa):
+    depth = case.weights.shape[1]
+    blocks = -(-depth // case.options["block"])
+    assert blocks % 15  # the highest number, which is no block, does not end there
+    entries = [15] * (blocks // 15) + [blocks % 15]
+    case = dataclasses.replace(case, indices=np.uint8(golden.pack(entries, 4) * 99))
+    status, output = native.call(isa, case)
+    assert status == native.BAD_ARGUMENT
     assert (output == 77).all()
 
 
@@ -248,9 +367,13 @@ def test_the_readme_shows_the_bytes_that_a_file_holds():
     assert f"`{options.hex(' ', 4)}`" in readme
     codes = np.uint8([[1, 2, 3], [4, 5, 6]])
     assert f"`{packing.pack(codes, 4).tobytes().hex(' ')}`" in readme
+    row = np.int8([[0, 0, 5, 0, -1]])
+    mask, four = (sparse.encode(row, 1, p) for p in (sparse.BITMASK, sparse.RELATIVE4))
+    for part in (mask.values, mask.indices, four.indices):
+        assert f"`{part.tobytes().hex(' ')}`" in readme
 
 
 def test_the_library_says_which_interface_it_has():
-    assert native.load().edgeax_version() == 1
+    assert native.load().edgeax_version() == 2
     assert native.load().edgeax_isa_name(-1) is None
     assert native.load().edgeax_isa_name(99) is None

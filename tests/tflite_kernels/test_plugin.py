@@ -15,13 +15,12 @@ from ai_edge_litert import interpreter as litert
 from ai_edge_litert import schema_py_generated as schema
 
 from tests.emulation import places, process
-from tests.golden import cases as golden
 from tests.tflite_kernels import golden_folder, models, native, oracle, random_cases
 from tflite_kernels import build_library
 
-ENTRIES = [entry for entry in golden.load("operators.json") if entry["rounding"] == "single"]
+ENTRIES = [entry for entry in native.golden_entries() if entry["rounding"] == "single"]
 FOLDER = Path(__file__).resolve().parent
-CONV, DEPTHWISE, DENSE = random_cases.OPERATORS
+CONV, DEPTHWISE, DENSE, SPARSE_CONV, SPARSE_DENSE = random_cases.OPERATORS
 # Sizes of the C structs, the same in all releases from 2.14 on.
 STRUCT_BYTES = {
     "TfLiteContext": 200,
@@ -172,7 +171,14 @@ def test_every_tensor_can_be_listed_and_kept(library):
 
 
 @pytest.mark.parametrize(
-    "operator, name", [(CONV, "same"), (DEPTHWISE, "same"), (DENSE, "odd_depth")]
+    "operator, name",
+    [
+        (CONV, "same"),
+        (DEPTHWISE, "same"),
+        (DENSE, "odd_depth"),
+        (SPARSE_CONV, "same"),
+        (SPARSE_DENSE, "odd_depth"),
+    ],
 )
 def test_inputs_are_taken_in_the_order_of_the_operator_not_of_their_numbers(
     operator, name, library
@@ -180,7 +186,7 @@ def test_inputs_are_taken_in_the_order_of_the_operator_not_of_their_numbers(
     """A partition of a delegate lists its tensors sorted by number."""
     case = golden_named(operator, name)
     model = models.model_of(case)
-    order = [5, 4, 3, 2, 1, 0]  # the output first, then the codebook down to the input
+    order = [5, 4, 3, 2, 1, 0]  # the output first, then the last input down to the first
     place = {old: new for new, old in enumerate(order)}
     model.tensors = [model.tensors[old] for old in order]
     for numbers in (model.inputs, model.outputs, *_tensor_lists(model)):
@@ -224,6 +230,20 @@ def test_the_input_can_be_resized_after_allocation_and_back(library):
     for shape in (case.input.shape, (3, 9, 4, 1), (1, 2, 2, 1), (2, 31, 30, 1), case.input.shape):
         case.input = source.integers(-128, 128, shape, dtype=np.int8)
         case.output_shape = (shape[0], -(-shape[1] // 2), -(-shape[2] // 2), len(case.bias))
+        interpreter.resize_tensor_input(index, shape)
+        interpreter.allocate_tensors()
+        np.testing.assert_array_equal(run(interpreter, case.input), oracle.run(case))
+
+
+def test_the_input_of_a_sparse_operator_can_be_resized_to_many_pixels_and_to_one(library):
+    """One pixel, a few and many take different forms of the kernels."""
+    case = golden_named(SPARSE_CONV, "same_blocks_of_4")
+    interpreter = start(library, models.model_of(case).write())
+    index = interpreter.get_input_details()[0]["index"]
+    source = np.random.default_rng(0)
+    for shape in ((3, 9, 4, 4), (1, 1, 1, 4), (1, 31, 30, 4), case.input.shape):
+        case.input = source.integers(-128, 128, shape, dtype=np.int8)
+        case.output_shape = (*shape[:3], len(case.bias))
         interpreter.resize_tensor_input(index, shape)
         interpreter.allocate_tensors()
         np.testing.assert_array_equal(run(interpreter, case.input), oracle.run(case))
@@ -423,8 +443,15 @@ def options_cut(count: int) -> Callable[[models.Model], None]:
 
 
 # The input is [1, 5, 4, 3], weights [4, 14], kernel 3x3, for CONV; [1, 5, 4, 5] and [9, 3] for
-# DEPTHWISE; [3, 7] and [5, 4] for DENSE.
-GOOD = {CONV: "same", DEPTHWISE: "same", DENSE: "odd_depth"}
+# DEPTHWISE; [3, 7] and [5, 4] for DENSE. Of SPARSE_CONV it is [1, 5, 4, 3], with 4 rows of 27
+# weights, places in 4 bits; of SPARSE_DENSE [3, 7], with 5 rows of 7 weights and a mask.
+GOOD = {
+    CONV: "same",
+    DEPTHWISE: "same",
+    DENSE: "odd_depth",
+    SPARSE_CONV: "same",
+    SPARSE_DENSE: "odd_depth",
+}
 BAD = [
     (CONV, options_cut(0), "the options must have 44 bytes. Received: 0."),
     (CONV, options_cut(40), "the options must have 44 bytes. Received: 40."),
@@ -637,6 +664,119 @@ BAD = [
 ]
 
 
+def resized(name: str, change: int) -> Callable[[models.Model], None]:
+    """Makes a vector of bytes so much longer, or shorter."""
+
+    def edit(model: models.Model) -> None:
+        (found,) = (t for t in model.tensors if t.name == name)
+        found.data = np.resize(found.data, len(found.data) + change)
+        found.shape = found.data.shape
+
+    return edit
+
+
+BAD += [
+    (SPARSE_CONV, options_cut(48), "the options must have 52 bytes. Received: 48."),
+    (SPARSE_DENSE, options_cut(28), "the options must have 24 bytes. Received: 28."),
+    *(
+        (operator, option(operator, name, value), f"option {name} must lie in [{ends}].")
+        for operator in (SPARSE_CONV, SPARSE_DENSE)
+        for name, ends, values in (("block", "1, 16", (-1, 0, 17)), ("places", "0, 2", (-1, 3)))
+        for value in values
+    ),
+    *(
+        (operator, option(operator, "block", value), "option block must be 1, 2, 4, 8 or 16.")
+        for operator in (SPARSE_CONV, SPARSE_DENSE)
+        for value in (3, 12, 15)
+    ),
+    (
+        SPARSE_DENSE,
+        option(SPARSE_DENSE, "block", 2),
+        "tensors indices and weights must hold exactly the places and values of 5 rows of 4 blocks "
+        "of 2. Received: 5 and ",
+    ),
+    (SPARSE_CONV, option(SPARSE_CONV, "places", 0), "tensors indices and weights must hold"),
+    (SPARSE_CONV, option(SPARSE_CONV, "places", 2), "tensor"),
+    (SPARSE_CONV, option(SPARSE_CONV, "kernel_height", 2), "tensor"),
+    *(
+        (operator, resized(name, change), "tensors indices and weights must hold exactly")
+        for operator in (SPARSE_CONV, SPARSE_DENSE)
+        for name in ("indices", "weights")
+        for change in (-1, 1)
+    ),
+    (
+        SPARSE_CONV,
+        constant("indices", np.full(40, 0xEE, np.uint8)),  # the second block is number 29
+        "tensor indices must place every block of a row before number 27.",
+    ),
+    (SPARSE_CONV, constant("indices", np.full(9, 0xFF, np.uint8)), "tensors indices and weights"),
+    (
+        SPARSE_CONV,
+        option(SPARSE_CONV, "groups", 2),
+        "option groups must divide the 3 channels of tensor input and the 4 numbers of tensor "
+        "bias. Received: 2.",
+    ),
+    (
+        SPARSE_CONV,
+        both(option(SPARSE_CONV, "kernel_height", 4096), option(SPARSE_CONV, "kernel_width", 4096)),
+        "a row of tensor weights (kernel_height x kernel_width x channels of a group) must have at "
+        "most 65536 weights",
+    ),
+    (
+        SPARSE_CONV,
+        both(option(SPARSE_CONV, "padding", 1), tensor("x", shape=(1, 2, 6, 3))),
+        "tensor input of height 2 and width 6 must hold the dilated kernel",
+    ),
+    (SPARSE_CONV, inputs(0, 1, 2, 3), "the operator must have 5 inputs and 1 output."),
+    (SPARSE_CONV, inputs(0, 1, 2, 3, 1), "tensor indices must be uint8. Received: int8 (9)."),
+    (SPARSE_CONV, tensor("weights", dtype=np.uint8), "tensor weights must be int8."),
+    (SPARSE_CONV, tensor("indices", dtype=np.int8), "tensor indices must be uint8."),
+    *(
+        (
+            SPARSE_CONV,
+            constant(name, np.ones((1, 30), dtype)),
+            f"tensor {name} must have a rank in [1, 1].",
+        )
+        for name, dtype in (("weights", np.int8), ("indices", np.uint8))
+    ),
+    (SPARSE_CONV, tensor("indices", shape=(0,)), "tensor indices must have from 1 to"),
+    (SPARSE_CONV, constant("weights", np.zeros(0, np.int8)), "tensors indices and weights"),
+    *(
+        (SPARSE_CONV, tensor(name, data=None), f"tensor {name} must be a constant of the model.")
+        for name in ("weights", "bias", "scale", "indices")
+    ),
+    (SPARSE_CONV, constant("bias", np.zeros(3, np.int32)), "tensors indices and weights"),
+    (
+        SPARSE_CONV,
+        constant("scale", np.ones(5, np.float32)),
+        "tensor scale must have the shape [4]. Received: [5].",
+    ),
+    (SPARSE_DENSE, tensor("x", shape=(3, 8)), None),  # a byte of a mask holds 8 places too
+    (
+        SPARSE_DENSE,
+        tensor("x", shape=(3, 9)),
+        "tensors indices and weights must hold exactly the places and values of 5 rows of 9 blocks "
+        "of 1. Received: 5 and ",
+    ),
+    (
+        SPARSE_DENSE,
+        tensor("x", shape=(1, 65537)),
+        "the last dimension of tensor input must be at most 65536. Received: 65537.",
+    ),
+    (
+        SPARSE_DENSE,
+        both(
+            tensor("x", shape=(10**8, 1)),
+            constant("weights", np.ones(40, np.int8)),
+            constant("indices", np.ones(40, np.uint8)),
+            constant("bias", np.zeros(40, np.int32)),
+            constant("scale", np.ones(40, np.float32)),
+        ),
+        "tensor output must have at most 2147418112 elements.",
+    ),
+]
+
+
 def damaged(operator: str, change: Callable[[models.Model], None]) -> bytes:
     model = models.model_of(golden_named(operator, GOOD[operator]))
     change(model)
@@ -685,12 +825,12 @@ def builtin_model(case: native.Case) -> bytes:
     model = models.Model()
     into = models.Tensor("x", case.input.shape, np.int8, case.input_scale, case.input_zero_point)
     model.inputs = [model.add(into)]
-    if case.operator == DENSE:
+    if case.operator in (DENSE, SPARSE_DENSE):
         code, axis = schema.BuiltinOperator.FULLY_CONNECTED, 0
         built, kind = schema.FullyConnectedOptionsT(), schema.BuiltinOptions.FullyConnectedOptions
     else:
         height, width = options["kernel_height"], options["kernel_width"]
-        if case.operator == CONV:
+        if case.operator != DEPTHWISE:
             code, axis = schema.BuiltinOperator.CONV_2D, 0
             built, kind = schema.Conv2DOptionsT(), schema.BuiltinOptions.Conv2DOptions
             weights = weights.reshape(len(weights), height, width, -1)
@@ -722,7 +862,14 @@ def builtin_model(case: native.Case) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "operator, kind", [(CONV, "double"), (DEPTHWISE, "double"), (DENSE, "single")]
+    "operator, kind",
+    [
+        (CONV, "double"),
+        (DEPTHWISE, "double"),
+        (DENSE, "single"),
+        (SPARSE_CONV, "double"),
+        (SPARSE_DENSE, "single"),
+    ],
 )
 def test_codes_equal_those_of_the_reference_kernels_of_the_interpreter(operator, kind):
     """These round twice, but for the fully connected one, which rounds once."""
@@ -732,6 +879,9 @@ def test_codes_equal_those_of_the_reference_kernels_of_the_interpreter(operator,
         # What the built-in operators do not have: other clamps, scales of 0 and below, -128.
         case.options |= {"output_min": -128, "output_max": 127}
         case.codebook = np.maximum(case.codebook, -127)
+        if case.is_sparse:
+            case.weights = np.maximum(case.weights, -127)
+            random_cases.store(case)
         case.scale = np.maximum(np.abs(case.scale), np.float32(1e-4))
         # Nor groups, sums that wrap, and factors whose shift to the left leaves int32.
         factor = case.input_scale * case.scale.max() / case.output_scale

@@ -25,7 +25,8 @@ def golden_count() -> int:
     """Vectors that C++ runs: all but the packing of other widths than unsigned 4 bits."""
     rounding, packing = cases.load("rounding.json"), cases.load("packing.json")["pack"]
     unpack = [case for case in packing if case["bits"] == 4 and not case["signed"]]
-    return sum(map(len, rounding.values())) + len(unpack) + len(cases.load("operators.json"))
+    operators = sum(len(cases.load(name)) for name in ("operators.json", "sparse.json"))
+    return sum(map(len, rounding.values())) + len(unpack) + operators
 
 
 def include(folder: Path) -> list[str]:

@@ -41,6 +41,25 @@ FullyConnectedArgs From(const EdgeaxFullyConnectedArgs& a) {
   return {a.rows, a.depth, a.outputs, From(a.quantization)};
 }
 
+SparseConv2DArgs From(const EdgeaxSparseConv2DArgs& a) {
+  return {From(a.conv2d), {a.block, static_cast<Places>(a.places)}};
+}
+
+SparseFullyConnectedArgs From(const EdgeaxSparseFullyConnectedArgs& a) {
+  return {From(a.fully_connected), {a.block, static_cast<Places>(a.places)}};
+}
+
+const EdgeaxQuantization& QuantizationOf(const EdgeaxSparseConv2DArgs& a) {
+  return a.conv2d.quantization;
+}
+const EdgeaxQuantization& QuantizationOf(const EdgeaxSparseFullyConnectedArgs& a) {
+  return a.fully_connected.quantization;
+}
+template <typename CArgs>
+const EdgeaxQuantization& QuantizationOf(const CArgs& a) {
+  return a.quantization;
+}
+
 // Which kernel of a set takes which arguments.
 const Kernel<Conv2DArgs>& KernelOf(const KernelSet& set, const Conv2DArgs*) { return set.conv2d; }
 const Kernel<DepthwiseConv2DArgs>& KernelOf(const KernelSet& set, const DepthwiseConv2DArgs*) {
@@ -48,6 +67,14 @@ const Kernel<DepthwiseConv2DArgs>& KernelOf(const KernelSet& set, const Depthwis
 }
 const Kernel<FullyConnectedArgs>& KernelOf(const KernelSet& set, const FullyConnectedArgs*) {
   return set.fully_connected;
+}
+const Kernel<SparseConv2DArgs, SparseTensors>& KernelOf(const KernelSet& set,
+                                                        const SparseConv2DArgs*) {
+  return set.sparse_conv2d;
+}
+const Kernel<SparseFullyConnectedArgs, SparseTensors>& KernelOf(const KernelSet& set,
+                                                                const SparseFullyConnectedArgs*) {
+  return set.sparse_fully_connected;
 }
 
 int32_t Code(Status status) { return static_cast<int32_t>(status); }
@@ -60,31 +87,84 @@ int32_t ScratchBytes(const char* isa, const CArgs& c_args, size_t* bytes) {
   return Code(KernelOf(*set, &args).scratch_bytes(args, bytes));
 }
 
-template <typename CArgs>
-int32_t Run(const char* isa, const CArgs& c_args, const EdgeaxTensors& t) {
-  const KernelSet* set = FindKernelSet(isa);
-  if (set == nullptr) return kEdgeaxUnknownIsa;
-  const auto args = From(c_args);
-  const auto& kernel = KernelOf(*set, &args);
+// The sizes of the geometry that the sparse weights have to fit.
+Status RowsOf(const SparseConv2DArgs& args, int32_t* rows, int32_t* depth) {
+  Conv2DGeometry geometry;
+  const Status status = GeometryOf(args, &geometry);
+  if (status != Status::kOk) return status;
+  *rows = args.conv2d.output_channels;
+  *depth = geometry.depth;
+  return Status::kOk;
+}
 
+Status RowsOf(const SparseFullyConnectedArgs& args, int32_t* rows, int32_t* depth) {
+  *rows = args.fully_connected.outputs;
+  *depth = args.fully_connected.depth;
+  return CheckSparseFullyConnected(args);
+}
+
+// What a call holds beside the caller's memory, so that all of it is given back.
+struct CallMemory {
   Buffer<Requantization> factors;
-  if (!factors.Allocate(t.channels)) return kEdgeaxNoMemory;
-  Status status =
-      RequantizationFromScales(c_args.quantization.input_scale, {t.scale, t.channels},
-                               c_args.quantization.output_scale, {factors.data(), t.channels});
-  if (status != Status::kOk) return Code(status);
+  Buffer<uint8_t> scratch;
+  Buffer<SparseStart> starts;
+};
 
+template <typename Args>
+int32_t MakeTensors(const Args&, const EdgeaxTensors& t, CallMemory* memory, Tensors* tensors) {
+  *tensors = {{t.input, t.input_size},        {t.weights, t.weights_size},
+              {t.bias, t.channels},           {memory->factors.data(), t.channels},
+              {t.codebook, kCodebookEntries}, {memory->scratch.data(), memory->scratch.size()},
+              {t.output, t.output_size}};
+  return kEdgeaxOk;
+}
+
+template <typename Args>
+int32_t MakeTensors(const Args& args, const EdgeaxSparseTensors& t, CallMemory* memory,
+                    SparseTensors* tensors) {
+  int32_t rows = 0, depth = 0;
+  Status status = RowsOf(args, &rows, &depth);
+  if (status == Status::kOk && !HasSize(t.channels, rows)) status = Status::kBadShape;
+  if (status != Status::kOk) return Code(status);
+  if (!memory->starts.Allocate(static_cast<size_t>(rows) + 1)) return kEdgeaxNoMemory;
+  const Span<const int8_t> values = {t.weights, t.weights_size};
+  const Span<const uint8_t> indices = {t.indices, t.indices_size};
+  const Span<SparseStart> starts = {memory->starts.data(), memory->starts.size()};
+  status = ScanSparse(args.format, rows, depth, values, indices, starts);
+  if (status != Status::kOk) return Code(status);
+  *tensors = {{t.input, t.input_size},
+              {values, indices, {starts.data, starts.size}},
+              {t.bias, t.channels},
+              {memory->factors.data(), t.channels},
+              {memory->scratch.data(), memory->scratch.size()},
+              {t.output, t.output_size}};
+  return kEdgeaxOk;
+}
+
+template <typename Args, typename TensorsOfArgs, typename CTensors>
+int32_t Run(const Kernel<Args, TensorsOfArgs>& kernel, const Args& args,
+            const EdgeaxQuantization& quantization, const CTensors& t) {
+  CallMemory memory;
+  if (!memory.factors.Allocate(t.channels)) return kEdgeaxNoMemory;
+  Status status =
+      RequantizationFromScales(quantization.input_scale, {t.scale, t.channels},
+                               quantization.output_scale, {memory.factors.data(), t.channels});
+  if (status != Status::kOk) return Code(status);
   size_t scratch_bytes = 0;
   status = kernel.scratch_bytes(args, &scratch_bytes);
   if (status != Status::kOk) return Code(status);
-  Buffer<uint8_t> scratch;
-  if (!scratch.Allocate(scratch_bytes)) return kEdgeaxNoMemory;
+  if (!memory.scratch.Allocate(scratch_bytes)) return kEdgeaxNoMemory;
+  TensorsOfArgs tensors;
+  const int32_t made = MakeTensors(args, t, &memory, &tensors);
+  return made == kEdgeaxOk ? Code(kernel.run(args, tensors)) : made;
+}
 
-  const Tensors tensors = {{t.input, t.input_size},        {t.weights, t.weights_size},
-                           {t.bias, t.channels},           {factors.data(), t.channels},
-                           {t.codebook, kCodebookEntries}, {scratch.data(), scratch_bytes},
-                           {t.output, t.output_size}};
-  return Code(kernel.run(args, tensors));
+template <typename CArgs, typename CTensors>
+int32_t Run(const char* isa, const CArgs& c_args, const CTensors& tensors) {
+  const KernelSet* set = FindKernelSet(isa);
+  if (set == nullptr) return kEdgeaxUnknownIsa;
+  const auto args = From(c_args);
+  return Run(KernelOf(*set, &args), args, QuantizationOf(c_args), tensors);
 }
 
 }  // namespace
@@ -121,6 +201,17 @@ EDGEAX_EXPORT int32_t edgeax_fully_connected(const char* isa, const EdgeaxFullyC
   return edgeax::Run(isa, *args, *tensors);
 }
 
+EDGEAX_EXPORT int32_t edgeax_sparse_conv2d(const char* isa, const EdgeaxSparseConv2DArgs* args,
+                                           const EdgeaxSparseTensors* tensors) {
+  return edgeax::Run(isa, *args, *tensors);
+}
+
+EDGEAX_EXPORT int32_t edgeax_sparse_fully_connected(const char* isa,
+                                                    const EdgeaxSparseFullyConnectedArgs* args,
+                                                    const EdgeaxSparseTensors* tensors) {
+  return edgeax::Run(isa, *args, *tensors);
+}
+
 EDGEAX_EXPORT int32_t edgeax_conv2d_scratch_bytes(const char* isa, const EdgeaxConv2DArgs* args,
                                                   size_t* bytes) {
   return edgeax::ScratchBytes(isa, *args, bytes);
@@ -135,6 +226,17 @@ EDGEAX_EXPORT int32_t edgeax_depthwise_conv2d_scratch_bytes(const char* isa,
 EDGEAX_EXPORT int32_t edgeax_fully_connected_scratch_bytes(const char* isa,
                                                            const EdgeaxFullyConnectedArgs* args,
                                                            size_t* bytes) {
+  return edgeax::ScratchBytes(isa, *args, bytes);
+}
+
+EDGEAX_EXPORT int32_t edgeax_sparse_conv2d_scratch_bytes(const char* isa,
+                                                         const EdgeaxSparseConv2DArgs* args,
+                                                         size_t* bytes) {
+  return edgeax::ScratchBytes(isa, *args, bytes);
+}
+
+EDGEAX_EXPORT int32_t edgeax_sparse_fully_connected_scratch_bytes(
+    const char* isa, const EdgeaxSparseFullyConnectedArgs* args, size_t* bytes) {
   return edgeax::ScratchBytes(isa, *args, bytes);
 }
 

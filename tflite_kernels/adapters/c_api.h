@@ -44,6 +44,21 @@ typedef struct EdgeaxTensors {
   size_t output_size;
 } EdgeaxTensors;
 
+/* The same for int8 weights without their zeros, see core/sparse.h. */
+typedef struct EdgeaxSparseTensors {
+  const int8_t* input;
+  size_t input_size;
+  const int8_t* weights;
+  size_t weights_size;
+  const uint8_t* indices;
+  size_t indices_size;
+  const int32_t* bias;
+  const float* scale;
+  size_t channels;
+  int8_t* output;
+  size_t output_size;
+} EdgeaxSparseTensors;
+
 typedef struct EdgeaxConv2DArgs {
   int32_t batch, height, width, channels; /* of the input */
   int32_t output_channels;
@@ -64,6 +79,17 @@ typedef struct EdgeaxFullyConnectedArgs {
   EdgeaxQuantization quantization;
 } EdgeaxFullyConnectedArgs;
 
+/* `block`: weights in a block. `places`: 0 a bit mask, 1 in 4 bits each, 2 in 8 bits. */
+typedef struct EdgeaxSparseConv2DArgs {
+  EdgeaxConv2DArgs conv2d;
+  int32_t block, places;
+} EdgeaxSparseConv2DArgs;
+
+typedef struct EdgeaxSparseFullyConnectedArgs {
+  EdgeaxFullyConnectedArgs fully_connected;
+  int32_t block, places;
+} EdgeaxSparseFullyConnectedArgs;
+
 /* What the functions below return. */
 enum {
   kEdgeaxOk = 0,
@@ -75,7 +101,7 @@ enum {
 };
 
 /* Version of the functions and structs of this header: EDGEAX_C_API_VERSION of the library. */
-#define EDGEAX_C_API_VERSION 1
+#define EDGEAX_C_API_VERSION 2
 int32_t edgeax_version(void);
 
 /* Instruction sets compiled in. Names: "reference", "avx2", "neon", "neon_dotprod"; NULL beyond
@@ -92,12 +118,23 @@ int32_t edgeax_depthwise_conv2d(const char* isa, const EdgeaxDepthwiseConv2DArgs
 int32_t edgeax_fully_connected(const char* isa, const EdgeaxFullyConnectedArgs* args,
                                const EdgeaxTensors* tensors);
 
+/* The same for sparse weights, whose places are checked in every call. */
+int32_t edgeax_sparse_conv2d(const char* isa, const EdgeaxSparseConv2DArgs* args,
+                             const EdgeaxSparseTensors* tensors);
+int32_t edgeax_sparse_fully_connected(const char* isa, const EdgeaxSparseFullyConnectedArgs* args,
+                                      const EdgeaxSparseTensors* tensors);
+
 /* Bytes of scratch that those kernels ask for. */
 int32_t edgeax_conv2d_scratch_bytes(const char* isa, const EdgeaxConv2DArgs* args, size_t* bytes);
 int32_t edgeax_depthwise_conv2d_scratch_bytes(const char* isa,
                                               const EdgeaxDepthwiseConv2DArgs* args, size_t* bytes);
 int32_t edgeax_fully_connected_scratch_bytes(const char* isa, const EdgeaxFullyConnectedArgs* args,
                                              size_t* bytes);
+int32_t edgeax_sparse_conv2d_scratch_bytes(const char* isa, const EdgeaxSparseConv2DArgs* args,
+                                           size_t* bytes);
+int32_t edgeax_sparse_fully_connected_scratch_bytes(const char* isa,
+                                                    const EdgeaxSparseFullyConnectedArgs* args,
+                                                    size_t* bytes);
 
 /* ratio = multiplier * 2**(shift - 31), rounded. */
 int32_t edgeax_quantize_multiplier(double ratio, int32_t* multiplier, int32_t* shift);

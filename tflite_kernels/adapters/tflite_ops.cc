@@ -12,7 +12,7 @@ namespace edgeax {
 namespace {
 
 constexpr int kInputCount = kConv2DInputCount;
-constexpr int kMaxOptionNumbers = 1 + kConv2DOptionCount;
+constexpr int kMaxOptionNumbers = 1 + kSparseConv2DOptionCount;
 constexpr char kOutputName[] = "output";
 constexpr char kScratchName[] = "edgeax_scratch";
 
@@ -32,29 +32,141 @@ struct Node {
   Buffer<Requantization> requantization;
 };
 
-template <typename Args>
+template <typename Op>
 struct NodeOf : Node {
-  Args args;
+  typename Op::Args args;
+  typename Op::Storage storage;
 };
 
-// The parts of one call that Prepare has checked.
+// The parts of one call that Prepare has checked. `key` is what the weights are read with: their
+// codebook, or the places of sparse ones.
 struct Operands {
-  Operand input, weights, bias, scale, codebook, output;
+  Operand input, weights, bias, scale, key, output;
+};
+
+#define EDGEAX_RETURN_IF_ERROR(expression)     \
+  do {                                         \
+    const TfLiteStatus status_ = (expression); \
+    if (status_ != kTfLiteOk) return status_;  \
+  } while (false)
+
+// What the operators' tensors have to look like, once the arguments are known.
+struct Wanted {
+  int64_t weight_rows, weight_columns;
+  int64_t channels;
+  int output_rank;
+  int64_t output_shape[kMaxRank];
+};
+
+// What all operators give to their kernels.
+struct CommonTensors {
+  Span<const int8_t> input;
+  Span<const int32_t> bias;
+  Span<const Requantization> requantization;
+  Span<uint8_t> scratch;
+  Span<int8_t> output;
+};
+
+template <typename T>
+Span<const T> BytesOf(const TfLiteTensor& tensor) {
+  static_assert(sizeof(T) == 1, "a tensor of the file may lie unaligned");
+  return {static_cast<const T*>(DataOf(tensor)), tensor.bytes};
+}
+
+// ---- How weights are stored.
+
+// Rows of packed codes, `weight_columns` bytes each, and the codebook that they point into.
+struct CodebookStorage {
+  static TfLiteStatus CheckOperands(const Site& site, const Operands& operands) {
+    EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.weights, kTfLiteUInt8));
+    EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.weights, 2, 2));
+    EDGEAX_RETURN_IF_ERROR(CheckConstant(site, operands.weights, sizeof(uint8_t)));
+    EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.key, kTfLiteInt8));
+    EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.key, 1, 1));
+    EDGEAX_RETURN_IF_ERROR(CheckVector(site, operands.key, kCodebookEntries));
+    return CheckConstant(site, operands.key, sizeof(int8_t));
+  }
+
+  template <typename Options>
+  TfLiteStatus Prepare(const Site& site, const Operands& operands, const Options&,
+                       const Wanted& wanted) {
+    return CheckMatrix(site, operands.weights, wanted.weight_rows, wanted.weight_columns);
+  }
+
+  Tensors TensorsOf(const TfLiteTensor& weights, const TfLiteTensor& key,
+                    const CommonTensors& common) const {
+    return {common.input,          BytesOf<uint8_t>(weights), common.bias,
+            common.requantization, BytesOf<int8_t>(key),      common.scratch,
+            common.output};
+  }
+};
+
+// Rows of `weight_columns` int8 weights without their zeros, and the places of what is left.
+struct SparseStorage {
+  Buffer<SparseStart> starts;
+
+  static TfLiteStatus CheckOperands(const Site& site, const Operands& operands) {
+    EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.weights, kTfLiteInt8));
+    if (!IsEmptyVector(operands.weights)) {  // nothing is left, and nothing is stored
+      EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.weights, 1, 1));
+      EDGEAX_RETURN_IF_ERROR(CheckConstant(site, operands.weights, sizeof(int8_t)));
+    }
+    EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.key, kTfLiteUInt8));
+    EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.key, 1, 1));
+    return CheckConstant(site, operands.key, sizeof(uint8_t));
+  }
+
+  template <typename Options>
+  TfLiteStatus Prepare(const Site& site, const Operands& operands, const Options& options,
+                       const Wanted& wanted) {
+    const SparseFormat format = {options.block, static_cast<Places>(options.places)};
+    if (CheckSparseFormat(format) != Status::kOk) {
+      return Fail(site, "option block must be 1, 2, 4, 8 or 16. Received: %d.",
+                  static_cast<int>(options.block));
+    }
+    const int32_t rows = static_cast<int32_t>(wanted.weight_rows);
+    const int32_t depth = static_cast<int32_t>(wanted.weight_columns);
+    if (!starts.Allocate(static_cast<size_t>(rows) + 1)) {
+      return Fail(site, "there is no memory for the starts of %d rows.", static_cast<int>(rows));
+    }
+    const Span<const int8_t> values = BytesOf<int8_t>(*operands.weights.tensor);
+    const Span<const uint8_t> indices = BytesOf<uint8_t>(*operands.key.tensor);
+    const Status status =
+        ScanSparse(format, rows, depth, values, indices, {starts.data(), starts.size()});
+    const int32_t blocks = (depth - 1) / format.block + 1;
+    if (status == Status::kBadArgument) {
+      return Fail(site, "tensor indices must place every block of a row before number %d.",
+                  static_cast<int>(blocks));
+    }
+    if (status == Status::kOk) return kTfLiteOk;
+    return Fail(site,
+                "tensors indices and weights must hold exactly the places and values of %d rows "
+                "of %d blocks of %d. Received: %llu and %llu bytes.",
+                static_cast<int>(rows), static_cast<int>(blocks), static_cast<int>(format.block),
+                static_cast<unsigned long long>(indices.size),
+                static_cast<unsigned long long>(values.size));
+  }
+
+  SparseTensors TensorsOf(const TfLiteTensor& weights, const TfLiteTensor& key,
+                          const CommonTensors& common) const {
+    const Span<const SparseStart> starts_of_rows = {starts.data(), starts.size()};
+    return {common.input,   {BytesOf<int8_t>(weights), BytesOf<uint8_t>(key), starts_of_rows},
+            common.bias,    common.requantization,
+            common.scratch, common.output};
+  }
+
+ private:
+  static bool IsEmptyVector(const Operand& operand) {
+    const TfLiteTensor& tensor = *operand.tensor;
+    return tensor.dims != nullptr && tensor.dims->size == 1 && tensor.dims->data[0] == 0 &&
+           tensor.bytes == 0;
+  }
 };
 
 // ---- What differs between the operators: options and shapes to arguments, and what to call.
 
-Window WindowOf(const Conv2DOptions& o) {
-  return {o.kernel_height,
-          o.kernel_width,
-          o.stride_height,
-          o.stride_width,
-          o.dilation_height,
-          o.dilation_width,
-          static_cast<Padding>(o.padding)};
-}
-
-Window WindowOf(const DepthwiseConv2DOptions& o) {
+template <typename Options>
+Window WindowOf(const Options& o) {
   return {o.kernel_height,
           o.kernel_width,
           o.stride_height,
@@ -75,15 +187,71 @@ TfLiteStatus FailWindow(const Site& site, const Shape4& input) {
               static_cast<int>(input.height), static_cast<int>(input.width));
 }
 
-// What the operators' tensors have to look like, once the arguments are known.
-struct Wanted {
-  int64_t weight_rows, weight_columns;
-  int64_t channels;
-  int output_rank;
-  int64_t output_shape[kMaxRank];
-};
+// `channels` as many as there are rows of weights, which is what `rows_text` says.
+template <typename Options>
+TfLiteStatus TranslateConv2D(const Site& site, const Options& options, const Operands& operands,
+                             int32_t channels, const char* rows_text,
+                             const Quantization& quantization, Conv2DArgs* args,
+                             Conv2DGeometry* geometry) {
+  const Shape4 input = Shape4Of(*operands.input.tensor->dims);
+  if (input.channels % options.groups != 0 || channels % options.groups != 0) {
+    return Fail(site,
+                "option groups must divide the %d channels of tensor input and the %d %s. "
+                "Received: %d.",
+                static_cast<int>(input.channels), static_cast<int>(channels), rows_text,
+                static_cast<int>(options.groups));
+  }
+  *args = {input, channels, options.groups, WindowOf(options), quantization};
+  if (GeometryOf(args->window, input.height, input.width, &geometry->window) != Status::kOk) {
+    return FailWindow(site, input);
+  }
+  if (GeometryOf(*args, geometry) == Status::kOk) return kTfLiteOk;
+  return Fail(site,
+              "a row of tensor weights (kernel_height x kernel_width x channels of a group) "
+              "must have at most %d weights.",
+              static_cast<int>(kMaxRowDepth));
+}
+
+Wanted WantedOf(const Conv2DArgs& args, const Conv2DGeometry& geometry, int32_t weight_columns) {
+  const int32_t channels = args.output_channels;
+  return {
+      channels,
+      weight_columns,
+      channels,
+      4,
+      {args.input.batch, geometry.window.height.output, geometry.window.width.output, channels}};
+}
+
+template <typename Options>
+TfLiteStatus TranslateFullyConnected(const Site& site, const Options& options,
+                                     const Operands& operands, int32_t outputs,
+                                     const Quantization& quantization, FullyConnectedArgs* args,
+                                     Wanted* wanted) {
+  const TfLiteIntArray& dims = *operands.input.tensor->dims;
+  const int32_t depth = dims.data[dims.size - 1];
+  int32_t rows = 1;
+  for (int i = 0; i + 1 < dims.size; ++i) rows *= dims.data[i];  // CheckShape: no overflow
+  *args = {rows, depth, outputs, quantization};
+  if (CheckFullyConnected(*args) != Status::kOk) {
+    return Fail(site, "the last dimension of tensor input must be at most %d. Received: %d.",
+                static_cast<int>(kMaxRowDepth), static_cast<int>(depth));
+  }
+  *wanted = {outputs, depth, outputs, 2, {rows, outputs}};
+  if (options.keep_num_dims != 0) {
+    wanted->output_rank = dims.size;
+    for (int i = 0; i + 1 < dims.size; ++i) wanted->output_shape[i] = dims.data[i];
+    wanted->output_shape[dims.size - 1] = outputs;
+  }
+  return kTfLiteOk;
+}
+
+template <typename Options>
+SparseFormat FormatOf(const Options& options) {
+  return {options.block, static_cast<Places>(options.places)};
+}
 
 struct Conv2DOp {
+  using Storage = CodebookStorage;
   using Args = Conv2DArgs;
   using Options = Conv2DOptions;
   static constexpr const OperatorSpec& kSpec = kOperatorSpecs[0];
@@ -94,37 +262,17 @@ struct Conv2DOp {
 
   static TfLiteStatus Translate(const Site& site, const Options& options, const Operands& operands,
                                 const Quantization& quantization, Args* args, Wanted* wanted) {
-    const Shape4 input = Shape4Of(*operands.input.tensor->dims);
-    const int32_t channels = operands.weights.tensor->dims->data[0];
-    if (input.channels % options.groups != 0 || channels % options.groups != 0) {
-      return Fail(site,
-                  "option groups must divide the %d channels of tensor input and the %d rows of "
-                  "tensor weights. Received: %d.",
-                  static_cast<int>(input.channels), static_cast<int>(channels),
-                  static_cast<int>(options.groups));
-    }
-    *args = {input, channels, options.groups, WindowOf(options), quantization};
     Conv2DGeometry geometry;
-    if (GeometryOf(args->window, input.height, input.width, &geometry.window) != Status::kOk) {
-      return FailWindow(site, input);
-    }
-    if (GeometryOf(*args, &geometry) != Status::kOk) {
-      return Fail(site,
-                  "a row of tensor weights (kernel_height x kernel_width x channels of a group) "
-                  "must have at most %d weights.",
-                  static_cast<int>(kMaxRowDepth));
-    }
-    *wanted = {
-        channels,
-        geometry.row_bytes,
-        channels,
-        4,
-        {input.batch, geometry.window.height.output, geometry.window.width.output, channels}};
+    EDGEAX_RETURN_IF_ERROR(
+        TranslateConv2D(site, options, operands, operands.weights.tensor->dims->data[0],
+                        "rows of tensor weights", quantization, args, &geometry));
+    *wanted = WantedOf(*args, geometry, geometry.row_bytes);
     return kTfLiteOk;
   }
 };
 
 struct DepthwiseConv2DOp {
+  using Storage = CodebookStorage;
   using Args = DepthwiseConv2DArgs;
   using Options = DepthwiseConv2DOptions;
   static constexpr const OperatorSpec& kSpec = kOperatorSpecs[1];
@@ -159,6 +307,7 @@ struct DepthwiseConv2DOp {
 };
 
 struct FullyConnectedOp {
+  using Storage = CodebookStorage;
   using Args = FullyConnectedArgs;
   using Options = FullyConnectedOptions;
   static constexpr const OperatorSpec& kSpec = kOperatorSpecs[2];
@@ -169,23 +318,55 @@ struct FullyConnectedOp {
 
   static TfLiteStatus Translate(const Site& site, const Options& options, const Operands& operands,
                                 const Quantization& quantization, Args* args, Wanted* wanted) {
-    const TfLiteIntArray& dims = *operands.input.tensor->dims;
-    const int32_t depth = dims.data[dims.size - 1];
-    const int32_t outputs = operands.weights.tensor->dims->data[0];
-    int32_t rows = 1;
-    for (int i = 0; i + 1 < dims.size; ++i) rows *= dims.data[i];  // CheckShape: no overflow
-    *args = {rows, depth, outputs, quantization};
-    if (CheckFullyConnected(*args) != Status::kOk) {
-      return Fail(site, "the last dimension of tensor input must be at most %d. Received: %d.",
-                  static_cast<int>(kMaxRowDepth), static_cast<int>(depth));
-    }
-    *wanted = {outputs, PackedBytes4(depth), outputs, 2, {rows, outputs}};
-    if (options.keep_num_dims != 0) {
-      wanted->output_rank = dims.size;
-      for (int i = 0; i + 1 < dims.size; ++i) wanted->output_shape[i] = dims.data[i];
-      wanted->output_shape[dims.size - 1] = outputs;
-    }
+    EDGEAX_RETURN_IF_ERROR(TranslateFullyConnected(site, options, operands,
+                                                   operands.weights.tensor->dims->data[0],
+                                                   quantization, args, wanted));
+    wanted->weight_columns = PackedBytes4(args->depth);
     return kTfLiteOk;
+  }
+};
+
+struct SparseConv2DOp {
+  using Storage = SparseStorage;
+  using Args = SparseConv2DArgs;
+  using Options = SparseConv2DOptions;
+  static constexpr const OperatorSpec& kSpec = kOperatorSpecs[3];
+  static_assert(kSpec.name == kSparseConv2DName, "the order of the operator table");
+  static constexpr int kLowRank = 4, kHighRank = 4;
+
+  static const Kernel<Args, SparseTensors>& KernelIn(const KernelSet& set) {
+    return set.sparse_conv2d;
+  }
+
+  static TfLiteStatus Translate(const Site& site, const Options& options, const Operands& operands,
+                                const Quantization& quantization, Args* args, Wanted* wanted) {
+    args->format = FormatOf(options);
+    Conv2DGeometry geometry;
+    EDGEAX_RETURN_IF_ERROR(
+        TranslateConv2D(site, options, operands, operands.bias.tensor->dims->data[0],
+                        "numbers of tensor bias", quantization, &args->conv2d, &geometry));
+    *wanted = WantedOf(args->conv2d, geometry, geometry.depth);
+    return kTfLiteOk;
+  }
+};
+
+struct SparseFullyConnectedOp {
+  using Storage = SparseStorage;
+  using Args = SparseFullyConnectedArgs;
+  using Options = SparseFullyConnectedOptions;
+  static constexpr const OperatorSpec& kSpec = kOperatorSpecs[4];
+  static_assert(kSpec.name == kSparseFullyConnectedName, "the order of the operator table");
+  static constexpr int kLowRank = 1, kHighRank = kMaxRank;
+
+  static const Kernel<Args, SparseTensors>& KernelIn(const KernelSet& set) {
+    return set.sparse_fully_connected;
+  }
+
+  static TfLiteStatus Translate(const Site& site, const Options& options, const Operands& operands,
+                                const Quantization& quantization, Args* args, Wanted* wanted) {
+    args->format = FormatOf(options);
+    return TranslateFullyConnected(site, options, operands, operands.bias.tensor->dims->data[0],
+                                   quantization, &args->fully_connected, wanted);
   }
 };
 
@@ -218,17 +399,17 @@ void CopyTensorIndices(const TfLiteNode& from, Node* node) {
 template <typename Op>
 void Free(TfLiteContext*, void* buffer) {
   if (buffer == nullptr) return;
-  auto* node = static_cast<NodeOf<typename Op::Args>*>(buffer);
+  auto* node = static_cast<NodeOf<Op>*>(buffer);
   node->~NodeOf();
   free(node);
 }
 
 // Returns null when there is no memory; Prepare then reports it.
 template <typename Op>
-NodeOf<typename Op::Args>* NewNode(TfLiteContext* context, const KernelSet* kernels) {
-  void* memory = malloc(sizeof(NodeOf<typename Op::Args>));
+NodeOf<Op>* NewNode(TfLiteContext* context, const KernelSet* kernels) {
+  void* memory = malloc(sizeof(NodeOf<Op>));
   if (memory == nullptr) return nullptr;
-  auto* node = new (memory) NodeOf<typename Op::Args>();
+  auto* node = new (memory) NodeOf<Op>();
   if (context->AddTensors(context, 1, &node->scratch) != kTfLiteOk) {
     Free<Op>(context, node);
     return nullptr;
@@ -279,43 +460,30 @@ TfLiteStatus FindOperands(const Site& site, const Node& node, Operands* operands
     }
     found[i] = {name, &site.context->tensors[index]};
   }
+  static_assert(kCodebook == kIndices, "the place of the key of the weights");
   *operands = {found[kInput], found[kWeights],  found[kBias],
                found[kScale], found[kCodebook], found[kInputCount]};
   return kTfLiteOk;
 }
 
-#define EDGEAX_RETURN_IF_ERROR(expression)     \
-  do {                                         \
-    const TfLiteStatus status_ = (expression); \
-    if (status_ != kTfLiteOk) return status_;  \
-  } while (false)
-
 // Types, ranks, constants and quantization: all that does not depend on the other tensors.
-TfLiteStatus CheckOperands(const Site& site, const Operands& operands, int low_rank,
-                           int high_rank) {
+template <typename Op>
+TfLiteStatus CheckOperands(const Site& site, const Operands& operands) {
   EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.input, kTfLiteInt8));
-  EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.input, low_rank, high_rank));
+  EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.input, Op::kLowRank, Op::kHighRank));
   EDGEAX_RETURN_IF_ERROR(CheckQuantized(site, operands.input));
-  EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.weights, kTfLiteUInt8));
-  EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.weights, 2, 2));
-  EDGEAX_RETURN_IF_ERROR(CheckConstant(site, operands.weights, sizeof(uint8_t)));
+  EDGEAX_RETURN_IF_ERROR(Op::Storage::CheckOperands(site, operands));
   EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.bias, kTfLiteInt32));
   EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.bias, 1, 1));
   EDGEAX_RETURN_IF_ERROR(CheckConstant(site, operands.bias, sizeof(int32_t)));
   EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.scale, kTfLiteFloat32));
   EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.scale, 1, 1));
   EDGEAX_RETURN_IF_ERROR(CheckConstant(site, operands.scale, sizeof(float)));
-  EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.codebook, kTfLiteInt8));
-  EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.codebook, 1, 1));
-  EDGEAX_RETURN_IF_ERROR(CheckVector(site, operands.codebook, kCodebookEntries));
-  EDGEAX_RETURN_IF_ERROR(CheckConstant(site, operands.codebook, sizeof(int8_t)));
   EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.output, kTfLiteInt8));
   return CheckQuantized(site, operands.output);
 }
 
 TfLiteStatus CheckWanted(const Site& site, const Operands& operands, const Wanted& wanted) {
-  EDGEAX_RETURN_IF_ERROR(
-      CheckMatrix(site, operands.weights, wanted.weight_rows, wanted.weight_columns));
   EDGEAX_RETURN_IF_ERROR(CheckVector(site, operands.bias, wanted.channels));
   EDGEAX_RETURN_IF_ERROR(CheckVector(site, operands.scale, wanted.channels));
   int64_t elements = 1;
@@ -372,7 +540,7 @@ TfLiteStatus ResizeScratch(const Site& site, size_t bytes, const Node& node, TfL
 template <typename Op>
 TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* host) {
   const Site site = {context, &Op::kSpec};
-  auto* node = static_cast<NodeOf<typename Op::Args>*>(host->user_data);
+  auto* node = static_cast<NodeOf<Op>*>(host->user_data);
   if (node == nullptr) return Fail(site, "there is no memory for the operator.");
   EDGEAX_RETURN_IF_ERROR(CheckOptions(site, node->options, node->option_bytes));
   typename Op::Options options;
@@ -383,13 +551,14 @@ TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* host) {
   }
   Operands operands;
   EDGEAX_RETURN_IF_ERROR(FindOperands(site, *node, &operands));
-  EDGEAX_RETURN_IF_ERROR(CheckOperands(site, operands, Op::kLowRank, Op::kHighRank));
+  EDGEAX_RETURN_IF_ERROR(CheckOperands<Op>(site, operands));
   const Quantization quantization = {operands.input.tensor->params.zero_point,
                                      operands.output.tensor->params.zero_point, options.output_min,
                                      options.output_max, Rounding::kSingle};
-  Wanted wanted;
+  Wanted wanted = {};
   EDGEAX_RETURN_IF_ERROR(
       Op::Translate(site, options, operands, quantization, &node->args, &wanted));
+  EDGEAX_RETURN_IF_ERROR(node->storage.Prepare(site, operands, options, wanted));
   EDGEAX_RETURN_IF_ERROR(CheckWanted(site, operands, wanted));
   EDGEAX_RETURN_IF_ERROR(CopyChannels(site, operands, node));
   size_t scratch_bytes = 0;
@@ -402,34 +571,28 @@ TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* host) {
 
 template <typename Op>
 TfLiteStatus PrepareResolved(TfLiteContext* context, TfLiteNode* host) {
-  auto* node = static_cast<NodeOf<typename Op::Args>*>(host->user_data);
+  auto* node = static_cast<NodeOf<Op>*>(host->user_data);
   if (node != nullptr) CopyTensorIndices(*host, node);
   return Prepare<Op>(context, host);
-}
-
-template <typename T>
-Span<const T> BytesOf(const TfLiteTensor& tensor) {
-  static_assert(sizeof(T) == 1, "a tensor of the file may lie unaligned");
-  return {static_cast<const T*>(DataOf(tensor)), tensor.bytes};
 }
 
 template <typename Op>
 TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* host) {
   const Site site = {context, &Op::kSpec};
-  const auto& node = *static_cast<const NodeOf<typename Op::Args>*>(host->user_data);
+  const auto& node = *static_cast<const NodeOf<Op>*>(host->user_data);
   const TfLiteTensor* all = context->tensors;
   const TfLiteTensor& output = all[node.output];
   const TfLiteTensor& scratch = all[node.scratch];
-  const Tensors tensors = {BytesOf<int8_t>(all[node.inputs[kInput]]),
-                           BytesOf<uint8_t>(all[node.inputs[kWeights]]),
-                           {node.bias.data(), node.bias.size()},
-                           {node.requantization.data(), node.requantization.size()},
-                           BytesOf<int8_t>(all[node.inputs[kCodebook]]),
-                           {static_cast<uint8_t*>(DataOf(scratch)), scratch.bytes},
-                           {static_cast<int8_t*>(DataOf(output)), output.bytes}};
-  if (tensors.input.data == nullptr || tensors.output.data == nullptr) {
+  const CommonTensors common = {BytesOf<int8_t>(all[node.inputs[kInput]]),
+                                {node.bias.data(), node.bias.size()},
+                                {node.requantization.data(), node.requantization.size()},
+                                {static_cast<uint8_t*>(DataOf(scratch)), scratch.bytes},
+                                {static_cast<int8_t*>(DataOf(output)), output.bytes}};
+  if (common.input.data == nullptr || common.output.data == nullptr) {
     return Fail(site, "tensors input and output must have memory. Allocate the tensors first.");
   }
+  const auto tensors =
+      node.storage.TensorsOf(all[node.inputs[kWeights]], all[node.inputs[kCodebook]], common);
   const Status status = Op::KernelIn(*node.kernels).run(node.args, tensors);
   if (status == Status::kOk) return kTfLiteOk;
   return Fail(site, "the kernel %s failed with status %d.", node.kernels->name,
@@ -460,12 +623,16 @@ constexpr TfLiteRegistration kRegistrations[] = {
     RegistrationFor<Conv2DOp>(),
     RegistrationFor<DepthwiseConv2DOp>(),
     RegistrationFor<FullyConnectedOp>(),
+    RegistrationFor<SparseConv2DOp>(),
+    RegistrationFor<SparseFullyConnectedOp>(),
 };
 
 constexpr TfLiteRegistration kResolverRegistrations[] = {
     ResolverRegistrationFor<Conv2DOp>(),
     ResolverRegistrationFor<DepthwiseConv2DOp>(),
     ResolverRegistrationFor<FullyConnectedOp>(),
+    ResolverRegistrationFor<SparseConv2DOp>(),
+    ResolverRegistrationFor<SparseFullyConnectedOp>(),
 };
 
 }  // namespace

@@ -171,6 +171,32 @@ struct Avx2 {
     return _mm256_shuffle_epi8(table, _mm256_unpacklo_epi8(even, odd));
   }
 
+  // Rows of packed codes as PackRight reads them: 16 weights each of two rows, from `k` on.
+  struct CodebookRows {
+    CodebookRows(const uint8_t* const* rows, const CodebookColumns& weights)
+        : rows(rows), end(weights.weights_end), table(LoadTable(weights.codebook)) {}
+
+    __m256i Load(int32_t a, int32_t b, int32_t k) const {
+      return Decode16(rows[a] + k / 2, rows[b] + k / 2, end, table);
+    }
+
+    const uint8_t* const* rows;
+    const uint8_t* end;
+    __m256i table;
+  };
+
+  // The same for int8 [16 columns][padded_depth].
+  struct DenseRows {
+    __m256i Load(int32_t a, int32_t b, int32_t k) const {
+      const int8_t *from_a = weights + a * pitch + k, *from_b = weights + b * pitch + k;
+      return _mm256_set_m128i(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from_b)),
+                              _mm_loadu_si128(reinterpret_cast<const __m128i*>(from_a)));
+    }
+
+    const int8_t* weights;
+    ptrdiff_t pitch;
+  };
+
   // The pair (k, k + 1) of 16 columns to int16.
   static void StorePairs(__m256i pairs, Right* to) {
     StoreWide(to, _mm256_cvtepi8_epi16(_mm256_castsi256_si128(pairs)));
@@ -178,18 +204,15 @@ struct Avx2 {
   }
 
   // right int16 [padded_depth / 2][16 columns][2].
-  static void DecodeRight(const uint8_t* const* rows, const Columns& columns, int32_t padded_depth,
-                          const Quantization&, Right* right, int32_t* offsets) {
+  template <typename Rows>
+  static void PackRight(const Rows& rows, int32_t padded_depth, const Quantization&, Right* right,
+                        int32_t* offsets) {
     memset(offsets, 0, kColumns * sizeof(int32_t));
-    const __m256i table = LoadTable(columns.codebook);
     for (int32_t k = 0; k < padded_depth; k += kDepthStep, right += kDepthStep * kColumns) {
-      const int32_t at = k / 2;
-      const auto decode = [&](int32_t i) {
-        return Decode16(rows[i] + at, rows[i + 8] + at, columns.weights_end, table);
-      };
+      const auto load = [&](int32_t i) { return rows.Load(i, i + 8, k); };
       // Pairs of weights are 16-bit numbers: an 8 x 8 transpose of them in each half.
-      const __m256i r0 = decode(0), r1 = decode(1), r2 = decode(2), r3 = decode(3);
-      const __m256i r4 = decode(4), r5 = decode(5), r6 = decode(6), r7 = decode(7);
+      const __m256i r0 = load(0), r1 = load(1), r2 = load(2), r3 = load(3);
+      const __m256i r4 = load(4), r5 = load(5), r6 = load(6), r7 = load(7);
       const __m256i a0 = _mm256_unpacklo_epi16(r0, r1), a1 = _mm256_unpackhi_epi16(r0, r1);
       const __m256i a2 = _mm256_unpacklo_epi16(r2, r3), a3 = _mm256_unpackhi_epi16(r2, r3);
       const __m256i a4 = _mm256_unpacklo_epi16(r4, r5), a5 = _mm256_unpackhi_epi16(r4, r5);
@@ -290,15 +313,15 @@ struct Avx2 {
 
   // sums[c] = vector . row c of weights, 16 rows.
   __attribute__((noinline)) static void Dot(const Right* vector, const uint8_t* const* rows,
-                                            const Columns& columns, const Quantization&,
+                                            const CodebookColumns& weights, const Quantization&,
                                             int32_t* sums) {
-    const __m256i table = LoadTable(columns.codebook);
-    const int32_t steps = DotSteps(columns.depth);
+    const __m256i table = LoadTable(weights.codebook);
+    const int32_t steps = DotSteps(weights.depth);
     for (int32_t c = 0; c < kColumns; c += 4) {
       const uint8_t *r0 = rows[c], *r1 = rows[c + 1], *r2 = rows[c + 2], *r3 = rows[c + 3];
       __m256i s0 = _mm256_setzero_si256(), s1 = s0, s2 = s0, s3 = s0;
       // The last of the rows ends last.
-      const ptrdiff_t whole = (columns.weights_end - r3) / 32;
+      const ptrdiff_t whole = (weights.weights_end - r3) / 32;
       int32_t i = 0;
       const Right* x = vector;
       for (; i < steps && i < whole; ++i, x += kDotStep) {
@@ -308,10 +331,10 @@ struct Avx2 {
         s3 = DotStep(LoadWide(r3 + 32 * i), x, table, s3);
       }
       for (; i < steps; ++i, x += kDotStep) {
-        s0 = DotStep(Load32(r0 + 32 * i, columns.weights_end), x, table, s0);
-        s1 = DotStep(Load32(r1 + 32 * i, columns.weights_end), x, table, s1);
-        s2 = DotStep(Load32(r2 + 32 * i, columns.weights_end), x, table, s2);
-        s3 = DotStep(Load32(r3 + 32 * i, columns.weights_end), x, table, s3);
+        s0 = DotStep(Load32(r0 + 32 * i, weights.weights_end), x, table, s0);
+        s1 = DotStep(Load32(r1 + 32 * i, weights.weights_end), x, table, s1);
+        s2 = DotStep(Load32(r2 + 32 * i, weights.weights_end), x, table, s2);
+        s3 = DotStep(Load32(r3 + 32 * i, weights.weights_end), x, table, s3);
       }
       const __m256i quads = _mm256_hadd_epi32(_mm256_hadd_epi32(s0, s1), _mm256_hadd_epi32(s2, s3));
       const __m128i four =

@@ -115,16 +115,14 @@ Status Conv2DOn(const Conv2DArgs& args, const Tensors& tensors) {
         Advance(geometry.window, &at);
       }
       const int32_t channel = group * geometry.group_outputs;
-      const Columns columns = {
+      const CodebookColumns columns = {
+          {geometry.group_outputs, tensors.bias.data + channel,
+           tensors.requantization.data + channel, has_lowest},
           tensors.weights.data + static_cast<size_t>(channel) * geometry.row_bytes,
           tensors.weights.data + tensors.weights.size,
           geometry.row_bytes,
           geometry.depth,
-          geometry.group_outputs,
-          tensors.bias.data + channel,
-          tensors.requantization.data + channel,
-          tensors.codebook.data,
-          has_lowest};
+          tensors.codebook.data};
       int8_t* output =
           tensors.output.data + static_cast<size_t>(first) * args.output_channels + channel;
       product.Run(columns, rows, output, static_cast<size_t>(args.output_channels));

@@ -50,29 +50,48 @@ Status NoScratch(const FullyConnectedArgs& args, size_t* bytes) {
   return CheckFullyConnected(args);
 }
 
+Status NoScratch(const SparseConv2DArgs& args, size_t* bytes) {
+  *bytes = 0;
+  Conv2DGeometry geometry;
+  return GeometryOf(args, &geometry);
+}
+
+Status NoScratch(const SparseFullyConnectedArgs& args, size_t* bytes) {
+  *bytes = 0;
+  return CheckSparseFullyConnected(args);
+}
+
 constexpr KernelSet kSets[] = {
     {"reference",
      Always,
      {Conv2D, NoScratch},
      {DepthwiseConv2D, NoScratch},
-     {FullyConnected, NoScratch}},
+     {FullyConnected, NoScratch},
+     {SparseConv2D, NoScratch},
+     {SparseFullyConnected, NoScratch}},
 #if defined(__x86_64__)
     {"avx2",
      HasAvx2,
      {Conv2DAvx2, Conv2DScratchBytesAvx2},
      {DepthwiseConv2DAvx2, DepthwiseConv2DScratchBytesAvx2},
-     {FullyConnectedAvx2, FullyConnectedScratchBytesAvx2}},
+     {FullyConnectedAvx2, FullyConnectedScratchBytesAvx2},
+     {SparseConv2DAvx2, SparseConv2DScratchBytesAvx2},
+     {SparseFullyConnectedAvx2, SparseFullyConnectedScratchBytesAvx2}},
 #elif defined(__aarch64__)
     {"neon",
      Always,
      {Conv2DNeon, Conv2DScratchBytesNeon},
      {DepthwiseConv2DNeon, DepthwiseConv2DScratchBytesNeon},
-     {FullyConnectedNeon, FullyConnectedScratchBytesNeon}},
+     {FullyConnectedNeon, FullyConnectedScratchBytesNeon},
+     {SparseConv2DNeon, SparseConv2DScratchBytesNeon},
+     {SparseFullyConnectedNeon, SparseFullyConnectedScratchBytesNeon}},
     {"neon_dotprod",
      HasDotprod,
      {Conv2DNeonDotprod, Conv2DScratchBytesNeonDotprod},
      {DepthwiseConv2DNeon, DepthwiseConv2DScratchBytesNeon},  // the dot product does not help
-     {FullyConnectedNeonDotprod, FullyConnectedScratchBytesNeonDotprod}},
+     {FullyConnectedNeonDotprod, FullyConnectedScratchBytesNeonDotprod},
+     {SparseConv2DNeonDotprod, SparseConv2DScratchBytesNeonDotprod},
+     {SparseFullyConnectedNeonDotprod, SparseFullyConnectedScratchBytesNeonDotprod}},
 #endif
 };
 

@@ -3,14 +3,16 @@
 #include "tflite_kernels/core/conv2d.h"
 #include "tflite_kernels/core/depthwise_conv2d.h"
 #include "tflite_kernels/core/fully_connected.h"
+#include "tflite_kernels/core/sparse_conv2d.h"
+#include "tflite_kernels/core/sparse_fully_connected.h"
 
 namespace edgeax {
 
 // One operator on one instruction set. `scratch_bytes` checks the arguments and gives the size of
-// Tensors::scratch that `run` asks for; both read it from one plan.
-template <typename Args>
+// `scratch` that `run` asks for; both read it from one plan.
+template <typename Args, typename TensorsOfArgs = Tensors>
 struct Kernel {
-  Status (*run)(const Args& args, const Tensors& tensors);
+  Status (*run)(const Args& args, const TensorsOfArgs& tensors);
   Status (*scratch_bytes)(const Args& args, size_t* bytes);
 };
 
@@ -21,6 +23,8 @@ struct KernelSet {
   Kernel<Conv2DArgs> conv2d;
   Kernel<DepthwiseConv2DArgs> depthwise_conv2d;
   Kernel<FullyConnectedArgs> fully_connected;
+  Kernel<SparseConv2DArgs, SparseTensors> sparse_conv2d;
+  Kernel<SparseFullyConnectedArgs, SparseTensors> sparse_fully_connected;
 };
 
 // The sets compiled into this library, slowest first; the first is "reference".

@@ -3,25 +3,33 @@
 #include "tflite_kernels/core/conv2d.h"
 #include "tflite_kernels/core/depthwise_conv2d.h"
 #include "tflite_kernels/core/fully_connected.h"
+#include "tflite_kernels/core/sparse_conv2d.h"
+#include "tflite_kernels/core/sparse_fully_connected.h"
 
 // Signatures, results and errors as in core/. `tensors.scratch` has at least the bytes that the
 // ...ScratchBytes of the same arguments gives, or the kernel returns kBadScratch.
-#define EDGEAX_DECLARE_KERNEL(Operator, Isa)                                \
-  Status Operator##Isa(const Operator##Args& args, const Tensors& tensors); \
+#define EDGEAX_DECLARE_KERNEL(Operator, Isa, TensorsOfOperator)                       \
+  Status Operator##Isa(const Operator##Args& args, const TensorsOfOperator& tensors); \
   Status Operator##ScratchBytes##Isa(const Operator##Args& args, size_t* bytes);
 
 namespace edgeax {
 
-EDGEAX_DECLARE_KERNEL(Conv2D, Avx2)
-EDGEAX_DECLARE_KERNEL(DepthwiseConv2D, Avx2)
-EDGEAX_DECLARE_KERNEL(FullyConnected, Avx2)
+EDGEAX_DECLARE_KERNEL(Conv2D, Avx2, Tensors)
+EDGEAX_DECLARE_KERNEL(DepthwiseConv2D, Avx2, Tensors)
+EDGEAX_DECLARE_KERNEL(FullyConnected, Avx2, Tensors)
+EDGEAX_DECLARE_KERNEL(SparseConv2D, Avx2, SparseTensors)
+EDGEAX_DECLARE_KERNEL(SparseFullyConnected, Avx2, SparseTensors)
 
-EDGEAX_DECLARE_KERNEL(Conv2D, Neon)
-EDGEAX_DECLARE_KERNEL(DepthwiseConv2D, Neon)
-EDGEAX_DECLARE_KERNEL(FullyConnected, Neon)
+EDGEAX_DECLARE_KERNEL(Conv2D, Neon, Tensors)
+EDGEAX_DECLARE_KERNEL(DepthwiseConv2D, Neon, Tensors)
+EDGEAX_DECLARE_KERNEL(FullyConnected, Neon, Tensors)
+EDGEAX_DECLARE_KERNEL(SparseConv2D, Neon, SparseTensors)
+EDGEAX_DECLARE_KERNEL(SparseFullyConnected, Neon, SparseTensors)
 
-EDGEAX_DECLARE_KERNEL(Conv2D, NeonDotprod)
-EDGEAX_DECLARE_KERNEL(FullyConnected, NeonDotprod)
+EDGEAX_DECLARE_KERNEL(Conv2D, NeonDotprod, Tensors)
+EDGEAX_DECLARE_KERNEL(FullyConnected, NeonDotprod, Tensors)
+EDGEAX_DECLARE_KERNEL(SparseConv2D, NeonDotprod, SparseTensors)
+EDGEAX_DECLARE_KERNEL(SparseFullyConnected, NeonDotprod, SparseTensors)
 
 }  // namespace edgeax
 

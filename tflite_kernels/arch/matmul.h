@@ -1,28 +1,34 @@
-#pragma once  // arch/matmul.h: rows of int8 times columns of 4-bit codebook weights, in blocks.
+#pragma once  // arch/matmul.h: rows of int8 times columns of weights, in blocks.
 
 #include "tflite_kernels/arch/scratch.h"
 #include "tflite_kernels/arch/steps.h"
 #include "tflite_kernels/core/tensors.h"
 
-// The driver that convolution and matrix product share on every instruction set. A block of rows
-// lies in scratch memory in the form that the instructions want; for each tile of columns the
-// weights are decoded once into scratch and multiplied with all rows of the block.
+// The driver that convolution and matrix product share on every instruction set, with weights of a
+// codebook here and sparse ones in arch/sparse_matmul.h. A block of rows lies in scratch memory in
+// the form that the instructions want; for each tile of columns the weights are decoded once into
+// scratch and multiplied with all rows of the block.
 //
 // `Simd` is a struct of static functions and constants, see arch/avx2.h. It lies in an unnamed
 // namespace, so that what is made of these templates for one instruction set stays in its own file.
 namespace edgeax {
 
-// The weights of `columns` output channels and what follows the sums.
+// `count` output channels and what follows their sums.
 struct Columns {
+  int32_t count;
+  const int32_t* bias;
+  const Requantization* factors;
+  bool has_lowest;  // whether a weight can be -128
+};
+
+// The same with rows of packed codes, of `depth` weights each.
+struct CodebookColumns {
+  Columns columns;
   const uint8_t* weights;  // first row
   const uint8_t* weights_end;
   int32_t row_bytes;
   int32_t depth;
-  int32_t count;
-  const int32_t* bias;
-  const Requantization* factors;
   const int8_t* codebook;
-  bool has_lowest;  // whether a value of the codebook is -128
 };
 
 // Sizes and scratch layout of one product; both the size and the use of scratch follow from it.
@@ -84,32 +90,39 @@ struct MatMul {
 
   // Multiplies the first `rows` rows of `left`. The codes of a row go to `output`, the next row
   // lies `stride` further.
-  void Run(const Columns& columns, int32_t rows, int8_t* output, size_t stride) const {
+  void Run(const CodebookColumns& weights, int32_t rows, int8_t* output, size_t stride) const {
     const bool few = rows <= Simd::kFewRows;
     if (few) PackVectors(rows);
+    const Columns& columns = weights.columns;
     for (int32_t c = 0; c < columns.count; c += Simd::kColumns) {
-      const int32_t left_over = columns.count - c;
-      const int32_t count = left_over < Simd::kColumns ? left_over : Simd::kColumns;
+      const int32_t count = TileColumns(columns, c);
       const uint8_t* tile[Simd::kColumns];
       for (int32_t i = 0; i < Simd::kColumns; ++i) {
         // Columns beyond the last are computed and thrown away.
-        tile[i] = columns.weights +
-                  static_cast<size_t>(c + (i < count ? i : count - 1)) * columns.row_bytes;
+        tile[i] = weights.weights +
+                  static_cast<size_t>(c + (i < count ? i : count - 1)) * weights.row_bytes;
       }
       if (few) {
-        RunFewRows(columns, tile, c, count, rows, output + c, stride);
+        RunFewRows(weights, tile, c, count, rows, output + c, stride);
       } else {
-        RunTile(columns, tile, c, count, rows, output + c, stride);
+        RunTile(typename Simd::CodebookRows(tile, weights), columns, c, rows, output + c, stride);
       }
     }
   }
 
-  void RunTile(const Columns& columns, const uint8_t* const* tile, int32_t c, int32_t count,
-               int32_t rows, int8_t* output, size_t stride) const {
+  static int32_t TileColumns(const Columns& columns, int32_t c) {
+    const int32_t left_over = columns.count - c;
+    return left_over < Simd::kColumns ? left_over : Simd::kColumns;
+  }
+
+  // The tile of columns that starts with column `c`, whose weights `tile` gives as Simd reads them.
+  template <typename Rows>
+  void RunTile(const Rows& tile, const Columns& columns, int32_t c, int32_t rows, int8_t* output,
+               size_t stride) const {
     int32_t offsets[Simd::kColumns];
-    Simd::DecodeRight(tile, columns, plan.padded_depth, quantization, right, offsets);
-    const typename Simd::Finish finish(columns.bias + c, columns.factors + c, offsets, count,
-                                       quantization);
+    Simd::PackRight(tile, plan.padded_depth, quantization, right, offsets);
+    const typename Simd::Finish finish(columns.bias + c, columns.factors + c, offsets,
+                                       TileColumns(columns, c), quantization);
     for (int32_t r = 0; r < rows; r += Simd::kRows) {
       const Left* row[Simd::kRows];
       for (int32_t i = 0; i < Simd::kRows; ++i) {
@@ -134,14 +147,15 @@ struct MatMul {
   }
 
   // For so few rows that decoding a tile would cost more than it saves.
-  void RunFewRows(const Columns& columns, const uint8_t* const* tile, int32_t c, int32_t count,
-                  int32_t rows, int8_t* output, size_t stride) const {
+  void RunFewRows(const CodebookColumns& weights, const uint8_t* const* tile, int32_t c,
+                  int32_t count, int32_t rows, int8_t* output, size_t stride) const {
+    const Columns& columns = weights.columns;
     const int32_t offsets[Simd::kColumns] = {};
     const typename Simd::Finish finish(columns.bias + c, columns.factors + c, offsets, count,
                                        quantization);
     for (int32_t r = 0; r < rows; ++r) {
       int32_t sums[Simd::kColumns];
-      Simd::Dot(Vector(r), tile, columns, quantization, sums);
+      Simd::Dot(Vector(r), tile, weights, quantization, sums);
       finish.Store(sums, output + static_cast<size_t>(r) * stride);
     }
   }

@@ -95,6 +95,28 @@ inline uint8x16_t Load16(const uint8_t* from, const uint8_t* end) {
   return vld1q_u8(bytes);
 }
 
+// Rows of packed codes as PackRight reads them: 16 weights of a row, from `k` on.
+struct CodebookRowsNeon {
+  CodebookRowsNeon(const uint8_t* const* rows, const CodebookColumns& weights)
+      : rows(rows), end(weights.weights_end), table(vld1q_s8(weights.codebook)) {}
+
+  int8x16_t Load(int32_t row, int32_t k) const {
+    return Decode16(Load8(rows[row] + k / 2, end), table);
+  }
+
+  const uint8_t* const* rows;
+  const uint8_t* end;
+  int8x16_t table;
+};
+
+// The same for int8 [columns][padded_depth].
+struct DenseRowsNeon {
+  int8x16_t Load(int32_t row, int32_t k) const { return vld1q_s8(weights + row * pitch + k); }
+
+  const int8_t* weights;
+  ptrdiff_t pitch;
+};
+
 // Adds 16 products to 4 partial sums. The sum of two products fits int16 unless both are of -128.
 template <bool kHasLowest>
 inline int32x4_t Add16Products(int32x4_t sum, int8x16_t x, int8x16_t w) {
@@ -109,6 +131,8 @@ inline int32x4_t Add16Products(int32x4_t sum, int8x16_t x, int8x16_t w) {
 struct NeonSteps {
   using Left = int8_t;
   using Right = int8_t;
+  using CodebookRows = CodebookRowsNeon;
+  using DenseRows = DenseRowsNeon;
   static constexpr int32_t kDepthStep = 16;
 
   // Writes `count` numbers, or a whole number of steps; reads nothing from `end` on.
@@ -227,14 +251,14 @@ struct Neon : NeonSteps {
   static constexpr int32_t kFewRows = 2;
 
   // right int8 [padded_depth / 16][4 columns][16].
-  static void DecodeRight(const uint8_t* const* rows, const Columns& columns, int32_t padded_depth,
-                          const Quantization& quantization, Right* right, int32_t* offsets) {
-    const int8x16_t table = vld1q_s8(columns.codebook);
+  template <typename Rows>
+  static void PackRight(const Rows& rows, int32_t padded_depth, const Quantization& quantization,
+                        Right* right, int32_t* offsets) {
     for (int32_t c = 0; c < kColumns; ++c) {
       int32x4_t sum = vdupq_n_s32(0);
       Right* to = right + c * kDepthStep;
       for (int32_t k = 0; k < padded_depth; k += kDepthStep, to += kColumns * kDepthStep) {
-        const int8x16_t weights = Decode16(Load8(rows[c] + k / 2, columns.weights_end), table);
+        const int8x16_t weights = rows.Load(c, k);
         vst1q_s8(to, weights);
         sum = vpadalq_s16(sum, vpaddlq_s8(weights));
       }
@@ -294,11 +318,11 @@ struct Neon : NeonSteps {
   }
 
   // sums[c] = (vector - zero point) . row c of weights, 4 rows.
-  static void Dot(const Right* vector, const uint8_t* const* rows, const Columns& columns,
+  static void Dot(const Right* vector, const uint8_t* const* rows, const CodebookColumns& weights,
                   const Quantization& quantization, int32_t* sums) {
     for (int32_t c = 0; c < kColumns; ++c) {
-      sums[c] = columns.has_lowest ? DotRow<true>(vector, rows[c], columns, quantization)
-                                   : DotRow<false>(vector, rows[c], columns, quantization);
+      sums[c] = weights.columns.has_lowest ? DotRow<true>(vector, rows[c], weights, quantization)
+                                           : DotRow<false>(vector, rows[c], weights, quantization);
     }
   }
 
@@ -317,12 +341,12 @@ struct Neon : NeonSteps {
   }
 
   template <bool kHasLowest>
-  static int32_t DotRow(const Right* vector, const uint8_t* row, const Columns& columns,
+  static int32_t DotRow(const Right* vector, const uint8_t* row, const CodebookColumns& weights,
                         const Quantization& quantization) {
     constexpr int32_t kStepsPerSum = 64;  // 4 * 128 * 64 still fits the int16 sums of weights
-    const int8x16_t table = vld1q_s8(columns.codebook);
-    const int32_t steps = DotSteps(columns.depth);
-    const ptrdiff_t whole = (columns.weights_end - row) / 16;
+    const int8x16_t table = vld1q_s8(weights.codebook);
+    const int32_t steps = DotSteps(weights.depth);
+    const ptrdiff_t whole = (weights.weights_end - row) / 16;
     DotSums sums = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s16(0)};
     int32x4_t weight_sum = vdupq_n_s32(0);
     for (int32_t first = 0; first < steps; first += kStepsPerSum) {
@@ -332,7 +356,7 @@ struct Neon : NeonSteps {
         AddStep<kHasLowest>(vld1q_u8(row + 16 * i), vector + 32 * i, table, &sums);
       }
       for (; i < last; ++i) {
-        const uint8x16_t bytes = Load16(row + 16 * i, columns.weights_end);
+        const uint8x16_t bytes = Load16(row + 16 * i, weights.weights_end);
         AddStep<kHasLowest>(bytes, vector + 32 * i, table, &sums);
       }
       weight_sum = vpadalq_s16(weight_sum, sums.weights);

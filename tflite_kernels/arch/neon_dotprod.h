@@ -16,14 +16,13 @@ struct NeonDotprod : NeonSteps {
   static constexpr int32_t kFewRows = 2;
 
   // 16 weights each of 4 columns, to [4 fours of weights][8 columns][4]; adds them to `sum`.
-  EDGEAX_DOTPROD static int32x4_t DecodeFour(const uint8_t* const* rows, int32_t k,
-                                             const uint8_t* end, int8x16_t table, Right* to,
-                                             int32x4_t sum) {
-    const int32_t at = k / 2;
-    const int32x4_t r0 = vreinterpretq_s32_s8(Decode16(Load8(rows[0] + at, end), table));
-    const int32x4_t r1 = vreinterpretq_s32_s8(Decode16(Load8(rows[1] + at, end), table));
-    const int32x4_t r2 = vreinterpretq_s32_s8(Decode16(Load8(rows[2] + at, end), table));
-    const int32x4_t r3 = vreinterpretq_s32_s8(Decode16(Load8(rows[3] + at, end), table));
+  template <typename Rows>
+  EDGEAX_DOTPROD static int32x4_t PackFour(const Rows& rows, int32_t c, int32_t k, Right* to,
+                                           int32x4_t sum) {
+    const int32x4_t r0 = vreinterpretq_s32_s8(rows.Load(c, k));
+    const int32x4_t r1 = vreinterpretq_s32_s8(rows.Load(c + 1, k));
+    const int32x4_t r2 = vreinterpretq_s32_s8(rows.Load(c + 2, k));
+    const int32x4_t r3 = vreinterpretq_s32_s8(rows.Load(c + 3, k));
     // Fours of weights are 32-bit numbers: a 4 x 4 transpose of them.
     const int64x2_t a0 = vreinterpretq_s64_s32(vtrn1q_s32(r0, r1));
     const int64x2_t a1 = vreinterpretq_s64_s32(vtrn2q_s32(r0, r1));
@@ -43,15 +42,14 @@ struct NeonDotprod : NeonSteps {
   }
 
   // right int8 [padded_depth / 4][8 columns][4].
-  EDGEAX_DOTPROD static void DecodeRight(const uint8_t* const* rows, const Columns& columns,
-                                         int32_t padded_depth, const Quantization& quantization,
-                                         Right* right, int32_t* offsets) {
-    const int8x16_t table = vld1q_s8(columns.codebook);
-    const uint8_t* end = columns.weights_end;
+  template <typename Rows>
+  EDGEAX_DOTPROD static void PackRight(const Rows& rows, int32_t padded_depth,
+                                       const Quantization& quantization, Right* right,
+                                       int32_t* offsets) {
     int32x4_t low = vdupq_n_s32(0), high = low;
     for (int32_t k = 0; k < padded_depth; k += kDepthStep, right += kDepthStep * kColumns) {
-      low = DecodeFour(rows, k, end, table, right, low);
-      high = DecodeFour(rows + 4, k, end, table, right + 16, high);
+      low = PackFour(rows, 0, k, right, low);
+      high = PackFour(rows, 4, k, right + 16, high);
     }
     int32_t sums[kColumns];
     vst1q_s32(sums, low), vst1q_s32(sums + 4, high);
@@ -128,16 +126,16 @@ struct NeonDotprod : NeonSteps {
 
   // sums[c] = (vector - zero point) . row c of weights, 8 rows.
   EDGEAX_DOTPROD static void Dot(const Right* vector, const uint8_t* const* rows,
-                                 const Columns& columns, const Quantization& quantization,
+                                 const CodebookColumns& weights, const Quantization& quantization,
                                  int32_t* sums) {
-    const int8x16_t table = vld1q_s8(columns.codebook);
-    const int32_t steps = DotSteps(columns.depth);
+    const int8x16_t table = vld1q_s8(weights.codebook);
+    const int32_t steps = DotSteps(weights.depth);
     for (int32_t c = 0; c < kColumns; c += 4) {
       const uint8_t *r0 = rows[c], *r1 = rows[c + 1], *r2 = rows[c + 2], *r3 = rows[c + 3];
       const int32x4_t zero = vdupq_n_s32(0);
       DotSums s0 = {zero, zero}, s1 = s0, s2 = s0, s3 = s0;
       // The last of the rows ends last.
-      const uint8_t* end = columns.weights_end;
+      const uint8_t* end = weights.weights_end;
       const ptrdiff_t whole = (end - r3) / 16;
       int32_t i = 0;
       for (; i < steps && i < whole; ++i) {

@@ -63,10 +63,12 @@ struct Conv2DOptions {
   // Highest output code, not below output_min.
   int32_t output_max;
 };
-static_assert(sizeof(Conv2DOptions) == kConv2DOptionCount * sizeof(int32_t),
-              "Conv2DOptions must have no padding");
 
 // clang-format off
+static_assert(sizeof(Conv2DOptions) ==
+              kConv2DOptionCount * sizeof(int32_t),
+              "Conv2DOptions must have no padding");
+
 constexpr const char* kConv2DInputNames[kConv2DInputCount] = {
   "input",
   "weights",
@@ -119,10 +121,12 @@ struct DepthwiseConv2DOptions {
   // Highest output code, not below output_min.
   int32_t output_max;
 };
-static_assert(sizeof(DepthwiseConv2DOptions) == kDepthwiseConv2DOptionCount * sizeof(int32_t),
-              "DepthwiseConv2DOptions must have no padding");
 
 // clang-format off
+static_assert(sizeof(DepthwiseConv2DOptions) ==
+              kDepthwiseConv2DOptionCount * sizeof(int32_t),
+              "DepthwiseConv2DOptions must have no padding");
+
 constexpr const char* kDepthwiseConv2DInputNames[kDepthwiseConv2DInputCount] = {
   "input",
   "weights",
@@ -161,10 +165,12 @@ struct FullyConnectedOptions {
   // Highest output code, not below output_min.
   int32_t output_max;
 };
-static_assert(sizeof(FullyConnectedOptions) == kFullyConnectedOptionCount * sizeof(int32_t),
-              "FullyConnectedOptions must have no padding");
 
 // clang-format off
+static_assert(sizeof(FullyConnectedOptions) ==
+              kFullyConnectedOptionCount * sizeof(int32_t),
+              "FullyConnectedOptions must have no padding");
+
 constexpr const char* kFullyConnectedInputNames[kFullyConnectedInputCount] = {
   "input",
   "weights",
@@ -214,10 +220,12 @@ struct SparseConv2DOptions {
   // Highest output code, not below output_min.
   int32_t output_max;
 };
-static_assert(sizeof(SparseConv2DOptions) == kSparseConv2DOptionCount * sizeof(int32_t),
-              "SparseConv2DOptions must have no padding");
 
 // clang-format off
+static_assert(sizeof(SparseConv2DOptions) ==
+              kSparseConv2DOptionCount * sizeof(int32_t),
+              "SparseConv2DOptions must have no padding");
+
 constexpr const char* kSparseConv2DInputNames[kSparseConv2DInputCount] = {
   "input",
   "weights",
@@ -262,10 +270,12 @@ struct SparseFullyConnectedOptions {
   // Highest output code, not below output_min.
   int32_t output_max;
 };
-static_assert(sizeof(SparseFullyConnectedOptions) == kSparseFullyConnectedOptionCount * sizeof(int32_t),
-              "SparseFullyConnectedOptions must have no padding");
 
 // clang-format off
+static_assert(sizeof(SparseFullyConnectedOptions) ==
+              kSparseFullyConnectedOptionCount * sizeof(int32_t),
+              "SparseFullyConnectedOptions must have no padding");
+
 constexpr const char* kSparseFullyConnectedInputNames[kSparseFullyConnectedInputCount] = {
   "input",
   "weights",

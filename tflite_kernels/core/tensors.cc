@@ -33,6 +33,14 @@ Status CheckQuantization(const Quantization& quantization) {
   return in_range && rounding_known ? Status::kOk : Status::kBadArgument;
 }
 
+Status CheckShifts(Span<const Requantization> factors) {
+  for (size_t c = 0; c < factors.size; ++c) {
+    const int32_t shift = factors.data[c].shift;
+    if (shift < kMinShift || shift > kMaxShift) return Status::kBadArgument;
+  }
+  return Status::kOk;
+}
+
 Status CheckTensors(const Tensors& tensors, int64_t input_size, int64_t weight_bytes,
                     int64_t channels, int64_t output_size) {
   const bool sizes_fit =
@@ -40,11 +48,7 @@ Status CheckTensors(const Tensors& tensors, int64_t input_size, int64_t weight_b
       HasSize(tensors.bias.size, channels) && HasSize(tensors.requantization.size, channels) &&
       HasSize(tensors.codebook.size, kCodebookEntries) && HasSize(tensors.output.size, output_size);
   if (!sizes_fit) return Status::kBadShape;
-  for (int64_t c = 0; c < channels; ++c) {
-    const int32_t shift = tensors.requantization.data[c].shift;
-    if (shift < kMinShift || shift > kMaxShift) return Status::kBadArgument;
-  }
-  return Status::kOk;
+  return CheckShifts(tensors.requantization);
 }
 
 }  // namespace edgeax

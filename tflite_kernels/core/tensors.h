@@ -37,6 +37,9 @@ Status RequantizationFromScales(float input_scale, Span<const float> weight_scal
 
 Status CheckQuantization(const Quantization& quantization);
 
+// Returns kBadArgument when a factor's shift is out of its range.
+Status CheckShifts(Span<const Requantization> factors);
+
 // Checks the sizes of all spans but `scratch`, and every factor's shift.
 Status CheckTensors(const Tensors& tensors, int64_t input_size, int64_t weight_bytes,
                     int64_t channels, int64_t output_size);
