@@ -200,8 +200,8 @@ NETWORKS = {
         (
             Plan(
                 "magnitude",
-                magnitude(8, ip1=0.93, ip2=0.85, ip3=0.5),
-                (Phase(8, 1e-3, 1.0), Phase(16, 2e-3)),
+                magnitude(8, ip1=0.928, ip2=0.85, ip3=0.4),
+                (Phase(8, 1e-3, 1.0), Phase(32, 2e-3)),
                 target=Target(12.0, None),
             ),
             Plan(
@@ -231,8 +231,8 @@ NETWORKS = {
         (
             Plan(
                 "magnitude",
-                magnitude(4, conv1=0.34, conv2=0.88, ip1=0.93, ip2=0.81),
-                (Phase(4, 1e-3, 1.0), Phase(8, 2e-3)),
+                magnitude(4, conv1=0.2, conv2=0.8, ip1=0.93, ip2=0.7),
+                (Phase(4, 1e-3, 1.0), Phase(14, 2e-3)),
                 target=Target(12.0, None),
             ),
             Plan(

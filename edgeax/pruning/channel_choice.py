@@ -1,11 +1,16 @@
-"""Which units go: the order in which scores take them, and how far down that order to go."""
+"""Which units go: the order in which scores take them, and how far down that order to go.
+
+An order is a list of steps; a step is the name of a group and the units of it that go at once.
+"""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from edgeax.pruning.channel_macs import ChannelMacs
+
+Order = list[tuple[str, tuple[int, ...]]]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -23,26 +28,35 @@ class Choice:
     complete: bool
 
 
-def removal_order(scores: Mapping[str, np.ndarray], scope: str) -> list[tuple[str, int]]:
-    """Returns all units in the order in which they should go, as (group, unit).
+def removal_order(scores: Mapping[str, np.ndarray], scope: str, multiple_of: int = 1) -> Order:
+    """Returns all units in the order in which they should go.
 
     Args:
         scores: float64 `(units,)` of each group; of equal ones the first goes first.
         scope: `"global"`: the lowest score of all goes first. `"layer"`: of each group the lowest,
             and all groups lose about the same share of their units.
+        multiple_of: How many units are left of a group is a multiple of this behind each step; a
+            step waits for the last of its units.
     """
     keyed = []
     for place, (name, values) in enumerate(scores.items()):
         for rank, unit in enumerate(np.argsort(values, kind="stable").tolist()):
             key = float(values[unit]) if scope == "global" else (rank + 1) / len(values)
             keyed.append((key, place, rank, name, unit))
-    return [(name, unit) for _, _, _, name, unit in sorted(keyed)]
+    order: Order = []
+    left = {name: len(values) for name, values in scores.items()}
+    waiting: dict[str, list[int]] = {name: [] for name in scores}
+    for _, _, _, name, unit in sorted(keyed):
+        waiting[name].append(unit)
+        left[name] -= 1
+        if left[name] % multiple_of == 0:
+            order.append((name, tuple(waiting[name])))
+            waiting[name] = []
+    return order
 
 
-def share_of_all(
-    order: list[tuple[str, int]], sizes: Mapping[str, int], sparsity: float, min_units: int
-) -> Choice:
-    """Returns the first `round(sparsity * units)` units of an order.
+def share_of_all(order: Order, sizes: Mapping[str, int], sparsity: float, min_units: int) -> Choice:
+    """Returns the first `round(sparsity * units)` units of an order, up to the end of a step.
 
     Args:
         order: What `removal_order` returns.
@@ -50,22 +64,23 @@ def share_of_all(
         sparsity: In [0, 1).
         min_units: What every group keeps; others go instead.
     """
-    count = round(sparsity * len(order))
+    count = round(sparsity * sum(sizes.values()))
     taker = _Taker(sizes, min_units)
-    for name, unit in order:
-        if taker.count == count:
+    for name, units in order:
+        if taker.count >= count:
             break
-        taker.take(name, unit)
-    return taker.choice(complete=taker.count == count)
+        taker.take(name, units)
+    return taker.choice(complete=taker.count >= count)
 
 
 def share_of_each(
-    order: list[tuple[str, int]],
+    order: Order,
     sizes: Mapping[str, int],
     sparsity: Mapping[str, float],
     min_units: int,
 ) -> Choice:
-    """Returns the first `round(sparsity * size)` units of each group in an order.
+    """Returns the first `round(sparsity * size)` units of each group in an order, or fewer where a
+    step would take more.
 
     Args:
         order: What `removal_order` returns.
@@ -76,21 +91,21 @@ def share_of_each(
     taker = _Taker(sizes, min_units)
     counts = {name: round(sparsity[name] * size) for name, size in sizes.items()}
     complete = True
-    for name, unit in order:
-        if len(taker.removed[name]) < counts[name]:
-            complete = taker.take(name, unit) and complete
+    for name, units in order:
+        if len(taker.removed[name]) + len(units) <= counts[name]:
+            complete = taker.take(name, units) and complete
     return taker.choice(complete)
 
 
 def until_macs(
-    order: list[tuple[str, int]],
+    order: Order,
     sizes: Mapping[str, int],
     macs: ChannelMacs,
     most: float,
     min_units: int,
 ) -> Choice:
-    """Returns the units of an order that go one by one until few enough multiply-accumulates are
-    left: one unit less would leave too many.
+    """Returns the units of an order that go step by step until few enough multiply-accumulates are
+    left: one step less would leave too many.
 
     Args:
         order: What `removal_order` returns.
@@ -101,11 +116,12 @@ def until_macs(
     """
     counter = macs.copy()
     taker = _Taker(sizes, min_units)
-    for name, unit in order:
+    for name, units in order:
         if counter.total <= most:
             break
-        if taker.take(name, unit):
-            counter.remove(name, unit)
+        if taker.take(name, units):
+            for unit in units:
+                counter.remove(name, unit)
     return taker.choice(counter.total <= most)
 
 
@@ -123,12 +139,13 @@ class _Taker:
         """How many units are taken."""
         return sum(map(len, self.removed.values()))
 
-    def take(self, name: str, unit: int) -> bool:
-        """Takes a unit, and returns whether it could."""
-        if self._sizes[name] - len(self.removed[name]) <= self._min_units:
+    def take(self, name: str, units: Sequence[int]) -> bool:
+        """Takes the units of a step, and returns whether it could."""
+        left = self._sizes[name] - len(self.removed[name]) - len(units)
+        if left < self._min_units:
             self._held[name] = None
             return False
-        self.removed[name].append(unit)
+        self.removed[name] += units
         return True
 
     def choice(self, complete: bool) -> Choice:

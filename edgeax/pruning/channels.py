@@ -18,6 +18,7 @@ from edgeax.pruning.case import take_labeled
 from edgeax.pruning.channel_case import ChannelCase, ChannelCriterion, ChannelSelection
 from edgeax.pruning.channel_choice import (
     Choice,
+    Order,
     removal_order,
     share_of_all,
     share_of_each,
@@ -102,6 +103,7 @@ def prune_channels(
     loss: Any = None,
     reconstruct: str | bool | None = None,
     min_units: int = 1,
+    multiple_of: int = 1,
     places: int = 10,
     seed: int = 0,
 ) -> PrunedChannels:
@@ -135,6 +137,8 @@ def prune_channels(
             is meant, which is not at all but for `"lasso"` and `"thinet"`. False: not at all.
             Groups that one Dense or convolution reads can be made up for, others not.
         min_units: What every group keeps at least, 1 or more.
+        multiple_of: What a group that loses channels keeps is a multiple of this: vector units take
+            8 or 16 channels at a time, and a few less would gain no time.
         places: At how many random places of each sample the layer behind is looked at, 1 or more.
         seed: Of what is random. The same seed gives the same model.
 
@@ -147,7 +151,7 @@ def prune_channels(
     chosen = criterion_of(criterion)
     mending = _mending(chosen, reconstruct)
     scope = _checked_scope(chosen, scope)
-    _check_amounts(sparsity, macs, min_units, places)
+    _check_amounts(sparsity, macs, min_units=min_units, multiple_of=multiple_of, places=places)
     groups = channel_groups(model)
     free = [group for group in groups if not group.reason]
     fixed = {group.name: group.reason for group in groups if group.reason}
@@ -162,7 +166,7 @@ def prune_channels(
             "`model` must have channels that can go. Received: one in which all stay. "
             f"Look at edgeax.channel_groups(model).{reasons}"
         )
-    order = removal_order(scores, scope)
+    order = removal_order(scores, scope, multiple_of)
     sizes = {group.name: group.size for group in case.groups}
     if macs is None:
         choice = _share(order, sizes, sparsity, scope, min_units)
@@ -185,7 +189,7 @@ def prune_channels(
 
 
 def _share(
-    order: list[tuple[str, int]],
+    order: Order,
     sizes: Mapping[str, int],
     sparsity: Any,
     scope: str,
@@ -356,7 +360,7 @@ def _checked_scope(chosen: ChannelCriterion | ChannelSelection, scope: str | Non
     return scope
 
 
-def _check_amounts(sparsity: Any, macs: Any, min_units: Any, places: Any) -> None:
+def _check_amounts(sparsity: Any, macs: Any, **counts: Any) -> None:
     if (sparsity is None) == (macs is None):
         raise ValueError(
             "`sparsity` or `macs` must be given, and not both. Received: "
@@ -368,6 +372,6 @@ def _check_amounts(sparsity: Any, macs: Any, min_units: Any, places: Any) -> Non
             raise ValueError(f"`sparsity` must lie in [0, 1). Received: sparsity={sparsity!r}.")
     if macs is not None and not (isinstance(macs, numbers.Real) and 0.0 < float(macs) < 1.0):
         raise ValueError(f"`macs` must lie in (0, 1). Received: macs={macs!r}.")
-    for name, value in {"min_units": min_units, "places": places}.items():
+    for name, value in counts.items():
         if not isinstance(value, numbers.Integral) or value < 1:
             raise ValueError(f"`{name}` must be an integer, at least 1. Received: {value!r}.")

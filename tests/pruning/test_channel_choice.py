@@ -19,6 +19,10 @@ def lists(choice):
     return {name: units.tolist() for name, units in choice.removed.items()}
 
 
+def steps(*units):
+    return [(name, (unit,)) for name, unit in units]
+
+
 def counter():
     """Returns one in which a unit of `a` takes 10 of 40 and one of `b` takes 30 of 60."""
     return ChannelMacs(
@@ -30,18 +34,18 @@ def counter():
 
 def test_the_global_order_is_that_of_all_scores():
     order = removal_order(SCORES, "global")
-    assert order == [("a", 1), ("b", 0), ("a", 2), ("b", 1), ("a", 0), ("a", 3)]
+    assert order == steps(("a", 1), ("b", 0), ("a", 2), ("b", 1), ("a", 0), ("a", 3))
 
 
 def test_the_order_within_layers_takes_equal_shares():
     # Shares 1/4, 2/4, 3/4, 1 of `a` and 1/2, 1 of `b`; of equal ones the first group's.
     order = removal_order(SCORES, "layer")
-    assert order == [("a", 1), ("a", 2), ("b", 0), ("a", 0), ("a", 3), ("b", 1)]
+    assert order == steps(("a", 1), ("a", 2), ("b", 0), ("a", 0), ("a", 3), ("b", 1))
 
 
 def test_of_equal_scores_the_first_goes_first():
     order = removal_order({"a": np.zeros(2), "b": np.zeros(1)}, "global")
-    assert order == [("a", 0), ("a", 1), ("b", 0)]
+    assert order == steps(("a", 0), ("a", 1), ("b", 0))
 
 
 def test_a_share_of_all_units_is_one_threshold():
@@ -97,3 +101,16 @@ def test_what_cannot_be_reached_is_said():
     choice = until_macs(removal_order(SCORES, "global"), SIZES, counter(), 10, 1)
     assert lists(choice) == {"a": [1, 2, 0], "b": [0]}
     assert not choice.complete and set(choice.at_least) == {"a", "b"}
+
+
+def test_what_is_left_of_a_group_is_a_multiple():
+    scores = {"a": np.float64([5, 1, 3, 9, 7]), "b": np.float64([2, 4, 6])}
+    sizes = {"a": 5, "b": 3}
+    order = removal_order(scores, "global", 2)
+    # The first of `a` and of `b` leave 4 and 2; then pairs go when their second one is due.
+    assert order == [("a", (1,)), ("b", (0,)), ("a", (2, 0)), ("b", (1, 2)), ("a", (4, 3))]
+    assert lists(share_of_all(order, sizes, 0.3, 1)) == {"a": [1], "b": [0]}
+    assert lists(share_of_all(order, sizes, 0.4, 1)) == {"a": [1, 2, 0], "b": [0]}
+    assert lists(share_of_each(order, sizes, {"a": 0.4, "b": 0.9}, 1)) == {"a": [1], "b": [0]}
+    choice = share_of_all(order, sizes, 0.9, 1)
+    assert lists(choice) == {"a": [1, 2, 0], "b": [0]} and choice.at_least == ("b", "a")
