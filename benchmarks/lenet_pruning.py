@@ -232,7 +232,7 @@ NETWORKS = {
             Plan(
                 "magnitude",
                 magnitude(4, conv1=0.2, conv2=0.8, ip1=0.93, ip2=0.7),
-                (Phase(4, 1e-3, 1.0), Phase(14, 2e-3)),
+                (Phase(4, 1e-3, 1.0), Phase(20, 2e-3)),
                 target=Target(12.0, None),
             ),
             Plan(
