@@ -10,7 +10,11 @@ import numpy as np
 
 from edgeax.pruning.channel_macs import ChannelMacs
 
-Order = list[tuple[str, tuple[int, ...]]]
+Step = tuple[str, tuple[int, ...]]
+Order = list[Step]
+
+_MOST_OVER = 0.02
+"""Share of all multiply-accumulates that the last step may take too many."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -105,7 +109,9 @@ def until_macs(
     min_units: int,
 ) -> Choice:
     """Returns the units of an order that go step by step until few enough multiply-accumulates are
-    left: one step less would leave too many.
+    left.
+
+    Where a step would take many more than that, a later one that takes fewer goes as the last.
 
     Args:
         order: What `removal_order` returns.
@@ -116,13 +122,42 @@ def until_macs(
     """
     counter = macs.copy()
     taker = _Taker(sizes, min_units)
-    for name, units in order:
+    for place, step in enumerate(order):
         if counter.total <= most:
             break
-        if taker.take(name, units):
-            for unit in units:
-                counter.remove(name, unit)
+        if most - _after(counter, step) > _MOST_OVER * macs.total:
+            step = _closest(order[place:], counter, most, taker)
+        if taker.take(*step):
+            counter = _without(counter, step)
     return taker.choice(counter.total <= most)
+
+
+def _closest(order: Order, counter: ChannelMacs, most: float, taker: "_Taker") -> Step:
+    """Returns, of the first steps of each group that come to at most `most`, the one that leaves
+    the most; the first of the order if there is none.
+    """
+    first: dict[str, Step] = {}
+    for step in order:
+        first.setdefault(step[0], step)
+    left = {
+        after: step
+        for step in reversed(first.values())
+        if taker.can_take(*step) and (after := _after(counter, step)) <= most
+    }
+    return left[max(left)] if left else order[0]
+
+
+def _after(counter: ChannelMacs, step: Step) -> float:
+    return _without(counter, step).total
+
+
+def _without(counter: ChannelMacs, step: Step) -> ChannelMacs:
+    """Returns what counts behind a step."""
+    name, units = step
+    counter = counter.copy()
+    for unit in units:
+        counter.remove(name, unit)
+    return counter
 
 
 class _Taker:
@@ -141,12 +176,15 @@ class _Taker:
 
     def take(self, name: str, units: Sequence[int]) -> bool:
         """Takes the units of a step, and returns whether it could."""
-        left = self._sizes[name] - len(self.removed[name]) - len(units)
-        if left < self._min_units:
+        if not self.can_take(name, units):
             self._held[name] = None
             return False
         self.removed[name] += units
         return True
+
+    def can_take(self, name: str, units: Sequence[int]) -> bool:
+        """Returns whether enough would be left behind a step."""
+        return self._sizes[name] - len(self.removed[name]) - len(units) >= self._min_units
 
     def choice(self, complete: bool) -> Choice:
         """Returns what was taken."""

@@ -3,8 +3,6 @@
 `|b|_1` in the loss brings factors of channels to exactly zero, more of them the more it counts.
 """
 
-import math
-
 import numpy as np
 
 from edgeax.formats import implements
@@ -12,9 +10,9 @@ from edgeax.pruning.channel_case import ChannelSelection
 from edgeax.pruning.reading import Reading
 
 _TEST = "tests/pruning/test_lasso.py::"
-_MOST_ROUNDS = 20
-_MOST_SWEEPS = 200
-_TOLERANCE = 1e-5  # of the largest factor
+_MOST_STEPS = 10  # for each unit
+_RIDGE = 1e-10  # of the mean of the diagonal: units may repeat each other
+_TOLERANCE = 1e-9  # of the largest slope
 _HALVINGS = 40
 
 
@@ -23,8 +21,9 @@ def lasso(
 ) -> np.ndarray:
     """Returns the b of the smallest `b^T A b / 2 - t^T b + penalty * |b|_1`.
 
-    One factor after the other goes to its best value, until none moves: those that are not 0 and
-    those that would leave it.
+    With the signs of all factors known, those that are not 0 solve a linear system. It is taken a
+    step towards that solution, until a factor comes to 0 and stays there, or, where none does, the
+    one joins that lowers the loss most.
 
     Args:
         gram: A, float64 `(units, units)`, positive semidefinite.
@@ -36,46 +35,31 @@ def lasso(
         float64 `(units,)`.
     """
     factors = np.zeros_like(target) if start is None else start.copy()
+    signs = np.sign(factors)
     diagonal = np.diag(gram)
-    alive = diagonal > 1e-12 * diagonal.max(initial=0.0)
-    for _ in range(_MOST_ROUNDS):
-        slope = target - gram @ factors
-        wanting = (factors == 0.0) & (np.abs(slope) > penalty * (1.0 + _TOLERANCE))
-        units = np.flatnonzero(alive & ((factors != 0.0) | wanting))
-        if len(units):
-            part = _descended(gram[np.ix_(units, units)], slope[units], penalty, factors[units])
-            moved = np.abs(part - factors[units]).max()
-            factors[units] = part
-        if not wanting[units].any() or moved <= _TOLERANCE * np.abs(factors).max():
+    free = diagonal > 1e-12 * diagonal.max(initial=0.0)
+    ridge = _RIDGE * diagonal.mean() + np.finfo(np.float64).tiny
+    slack = _TOLERANCE * np.abs(target).max(initial=0.0)
+    for _ in range(_MOST_STEPS * len(target)):
+        units = np.flatnonzero(signs)
+        system = gram[np.ix_(units, units)] + ridge * np.eye(len(units))
+        now = factors[units]
+        best = np.linalg.solve(system, target[units] - penalty * signs[units])
+        crossing = best * signs[units] <= 0.0
+        if crossing.any():
+            way = np.where(crossing, np.abs(now) / np.maximum(np.abs(now - best), 1e-300), np.inf)
+            first = int(way.argmin())
+            factors[units] = now + way[first] * (best - now)
+            factors[units[first]] = signs[units[first]] = 0.0
+            free[units[first]] &= way[first] > 0.0  # one that went as soon as it had come
+            continue
+        factors[units] = best
+        slope = np.abs(target - gram @ factors)
+        slope[(signs != 0.0) | ~free] = 0.0
+        unit = int(slope.argmax())
+        if slope[unit] <= penalty + slack:
             break
-    return factors
-
-
-def _descended(
-    gram: np.ndarray, slope: np.ndarray, penalty: float, factors: np.ndarray
-) -> np.ndarray:
-    """Returns factors after coordinate descent.
-
-    Args:
-        gram: Of these factors.
-        slope: `t - A b` where they stand.
-        penalty: See `lasso`.
-        factors: Where they begin.
-    """
-    factors, slope = factors.copy(), slope.copy()
-    diagonal = np.diag(gram).copy()
-    for _ in range(_MOST_SWEEPS):
-        moved = 0.0
-        for unit, curvature in enumerate(diagonal.tolist()):
-            now = float(factors[unit])
-            free = float(slope[unit]) + curvature * now
-            best = math.copysign(max(abs(free) - penalty, 0.0), free) / curvature
-            if best != now:
-                slope -= (best - now) * gram[unit]
-                factors[unit] = best
-                moved = max(moved, abs(best - now))
-        if moved <= _TOLERANCE * np.abs(factors).max():
-            break
+        signs[unit] = np.sign(target[unit] - gram[unit] @ factors)
     return factors
 
 
@@ -116,16 +100,20 @@ class Lasso(ChannelSelection):
         """See `ChannelSelection.chosen`."""
         del generator
         gram, target = lasso_problem(reading)
-        low, high = 0.0, float(np.abs(target).max(initial=0.0))
-        few = np.zeros_like(target)
-        many = lasso(gram, target, 0.0)
-        if np.count_nonzero(many) <= count:
-            few = many
+        high = float(np.abs(target).max(initial=0.0))
+        low, few = high, np.zeros_like(target)
+        many = few
+        for _ in range(_HALVINGS):  # down until too many are left
+            low /= 2.0
+            many = lasso(gram, target, low, many)
+            if np.count_nonzero(many) > count:
+                break
+            high, few = low, many
         for _ in range(_HALVINGS):
             if np.count_nonzero(few) == count or np.count_nonzero(many) <= count:
                 break
             middle = (low + high) / 2.0
-            found = lasso(gram, target, middle, many)
+            found = lasso(gram, target, middle, few)
             if np.count_nonzero(found) > count:
                 low, many = middle, found
             else:

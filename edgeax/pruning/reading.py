@@ -68,7 +68,7 @@ class Reading:
         gram = given.T @ given
         ridge = _RIDGE * np.trace(gram) / max(len(gram), 1) + np.finfo(np.float64).tiny
         residual = given.T @ (self.wanted - given @ kernel[rows])
-        kernel[rows] += np.linalg.lstsq(gram + ridge * np.eye(len(gram)), residual, rcond=None)[0]
+        kernel[rows] += np.linalg.solve(gram + ridge * np.eye(len(gram)), residual)
         return kernel
 
     def scaled(self, scales: np.ndarray) -> np.ndarray:
