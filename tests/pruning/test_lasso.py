@@ -40,6 +40,14 @@ def test_lasso_meets_the_conditions_of_its_minimum(penalty):
     assert 0 < live.sum() < len(live)
 
 
+def test_lasso_comes_to_the_same_from_anywhere():
+    gram, target = lasso_problem(correlated(3))
+    penalty = 0.1 * np.abs(target).max()
+    expected = lasso(gram, target, penalty)
+    for start in (lasso(gram, target, 0.0), -expected, 5.0 * expected[::-1]):
+        np.testing.assert_allclose(lasso(gram, target, penalty, start), expected, atol=1e-6)
+
+
 def test_lasso_leaves_a_unit_that_is_never_active():
     gram = np.diag([2.0, 0.0])
     np.testing.assert_allclose(lasso(gram, np.float64([2, 0]), 0.0), [1.0, 0.0])
