@@ -133,17 +133,16 @@ def lenet() -> keras.Model:
     return keras.Model(given, layers.Dense(10, name="logits")(x))
 
 
-def shifted(x: np.ndarray, generator: np.random.Generator, most: int = _MOST_SHIFT) -> np.ndarray:
-    """Returns images, each moved at random by some pixels each way, zeros where nothing was.
+def shifted(x: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Returns images, each moved at random by up to two pixels each way, zeros where nothing was.
 
     Args:
         x: Shape `(count, height, width, 1)`.
         generator: Draws the shifts.
-        most: Pixels, at most.
     """
     height, width = x.shape[1:3]
-    padded = np.pad(x, ((0, 0), (most, most), (most, most), (0, 0)))
-    span = 2 * most + 1
+    padded = np.pad(x, ((0, 0), (_MOST_SHIFT, _MOST_SHIFT), (_MOST_SHIFT, _MOST_SHIFT), (0, 0)))
+    span = 2 * _MOST_SHIFT + 1
     places = generator.integers(0, span**2, len(x))
     result = np.empty_like(x)
     for place in range(span**2):

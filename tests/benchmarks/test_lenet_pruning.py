@@ -5,6 +5,7 @@ import pytest
 
 import edgeax
 from benchmarks import lenet_pruning
+from benchmarks.formats import BATCH
 from benchmarks.harness import Benchmark
 from benchmarks.lenet_pruning import NETWORKS, Target, compression
 from edgeax.model.copying import compressed_layers
@@ -69,6 +70,24 @@ def test_every_plan_ends_within_its_phases(name):
         chains = [chain for layer in compressed_layers(pruned) for chain in layer.chains]
         settled = [t.settled_step for chain in chains for t in chain.transforms]
         assert len(pruned.layers) and 0 < max(settled) <= (epochs - 6) * steps
+
+
+def test_each_batch_is_moved_by_at_most_a_pixel_and_zeros_come_in():
+    x = np.random.default_rng(0).uniform(0.1, 1.0, (40 * BATCH, 5, 6, 1)).astype(np.float32)
+    found = set()
+    after = lenet_pruning.shifted(x, np.random.default_rng(1))
+    padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    for at in range(0, len(x), BATCH):
+        batch = slice(at, at + BATCH)
+        places = [
+            (down, right)
+            for down in range(3)
+            for right in range(3)
+            if np.array_equal(padded[batch, down : down + 5, right : right + 6], after[batch])
+        ]
+        assert len(places) == 1
+        found.update(places)
+    assert len(found) == 9
 
 
 def test_both_countings_are_those_worked_out_by_hand():
