@@ -199,8 +199,8 @@ NETWORKS = {
         (
             Plan(
                 "magnitude",
-                magnitude(8, ip1=0.928, ip2=0.85, ip3=0.4),
-                (Phase(8, 1e-3, 1.0), Phase(32, 2e-3)),
+                magnitude(10, ip1=0.928, ip2=0.85, ip3=0.4),
+                (Phase(10, 1e-3, 1.0), Phase(60, 2e-3)),
                 target=Target(12.0, None),
             ),
             Plan(

@@ -9,11 +9,12 @@ import keras
 import numpy as np
 
 from edgeax.formats import implements
-from edgeax.model.copying import clone, compressed_layers, copy_weights, fresh_copy
+from edgeax.model.copying import compressed_layers, copy_of
 from edgeax.model.recipe import Recipe, Rule
 from edgeax.model.rewrite import check_model, check_plain, compile_like, compress, layers_by_path
 from edgeax.model.wrapper import slot_of
 from edgeax.transforms.base import now
+from edgeax.transforms.checks import checked_count
 from edgeax.transforms.mask import Mask
 
 
@@ -72,7 +73,8 @@ def lottery_ticket(
     last_share = share / 2 if last_share is None else last_share
     _check(model, rounds, share, last_share)
     paths = _paths(model, layers)
-    ticket = compress(model, Recipe([Rule(re.escape(path), kernel=[Mask()]) for path in paths]))
+    rules = [Rule(f"^{re.escape(path)}$", kernel=[Mask()]) for path in paths]
+    ticket = compress(model, Recipe(rules))
     shares = {path: share for path in paths}
     shares[paths[-1]] = last_share
     densities, results = [], []
@@ -105,9 +107,7 @@ def _has_kernel(layer: keras.layers.Layer) -> bool:
 
 def _copy(model: keras.Model) -> keras.Model:
     """Returns a copy with weights of its own, compiled alike."""
-    made: dict[int, Any] = {}
-    copy = clone(model, fresh_copy, made)
-    copy_weights(model, made)
+    copy = copy_of(model)
     compile_like(copy, model)
     return copy
 
@@ -145,8 +145,7 @@ def _density(model: keras.Model) -> float:
 def _check(model: Any, rounds: int, share: float, last_share: float) -> None:
     check_model(model)
     check_plain(model)
-    if rounds < 1:
-        raise ValueError(f"`rounds` must be at least 1. Received: rounds={rounds}.")
+    checked_count("rounds", rounds, 1)
     for name, value in (("share", share), ("last_share", last_share)):
         if not 0.0 < value < 1.0:
             raise ValueError(

@@ -57,8 +57,8 @@ class ProximalGroupLasso(AfterStep):
     `1 / (1 - m)` times as far, but not this step: the strength then counts `1 - m` times. Adam and
     its like scale gradients and leave this step as it is: a strength for SGD is none for them.
     Several of these callbacks do their steps one after the other, the last one first, which for
-    groups that overlap (filters and shapes) is a choice of edgeax. Groups of zeros can be taken out
-    of the network exactly.
+    groups that overlap (filters and shapes) is a choice of edgeax. `edgeax.remove_channels` takes
+    filters and channels of zeros out of the network, exactly.
 
     Source: the operator [YL06]; several structures at once [WWW16].
 

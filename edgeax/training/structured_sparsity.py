@@ -25,8 +25,9 @@ class StructuredSparsity(AddedLoss):
     """Adds the norms of groups of weights to the loss in `fit`, of several kinds of groups at once.
 
     For each kernel and each structure `strength * sum_g |w_g|_2`. When `fit` ends, what is all but
-    zero is set to zero. Groups of zeros can then be taken out of the network without any change of
-    what it computes; fine-tune afterwards without this callback.
+    zero is set to zero. Filters and channels of zeros can then be taken out of the network by
+    `edgeax.remove_channels` without any change of what it computes; fine-tune afterwards without
+    this callback.
 
     It is also `GroupLasso` for all kernels of a model, in whatever layout they are, compressed or
     not: `StructuredSparsity({"filter": 1e-3}, by_size=True, zero_below=0.0)`.

@@ -7,9 +7,10 @@ import keras
 import tensorflow as tf
 
 from edgeax.formats.methods import implements
-from edgeax.transforms.checks import checked_positive
+from edgeax.transforms.checks import checked_count, checked_positive
 from edgeax.transforms.mask import ChosenMask
-from edgeax.transforms.schedules import check_sparsity
+from edgeax.transforms.prune import Prune
+from edgeax.transforms.schedules import check_sparsities
 from edgeax.transforms.structures import Structure, structure_of
 
 _TEST = "tests/transforms/test_admm_prune.py::"
@@ -55,22 +56,15 @@ class ADMMPrune(ChosenMask):
         **kwargs: Any,
     ) -> None:
         super().__init__("masked", **kwargs)
-        shares = list(sparsity) if isinstance(sparsity, Sequence) else [sparsity]
-        self.sparsities = [check_sparsity("sparsity", share) for share in shares]
-        if not shares or sorted(set(self.sparsities)) != self.sparsities:
+        self.sparsities = check_sparsities("sparsity", sparsity)
+        if len({*self.sparsities}) != len(self.sparsities):
             raise ValueError(
                 "`sparsity` must rise from round to round. Received: "
                 f"sparsity={sparsity}. Leave out the rounds that prune no more."
             )
-        for name, value, least in (
-            ("admm_steps", admm_steps, 1),
-            ("retrain_steps", retrain_steps, 0),
-            ("frequency", frequency, 1),
-        ):
-            if value < least:
-                raise ValueError(f"`{name}` must be at least {least}. Received: {name}={value}.")
-        self.admm_steps, self.retrain_steps = int(admm_steps), int(retrain_steps)
-        self.frequency = int(frequency)
+        self.admm_steps = checked_count("admm_steps", admm_steps, 1)
+        self.retrain_steps = checked_count("retrain_steps", retrain_steps, 0)
+        self.frequency = checked_count("frequency", frequency, 1)
         self.rho = checked_positive("rho", rho)
         self.structure = structure_of(structure)
 
@@ -98,7 +92,8 @@ class ADMMPrune(ChosenMask):
             self._renew(tf.stop_gradient(pruned), step, at, tf.logical_and(renew, active))
             away = pruned - self.copy.value + self.dual.value
             term = 0.5 * self.rho * tf.reduce_sum(tf.square(away))
-            self.add_loss(tf.where(active, term, 0.0))
+            # Of several calls of a layer the first one counts.
+            self.add_loss(tf.where(tf.logical_and(renew, active), term, 0.0))
         return pruned
 
     def _renew(self, weight: tf.Tensor, step: tf.Tensor, at: tf.Tensor, active: tf.Tensor) -> None:
@@ -142,6 +137,10 @@ class ADMMPrune(ChosenMask):
     def settled_step(self) -> int:
         """See `Transform.settled_step`: the last round's mask must be there."""
         return self.round_steps * (len(self.sparsities) - 1) + self.admm_steps + 1
+
+    def at_once(self) -> Prune:
+        """Returns pruning by magnitude to the last sparsity at step 0."""
+        return Prune(self.sparsities[-1], structure=self.structure)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

@@ -35,6 +35,20 @@ def checked_steps(name: str, values: Any) -> list[int]:
     return [int(step) for step in steps]
 
 
+def checked_count(name: str, value: Any, least: int) -> int:
+    """Returns `value` if it is a whole number, at least `least`.
+
+    Raises:
+        ValueError: It is not.
+    """
+    is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not is_whole or value < least:
+        raise ValueError(
+            f"`{name}` must be an integer, at least {least}. Received: {name}={value!r}."
+        )
+    return int(value)
+
+
 def checked_axis(axis: Any) -> int | None:
     """Returns `axis` if it says where the scales of a weight are.
 

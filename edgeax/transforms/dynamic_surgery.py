@@ -2,17 +2,22 @@
 
 import math
 import numbers
+import warnings
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from edgeax.formats.methods import implements
-from edgeax.transforms.checks import checked_positive
+from edgeax.transforms.base import now
+from edgeax.transforms.checks import checked_count, checked_positive
 from edgeax.transforms.mask import ChosenMask
 
 _BAND = 0.1
 """Half of the distance of the two thresholds, as a share of their mean."""
+
+_LEAST_LEFT = 0.01
+"""Share of a weight below which the first choice is warned of."""
 
 _SURGERY = "tests/transforms/test_dynamic_surgery.py::test_gyc16_cuts_below_one_threshold"
 
@@ -28,8 +33,10 @@ class DynamicSurgery(ChosenMask):
     after `begin_step` masks are chosen anew with probability `(1 + gamma * i) ** -power`, from
     `stop_step` on never.
 
-    How much is cut follows from `c` and from training, not from a given sparsity. Stand it at the
-    biases too to have them pruned, as the paper does; each tensor has thresholds of its own.
+    How much is cut follows from `c` and from training, not from a given sparsity; the largest
+    weight always stays. Begin with trained weights: of new ones, which are even, a `c` above 2
+    leaves next to nothing. Stand it at the biases too to have them pruned, as the paper does; each
+    tensor has thresholds of its own.
 
     Source: [GYC16].
 
@@ -60,16 +67,18 @@ class DynamicSurgery(ChosenMask):
         super().__init__("dense", **kwargs)
         if not isinstance(c, numbers.Real) or not math.isfinite(c):
             raise ValueError(f"`c` must be finite. Received: c={c!r}. Use 0 to 4.")
-        if not 0 <= begin_step < stop_step:
+        begin_step = checked_count("begin_step", begin_step, 0)
+        stop_step = checked_count("stop_step", stop_step, 1)
+        if begin_step >= stop_step:
             raise ValueError(
-                "`stop_step` must lie above `begin_step`, and that not below 0. Received: "
+                "`stop_step` must lie above `begin_step`. Received: "
                 f"begin_step={begin_step}, stop_step={stop_step}."
             )
         if not 0.0 <= gamma < math.inf:
             raise ValueError(f"`gamma` must be at least 0 and finite. Received: gamma={gamma}.")
         self.c, self.gamma = float(c), float(gamma)
         self.power = checked_positive("power", power)
-        self.begin_step, self.stop_step = int(begin_step), int(stop_step)
+        self.begin_step, self.stop_step = begin_step, stop_step
         self.seed = int(seed)
 
     def build(self, shape: Any) -> None:
@@ -89,19 +98,36 @@ class DynamicSurgery(ChosenMask):
         drawn = tf.random.stateless_uniform([], [self.seed, step])
         return drawn < self.probability(step)
 
-    def chosen(self, tensor: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-        """Returns the mask after cutting and splicing."""
+    def find(self, tensor: tf.Tensor, due: tf.Tensor) -> None:
+        """Finds the threshold in the first weight that is not zero everywhere."""
         magnitudes = tf.abs(tensor)
+        spread = tf.math.reduce_std(magnitudes)
+        found = tf.maximum(tf.reduce_mean(magnitudes) + self.c * spread, 0.0)
         known = self.threshold.value
-        middle = tf.where(known < 0.0, self._found(magnitudes), known)
-        self.threshold.assign(middle)
+        is_first = due & (known < 0.0) & (tf.reduce_max(magnitudes) > 0.0)
+        self.threshold.assign(tf.where(is_first, found, known))
+
+    def chosen(self, tensor: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
+        """Returns the mask after cutting and splicing; the largest weights always stay."""
+        del step
+        magnitudes, middle = tf.abs(tensor), self.threshold.value
         cut = magnitudes <= (1.0 - _BAND) * middle
         spliced = magnitudes > (1.0 + _BAND) * middle
-        return tf.logical_or(spliced, tf.logical_and(self.mask.value, tf.logical_not(cut)))
+        kept = spliced | (self.mask.value & ~cut)
+        return kept | tf.equal(magnitudes, tf.reduce_max(magnitudes))
 
-    def _found(self, magnitudes: tf.Tensor) -> tf.Tensor:
-        spread = tf.math.reduce_std(magnitudes)
-        return tf.maximum(tf.reduce_mean(magnitudes) + self.c * spread, 0.0)
+    def initialize(self, tensor: tf.Tensor) -> tf.Tensor:
+        """Chooses if that is due at step 0; warns where next to nothing is left."""
+        pruned = super().initialize(tensor)
+        left = float(now(self.mask).mean())
+        if left < _LEAST_LEFT:
+            warnings.warn(
+                f"DynamicSurgery leaves {left:.2%} of a weight of shape {tuple(tensor.shape)} at "
+                f"c={self.c:g}. It is meant for trained weights, many of which are small: begin "
+                "with those, take a smaller c, or set begin_step behind some training.",
+                stacklevel=2,
+            )
+        return pruned
 
     @property
     def settled_step(self) -> int:

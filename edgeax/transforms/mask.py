@@ -79,16 +79,23 @@ class ChosenMask(Mask):
         raise NotImplementedError
 
     def chosen(self, tensor: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-        """Returns the new mask of the weight `tensor`, bool of its shape."""
+        """Returns the new mask of the weight `tensor`, bool of its shape.
+
+        It assigns nothing: several replicas could not do so here.
+        """
         raise NotImplementedError
+
+    def find(self, tensor: tf.Tensor, due: tf.Tensor) -> None:
+        """Keeps what choices need of the weight `tensor`, where one is `due` (bool scalar)."""
 
     def call(self, tensor: tf.Tensor, step: tf.Tensor, renew: tf.Tensor | None = None) -> tf.Tensor:
         """Returns `tensor` with the masked weights at zero; see `Transform.call`."""
         if renew is not None:
+            due = tf.logical_and(renew, self.due(step))
+            fixed = tf.stop_gradient(tensor)
+            self.find(fixed, due)
             mask = tf.cond(
-                tf.logical_and(renew, self.due(step)),
-                lambda: self.chosen(tf.stop_gradient(tensor), step),
-                lambda: tf.identity(self.mask.value),
+                due, lambda: self.chosen(fixed, step), lambda: tf.identity(self.mask.value)
             )
             self.mask.assign(tf.ensure_shape(mask, tensor.shape))
         return super().call(tensor, step)

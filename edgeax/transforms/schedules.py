@@ -4,7 +4,8 @@ Names and arguments are those of TensorFlow Model Optimization's pruning schedul
 """
 
 import abc
-from collections.abc import Sequence
+import numbers
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -69,18 +70,34 @@ class Schedule(abc.ABC):
         return cls(**config)
 
 
-def check_sparsity(name: str, value: float) -> float:
+def check_sparsity(name: str, value: Any) -> float:
     """Returns `value` if it is a sparsity.
 
     Raises:
         ValueError: `value` does not lie in [0, 1).
     """
-    if not 0.0 <= value < 1.0:
+    if not isinstance(value, numbers.Real) or not 0.0 <= float(value) < 1.0:
         raise ValueError(
             f"`{name}` must lie in [0, 1): the fraction of weights that become zero. "
-            f"Received: {name}={value}."
+            f"Received: {name}={value!r}."
         )
     return float(value)
+
+
+def check_sparsities(name: str, values: Any) -> list[float]:
+    """Returns the sparsities of several rounds as a list; one alone is a list of one.
+
+    Raises:
+        ValueError: One is no sparsity, or they fall.
+    """
+    several = isinstance(values, Iterable) and not isinstance(values, str)
+    given = list(values) if several else [values]
+    shares = [check_sparsity(name, value) for value in given]
+    if not shares or shares != sorted(shares):
+        raise ValueError(
+            f"`{name}` must hold at least one sparsity and must not fall. Received: {values!r}."
+        )
+    return shares
 
 
 @keras.saving.register_keras_serializable("edgeax")

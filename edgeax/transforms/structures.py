@@ -1,15 +1,16 @@
 """Structures: which weights are pruned together, and how many groups of them go.
 
-A weight comes in canonical layout, output channels last. A convolution's kernel is then
-`(height, width, inputs, outputs)`.
+A weight comes in canonical layout: axes of space, then of input channels, then of output channels.
+A convolution's kernel is `(height, width, inputs, outputs)`, an LSTM's `(inputs, units, gates)`.
 """
 
 import abc
+import math
 import numbers
 import re
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -23,7 +24,8 @@ class Structure(abc.ABC):
     """Divides a weight into groups that are pruned as one.
 
     `input_axes` are the axes along which a filter goes through its input channels, as
-    `Transform.input_axes` has them: None for the last but one, () where there are none.
+    `Transform.input_axes` has them: None for the last but one, () where there are none. Those
+    before them are of space, those behind them of output channels.
     """
 
     @abc.abstractmethod
@@ -72,7 +74,13 @@ class Structure(abc.ABC):
             ValueError: It cannot, or nothing of it would be left.
         """
         count = int(tf.size(self.sums(tf.ones(shape), input_axes)))
-        if sparsity and round(sparsity * count) >= count:
+        if sparsity and round(sparsity * count) == 0:
+            warnings.warn(
+                f"A sparsity of {sparsity:g} prunes nothing of a weight of shape {tuple(shape)}, "
+                f"of which {self} makes {count} groups. Prune more, or smaller groups.",
+                stacklevel=2,
+            )
+        elif sparsity and round(sparsity * count) >= count:
             raise ValueError(
                 f"`sparsity` must leave something of a weight. Received: sparsity={sparsity:g} for "
                 f"the {count} groups that {self} makes of shape {tuple(shape)}, which would all "
@@ -121,7 +129,7 @@ class Blocks(Structure):
 
     def sums(self, values: tf.Tensor, input_axes: InputAxes = None) -> tf.Tensor:
         """See `Structure.sums`; shape `(blocks of inputs, blocks of channels)`."""
-        rows = tf.reshape(values, [-1, values.shape[-1]])
+        rows = tf.reshape(values, [-1, _width(values.shape, input_axes)])
         if (self.channels, self.inputs) == (1, 1):
             return rows
         height, width = (int(size) for size in rows.shape)
@@ -135,18 +143,19 @@ class Blocks(Structure):
     ) -> tf.Tensor:
         """See `Structure.spread`."""
         wide = tf.repeat(tf.repeat(groups, self.inputs, axis=0), self.channels, axis=1)
-        channels = int(shape[-1])
-        rows = tf.TensorShape(shape).num_elements() // channels
+        channels = _width(shape, input_axes)
+        rows = math.prod(map(int, shape)) // channels
         return tf.reshape(wide[:rows, :channels], shape)
 
     def check(self, shape: Sequence[int], sparsity: float, input_axes: InputAxes = None) -> None:
         """See `Structure.check`; warns of blocks that stick out."""
         super().check(shape, sparsity, input_axes)
-        rows = tf.TensorShape(shape).num_elements() // int(shape[-1])
-        if rows % self.inputs or int(shape[-1]) % self.channels:
+        channels = _width(shape, input_axes)
+        rows = math.prod(map(int, shape)) // channels
+        if rows % self.inputs or channels % self.channels:
             warnings.warn(
                 f"Blocks of {self.channels} channels and {self.inputs} inputs do not divide the "
-                f"{shape[-1]} channels and {rows} inputs of a weight of shape {tuple(shape)}: the "
+                f"{channels} channels and {rows} inputs of a weight of shape {tuple(shape)}: the "
                 "last ones hold fewer weights.",
                 stacklevel=2,
             )
@@ -185,7 +194,7 @@ class NofM(Structure):
 
     def sums(self, values: tf.Tensor, input_axes: InputAxes = None) -> tf.Tensor:
         """See `Structure.sums`; every weight is a group, shape `(channels, inputs / m, m)`."""
-        rows = tf.transpose(tf.reshape(values, [-1, values.shape[-1]]))
+        rows = tf.transpose(tf.reshape(values, [-1, _width(values.shape, input_axes)]))
         return tf.reshape(rows, [rows.shape[0], -1, self.m])
 
     def spread(
@@ -208,12 +217,12 @@ class NofM(Structure):
         Raises:
             ValueError: `m` does not divide the inputs.
         """
-        inputs = tf.TensorShape(shape).num_elements() // int(shape[-1])
+        inputs = math.prod(map(int, shape)) // _width(shape, input_axes)
         if inputs % self.m:
             raise ValueError(
                 f"`m` must divide the inputs of an output channel. Received: m={self.m} for "
                 f"{inputs} inputs of a weight of shape {tuple(shape)}. Choose another m, use "
-                "Blocks, or leave the layer out."
+                "Blocks, or leave the layer out by the filter of its Rule."
             )
 
     def get_config(self) -> dict[str, Any]:
@@ -221,27 +230,39 @@ class NofM(Structure):
         return {"n": self.n, "m": self.m}
 
 
+class _Roles(NamedTuple):
+    """The axes of a weight by what they go along."""
+
+    space: tuple[int, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+def _roles(rank: int, input_axes: InputAxes) -> _Roles:
+    if input_axes is None:
+        input_axes = (rank - 2,) if rank > 1 else ()
+    first = input_axes[0] if input_axes else rank - 1
+    behind = input_axes[-1] + 1 if input_axes else rank - 1
+    return _Roles(tuple(range(first)), input_axes, tuple(range(behind, rank)))
+
+
+def _width(shape: Sequence[int], input_axes: InputAxes) -> int:
+    """Returns the number of output channels of a weight."""
+    outputs = _roles(len(shape), input_axes).outputs
+    return math.prod(int(shape[axis]) for axis in outputs)
+
+
 class _Axes(Structure):
     """Groups that have every weight along some axes."""
 
-    def together(self, rank: int, input_axes: tuple[int, ...]) -> list[int]:
-        """Returns the axes along which weights go together.
-
-        Args:
-            rank: Of the weight.
-            input_axes: Of the input channels, each in 0..rank - 1.
-        """
+    def together(self, axes: "_Roles") -> Sequence[int]:
+        """Returns the axes along which weights go together."""
         raise NotImplementedError
-
-    def _together(self, rank: int, input_axes: InputAxes) -> list[int]:
-        if input_axes is None:
-            input_axes = (rank - 2,) if rank > 1 else ()
-        return self.together(rank, input_axes)
 
     def sums(self, values: tf.Tensor, input_axes: InputAxes = None) -> tf.Tensor:
         """See `Structure.sums`; the axes that go together have size 1."""
-        rank = len(values.shape)
-        return tf.reduce_sum(values, axis=self._together(rank, input_axes), keepdims=True)
+        axes = self.together(_roles(len(values.shape), input_axes))
+        return tf.reduce_sum(values, axis=list(axes), keepdims=True)
 
     def spread(
         self, groups: tf.Tensor, shape: Sequence[int], input_axes: InputAxes = None
@@ -257,27 +278,27 @@ class Rows(_Axes):
     A weight without a width, such as a dense kernel, has rows of one weight.
     """
 
-    def together(self, rank: int, input_axes: tuple[int, ...]) -> list[int]:
+    def together(self, axes: "_Roles") -> Sequence[int]:
         """See `_Axes.together`."""
-        return [axis for axis in range(rank - 1) if axis not in input_axes][-1:]
+        return axes.space[-1:]
 
 
 @keras.saving.register_keras_serializable("edgeax")
 class Kernels(_Axes):
     """Two-dimensional kernels: all weights between one input and one output channel."""
 
-    def together(self, rank: int, input_axes: tuple[int, ...]) -> list[int]:
+    def together(self, axes: "_Roles") -> Sequence[int]:
         """See `_Axes.together`."""
-        return [axis for axis in range(rank - 1) if axis not in input_axes]
+        return axes.space
 
 
 @keras.saving.register_keras_serializable("edgeax")
 class Filters(_Axes):
     """Whole filters: all weights of one output channel."""
 
-    def together(self, rank: int, input_axes: tuple[int, ...]) -> list[int]:
+    def together(self, axes: "_Roles") -> Sequence[int]:
         """See `_Axes.together`."""
-        return list(range(rank - 1))
+        return [*axes.space, *axes.inputs]
 
 
 @keras.saving.register_keras_serializable("edgeax")
@@ -287,10 +308,9 @@ class Channels(_Axes):
     A weight without inputs, such as a bias, has groups of one weight.
     """
 
-    def together(self, rank: int, input_axes: tuple[int, ...]) -> list[int]:
+    def together(self, axes: "_Roles") -> Sequence[int]:
         """See `_Axes.together`."""
-        stay = input_axes or (rank - 1,)
-        return [axis for axis in range(rank) if axis not in stay]
+        return [*axes.space, *axes.outputs] if axes.inputs else axes.space
 
 
 @implements(
@@ -303,9 +323,9 @@ class Shapes(_Axes):
     Their removal makes the matrix of a convolution narrower. Source: [LL16], [WWW16].
     """
 
-    def together(self, rank: int, input_axes: tuple[int, ...]) -> list[int]:
+    def together(self, axes: "_Roles") -> Sequence[int]:
         """See `_Axes.together`."""
-        return [rank - 1]
+        return axes.outputs
 
 
 @keras.saving.register_keras_serializable("edgeax")

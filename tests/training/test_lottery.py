@@ -81,7 +81,7 @@ def test_only_the_layers_asked_for_are_pruned():
 @pytest.mark.parametrize(
     "settings, message",
     [
-        ({"rounds": 0}, "`rounds` must be at least 1"),
+        ({"rounds": 0}, "`rounds` must be an integer, at least 1"),
         ({"rounds": 1, "share": 1.0}, "`share` must lie between 0 and 1"),
         ({"rounds": 1, "last_share": 0.0}, "`last_share` must lie between 0 and 1"),
         ({"rounds": 1, "layers": "conv"}, "`layers` must fit.*'conv'.*'hidden'"),
@@ -97,3 +97,12 @@ def test_a_compressed_model_is_refused():
         lottery_ticket(edgeax.compress(mlp(), [edgeax.Prune(0.5)]), move, rounds=1)
     with pytest.raises(ValueError, match="Sequential or functional"):
         lottery_ticket(keras.Model(), move, rounds=1)
+
+
+def test_a_path_that_begins_like_another_is_another():
+    model = keras.Sequential(
+        [keras.Input((4,)), *(keras.layers.Dense(4, name=name) for name in ("d1", "d10"))]
+    )
+    ticket = lottery_ticket(model, move, rounds=1, share=0.5, last_share=0.5, layers="^d1$")
+    assert ticket.densities == [0.5]
+    assert [np.count_nonzero(kernel) for kernel in kernels(ticket.model)] == [8, 16]

@@ -85,8 +85,10 @@ def test_fit_draws_weights_to_their_pruned_copy_and_shows_the_term():
     [
         ({"sparsity": 1.0, "admm_steps": 1}, r"`sparsity` must lie in \[0, 1\)"),
         ({"sparsity": [0.5, 0.5], "admm_steps": 1}, "`sparsity` must rise"),
-        ({"sparsity": [], "admm_steps": 1}, "`sparsity` must rise"),
-        ({"sparsity": 0.5, "admm_steps": 0}, "`admm_steps` must be at least 1"),
+        ({"sparsity": [], "admm_steps": 1}, "`sparsity` must hold at least one"),
+        ({"sparsity": "0.5", "admm_steps": 1}, "`sparsity` must lie in.*'0.5'"),
+        ({"sparsity": None, "admm_steps": 1}, "`sparsity` must lie in.*None"),
+        ({"sparsity": 0.5, "admm_steps": 0}, "`admm_steps` must be an integer, at least 1"),
         ({"sparsity": 0.5, "admm_steps": 1, "retrain_steps": -1}, "`retrain_steps` must"),
         ({"sparsity": 0.5, "admm_steps": 1, "rho": 0.0}, "`rho` must be above 0"),
         ({"sparsity": 0.5, "admm_steps": 1, "structure": "fliter"}, "`structure` must be one of"),
@@ -100,3 +102,23 @@ def test_bad_arguments_are_refused(settings, message):
 def test_settings_survive():
     prune = ADMMPrune([0.5, 0.9], 3, 2, 0.1, 7, "filter")
     assert ADMMPrune.from_config(prune.get_config()).get_config() == prune.get_config()
+
+
+def test_a_layer_that_is_called_twice_has_the_term_once():
+    shared = keras.layers.Dense(4, use_bias=False)
+    given = keras.Input((4,))
+    model = keras.Model(given, shared(shared(given)))
+    copy = edgeax.compress(model, [ADMMPrune(0.5, admm_steps=9, rho=2.0)])
+    prune = copy.layers[-1].chains[0].transforms[0]
+    copy(np.ones((1, 4), np.float32), training=True)
+    away = np.asarray(shared.kernel) - now(prune.copy)
+    assert float(sum(copy.losses)) == pytest.approx(float(np.square(away).sum()), rel=1e-5)
+
+
+def test_a_list_in_an_array_is_a_list():
+    assert ADMMPrune(np.array([0.25, 0.5]), 4).sparsities == [0.25, 0.5]
+
+
+def test_at_once_is_the_last_sparsity_without_training():
+    chain = weight_chain(ADMMPrune([0.25, 0.5], admm_steps=9).at_once(), WEIGHT)
+    assert chain.freeze(WEIGHT).sparsity == 0.5

@@ -72,3 +72,18 @@ def test_settings_survive():
     surgery = DynamicSurgery(2.0, 9, 0.5, 3.0, 1, 4)
     assert DynamicSurgery.from_config(surgery.get_config()).get_config() == surgery.get_config()
     assert Chain([surgery]).transforms[0].settled_step == 9
+
+
+def test_new_weights_that_are_all_but_cut_are_warned_of_and_the_largest_stays():
+    weight = np.linspace(-1.0, 1.0, 500, dtype=np.float32)[None]
+    with pytest.warns(UserWarning, match=r"leaves 0.40%.*trained weights"):
+        chain = weight_chain(DynamicSurgery(c=3.0, stop_step=10), weight)
+    assert now(chain.transforms[0].mask).sum() == 2  # 1 and -1
+
+
+def test_a_weight_that_begins_at_zero_gets_its_threshold_later():
+    chain = weight_chain(DynamicSurgery(c=0.0, stop_step=10, gamma=0.0), np.zeros((1, 8), "f"))
+    surgery = chain.transforms[0]
+    assert now(surgery.threshold) == -1.0 and now(surgery.mask).all()
+    chain.call(tf.constant(WEIGHT), training=True)
+    assert now(surgery.threshold) == pytest.approx(3.5)

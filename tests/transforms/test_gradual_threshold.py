@@ -48,7 +48,8 @@ def test_it_acts_every_so_many_steps_and_at_the_end():
 @pytest.mark.parametrize(
     "settings, message",
     [
-        ({"begin_step": 5, "ramp_step": 5, "end_step": 9}, "must grow from 0"),
+        ({"begin_step": 5, "ramp_step": 4, "end_step": 9}, "must not fall"),
+        ({"begin_step": -1, "ramp_step": 4, "end_step": 9}, "`begin_step` must be.*at least 0"),
         ({"begin_step": 0, "ramp_step": 5, "end_step": 9, "threshold": 0.0}, "`threshold` must"),
         ({"begin_step": 0, "ramp_step": 5, "end_step": 9, "percentile": 100}, "`percentile` must"),
         ({"begin_step": 0, "ramp_step": 5, "end_step": 9, "frequency": 0}, "`frequency` must"),
@@ -63,3 +64,19 @@ def test_settings_survive():
     ramp = GradualThreshold(1, 5, 9, 0.5, 80.0, 3)
     assert GradualThreshold.from_config(ramp.get_config()).get_config() == ramp.get_config()
     assert ramp.settled_step == 10
+
+
+def test_the_largest_weight_always_stays():
+    weight = np.float32([[0.1, -0.5]])
+    chain = weight_chain(GradualThreshold(0, 0, 1, threshold=9.0, frequency=1), weight)
+    chain.call(tf.constant(weight), training=True)
+    chain.call(tf.constant(weight), training=True)
+    assert now(chain.transforms[0].mask).tolist() == [[False, True]]
+
+
+@pytest.mark.parametrize("threshold, sparsity", [(0.6, 0.5), (None, 0.75)])
+def test_at_once_is_the_last_threshold_without_training(threshold, sparsity):
+    weight = np.float32([[0.1, -0.5, 0.9, -2.0]])
+    ramp = GradualThreshold(5, 10, 20, threshold=threshold, percentile=75.0).at_once()
+    chain = weight_chain(ramp, weight)
+    assert chain.freeze(weight).sparsity == sparsity and ramp.settled_step == 0

@@ -39,7 +39,8 @@ def test_settings_survive_keras():
     [
         ([0.5, 1.0], [0, 1], r"`sparsities` must lie in \[0, 1\)"),
         ([0.5], [0, 1], "`steps` must be as many"),
-        ([], [], "`steps` must be as many"),
+        ([], [], "`sparsities` must hold at least one"),
+        (0.5, [0, 1], "`steps` must be as many"),
         ([0.5, 0.4], [0, 1], "must not fall"),
         ([0.5, 0.6], [1, 1], "`steps` must grow"),
         ([0.5], [-1], "`begin_step` must be at least 0"),

@@ -157,3 +157,27 @@ def test_blocks_that_stick_out_are_said():
 def test_what_cannot_be_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+LSTM = (6, 8, 4)  # inputs, units, gates
+
+
+@pytest.mark.parametrize(
+    "structure, groups",
+    [(Filters(), 32), (Channels(), 6), (Shapes(), 6), (Blocks(1, 2), 96), (NofM(1, 2), 192)],
+    ids=str,
+)
+def test_the_gates_of_an_lstm_are_no_filters(structure, groups):
+    assert tf.size(structure.sums(tf.ones(LSTM), (0,))) == groups
+
+
+def test_blocks_of_an_lstm_run_along_its_inputs():
+    scores = np.ones(LSTM, np.float32)
+    scores[2:4, 5, 1] = 0.0
+    kept = mask_of(Blocks(1, 2), scores, 1 / 96, (0,))
+    assert np.array_equal(kept, scores)
+
+
+def test_a_sparsity_that_prunes_nothing_is_said():
+    with pytest.warns(UserWarning, match="prunes nothing.*makes 1 groups"):
+        structures.Whole().check((3, 3), 0.4)

@@ -35,19 +35,17 @@ def make(ranges):
     x = layers.Flatten(name="flatten")(x)
     x = layers.Dense(8, activation="tanh", name="hidden")(x)
     model = keras.Model(given, layers.Dense(3, name="head")(x))
+
+    def rule(layer, prune):
+        codes = [edgeax.Cluster(8, begin_step=2), edgeax.Quantize("int8", axis=-1)]
+        return edgeax.Rule(layer, kernel=[prune, *codes], input=activations, output=activations)
+
+    surgery = edgeax.DynamicSurgery(0.5, stop_step=20)
     recipe = edgeax.Recipe(
         [
-            edgeax.Rule(
-                "conv|hidden",
-                kernel=[
-                    edgeax.Prune(edgeax.PolynomialDecay(0.0, 0.5, 0, 4, 1, 1)),
-                    edgeax.Cluster(8, begin_step=2),
-                    edgeax.Quantize("int8", axis=-1),
-                ],
-                input=activations,
-                output=activations,
-            ),
-            edgeax.Rule("head", kernel=edgeax.Quantize("int4", axis=-1)),
+            rule("conv", edgeax.Prune(edgeax.PolynomialDecay(0.0, 0.5, 0, 4, 1, 1))),
+            rule("hidden", edgeax.GradualThreshold(0, 2, 6, percentile=60.0, frequency=1)),
+            edgeax.Rule("head", kernel=[surgery, edgeax.Quantize("int4", axis=-1)]),
         ]
     )
     copy = edgeax.compress(model, recipe)
