@@ -2,7 +2,7 @@
 
 Magnitude and retraining [SH16], dynamic surgery [GYC16], ADMM [ZZY18], progressive ADMM [YZZ18] and
 lottery tickets [FC18]. All but the tickets go on from one dense network per seed; tickets begin
-with its first weights. Batches of images are shifted by up to one pixel at random. LeNet-300-100
+with its first weights. Images are shifted by up to one pixel at random. LeNet-300-100
 has 266,610 parameters, LeNet-5 431,080 (20 and 50 filters of 5 x 5, 500 hidden units).
 
 Compression is counted in both ways of the field: of weights and biases, as [GYC16] counts, and of
@@ -423,19 +423,21 @@ def learn(model: keras.Model, data: Images, phase: Phase, seed: int, quick: bool
 
 
 def shifted(x: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Returns images, each batch of them moved at random by up to `MOST_SHIFT` pixels each way,
-    zeros where nothing was.
+    """Returns images in a random order, each moved by up to `MOST_SHIFT` pixels each way, zeros
+    where nothing was. Every few neighbours have each of the moves once.
 
     Args:
-        x: Shape `(batches * BATCH, height, width, 1)`.
-        generator: Draws the shifts.
+        x: Shape `(count, height, width, 1)`, in a random order.
+        generator: Draws which of the neighbours has which move.
     """
     height, width = x.shape[1:3]
+    steps = range(-MOST_SHIFT, MOST_SHIFT + 1)
+    moves = generator.permutation([(down, right) for down in steps for right in steps])
     result = np.zeros_like(x)
-    for at in range(0, len(x), BATCH):
-        down, right = generator.integers(-MOST_SHIFT, MOST_SHIFT + 1, 2)
+    for place, (down, right) in enumerate(moves):
+        every = slice(place, None, len(moves))
         (into_y, of_y), (into_x, of_x) = moved(down, height), moved(right, width)
-        result[at : at + BATCH, into_y, into_x] = x[at : at + BATCH, of_y, of_x]
+        result[every, into_y, into_x] = x[every, of_y, of_x]
     return result
 
 
