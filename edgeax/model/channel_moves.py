@@ -109,12 +109,21 @@ def merges(call: Call) -> bool:
 def keeps_constants(call: Call) -> bool:
     """Returns whether a call that moves channels leaves one that is constant as it is."""
     changes = type(call.operation) in _CHANGING or kind_of(call.operation) in ("Resize", "Pad")
-    return not changes and not keeps_zeros_only(call)
+    return not changes and not brings_values(call) and not keeps_zeros_only(call)
 
 
 def keeps_zeros_only(call: Call) -> bool:
     """Returns whether a call that moves channels changes constants but 0: it pads or adds up."""
     return type(call.operation) in _PADDING or kind_of(call.operation) == "Sum"
+
+
+def brings_values(call: Call) -> bool:
+    """Returns whether a call that moves channels puts values of its own among theirs: a border, or
+    what a maximum or minimum starts from.
+    """
+    border = call.args[1] if kind_of(call.operation) == "Pad" and len(call.args) > 1 else None
+    border = call.kwargs.get("constant_values", border)
+    return border is not None or getattr(call.operation, "initial", None) is not None
 
 
 def is_value_function(activation: Any) -> bool:

@@ -81,6 +81,21 @@ def clone(model: keras.Model, copy: Callable[[Any], Any], made: dict[int, Any]) 
     return result
 
 
+def copy_of(model: keras.Model) -> keras.Model:
+    """Returns a copy of a model with weights of its own, those of the model, not compiled.
+
+    Args:
+        model: Sequential or functional; what is compressed in it is so in the copy.
+
+    Raises:
+        ValueError: Keras cannot make one of its layers again.
+    """
+    made: dict[int, Any] = {}
+    copy = clone(model, fresh_copy, made)
+    copy_weights(model, made)
+    return copy
+
+
 def _class_of(model: keras.Model, base: type) -> Any:
     """Returns the class of a model if it is constructed like Keras's own `base`, else `base`."""
     own, plain = (

@@ -16,6 +16,10 @@ _RECURRENT = (
     *(keras.layers.RNN, keras.layers.Bidirectional),
 )
 
+_RECURRENT_CONVOLUTIONS = (
+    *(keras.layers.ConvLSTM1D, keras.layers.ConvLSTM2D, keras.layers.ConvLSTM3D),
+)
+
 
 def macs(model: keras.Model) -> dict[str, int]:
     """Returns the multiply-accumulates that each layer with a kernel needs for one sample.
@@ -79,7 +83,7 @@ def macs_of_call(layer: keras.layers.Layer, call: Call) -> int:
     if not kernels or isinstance(layer, keras.layers.Embedding):
         return 0
     if isinstance(layer, _RECURRENT):
-        return _sizes(call.input_tensors[0])[0] * sum(kernels)
+        return _sizes(call.input_tensors[0])[0] * _positions(layer, call) * sum(kernels)
     if isinstance(layer, keras.layers.EinsumDense):
         given, letters, _ = einsum_axes(layer)
         sizes = zip(letters, layer.kernel.shape, strict=True)
@@ -89,6 +93,15 @@ def macs_of_call(layer: keras.layers.Layer, call: Call) -> int:
     shape = _sizes(call.input_tensors[0] if transposed else call.output_tensors[0])
     channels_first = getattr(layer, "data_format", None) == "channels_first"
     return math.prod(shape[1:] if channels_first else shape[:-1]) * sum(kernels)
+
+
+def _positions(layer: keras.layers.Layer, call: Call) -> int:
+    """Returns at how many positions a recurrent layer uses its kernels in one step."""
+    one = layer.forward_layer if isinstance(layer, keras.layers.Bidirectional) else layer
+    if not isinstance(one, _RECURRENT_CONVOLUTIONS):
+        return 1
+    shape = _sizes(call.output_tensors[0])[1 if one.return_sequences else 0 :]
+    return math.prod(shape[1:] if one.data_format == "channels_first" else shape[:-1])
 
 
 def _sizes(tensor: keras.KerasTensor) -> list[int]:

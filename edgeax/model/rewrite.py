@@ -2,6 +2,7 @@
 folds. The original is never touched; weights are kept.
 """
 
+import itertools
 import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -110,7 +111,8 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
 
     `kernel * gamma / sqrt(variance + epsilon)`, with the moving statistics. The inference outputs
     are the same up to float rounding. Other batch normalizations stay. The layers of nested models
-    become the copy's own, named by their paths. Source: [JKC18].
+    become the copy's own, named by their paths; one that makes an output of the model has the
+    output's name. Source: [JKC18].
 
     Raises:
         ValueError: The model has no graph, or is compressed: strip it first.
@@ -137,7 +139,10 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
         return outputs
 
     inputs = new_inputs(skeleton)
-    return keras.Model(inputs, graph.rebuild(emit, inputs), name=model.name)
+    result = keras.Model(inputs, graph.rebuild(emit, inputs), name=model.name)
+    if not model.trainable:
+        result.trainable = False
+    return result
 
 
 def foldable(graph: Graph) -> Iterator[tuple[Call, Call]]:
@@ -149,8 +154,30 @@ def foldable(graph: Graph) -> Iterator[tuple[Call, Call]]:
 
 
 def name_when_folded(graph: Graph, layer: keras.layers.Layer) -> str:
-    """Returns the name that a layer of a graph has in what `fold_batch_norm` returns."""
-    return graph.path(layer).replace("/", "_")
+    """Returns the name that a layer of a graph has in what `fold_batch_norm` returns.
+
+    It is its path with `_` for `/`, and a number behind that where another one has that name. Where
+    one layer makes all outputs of the model that a nested model gives, it gets the nested model's
+    name: so is the output called.
+    """
+    makers: dict[str, set[int]] = {}
+    for tensor in keras.tree.flatten(graph.outputs):
+        call = graph.producer(tensor)
+        if call is not None:
+            outermost = graph.path(call.operation).split("/")[0]
+            makers.setdefault(outermost, set()).add(id(call.operation))
+    names = {key: path for key, path in graph.paths.items() if "/" not in path}
+    names |= {key: name for name, (key, *others) in makers.items() if not others}
+    taken = {*names.values(), *(tensor.name for tensor in keras.tree.flatten(graph.inputs))}
+    for key, path in graph.paths.items():
+        if key not in names:
+            plain = path.replace("/", "_")
+            numbered = (f"{plain}_{number}" for number in itertools.count(1))
+            names[key] = next(
+                name for name in itertools.chain([plain], numbered) if name not in taken
+            )
+            taken.add(names[key])
+    return names[id(layer)]
 
 
 def with_bias(layer: keras.layers.Layer) -> keras.layers.Layer:
@@ -297,13 +324,30 @@ def compile_like(copy: keras.Model, model: keras.Model) -> None:
     if not model.compiled:
         return
     try:
-        copy.compile_from_config(model.get_compile_config())
+        config = model.get_compile_config()
+        why = _lost_outputs(copy, model, config)
+        if not why:
+            copy.compile_from_config(config)
     except (TypeError, ValueError) as error:  # a loss that is not registered with Keras
+        why = f"Keras says: {error}"
+    if why:
         warnings.warn(
             "The copy could not be compiled as the model was. Call its compile() before fit(). "
-            f"Keras says: {error}",
+            f"{why}",
             stacklevel=3,
         )
+
+
+def _lost_outputs(copy: keras.Model, model: keras.Model, config: dict[str, Any]) -> str:
+    """Returns which names of outputs a copy does not have, though its losses or metrics go by them,
+    `""` if there are none.
+    """
+    names, others = (getattr(each, "output_names", None) for each in (model, copy))
+    if names is None or names == others or isinstance(model.output, dict):  # which has its own keys
+        return ""
+    if not any(isinstance(part, dict) and {*part} <= {*names} for part in config.values() if part):
+        return ""
+    return f"Its outputs are {others}, not {names}, by which losses or metrics go."
 
 
 def paths_of_compressed(model: keras.Model) -> dict[str, Compressed]:

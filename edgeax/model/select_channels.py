@@ -1,6 +1,7 @@
 """Channels taken out of a model, or put in another order: smaller layers, the same function."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -42,7 +43,8 @@ class RemovedChannels:
 
     Attributes:
         model: A plain functional model. The layers of nested models became its own, named by their
-            paths with `_` for `/`.
+            paths with `_` for `/`, and a number behind where that name is taken; one that makes an
+            output of the model has the output's name.
         removed: The units that were removed, int64, by the name of their group.
         skipped: One line for each layer with a kernel that cannot make fewer channels, and why;
             where dead channels were looked for, also one for each group with channels that are the
@@ -234,7 +236,10 @@ def _rebuilt(found: Channels, dead: Dead) -> tuple[keras.Model, list[Call]]:
                 copy.name = name_when_folded(found.graph, operation)
             made[id(operation)] = copy
         layer = made[id(operation)]
-        outputs = layer(*args, **kwargs)
+        try:
+            outputs = layer(*args, **kwargs)
+        except Exception as error:  # of an initializer, which may be the user's own
+            raise _cannot(found.graph.path(operation), layer, error) from error
         if values:
             layer.set_weights(values)
             finalize = getattr(layer, "finalize_state", None)
@@ -245,7 +250,18 @@ def _rebuilt(found: Channels, dead: Dead) -> tuple[keras.Model, list[Call]]:
 
     inputs = new_inputs(found.skeleton)
     outputs = found.graph.rebuild(emit, inputs)
-    return keras.Model(inputs, outputs, name=found.skeleton.name), calls
+    smaller = keras.Model(inputs, outputs, name=found.skeleton.name)
+    if not found.skeleton.trainable:
+        smaller.trainable = False
+    return smaller, calls
+
+
+def _cannot(path: str, layer: Any, error: Exception) -> ValueError:
+    return ValueError(
+        "`model` must hold layers that can be built smaller. Received: "
+        f"{path!r} of type {type(layer).__name__}, of which Keras says: {error} "
+        "Leave the channels that it makes or reads, or give it initializers for any shape."
+    )
 
 
 def _kept_values(found: Channels, layer: Any, dead: Dead) -> list[np.ndarray]:
@@ -255,13 +271,19 @@ def _kept_values(found: Channels, layer: Any, dead: Dead) -> list[np.ndarray]:
     names = [variable.name for variable in layer.weights] if values else []
     if shift is not None and "bias" in names:
         values[names.index("bias")] = values[names.index("bias")] + shift
-    for axis in found.axes:
-        if axis.layer is layer:
-            stays = ~np.isin(found.classes(axis.labels), dead.units)
-            values[axis.weight] = np.compress(stays, values[axis.weight], axis=axis.axis)
+    values = [_cut(found, layer, dead, index, value) for index, value in enumerate(values)]
     if shift is not None and "bias" not in names:
         stays = ~np.isin(found.made_by(layer), dead.units)
         values.append(shift[stays])
+    return values
+
+
+def _cut(found: Channels, layer: Any, dead: Dead, index: int, values: np.ndarray) -> np.ndarray:
+    """Returns values like those of a layer's weight without what is dead."""
+    for axis in found.axes:
+        if axis.layer is layer and axis.weight == index:
+            stays = ~np.isin(found.classes(axis.labels), dead.units)
+            values = np.compress(stays, values, axis=axis.axis)
     return values
 
 
@@ -273,14 +295,19 @@ def _resized(found: Channels, call: Call, values: list[np.ndarray], dead: Dead) 
     weights = getattr(operation, "weights", ())
     if all(part.shape == tuple(old.shape) for part, old in zip(values, weights, strict=False)):
         return with_bias(operation) if id(operation) in dead.shifts else fresh_copy(operation)
-    return _smaller(operation, values, id(operation) in dead.shifts)
+    cut = functools.partial(_cut, found, operation, dead)
+    return _smaller(operation, values, id(operation) in dead.shifts, cut)
 
 
-def _smaller(layer: Any, values: list[np.ndarray], biased: bool) -> Any:
+Cut = Callable[[int, np.ndarray], np.ndarray]
+"""Gets the index of a weight and values like its own; returns those that are kept."""
+
+
+def _smaller(layer: Any, values: list[np.ndarray], biased: bool, cut: Cut) -> Any:
     names = [variable.name for variable in layer.weights]
     shapes = dict(zip(names, (value.shape for value in values), strict=False))
     if isinstance(layer, _layers.TimeDistributed):
-        inner = _smaller(layer.layer, values, biased)
+        inner = _smaller(layer.layer, values, biased, cut)
         return _layers.TimeDistributed(
             inner, name=layer.name, trainable=layer.trainable, dtype=layer.dtype_policy
         )
@@ -299,7 +326,31 @@ def _smaller(layer: Any, values: list[np.ndarray], biased: bool) -> Any:
         size = config["output_shape"]
         size = (size,) if isinstance(size, int) else tuple(size)
         config["output_shape"] = (*size[:-1], shapes["kernel"][-1])
-    return type(layer).from_config(config)
+    return type(layer).from_config(config | _initializers(layer, config, cut))
+
+
+def _initializers(layer: Any, config: Mapping[str, Any], cut: Cut) -> dict[str, Any]:
+    """Returns initializers by their settings, in place of those that make one shape only: of
+    constants, those of the channels that are kept.
+    """
+    instead: dict[str, Any] = {}
+    for index, variable in enumerate(layer.weights):
+        kinds = (variable.name, variable.name.removesuffix("_kernel"), "depthwise")
+        setting = next((f"{k}_initializer" for k in kinds if f"{k}_initializer" in config), "")
+        given = keras.initializers.get(config.get(setting))
+        plain = type(given).__module__.startswith("keras.")
+        if given is None or plain and not isinstance(given, keras.initializers.Constant):
+            continue
+        shape = tuple(variable.shape)
+        kept = cut(index, np.zeros(shape, bool)).shape
+        try:
+            fits = tuple(given(kept, dtype=variable.dtype).shape) == kept
+        except Exception:  # TensorFlow's, or of the user's own
+            fits = False
+        if not fits:
+            values = cut(index, np.asarray(given(shape, dtype=variable.dtype)))
+            instead[setting] = keras.initializers.serialize(keras.initializers.Constant(values))
+    return instead
 
 
 def _reshape(found: Channels, call: Call, dead: Dead) -> Any:

@@ -9,6 +9,7 @@ from edgeax.model.copying import clone, compressed_layers, fresh_copy
 from edgeax.model.ends import closing_layers
 from edgeax.model.graph import Call, is_nested, new_inputs, trace
 from edgeax.model.padding import PaddedConv1D, PaddedConv2D, PaddedDepthwiseConv2D
+from edgeax.model.rewrite import name_when_folded
 from edgeax.model.wrapper import slot_of
 
 _layers = keras.layers
@@ -79,7 +80,7 @@ def widen(model: keras.Model, factor: float) -> keras.Model:
                 wide = operation
                 if isinstance(operation, keras.layers.Layer):
                     wide = _widened(call, 1.0 if id(operation) in kept else factor, args)
-                    wide.name = path.replace("/", "_")
+                    wide.name = name_when_folded(graph, operation)
                 wider[id(operation)] = wide
             outputs = wider[id(operation)](*args, **kwargs)
         except (ValueError, TypeError) as error:  # of Keras, where shapes do not fit any more

@@ -17,7 +17,7 @@ from edgeax.model.copying import clone, copy_weights, fresh_copy
 from edgeax.model.duplicate_channels import DuplicateChannels
 from edgeax.model.graph import Call, Graph, new_inputs, trace
 from edgeax.model.placement import LINEAR
-from edgeax.model.rewrite import check_model, check_plain
+from edgeax.model.rewrite import check_model, check_plain, name_when_folded
 
 _layers = keras.layers
 
@@ -85,7 +85,7 @@ def split_outlier_channels(
 
     def emit(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         layer = call.operation
-        layer.name = graph.path(layer).replace("/", "_")
+        layer.name = name_when_folded(graph, layer)
         if reasons.get(id(layer), "no kernel"):
             return layer(*args, **kwargs)
         kernel = np.asarray(layer.kernel)

@@ -1,5 +1,6 @@
 """prune(): the least important weights of a model masked, chosen with data or over all layers."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -9,7 +10,8 @@ from edgeax.pruning.case import Case, Criterion, take_labeled
 from edgeax.pruning.criteria import criterion_of
 from edgeax.pruning.objective import Objective
 from edgeax.pruning.selection import checked_choice_of
-from edgeax.pruning.weights import maskable, weights_of
+from edgeax.pruning.weights import Weight, masked_copy
+from edgeax.transforms.checks import checked_count, checked_seed
 from edgeax.transforms.structures import Structure
 
 
@@ -54,10 +56,10 @@ def prune(
         loss: The loss: a name, a Keras loss, or a function of labels and outputs; None for what the
             model was compiled with.
         layers: Which layers: a regular expression searched in their paths, or another filter of an
-            `edgeax.Rule`.
+            `edgeax.Rule`; a callable gets the layers without the wrappers of a compressed model.
         updates: Of a plain model: `"masked"`, or `"dense"`: masked weights go on being trained, so
             that a later call may find them important.
-        seed: Of what is random.
+        seed: Of what is random, at least 0.
         batch_size: Samples in a batch, at least 1.
         verbose: 1 shows how far it is.
 
@@ -68,11 +70,9 @@ def prune(
     """
     chosen = criterion_of(criterion)
     choice = checked_choice_of(sparsity, structure, scope)
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"`batch_size` must be an integer, at least 1. Received: {batch_size!r}.")
-    case = case_of(
-        maskable(model, layers, updates), chosen, samples, labels, loss, layers, criterion
-    )
+    seed, batch_size = checked_seed(seed), checked_count("batch_size", batch_size)
+    copy, weights = masked_copy(model, layers, updates)
+    case = case_of(copy, weights, chosen, samples, labels, loss, criterion)
     case.seed, case.batch_size, case.verbose = seed, batch_size, bool(verbose)
     chosen.prune(case, choice)
     return case.model
@@ -80,28 +80,28 @@ def prune(
 
 def case_of(
     model: keras.Model,
+    weights: Sequence[Weight],
     chosen: Criterion,
     samples: Any = None,
     labels: Any = None,
     loss: Any = None,
-    layers: Filter = ".*",
     name: Any = None,
 ) -> Case:
     """Returns the case of a compressed model, with what a criterion needs.
 
     Args:
         model: Compressed; it will be pruned itself.
+        weights: Those of its kernels that masks are chosen for.
         chosen: The criterion.
         samples: As for `prune`.
         labels: As for `prune`.
         loss: As for `prune`.
-        layers: As for `prune`.
         name: What the user calls the criterion.
 
     Raises:
         ValueError: Something that it needs is missing or unusable.
     """
-    case = Case(model, weights_of(model, layers))
+    case = Case(model, list(weights))
     if samples is not None:
         case.samples, case.labels, case.pack = take_labeled(samples, labels, model)
     missing = [
@@ -123,4 +123,5 @@ def case_of(
         )
     if "loss" in chosen.needs:
         case.objective = Objective(model, loss)
+        case.objective.check(case.labels)
     return case

@@ -71,8 +71,8 @@ class ChannelCase:
 
 
 class ChannelCriterion:
-    """Gives each unit a score; those of the lowest go. A new one is a subclass with a name in
-    `channel_scores.CRITERIA`.
+    """Gives each unit a score; those of the lowest go. A new one is a subclass, with a
+    name in `channel_scores.CHANNEL_CRITERIA` or given itself.
 
     Attributes:
         needs_samples: Whether it looks at samples.
@@ -94,7 +94,7 @@ class ChannelCriterion:
 
 class ChannelSelection:
     """Chooses the units of a group that are kept, from what the one layer that reads them does. A
-    new one is a subclass with a name in `channel_scores.CRITERIA`.
+    new one is a subclass, with a name in `channel_scores.CHANNEL_CRITERIA` or given itself.
 
     Attributes:
         reconstruct: How the reader's weights are changed if nobody says: `"least_squares"`,

@@ -18,7 +18,7 @@ _MOST_OVER = 0.02
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Choice:
+class ChannelChoice:
     """Units to remove.
 
     Attributes:
@@ -59,7 +59,9 @@ def removal_order(scores: Mapping[str, np.ndarray], scope: str, multiple_of: int
     return order
 
 
-def share_of_all(order: Order, sizes: Mapping[str, int], sparsity: float, min_units: int) -> Choice:
+def share_of_all(
+    order: Order, sizes: Mapping[str, int], sparsity: float, min_units: int
+) -> ChannelChoice:
     """Returns the first `round(sparsity * units)` units of an order, up to the end of a step.
 
     Args:
@@ -82,7 +84,7 @@ def share_of_each(
     sizes: Mapping[str, int],
     sparsity: Mapping[str, float],
     min_units: int,
-) -> Choice:
+) -> ChannelChoice:
     """Returns the first `round(sparsity * size)` units of each group in an order, or fewer where a
     step would take more.
 
@@ -107,7 +109,7 @@ def until_macs(
     macs: ChannelMacs,
     most: float,
     min_units: int,
-) -> Choice:
+) -> ChannelChoice:
     """Returns the units of an order that go step by step until few enough multiply-accumulates are
     left.
 
@@ -186,7 +188,7 @@ class _Taker:
         """Returns whether enough would be left behind a step."""
         return self._sizes[name] - len(self.removed[name]) - len(units) >= self._min_units
 
-    def choice(self, complete: bool) -> Choice:
+    def choice(self, complete: bool) -> ChannelChoice:
         """Returns what was taken."""
         removed = {name: np.array(units, int) for name, units in self.removed.items()}
-        return Choice(removed, tuple(self._held), complete)
+        return ChannelChoice(removed, tuple(self._held), complete)

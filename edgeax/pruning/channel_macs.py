@@ -6,7 +6,6 @@ takes channels from an axis of a kernel takes that share of them.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import keras
 import numpy as np
@@ -15,6 +14,7 @@ from edgeax.model.channels import ChannelGroup
 from edgeax.model.macs import macs
 from edgeax.model.rewrite import layers_by_path
 from edgeax.model.wrapper import slot_of
+from edgeax.pruning.slices import is_named
 
 
 class ChannelMacs:
@@ -100,8 +100,3 @@ class ChannelMacs:
         other.__dict__.update(self.__dict__)
         other._sizes = {key: list(shape) for key, shape in sizes.items()}
         return other
-
-
-def is_named(variable: Any, name: str) -> bool:
-    """Returns whether a slice means a variable: it has its name, or the end of its path."""
-    return f"/{variable.path}".endswith(f"/{name}")

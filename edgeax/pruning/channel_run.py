@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from edgeax.model.channels import ChannelGroup
-from edgeax.model.copying import clone, copy_weights, fresh_copy
+from edgeax.model.copying import copy_of
 from edgeax.model.graph import Call, inputs_of, trace
 
 _READING = ("kernel", "depthwise_kernel", "pointwise_kernel")
@@ -31,11 +31,8 @@ class ChannelRun:
     """
 
     def __init__(self, model: keras.Model, groups: Sequence[ChannelGroup]) -> None:
-        made: dict[int, Any] = {}
-        copy = clone(model, fresh_copy, made)
-        copy_weights(model, made)
         self._structure = inputs_of(model)
-        self._graph = trace(copy)
+        self._graph = trace(copy_of(model))
         self._calls = {self._graph.path(call.operation): call for call in self._graph.calls}
         self._gates: dict[str, list[tuple[str, np.ndarray]]] = {}
         self.unseen = {group.name: self._why_unseen(group) for group in groups}

@@ -12,23 +12,12 @@ from edgeax.model.channels import ChannelGroup, ChannelSlice
 from edgeax.model.wrapper import slot_of
 from edgeax.pruning.channel_case import ChannelCase, ChannelCriterion, ChannelSelection
 from edgeax.pruning.lasso import Lasso
+from edgeax.pruning.slices import per_unit
 from edgeax.pruning.thinet import ThiNet
 from edgeax.transforms.checks import checked_positive
 
 _TEST = "tests/pruning/test_channel_scores.py::"
 _WHOLE = "tests/pruning/test_channels.py::"
-
-
-def per_unit(values: np.ndarray, units: np.ndarray, size: int) -> np.ndarray:
-    """Returns the sum over the positions of each unit, float64 `(size,)`.
-
-    Args:
-        values: `(positions,)`.
-        units: The unit of each position, -1 for those of others.
-        size: How many units there are.
-    """
-    ours = units >= 0
-    return np.bincount(units[ours], np.asarray(values, np.float64)[ours], size)
 
 
 class _OfFilters(ChannelCriterion):
@@ -46,7 +35,7 @@ class _OfFilters(ChannelCriterion):
     "LKD17",
     test=_WHOLE + "test_lkd17_the_smallest_filters_go_and_the_masked_model_computes_the_same",
 )
-class L1(_OfFilters):
+class FilterL1(_OfFilters):
     """The l1 norm of the filters that make a unit, summed over all layers that make it together.
 
     Larger filters have larger norms: within a layer it compares, across layers it favours those
@@ -57,7 +46,7 @@ class L1(_OfFilters):
         return np.abs(weights)
 
 
-class L2(_OfFilters):
+class FilterL2(_OfFilters):
     """The l2 norm of all weights that make a unit."""
 
     def _measure(self, weights: np.ndarray) -> np.ndarray:
@@ -146,7 +135,7 @@ class BatchNormScale(ChannelCriterion):
 
 
 @implements("MTK16", test=_TEST + "test_mtk16_ranks_like_the_change_of_the_loss_better_than_norms")
-class Taylor(ChannelCriterion):
+class ChannelTaylor(ChannelCriterion):
     """How much the loss changes without a unit, to first order: `|a * dL/da|`.
 
     a is what the layers read that read the unit. `a * dL/da` is averaged over the positions of a
@@ -190,7 +179,7 @@ class Taylor(ChannelCriterion):
         return found
 
 
-class NearZero(ChannelCriterion):
+class NearZeroChannels(ChannelCriterion):
     """The mean share of the values of a unit that are not near zero where they are read.
 
     Args:
@@ -228,7 +217,7 @@ class NearZero(ChannelCriterion):
         return {group.name: large[group.name] / counts[group.name] for group in groups}
 
 
-class Random(ChannelCriterion):
+class RandomChannels(ChannelCriterion):
     """Random scores, uniform in [0, 1): what every other criterion should beat."""
 
     def scores(self, case: ChannelCase) -> dict[str, np.ndarray]:
@@ -237,20 +226,20 @@ class Random(ChannelCriterion):
         return {group.name: generator.random(group.size) for group in case.groups}
 
 
-CRITERIA: dict[str, Callable[[], ChannelCriterion | ChannelSelection]] = {
-    "l1": L1,
-    "l2": L2,
+CHANNEL_CRITERIA: dict[str, Callable[[], ChannelCriterion | ChannelSelection]] = {
+    "l1": FilterL1,
+    "l2": FilterL2,
     "batch_norm_scale": BatchNormScale,
-    "taylor": Taylor,
-    "near_zero": NearZero,
-    "random": Random,
+    "taylor": ChannelTaylor,
+    "near_zero": NearZeroChannels,
+    "random": RandomChannels,
     "global_rank": GlobalRank,
     "lasso": Lasso,
     "thinet": ThiNet,
 }
 
 
-def criterion_of(given: Any) -> ChannelCriterion | ChannelSelection:
+def channel_criterion_of(given: Any) -> ChannelCriterion | ChannelSelection:
     """Returns the criterion that a word or object stands for.
 
     Raises:
@@ -258,11 +247,12 @@ def criterion_of(given: Any) -> ChannelCriterion | ChannelSelection:
     """
     if isinstance(given, (ChannelCriterion, ChannelSelection)):
         return given
-    if isinstance(given, str) and given in CRITERIA:
-        return CRITERIA[given]()
-    near = difflib.get_close_matches(str(given), CRITERIA, n=3, cutoff=0.3)
+    if isinstance(given, str) and given in CHANNEL_CRITERIA:
+        return CHANNEL_CRITERIA[given]()
+    near = difflib.get_close_matches(str(given), CHANNEL_CRITERIA, n=3, cutoff=0.3)
     raise ValueError(
-        f"`criterion` must be one of {sorted(CRITERIA)}, or a ChannelCriterion. "
+        f"`criterion` must be one of {sorted(CHANNEL_CRITERIA)}, a ChannelCriterion or a "
+        "ChannelSelection. "
         f"Received: {given!r}.{f' Did you mean one of {near}?' if near else ''}"
     )
 

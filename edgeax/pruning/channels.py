@@ -10,14 +10,14 @@ import numpy as np
 
 from edgeax.formats.tables import text_table
 from edgeax.model.channels import ChannelGroup, channel_groups
-from edgeax.model.copying import clone, copy_weights, fresh_copy
+from edgeax.model.copying import copy_of
 from edgeax.model.rewrite import compile_like, layers_by_path
 from edgeax.model.select_channels import remove_channels
 from edgeax.pruning import thinet
 from edgeax.pruning.case import take_labeled
 from edgeax.pruning.channel_case import ChannelCase, ChannelCriterion, ChannelSelection
 from edgeax.pruning.channel_choice import (
-    Choice,
+    ChannelChoice,
     Order,
     removal_order,
     share_of_all,
@@ -25,10 +25,10 @@ from edgeax.pruning.channel_choice import (
     until_macs,
 )
 from edgeax.pruning.channel_readings import Pruning
-from edgeax.pruning.channel_scores import L1, criterion_of
+from edgeax.pruning.channel_scores import FilterL1, channel_criterion_of
 from edgeax.pruning.objective import Objective
 from edgeax.pruning.reading import Reading
-from edgeax.transforms.checks import checked_choice
+from edgeax.transforms.checks import checked_choice, checked_count, checked_seed
 
 _SCOPES = ("global", "layer")
 _MOST_BUILDS = 8
@@ -121,7 +121,8 @@ def prune_channels(
         criterion: What units are worth: `"l1"`, `"l2"` [LKD17], `"batch_norm_scale"` [LLS17],
             `"taylor"` [MTK16], `"near_zero"`, `"global_rank"` [CDZM20], `"random"`; or what chooses
             those that explain the outputs of the layer behind, `"lasso"` [HZS17], `"thinet"`
-            [LWL17]; or an object of that kind. See `edgeax.pruning.channel_scores`.
+            [LWL17]; or an object of that kind, such as `edgeax.pruning.GlobalRank(kappa=...)`; see
+            `edgeax.pruning.CHANNEL_CRITERIA`.
         scope: `"global"`: one threshold for the scores of all units. `"layer"`: each group loses
             the same share. None: as the criterion is meant; `"lasso"` and `"thinet"` know only
             `"layer"`.
@@ -136,11 +137,11 @@ def prune_channels(
             weights [HZS17], `"scale"` one factor for each channel [LWL17]. None: as the criterion
             is meant, which is not at all but for `"lasso"` and `"thinet"`. False: not at all.
             Groups that one Dense or convolution reads can be made up for, others not.
-        min_units: What every group keeps at least, 1 or more.
+        min_units: What every group keeps at least, 1 or more; those that have no more stay whole.
         multiple_of: What a group that loses channels keeps is a multiple of this: vector units take
             8 or 16 channels at a time, and a few less would gain no time.
         places: At how many random places of each sample the layer behind is looked at, 1 or more.
-        seed: Of what is random. The same seed gives the same model.
+        seed: Of what is random, at least 0. The same seed gives the same model.
 
     Raises:
         ValueError: The model or an argument is unusable, samples or labels are missing, nothing can
@@ -148,15 +149,16 @@ def prune_channels(
 
     Example: `edgeax.prune_channels(model, macs=0.5, criterion="lasso", samples=images).model`
     """
-    chosen = criterion_of(criterion)
+    chosen = channel_criterion_of(criterion)
     mending = _mending(chosen, reconstruct)
     scope = _checked_scope(chosen, scope)
     _check_amounts(sparsity, macs, min_units=min_units, multiple_of=multiple_of, places=places)
+    seed = checked_seed(seed)
     groups = channel_groups(model)
     free = [group for group in groups if not group.reason]
     fixed = {group.name: group.reason for group in groups if group.reason}
     case = _case(model, free, chosen, mending, samples, labels, loss, seed)
-    scorer = L1() if isinstance(chosen, ChannelSelection) else chosen
+    scorer = FilterL1() if isinstance(chosen, ChannelSelection) else chosen
     scores = _scores(scorer, case)
     skipped = {**{n: w for n, w in fixed.items() if n not in scores}, **case.skipped}
     case.groups = [group for group in free if group.name in scores]
@@ -194,7 +196,7 @@ def _share(
     sparsity: Any,
     scope: str,
     min_units: int,
-) -> Choice:
+) -> ChannelChoice:
     if not isinstance(sparsity, Mapping):
         if scope == "global":
             return share_of_all(order, sizes, sparsity, min_units)
@@ -210,7 +212,7 @@ def _share(
 
 def _built(
     case: ChannelCase,
-    choice: Choice,
+    choice: ChannelChoice,
     chosen: ChannelCriterion | ChannelSelection,
     mending: Mending | None,
     places: int,
@@ -220,7 +222,11 @@ def _built(
     """Returns the pruned model."""
     removed = {name: np.sort(units) for name, units in choice.removed.items()}
     kernels: dict[str, np.ndarray] = {}
-    notes = [f"{name} is down to min_units={min_units}." for name in choice.at_least]
+    sizes = {group.name: group.size for group in case.groups}
+    notes = [
+        _held(name, sizes[name], sizes[name] - len(removed[name]), min_units)
+        for name in choice.at_least
+    ]
     if isinstance(chosen, ChannelSelection) or mending is not None:
         removed, kernels, more = _reconstructed(case, removed, chosen, mending, places)
         notes += more
@@ -231,7 +237,7 @@ def _built(
     return PrunedChannels(
         result.model,
         removed,
-        {group.name: group.size for group in case.groups},
+        sizes,
         dict(skipped),
         tuple(notes),
         result.macs_before,
@@ -239,6 +245,14 @@ def _built(
         result.parameters_before,
         result.parameters_after,
     )
+
+
+def _held(name: str, size: int, kept: int, min_units: int) -> str:
+    """Returns the note on a group that was kept from losing more."""
+    if kept == min_units < size:
+        return f"{name} is down to min_units={min_units}."
+    how = f"all its {size}" if kept == size else f"{kept} of its {size}"
+    return f"{name} keeps {how} units, because of min_units={min_units}."
 
 
 def _reconstructed(
@@ -279,9 +293,7 @@ def _with_kernels(model: keras.Model, kernels: Mapping[str, np.ndarray]) -> kera
     """Returns the model, or a copy in which some layers have other kernels."""
     if not kernels:
         return model
-    made: dict[int, Any] = {}
-    copy = clone(model, fresh_copy, made)
-    copy_weights(model, made)
+    copy = copy_of(model)
     layers = layers_by_path(copy)
     for path, kernel in kernels.items():
         layers[path].kernel.assign(kernel)
@@ -332,6 +344,7 @@ def _case(
             )
         case.labels = given
         case.objective = Objective(model, loss)
+        case.objective.check(given)
     return case
 
 
@@ -373,5 +386,4 @@ def _check_amounts(sparsity: Any, macs: Any, **counts: Any) -> None:
     if macs is not None and not (isinstance(macs, numbers.Real) and 0.0 < float(macs) < 1.0):
         raise ValueError(f"`macs` must lie in (0, 1). Received: macs={macs!r}.")
     for name, value in counts.items():
-        if not isinstance(value, numbers.Integral) or value < 1:
-            raise ValueError(f"`{name}` must be an integer, at least 1. Received: {value!r}.")
+        checked_count(name, value)

@@ -1,7 +1,8 @@
 """Granularity: what is kept of a model's weights when they are pruned finely or coarsely."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -10,7 +11,7 @@ import tensorflow as tf
 from edgeax.formats import implements
 from edgeax.formats.tables import text_table
 from edgeax.model.recipe import Filter
-from edgeax.pruning.weights import Weight, maskable, weights_of
+from edgeax.pruning.weights import Weight, masked_copy
 from edgeax.transforms.schedules import check_sparsity
 from edgeax.transforms.structures import Blocks, Structure, structure_of
 
@@ -96,12 +97,32 @@ def granularity(
 
     Example: `print(edgeax.granularity(model))`
     """
-    chosen = STRUCTURES if structures is None else structures
-    ways = {name: structure_of(way) for name, way in chosen.items()}
-    shares = [check_sparsity("sparsities", share) for share in sparsities]
-    weights = weights_of(maskable(model, layers), layers)
+    ways = _checked_ways(STRUCTURES if structures is None else structures)
+    shares = _checked_shares(sparsities)
+    _, weights = masked_copy(model, layers)
     rows = [_row(name, way, share, weights) for name, way in ways.items() for share in shares]
     return Granularity(tuple(rows))
+
+
+def _checked_ways(structures: Any) -> dict[str, Structure]:
+    if not isinstance(structures, Mapping) or not structures:
+        raise ValueError(
+            "`structures` must be a dict of at least one structure, by the names that the table "
+            f"gives them. Received: structures={structures!r}. Pass e.g. "
+            "{'element': 'element', 'block': Blocks(1, 4)}."
+        )
+    return {name: structure_of(way) for name, way in structures.items()}
+
+
+def _checked_shares(sparsities: Any) -> list[float]:
+    is_list = isinstance(sparsities, Iterable) and not isinstance(sparsities, str)
+    shares = [check_sparsity("sparsities", share) for share in sparsities] if is_list else []
+    if not shares:
+        raise ValueError(
+            "`sparsities` must be a list of at least one share in [0, 1). "
+            f"Received: sparsities={sparsities!r}. Pass e.g. (0.5, 0.9)."
+        )
+    return shares
 
 
 def _row(

@@ -1,7 +1,8 @@
 """Growth: masked weights that the loss calls for come back, and small ones go again."""
 
 import math
-from collections.abc import Sequence
+import numbers
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -14,8 +15,8 @@ from edgeax.pruning.case import Case, Criterion
 from edgeax.pruning.criteria import Gradient, criterion_of
 from edgeax.pruning.derivatives import mean_gradients
 from edgeax.pruning.selection import SCOPES, Choice, checked_choice_of
-from edgeax.pruning.weights import maskable, unmasked
-from edgeax.transforms.checks import checked_choice
+from edgeax.pruning.weights import Weight, masked_copy, unmasked, weights_of
+from edgeax.transforms.checks import checked_choice, checked_count, checked_positive
 from edgeax.transforms.structures import Structure
 
 _TEST = "tests/pruning/test_growth.py::"
@@ -57,25 +58,44 @@ def grow(
         batch_size: Samples in a batch, at least 1.
 
     Raises:
-        ValueError: An argument is unusable, or the model masks no kernel.
+        ValueError: An argument is unusable, or the model masks no weight of the layers.
 
     Example: `edgeax.grow(edgeax.prune(model, 0.9), images, labels, share=0.2)`
     """
     _check(share, strength, scope)
-    copy = maskable(model, layers)
-    case = case_of(copy, Gradient(), samples, labels, loss, layers, "grow")
+    batch_size = checked_count("batch_size", batch_size)
+    copy, weights = masked_copy(model, layers)
+    _check_dormant(weights)
+    case = case_of(copy, weights, Gradient(), samples, labels, loss, "grow")
     case.batch_size = batch_size
     _grow(case, share, strength, scope)
     return copy
 
 
 def _check(share: float, strength: float, scope: str) -> None:
-    if not 0.0 < share <= 1.0 or not 0.0 < strength < math.inf:
-        raise ValueError(
-            "`share` must lie in (0, 1], and `strength` be above 0 and finite. "
-            f"Received: share={share}, strength={strength}."
-        )
+    if not isinstance(share, numbers.Real) or not 0.0 < float(share) <= 1.0:
+        raise ValueError(f"`share` must lie in (0, 1]. Received: share={share!r}.")
+    checked_positive("strength", strength)
     checked_choice("scope", scope, SCOPES)
+
+
+def _check_dormant(weights: Sequence[Weight]) -> None:
+    if all(weight.active.all() for weight in weights):
+        raise ValueError(
+            "`model` must mask weights for some to grow. Received: one in which all weights of "
+            f"{[weight.name for weight in weights][:8]} are active. Prune it before: "
+            "edgeax.prune(model, 0.9)."
+        )
+
+
+def _checked_epochs(name: str, epochs: Any) -> frozenset[int]:
+    given: list[Any] = [*epochs] if isinstance(epochs, Iterable) else [None]
+    if not all(isinstance(epoch, numbers.Integral) and int(epoch) >= 0 for epoch in given):
+        raise ValueError(
+            f"`{name}` must be a list of epochs, counted from 0. Received: {name}={epochs!r}. "
+            "Pass e.g. (0, 2, 4)."
+        )
+    return frozenset(map(int, given))
 
 
 def _grow(case: Case, share: float, strength: float, scope: str) -> None:
@@ -135,7 +155,8 @@ class GrowAndPrune(keras.callbacks.Callback):
         layers: As for `edgeax.prune`.
 
     Raises:
-        ValueError: An argument is unusable; in `fit`, the model masks no kernel.
+        ValueError: An argument is unusable; in `fit`, the model has no masks, or these mask nothing
+            and it grows before it is pruned.
 
     Example: `small.fit(x, y, epochs=9, callbacks=[GrowAndPrune(x, y, (0, 2, 4), (6,))])`
     """
@@ -157,10 +178,17 @@ class GrowAndPrune(keras.callbacks.Callback):
         super().__init__()
         _check(share, strength, scope)
         self.samples, self.labels = samples, labels
-        self.grow_at, self.prune_at = frozenset(grow_at), frozenset(prune_at)
+        self.grow_at = _checked_epochs("grow_at", grow_at)
+        self.prune_at = _checked_epochs("prune_at", prune_at)
         self.share, self.strength, self.layers = share, strength, layers
         self.choice: Choice = checked_choice_of(sparsity, structure, scope)
         self.criterion = criterion_of(criterion)
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Checks that there is something to grow, unless it is pruned as early."""
+        weights = weights_of(self.model, self.layers)
+        if min(self.grow_at, default=math.inf) < min(self.prune_at, default=math.inf):
+            _check_dormant(weights)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Grows, then prunes, where it is the epoch for it."""
@@ -171,4 +199,5 @@ class GrowAndPrune(keras.callbacks.Callback):
 
     def _case(self, criterion: Criterion) -> Case:
         name = type(self).__name__
-        return case_of(self.model, criterion, self.samples, self.labels, None, self.layers, name)
+        weights = weights_of(self.model, self.layers)
+        return case_of(self.model, weights, criterion, self.samples, self.labels, None, name)

@@ -14,10 +14,10 @@ import numpy as np
 from edgeax.formats import implements
 from edgeax.formats.tables import text_table
 from edgeax.model.channels import ChannelGroup, ChannelSlice, channel_groups, values_of
-from edgeax.model.copying import clone, copy_weights, fresh_copy
+from edgeax.model.copying import copy_of
 from edgeax.model.rewrite import compile_like, layers_by_path
 from edgeax.model.select_channels import remove_channels
-from edgeax.pruning.channel_macs import is_named
+from edgeax.pruning.slices import is_even, is_named, positions_of_units
 
 _DENSE = (keras.layers.Dense,)
 _CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
@@ -105,10 +105,8 @@ def merge_neurons(
     Example: `print(edgeax.merge_neurons(model, count={"hidden": 100}))`
     """
     kinds = (*_DENSE, *(_CONVOLUTIONS if convolutions else ()))
-    made: dict[int, Any] = {}
     groups = channel_groups(model)
-    copy = clone(model, fresh_copy, made)
-    copy_weights(model, made)
+    copy = copy_of(model)
     reasons = [_why_not(copy, group, kinds) for group in groups]
     chosen = [group for group, why in zip(groups, reasons, strict=True) if not why]
     names = {group.name for group in chosen}
@@ -197,15 +195,9 @@ def _merge(model: keras.Model, group: ChannelGroup, count: int | None) -> tuple[
     return tuple(merges)
 
 
-def _positions(group: ChannelGroup, one: ChannelSlice) -> np.ndarray:
-    """Returns the positions of each unit along an axis, int `(units, positions of a unit)`."""
-    order = np.argsort(one.units, kind="stable")
-    return order[np.count_nonzero(one.units < 0) :].reshape(group.size, -1)
-
-
 def _by_unit(model: keras.Model, group: ChannelGroup, one: ChannelSlice) -> np.ndarray:
     """Returns what a weight has for each unit of a group, float64 `(units, values)`."""
-    values = values_of(model, one).astype(np.float64)[_positions(group, one)]
+    values = values_of(model, one).astype(np.float64)[positions_of_units(one.units, group.size)]
     return values.reshape(group.size, -1)
 
 
@@ -215,7 +207,7 @@ def _set_by_unit(
     layer = layers_by_path(model)[one.path]
     variable = next(v for v in layer.weights if is_named(v, one.weight))
     moved = np.moveaxis(np.asarray(variable).copy(), one.axis, 0)
-    positions = _positions(group, one)
+    positions = positions_of_units(one.units, group.size)
     moved[positions] = values.reshape(*positions.shape, *moved.shape[1:])
     variable.assign(np.moveaxis(moved, 0, one.axis))
 
@@ -234,8 +226,7 @@ def _why_not(model: keras.Model, group: ChannelGroup, kinds: tuple[type, ...]) -
     if not group.readers:
         return "no layer with weights reads it."
     for one in (*group.makers, *group.readers):
-        counts = np.bincount(one.units[one.units >= 0], minlength=group.size)
-        if counts.min() != counts.max():
+        if not is_even(one.units, group.size):
             return f"{one.path!r} has not equally many channels for each of its neurons."
     return ""
 

@@ -4,7 +4,10 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
+
+from edgeax.model.graph import is_nested
 
 _SMALLEST = 1e-30  # probability that a logarithm is taken of
 
@@ -46,6 +49,26 @@ class Objective:
             )
         return tf.reduce_mean(self._given(labels, keras.tree.flatten(outputs)[0]))
 
+    def check(self, labels: Any) -> None:
+        """Checks labels that are numbers of classes, where the model says how many there are.
+
+        Args:
+            labels: As many as samples; None if there are none.
+
+        Raises:
+            ValueError: One is the number of no class.
+        """
+        given = [] if labels is None else keras.tree.flatten(labels)
+        if len(given) != 1 or not is_nested(self.model) or len(self.model.outputs) != 1:
+            return
+        classes, numbers = self.model.outputs[0].shape[-1], np.asarray(given[0])
+        if _wants_numbers(self.loss) and not (numbers.min() >= 0 and numbers.max() < classes):
+            raise ValueError(
+                f"`labels` must be numbers of the model's {classes} classes, 0 to {classes - 1}. "
+                f"Received: {numbers.min()} to {numbers.max()}. Count them from 0, as fit() needs "
+                "it too."
+            )
+
     def curvature(self, outputs: Any) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns numbers that the loss is convex in, and the factors of its Hessian in them.
 
@@ -81,10 +104,25 @@ class Objective:
         return tf.reshape(numbers, (batch, size)), tf.reshape(apart, (batch, size, size))
 
 
-def _curvature_of(loss: Any) -> Curvature | None:
+def _found(loss: Any) -> Any:
+    """Returns the Keras loss or the function that is meant, None if it is no single one."""
     try:
-        found = keras.losses.get(loss)
+        return keras.losses.get(loss)
     except (ValueError, TypeError):  # a dict or list of several
+        return None
+
+
+def _wants_numbers(loss: Any) -> bool:
+    """Returns whether the labels of a loss are the numbers of classes, all of which count."""
+    found = _found(loss)
+    if isinstance(found, keras.losses.SparseCategoricalCrossentropy):
+        return found.ignore_class is None
+    return found is keras.losses.sparse_categorical_crossentropy
+
+
+def _curvature_of(loss: Any) -> Curvature | None:
+    found = _found(loss)
+    if found is None:
         return None
     if isinstance(found, keras.losses.Loss):
         names = {

@@ -7,10 +7,12 @@ import keras
 import numpy as np
 
 from edgeax.formats import implements
-from edgeax.model.channels import ChannelGroup, ChannelSlice, channel_groups
+from edgeax.model.channels import ChannelGroup, channel_groups
 from edgeax.model.rewrite import layers_by_path
 from edgeax.model.select_channels import permute_channels
 from edgeax.post_training.linear import why_not_linear
+from edgeax.pruning.slices import is_even, positions_of_units
+from edgeax.transforms.checks import checked_count, checked_seed
 from edgeax.transforms.schedules import check_sparsity
 
 _MOST_TURNS = 20
@@ -74,7 +76,7 @@ def pack_permutation(
         raise ValueError(
             f"`kernel` must have inputs and outputs. Received: an array of shape {kernel.shape}."
         )
-    _check(block, sparsity)
+    _check(block, sparsity, seed)
     *_, inputs, outputs = kernel.shape
     values = np.abs(kernel).reshape(-1, outputs)
     rows = np.arange(len(values)).reshape(-1, inputs).T
@@ -105,7 +107,7 @@ def pack_blocks(
 
     Example: `edgeax.compress(edgeax.pack_blocks(model, 4), [edgeax.Prune(0.5, block=(4, 4))])`
     """
-    _check(block, sparsity)
+    _check(block, sparsity, seed)
     groups = [group for group in channel_groups(model) if not group.reason and _is_even(group)]
     orders = packed_orders(
         matrices_of(model, groups), [group.size for group in groups], block, sparsity, seed
@@ -260,32 +262,23 @@ def matrices_of(model: keras.Model, groups: Sequence[ChannelGroup]) -> list[Matr
                 continue
             kernel = kernels.setdefault(piece.path, np.abs(np.asarray(layer.kernel, np.float64)))
             if piece.axis == kernel.ndim - 1:
-                columns[piece.path] = number, _positions(piece.units, group.size)
+                columns[piece.path] = number, positions_of_units(piece.units, group.size)
             elif piece.axis == kernel.ndim - 2:
                 taps = int(np.prod(kernel.shape[:-2]))
-                rows[piece.path] = number, _positions(np.tile(piece.units, taps), group.size)
+                tiled = np.tile(piece.units, taps)
+                rows[piece.path] = number, positions_of_units(tiled, group.size)
     return [
         Matrix(kernel.reshape(-1, kernel.shape[-1]), rows.get(path), columns.get(path))
         for path, kernel in kernels.items()
     ]
 
 
-def _positions(units: np.ndarray, size: int) -> np.ndarray:
-    """Returns the positions of each unit, `(size, positions of one)`."""
-    found = np.argsort(units, kind="stable")[np.count_nonzero(units < 0) :]
-    return found.reshape(size, -1)
-
-
 def _is_even(group: ChannelGroup) -> bool:
     """Returns whether all units of a group have equally many channels, so that they can swap."""
-
-    def counts(piece: ChannelSlice) -> np.ndarray:
-        return np.bincount(piece.units[piece.units >= 0], minlength=group.size)
-
-    return all(np.ptp(counts(piece)) == 0 for piece in (*group.makers, *group.readers))
+    return all(is_even(one.units, group.size) for one in (*group.makers, *group.readers))
 
 
-def _check(block: int, sparsity: float) -> None:
-    if int(block) != block or block < 1:
-        raise ValueError(f"`block` must be an integer, at least 1. Received: block={block!r}.")
+def _check(block: int, sparsity: float, seed: int) -> None:
+    checked_count("block", block)
     check_sparsity("sparsity", sparsity)
+    checked_seed(seed)

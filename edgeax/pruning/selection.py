@@ -43,24 +43,25 @@ def checked_choice_of(sparsity: float | None, structure: str | Structure, scope:
     """
     found = structure_of(structure)
     checked_choice("scope", scope, SCOPES)
+    share = None if sparsity is None else check_sparsity("sparsity", sparsity)
     if isinstance(found, NofM):
         if scope == "global":
             raise ValueError(
                 f"`scope` must be 'layer' for {found}, of which every layer has the same share. "
                 "Received: scope='global'."
             )
-        if sparsity is not None and abs(sparsity - found.sparsity) > 1e-6:
+        if share is not None and abs(share - found.sparsity) > 1e-6:
             raise ValueError(
                 f"`sparsity` must be that of {found}, {found.sparsity:g}, or None. "
-                f"Received: sparsity={sparsity}."
+                f"Received: sparsity={share}."
             )
         return Choice(found.sparsity, found, scope)
-    if sparsity is None:
+    if share is None:
         raise ValueError(
             "`sparsity` must lie in [0, 1): the fraction of weights that become zero. Received: "
             "sparsity=None, which is for structures that have their own, such as '2:4'."
         )
-    return Choice(check_sparsity("sparsity", sparsity), found, scope)
+    return Choice(share, found, scope)
 
 
 def chosen_masks(

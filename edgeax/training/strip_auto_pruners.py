@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from edgeax.model.channel_moves import acts_on_values, merges, move_of
+from edgeax.model.channel_moves import acts_on_values, brings_values, merges, move_of
 from edgeax.model.copying import clone, copy_weights, fresh_copy
 from edgeax.model.graph import Call, Graph, new_inputs, trace
 from edgeax.model.rewrite import check_model, check_plain, compile_like, name_when_folded
@@ -48,6 +48,8 @@ def strip_auto_pruners(model: keras.Model) -> keras.Model:
 
     inputs = new_inputs(model)
     plain = keras.Model(inputs, graph.rebuild(emit, inputs), name=model.name)
+    if not model.trainable:
+        plain.trainable = False
     result = mask_channels(plain, channels) if channels else plain
     compile_like(result, model)
     return result
@@ -143,7 +145,7 @@ def _keeps_zeros(call: Call) -> bool:
         activation = call.operation.activation
         zero = not np.any(np.asarray(activation(tf.zeros((1,)))))
         return not call.operation.use_bias and zero
-    if isinstance(call.operation, keras.layers.Softmax):
+    if isinstance(call.operation, keras.layers.Softmax) or brings_values(call):
         return False
     return move_of(call) is not None
 

@@ -35,7 +35,7 @@ def checked_steps(name: str, values: Any) -> list[int]:
     return [int(step) for step in steps]
 
 
-def checked_count(name: str, value: Any, least: int) -> int:
+def checked_count(name: str, value: Any, least: int = 1) -> int:
     """Returns `value` if it is a whole number, at least `least`.
 
     Raises:
@@ -47,6 +47,15 @@ def checked_count(name: str, value: Any, least: int) -> int:
             f"`{name}` must be an integer, at least {least}. Received: {name}={value!r}."
         )
     return int(value)
+
+
+def checked_seed(value: Any) -> int:
+    """Returns `value` if random numbers can be drawn from it.
+
+    Raises:
+        ValueError: It is no integer, or below 0.
+    """
+    return checked_count("seed", value, least=0)
 
 
 def checked_axis(axis: Any) -> int | None:

@@ -149,6 +149,9 @@ def test_kinds_of_calls_are_told_apart():
     assert keeps_constants(call_of(layers.AveragePooling2D(2)))
     for part in (layers.Softmax(1), layers.Resizing(3, 3), layers.ZeroPadding2D(1)):
         assert not keeps_constants(call_of(part))
+    for function in (ops.max, ops.min):
+        assert keeps_constants(call_of(lambda x, f=function: f(x, axis=1)))
+        assert not keeps_constants(call_of(lambda x, f=function: f(x, axis=1, initial=0.0)))
     assert keeps_zeros_only(call_of(layers.ZeroPadding2D(1)))
     assert keeps_zeros_only(call_of(lambda x: ops.sum(x, axis=1)))
     assert not keeps_zeros_only(call_of(layers.Resizing(3, 3)))

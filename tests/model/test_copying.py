@@ -1,11 +1,12 @@
 """Copies of layers: same settings, weights of their own, or a reason why not."""
 
 import keras
+import numpy as np
 import pytest
 
 import edgeax
 from edgeax import Compressed, Quantize
-from edgeax.model.copying import fresh_copy, plain_copy
+from edgeax.model.copying import copy_of, fresh_copy, plain_copy
 from edgeax.model.hook import hook
 
 layers = keras.layers
@@ -69,3 +70,18 @@ def test_a_layer_that_cannot_be_copied_is_named_with_the_way_out(layer):
     message = rf"(?s)must hold layers that Keras can make again.*'{layer.name}'.*get_config that"
     with pytest.raises(ValueError, match=message):
         edgeax.compress(model, "static_wi8_ai8")
+
+
+def test_a_copy_of_a_model_computes_the_same_with_weights_of_its_own():
+    given = keras.Input((4,))
+    inner = keras.Sequential([keras.Input((4,)), layers.Dense(3, name="a")], name="inner")
+    model = keras.Model(given, layers.Dense(2, name="b")(inner(given)))
+    for original in (model, edgeax.compress(model, [edgeax.Prune(0.5), Quantize("int8")])):
+        copy, samples = copy_of(original), np.ones((3, 4), np.float32)
+        before = np.asarray(original(samples))
+        np.testing.assert_array_equal(copy(samples), before)
+        assert not copy.compiled
+        for variable in copy.trainable_variables:
+            variable.assign(variable + 1.0)
+        np.testing.assert_array_equal(original(samples), before)
+        assert not np.array_equal(copy(samples), before)

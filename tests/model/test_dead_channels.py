@@ -192,6 +192,16 @@ def test_a_constant_that_is_padded_is_none():
     assert removed(model)[0] == {"one": [1]}
 
 
+def test_a_maximum_that_starts_above_a_constant_keeps_the_channel():
+    model = chain(
+        layers.ReLU(),
+        lambda x: ops.max(x, axis=(1, 2), initial=5.0),
+        reader=layers.Dense(2, name="two"),
+    )
+    kill(model.get_layer("one"), 1)
+    assert removed(model)[0] == {}
+
+
 def test_a_gate_of_zero_closes_and_another_does_not():
     def function(tensor):
         one = layers.Conv2D(4, 1, name="one")(tensor)
@@ -317,6 +327,9 @@ VALUES = {
     "pooling": ([layers.AveragePooling2D(2, padding="same")], [2.0, NAN, NAN]),
     "padding": ([layers.ZeroPadding2D(1)], [NAN, NAN, NAN]),
     "sum": ([lambda x: ops.sum(x, axis=(1, 2))], [NAN, NAN, NAN]),
+    "largest": ([lambda x: ops.max(x, axis=(1, 2))], [2.0, NAN, NAN]),
+    "largest from 5 up": ([lambda x: ops.max(x, axis=(1, 2), initial=5.0)], [NAN, NAN, NAN]),
+    "least from -5 down": ([lambda x: ops.min(x, axis=(1, 2), initial=-5.0)], [NAN, NAN, NAN]),
     "softmax": ([layers.Softmax(axis=1)], [NAN, NAN, NAN]),
     "unknown": ([layers.LayerNormalization()], [NAN, NAN, NAN]),
     "rows": ([layers.Reshape((16, 3)), layers.Flatten()], [2.0, NAN, NAN] * 16),

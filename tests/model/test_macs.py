@@ -44,6 +44,23 @@ ONE_LAYER = {
     "gru": (layers.GRU(4), (5, 3), 5 * (3 + 4) * 12),
     "rnn": (layers.SimpleRNN(4), (5, 3), 5 * (3 + 4) * 4),
     "both ways": (layers.Bidirectional(layers.LSTM(4)), (5, 3), 2 * 5 * (3 + 4) * 16),
+    "conv lstm 1D": (layers.ConvLSTM1D(4, 3, padding="same"), (5, 8, 3), 5 * 8 * 3 * (3 + 4) * 16),
+    "conv lstm 2D": (layers.ConvLSTM2D(4, 3, padding="same"), (5, 8, 8, 3), 322560),
+    "conv lstm 3D": (
+        layers.ConvLSTM3D(2, 2, strides=2, return_sequences=True),
+        (3, 4, 4, 4, 1),
+        3 * 8 * 8 * (1 + 2) * 8,
+    ),
+    "conv lstm, first": (
+        layers.ConvLSTM2D(4, 3, data_format="channels_first", return_sequences=True),
+        (5, 3, 8, 8),
+        5 * 36 * 9 * (3 + 4) * 16,
+    ),
+    "conv lstm, both ways": (
+        layers.Bidirectional(layers.ConvLSTM2D(4, 3, padding="same")),
+        (5, 8, 8, 3),
+        2 * 322560,
+    ),
     "time distributed": (
         layers.TimeDistributed(layers.Conv2D(6, 3)),
         (5, 4, 4, 2),

@@ -478,6 +478,37 @@ def test_folding_opens_nested_models_with_equal_names_and_leaves_what_is_shared(
     assert np.allclose(folded(given), model(given), atol=1e-5)
 
 
+def test_folding_gives_no_two_layers_one_name():
+    keras.utils.set_random_seed(0)
+    one, two = (
+        keras.Sequential(
+            [keras.Input((6, 6, 2)), *(layers.Conv2D(2, 1, name=name) for name in names)], name=path
+        )
+        for path, names in (("a", ["b", "b_c"]), ("a_b", ["c"]))
+    )
+    given = keras.Input((6, 6, 2), name="a_b_1")
+    x = layers.Conv2D(2, 1, name="a_b_c")(two(one(given)))
+    model = keras.Model(given, layers.Flatten(name="flatten")(x))
+    folded = edgeax.fold_batch_norm(model)
+    names = ["a_b_1", "a_b", "a_b_c_1", "a_b_c_2", "a_b_c", "flatten"]
+    assert [layer.name for layer in folded.layers] == names
+    images = small_models.images()
+    assert np.allclose(folded(images), model(images), atol=1e-5)
+
+
+def test_folding_keeps_the_names_of_outputs_where_they_are_of_one_layer_each():
+    heads = keras.Input((4,), name="features")
+    both = [layers.Dense(2, name="left")(heads), layers.Dense(3, name="right")(heads)]
+    one = [keras.Input((4,)), layers.Dense(5, name="hidden"), layers.Dense(1, name="last")]
+    given = keras.Input((4,), name="x")
+    model = keras.Model(
+        given,
+        [keras.Sequential(one, name="head")(given), *keras.Model(heads, both, name="h")(given)],
+    )
+    assert model.output_names == ["head", "h", "h"]
+    assert edgeax.fold_batch_norm(model).output_names == ["head", "h_left", "h_right"]
+
+
 def test_a_batch_normalization_is_folded_call_by_call():
     norm = layers.BatchNormalization(name="norm")
     given = keras.Input((6, 6, 2))
@@ -545,3 +576,9 @@ def test_a_loss_of_the_models_own_is_not_lost_silently():
 def test_every_layer_has_its_path():
     paths = layers_by_path(small_models.nested())
     assert {"stem", "shallow/relu", "deep/inner/conv", "head"} <= {*paths}
+
+
+def test_folding_keeps_a_frozen_model_frozen():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    model.trainable = False
+    assert not edgeax.fold_batch_norm(model).trainable

@@ -571,6 +571,121 @@ def test_frozen_layers_stay_frozen_and_the_model_stays_compiled():
     assert mask_channels(model, {"stem": [0]}).compiled
 
 
+def test_a_frozen_model_stays_frozen():
+    model = CASES["nested"].model()
+    model.trainable = False
+    model.compile("sgd", "mse")
+    small = remove_channels(model, {"stem": [0]}).model
+    assert not small.trainable and small.compiled
+    assert remove_channels(CASES["nested"].model(), {"stem": [0]}).model.trainable
+
+
+def test_names_stay_apart_when_nested_models_are_opened():
+    keras.utils.set_random_seed(0)
+    given, inside = keras.Input(IMAGE), keras.Input((4, 4, 3))
+    block = keras.Model(inside, conv(4, "b")(inside), name="a")
+    model = keras.Model(given, conv(2, "head")(block(conv(3, "a_b")(given))))
+    small = remove_channels(model, {"a/b": [0]}).model
+    assert small.get_layer("a_b").filters == 3 and small.get_layer("a_b_1").filters == 3
+    images = CASES["nested"].given()
+    close(small(images), mask_channels(model, {"a/b": [0]})(images))
+
+
+def two_heads(head):
+    """Returns a model of the outputs of a nested model and of a layer."""
+    keras.utils.set_random_seed(0)
+    given = keras.Input((5,))
+    tensor = layers.Dense(6, activation="relu", name="stem")(given)
+    results = keras.tree.flatten([head(tensor), layers.Dense(1, name="reg")(tensor)])
+    return keras.Model(given, results)
+
+
+def test_losses_by_names_of_outputs_hold_where_a_nested_model_is_one(tmp_path):
+    parts = [keras.Input((6,)), layers.Dense(4, name="hidden"), layers.Dense(2, name="cls")]
+    model = two_heads(keras.Sequential(parts, name="head"))
+    model.compile(
+        "sgd",
+        {"head": "mse", "reg": "mae"},
+        metrics={"head": ["mae"]},
+        loss_weights={"head": 0.5, "reg": 1.0},
+    )
+    small = remove_channels(model, {"stem": [0], "head/hidden": [1]}).model
+    small.save(tmp_path / "small.keras")
+    truth = {"head": np.ones((3, 2)), "reg": np.ones((3, 1))}
+    for copy in (small, keras.models.load_model(tmp_path / "small.keras")):
+        logs = copy.fit(np.ones((3, 5)), truth, verbose=0).history
+        assert {"loss", "head_loss", "reg_loss", "head_mae"} == {*logs}
+
+
+def test_losses_by_names_of_outputs_that_are_lost_leave_the_model_uncompiled_with_a_warning():
+    inside = keras.Input((6,))
+    both = [layers.Dense(2, name="left")(inside), layers.Dense(3, name="right")(inside)]
+    model = two_heads(keras.Model(inside, both, name="head"))
+    model.compile("sgd", {"head": "mse", "reg": "mae"})
+    with pytest.warns(
+        UserWarning, match=r"\['head_left', 'head_right', 'reg'\], not \['head', 'he"
+    ):
+        small = remove_channels(model, {"stem": [0]}).model
+    assert not small.compiled
+    model.compile("sgd", ["mse", "mse", "mae"])
+    assert remove_channels(model, {"stem": [0]}).model.compiled
+
+
+def constant(*values):
+    return keras.initializers.Constant(np.float32(values))
+
+
+@keras.saving.register_keras_serializable("tests")
+class OneShape(keras.initializers.Initializer):
+    """An initializer of the user's own, that knows one shape."""
+
+    def __call__(self, shape, dtype=None):
+        return keras.ops.reshape(keras.ops.arange(18, dtype=dtype), shape)
+
+
+def test_initial_values_of_single_channels_go_with_them(tmp_path):
+    parts = [
+        layers.Conv2D(3, 1, kernel_initializer=OneShape(), name="one"),
+        layers.DepthwiseConv2D(1, depthwise_initializer=constant([1], [2], [3]), name="two"),
+        layers.BatchNormalization(beta_initializer=constant(1, 2, 3), name="norm"),
+        layers.TimeDistributed(
+            layers.Dense(4, bias_initializer=constant(1, 2, 3, 4)), name="three"
+        ),
+        layers.Reshape((16, 4)),
+        layers.LSTM(2, unit_forget_bias=False, bias_initializer=constant(*range(8)), name="four"),
+        layers.Dense(
+            2, bias_initializer=constant(1, 2), kernel_initializer=constant([1, 2], [3, 4])
+        ),
+    ]
+    model = keras.Sequential([keras.Input((4, 4, 6)), *parts])
+    shake(model)
+    gone = {"one": [1], "three": [0, 2], "four": [0]}
+    small = remove_channels(model, gone).model
+    given = np.random.default_rng(0).normal(size=(3, 4, 4, 6)).astype(np.float32)
+    close(small(given), mask_channels(model, gone)(given))
+    small.save(tmp_path / "small.keras")
+    close(keras.models.load_model(tmp_path / "small.keras")(given), small(given))
+    fresh = {layer.name: layer.weights for layer in keras.models.clone_model(small).layers}
+    np.testing.assert_array_equal(fresh["norm"][1], [1, 3])
+    np.testing.assert_array_equal(fresh["one"][0], np.arange(18).reshape(1, 1, 6, 3)[..., [0, 2]])
+    np.testing.assert_array_equal(np.ravel(fresh["two"][0]), [1, 3])
+    np.testing.assert_array_equal(fresh["three"][1], [2, 4])
+    np.testing.assert_array_equal(fresh["four"][2], [1, 3, 5, 7])
+    np.testing.assert_array_equal(fresh[parts[-1].name][0], [[3, 4]])
+
+
+def test_a_layer_that_cannot_be_built_smaller_is_named():
+    parts = [
+        layers.Dense(4, name="one"),
+        layers.Bidirectional(
+            layers.LSTM(2, kernel_initializer=constant(*[[1] * 8] * 4)), name="two"
+        ),
+    ]
+    model = keras.Sequential([keras.Input((3, 5)), *parts])
+    with pytest.raises(ValueError, match="built smaller.*'two' of type Bidirectional"):
+        remove_channels(model, {"one": [1]})
+
+
 def test_a_result_says_what_was_gained_and_what_stays():
     model = CASES["flatten"].model()
     result = remove_channels(model, {"one": [1], "two": [0, 4]})

@@ -171,3 +171,12 @@ def test_a_convolution_that_pads_with_a_value_is_widened_too():
     )
     wide = edgeax.widen(model, 2)
     assert wide.get_layer("conv").filters == 8 and wide.get_layer("conv").pad_values == 1.0
+
+
+def test_a_nested_layer_whose_path_is_taken_gets_another_name():
+    inner = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4, name="b")], name="a")
+    given = keras.Input((4,))
+    model = keras.Model(
+        given, keras.layers.Dense(3)(keras.layers.Dense(4, name="a_b")(inner(given)))
+    )
+    assert {"a_b", "a_b_1"} <= {layer.name for layer in edgeax.widen(model, 2).layers}

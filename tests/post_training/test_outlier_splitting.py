@@ -193,3 +193,11 @@ def test_arguments_out_of_range_are_refused(arguments, message):
 def test_compressed_models_are_refused():
     with pytest.raises(ValueError, match="must be a plain model.*'one' is wrapped"):
         split_outlier_channels(edgeax.compress(with_outliers(), "static_wi8_ai8"))
+
+
+def test_a_nested_layer_whose_path_is_taken_gets_another_name():
+    inner = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4, name="b")], name="a")
+    given = keras.Input((4,))
+    x = keras.layers.Dense(4, name="a_b")(inner(given))
+    split = split_outlier_channels(keras.Model(given, keras.layers.Dense(3)(x)))
+    assert {"a_b", "a_b_1"} <= {layer.name for layer in split.model.layers}

@@ -113,7 +113,8 @@ def test_datasets_bring_their_labels_and_subclassed_models_work():
         ("brain_damage", {}, "`samples` must be given for criterion 'brain_damage'"),
         ("gradient", {"samples": 1}, "`labels` must be given for criterion 'gradient'.*compares"),
         ("magnitude", {"batch_size": 0}, "`batch_size` must be an integer, at least 1"),
-        ("magnitude", {"layers": "nowhere"}, "must pick at least one layer"),
+        ("magnitude", {"layers": "nowhere"}, "`layers` must pick at least one layer.*layers="),
+        ("random", {"seed": -1}, "`seed` must be an integer, at least 0"),
     ],
 )
 def test_what_is_missing_is_said(criterion, settings, message):
@@ -121,6 +122,44 @@ def test_what_is_missing_is_said(criterion, settings, message):
         settings = {"samples": nets.data()[0]}
     with pytest.raises(ValueError, match=message):
         prune(nets.dense(4, 3), 0.5, criterion, **settings)
+
+
+def test_a_sparsity_that_is_a_word_is_refused():
+    with pytest.raises(ValueError, match=r"`sparsity` must lie in \[0, 1\).*'0.5'"):
+        prune(nets.dense(4, 3), "0.5")
+
+
+def test_numpy_counts_are_counts():
+    x, y = nets.data()
+    small = prune(nets.dense(4, 3), 0.5, "taylor", samples=x, labels=y, batch_size=np.int64(8))
+    assert np.count_nonzero(~nets.masks(small)["first"]) == 12
+
+
+def test_layers_chosen_by_place_or_by_what_they_are_lose_their_share_and_no_other_does():
+    model = nets.dense(10, 6, 4)
+    both = prune(model, 0.5, layers=["@first", "second"])
+    assert {name: np.count_nonzero(~m) for name, m in nets.masks(both).items()} == {
+        "first": 30,
+        "second": 30,
+    }
+    dense = prune(model, 0.5, layers=lambda layer: isinstance(layer, keras.layers.Dense))
+    assert [np.count_nonzero(~mask) for mask in nets.masks(dense).values()] == [30, 30, 12]
+    more = prune(dense, 0.75, layers="@last")
+    assert [np.count_nonzero(~mask) for mask in nets.masks(more).values()] == [30, 30, 18]
+
+
+def test_labels_of_no_class_are_refused_before_anything_is_computed():
+    model = small_models.convolutional()
+    images, labels = small_models.images(), small_models.labels()
+    with pytest.raises(ValueError, match="`labels` must be numbers of the model's 3 classes, 0 to"):
+        prune(
+            model,
+            0.5,
+            "taylor",
+            samples=images,
+            labels=labels + 1,
+            loss="sparse_categorical_crossentropy",
+        )
 
 
 def test_a_model_without_a_loss_says_what_to_pass():

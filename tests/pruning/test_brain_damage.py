@@ -26,7 +26,7 @@ def diagonal(model, x, mask=None):
     small.compile("sgd", model.loss)
     if mask is not None:
         weights_of(small)[0].set_mask(mask)
-    return gauss_newton_diagonal(case_of(small, BrainDamage(), x)), small
+    return gauss_newton_diagonal(case_of(small, weights_of(small), BrainDamage(), x)), small
 
 
 def test_cds90_the_diagonal_is_that_of_the_hessian_of_a_quadratic_net():
@@ -65,7 +65,8 @@ def test_saliency_is_half_the_curvature_times_the_square_and_the_smallest_go():
     model.layers[0].kernel.assign([[1.0], [2.0], [3.0]])
     # Inputs 4, 1, 0.5: h = 2 x**2 is 32, 2, 0.5; saliencies are 16, 4 and 2.25.
     x = np.float32([[4.0, 1.0, 0.5]])
-    case = case_of(nets.masked(model), BrainDamage(), x, loss="mse")
+    small = nets.masked(model)
+    case = case_of(small, weights_of(small), BrainDamage(), x, loss="mse")
     assert np.allclose(BrainDamage().scores(case)[0].ravel(), [16.0, 4.0, 2.25])
     (mask,) = nets.masks(prune(model, 2 / 3, "brain_damage", samples=x)).values()
     assert mask.ravel().tolist() == [True, False, False]

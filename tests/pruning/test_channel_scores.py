@@ -24,7 +24,7 @@ def ranks(values):
 
 def test_the_l1_score_is_the_sum_of_magnitudes():
     model = channel_models.trained()
-    found = scores_of.L1().scores(case_of(model))
+    found = scores_of.FilterL1().scores(case_of(model))
     inner = np.abs(kernel(model, "inner")).sum((0, 1, 2))
     np.testing.assert_allclose(found["inner"], inner, rtol=1e-5)
     # The residual connection ties the filters of the stem to those that are added to them.
@@ -35,7 +35,7 @@ def test_the_l1_score_is_the_sum_of_magnitudes():
 
 def test_l2_is_the_root_of_the_sum_of_squares_of_all_that_make_a_unit():
     model = channel_models.trained()
-    found = scores_of.L2().scores(case_of(model))
+    found = scores_of.FilterL2().scores(case_of(model))
     both = sum((kernel(model, name) ** 2).sum((0, 1, 2)) for name in ("stem", "back"))
     np.testing.assert_allclose(found["stem"], np.sqrt(both), rtol=1e-5)
 
@@ -103,7 +103,7 @@ def test_taylor_is_the_mean_of_activation_times_gradient():
     model, images = channel_models.chain(), channel_models.images_for_chain(6)
     wanted = np.random.default_rng(1).normal(size=(6, 3)).astype(np.float32)
     case = taylor_case(model, images, wanted, "mean_squared_error", batch_size=4)
-    found = scores_of.Taylor().scores(case)
+    found = scores_of.ChannelTaylor().scores(case)
     expected = {"one": np.zeros(5), "three": np.zeros(7)}
     one, two, pool, three, four = model.layers
     for sample in range(6):
@@ -124,8 +124,8 @@ def test_taylor_takes_off_what_a_unit_costs():
     model, images = channel_models.chain(), channel_models.images_for_chain(6)
     labels = np.int32([0, 1, 2, 0, 1, 2])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    plain = scores_of.Taylor().scores(taylor_case(model, images, labels, loss))
-    less = scores_of.Taylor(macs_weight=2.0).scores(taylor_case(model, images, labels, loss))
+    plain = scores_of.ChannelTaylor().scores(taylor_case(model, images, labels, loss))
+    less = scores_of.ChannelTaylor(macs_weight=2.0).scores(taylor_case(model, images, labels, loss))
     # Multiply-accumulates: 36 * 9 * 2 * 5, 36 * 9 * 5 * 6, 6 * 7, 7 * 3.
     total = 3240 + 9720 + 42 + 21
     np.testing.assert_allclose(plain["one"] - less["one"], 2 * (36 * 9 * (2 + 6)) / total)
@@ -143,7 +143,11 @@ def test_mtk16_ranks_like_the_change_of_the_loss_better_than_norms():
         return -np.mean(np.log(outputs[np.arange(len(labels)), labels]))
 
     before = loss({})
-    criteria = {"taylor": scores_of.Taylor(), "l1": scores_of.L1(), "l2": scores_of.L2()}
+    criteria = {
+        "taylor": scores_of.ChannelTaylor(),
+        "l1": scores_of.FilterL1(),
+        "l2": scores_of.FilterL2(),
+    }
     found = {name: criterion.scores(case) for name, criterion in criteria.items()}
     correlations = {name: [] for name in criteria}
     for group in case.groups:
@@ -160,13 +164,13 @@ def test_mtk16_ranks_like_the_change_of_the_loss_better_than_norms():
 def test_taylor_normalizes_each_layer():
     model = channel_models.trained()
     images, labels = channel_models.separable(16)
-    for values in scores_of.Taylor().scores(taylor_case(model, images, labels)).values():
+    for values in scores_of.ChannelTaylor().scores(taylor_case(model, images, labels)).values():
         assert np.linalg.norm(values) == pytest.approx(1.0)
 
 
 def test_near_zero_counts_what_readers_read():
     model, images = channel_models.chain(), channel_models.images_for_chain(6)
-    found = scores_of.NearZero(0.05).scores(case_of(model, [images], batch_size=4))
+    found = scores_of.NearZeroChannels(0.05).scores(case_of(model, [images], batch_size=4))
     read = np.asarray(model.layers[0](images))
     np.testing.assert_allclose(found["one"], np.mean(np.abs(read) >= 0.05, axis=(0, 1, 2)))
     assert 0.0 < found["one"].min() and found["one"].max() < 1.0
@@ -174,17 +178,17 @@ def test_near_zero_counts_what_readers_read():
 
 def test_random_scores_are_those_of_the_seed():
     case = case_of(channel_models.residual())
-    first = scores_of.Random().scores(case)
-    again = scores_of.Random().scores(case)
-    other = scores_of.Random().scores(case_of(channel_models.residual(), seed=1))
+    first = scores_of.RandomChannels().scores(case)
+    again = scores_of.RandomChannels().scores(case)
+    other = scores_of.RandomChannels().scores(case_of(channel_models.residual(), seed=1))
     for name, values in first.items():
         np.testing.assert_array_equal(values, again[name])
         assert not np.array_equal(values, other[name])
 
 
 @pytest.mark.parametrize("make, message", [
-    (lambda: scores_of.NearZero(0.0), "`threshold` must be above 0"),
-    (lambda: scores_of.Taylor(-1.0), "`macs_weight` must be at least 0"),
+    (lambda: scores_of.NearZeroChannels(0.0), "`threshold` must be above 0"),
+    (lambda: scores_of.ChannelTaylor(-1.0), "`macs_weight` must be at least 0"),
 ])  # fmt: skip
 def test_settings_out_of_range_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
@@ -192,13 +196,8 @@ def test_settings_out_of_range_are_refused(make, message):
 
 
 def test_criteria_are_known_by_name_or_given():
-    assert isinstance(scores_of.criterion_of("lasso"), Lasso)
+    assert isinstance(scores_of.channel_criterion_of("lasso"), Lasso)
     given = scores_of.GlobalRank()
-    assert scores_of.criterion_of(given) is given
+    assert scores_of.channel_criterion_of(given) is given
     with pytest.raises(ValueError, match="`criterion` must be one of .*Did you mean .*'taylor'"):
-        scores_of.criterion_of("tailor")
-
-
-def test_positions_of_a_unit_add_up():
-    units = np.array([0, 1, -1, 0])
-    assert scores_of.per_unit(np.float64([1, 2, 4, 8]), units, 3).tolist() == [9, 2, 0]
+        scores_of.channel_criterion_of("tailor")

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import edgeax
 from edgeax.model.channels import channel_groups
 from edgeax.model.macs import macs
 from edgeax.model.select_channels import mask_channels, remove_channels
-from edgeax.pruning import channel_scores
+from edgeax.pruning import channel_scores, criteria
 from edgeax.pruning.channel_case import ChannelCriterion
 from edgeax.pruning.channels import PrunedChannels, prune_channels
 from edgeax.pruning.lasso import Lasso
@@ -35,7 +36,7 @@ def conv_norms(model, *names):
     )
 
 
-@pytest.mark.parametrize("criterion", sorted(channel_scores.CRITERIA))
+@pytest.mark.parametrize("criterion", sorted(channel_scores.CHANNEL_CRITERIA))
 def test_every_criterion_keeps_half_the_multiply_accumulates(criterion):
     model = channel_models.trained()
     images, labels = channel_models.separable()
@@ -146,6 +147,46 @@ def test_a_group_keeps_its_least_and_it_is_said():
     assert len(found.removed["stem"]) == 5
     assert "stem is down to min_units=3." in found.notes
     assert sum(map(len, found.removed.values())) == round(0.6 * sum(FREE.values()))
+
+
+def test_a_group_of_fewer_units_than_its_least_keeps_them_all_and_that_is_said():
+    model = channel_models.residual()
+    found = prune_channels(model, sparsity=0.5, min_units=12)
+    assert {name: len(units) for name, units in found.removed.items()} == {
+        "stem": 0,
+        "inner": 0,
+        "down": 0,
+        "hidden": 4,
+    }
+    assert set(found.notes) == {
+        "stem keeps all its 8 units, because of min_units=12.",
+        "inner keeps all its 12 units, because of min_units=12.",
+        "down keeps all its 10 units, because of min_units=12.",
+        "hidden is down to min_units=12.",
+    }
+    found = prune_channels(model, sparsity={"inner": 0.9}, min_units=5, multiple_of=4)
+    assert found.notes == ("inner keeps 8 of its 12 units, because of min_units=5.",)
+
+
+@pytest.mark.parametrize("name", sorted(channel_scores.CHANNEL_CRITERIA))
+def test_every_word_stands_for_a_public_class_that_may_be_given_instead(name):
+    kind = channel_scores.CHANNEL_CRITERIA[name]
+    assert getattr(edgeax.pruning, kind.__name__) is kind
+    assert kind.__name__ in edgeax.pruning.__all__
+    assert channel_scores.channel_criterion_of(kind()).__doc__
+
+
+def test_no_public_name_of_the_room_is_that_of_another_object_of_the_package():
+    """Criteria of weights and of channels, and transforms, are told apart by their names."""
+    for name in edgeax.pruning.__all__:
+        elsewhere = getattr(edgeax, name, None)
+        assert elsewhere is None or elsewhere is getattr(edgeax.pruning, name)
+    weights, channels = vars(criteria), vars(channel_scores)
+    own = {n for n, v in weights.items() if getattr(v, "__module__", "") == criteria.__name__}
+    theirs = {
+        n for n, v in channels.items() if getattr(v, "__module__", "") == channel_scores.__name__
+    }
+    assert not own & theirs
 
 
 def test_it_prints_what_went_and_what_stayed():
@@ -307,22 +348,34 @@ SAMPLES = np.zeros((4, 8, 8, 3), np.float32)
         ({"macs": 1.0}, r"`macs` must lie in \(0, 1\)"),
         ({"macs": 0.001}, "`macs` must be a share that can be reached.*min_units=1"),
         ({"sparsity": 0.5, "min_units": 0}, "`min_units` must be an integer, at least 1"),
+        ({"sparsity": 0.5, "seed": -1}, "`seed` must be an integer, at least 0.*seed=-1"),
+        ({"sparsity": "0.5"}, r"`sparsity` must lie in \[0, 1\).*'0.5'"),
         ({"sparsity": 0.5, "places": 0}, "`places` must be an integer, at least 1"),
         ({"sparsity": 0.5, "scope": "all"}, "`scope` must be one of"),
         ({"sparsity": 0.5, "criterion": "l3"}, "`criterion` must be one of"),
-        ({"sparsity": 0.5, "criterion": "taylor"}, "`samples` must be typical inputs: Taylor"),
-        ({"sparsity": 0.5, "criterion": "near_zero"}, "`samples` must be typical.*NearZero"),
+        (
+            {"sparsity": 0.5, "criterion": "taylor"},
+            "`samples` must be typical inputs: ChannelTaylor",
+        ),
+        (
+            {"sparsity": 0.5, "criterion": "near_zero"},
+            "`samples` must be typical.*NearZeroChannels",
+        ),
         ({"sparsity": 0.5, "criterion": "lasso"}, "`samples` must be typical inputs: Lasso"),
         ({"sparsity": 0.5, "criterion": "thinet"}, "`samples` must be typical inputs: ThiNet"),
         ({"sparsity": 0.5, "reconstruct": "scale"}, "`samples` must be typical inputs"),
         ({"sparsity": 0.5, "reconstruct": "always"}, "`reconstruct` must be one of"),
         (
             {"sparsity": 0.5, "criterion": "taylor", "samples": SAMPLES},
-            "`labels` must be those of the samples: Taylor",
+            "`labels` must be those of the samples: ChannelTaylor",
         ),
         (
             {"sparsity": 0.5, "criterion": "taylor", "samples": SAMPLES, "labels": np.zeros(3)},
             "`labels` must be as many as samples",
+        ),
+        (
+            {"sparsity": 0.5, "criterion": "taylor", "samples": SAMPLES, "labels": np.arange(4)},
+            "`labels` must be numbers of the model's 3 classes, 0 to 2. Received: 0 to 3",
         ),
         (
             {"sparsity": 0.5, "criterion": Lasso(), "scope": "global", "samples": SAMPLES},

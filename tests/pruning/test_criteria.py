@@ -5,13 +5,15 @@ import tensorflow as tf
 
 from edgeax.pruning.api import case_of
 from edgeax.pruning.criteria import CRITERIA, Criterion, criterion_of
+from edgeax.pruning.weights import weights_of
 from tests.model import small_models
 from tests.pruning import nets
 
 
 def scores(name, model, x=None, y=None, **settings):
     criterion = criterion_of(name)
-    case = case_of(nets.masked(model), criterion, x, y)
+    small = nets.masked(model)
+    case = case_of(small, weights_of(small), criterion, x, y)
     for setting, value in settings.items():
         setattr(case, setting, value)
     return criterion.scores(case)

@@ -5,11 +5,13 @@ import tensorflow as tf
 from edgeax.pruning.api import case_of
 from edgeax.pruning.criteria import Gradient
 from edgeax.pruning.derivatives import Curvature, mean_gradients
+from edgeax.pruning.weights import weights_of
 from tests.pruning import nets
 
 
 def case(model, x, y, batch_size=64):
-    found = case_of(nets.masked(model), Gradient(), x, y)
+    small = nets.masked(model)
+    found = case_of(small, weights_of(small), Gradient(), x, y)
     found.batch_size = batch_size
     return found, [weight.variable for weight in found.weights]
 

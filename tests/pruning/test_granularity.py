@@ -59,3 +59,28 @@ def test_bad_sparsities_are_refused():
     with pytest.raises(ValueError, match=r"`sparsities` must lie in \[0, 1\).*1.5"):
         granularity(convolution(0), (1.5,))
     assert np.isfinite(granularity(convolution(0), (0.0,)).rows[0].retained)
+
+
+@pytest.mark.parametrize(
+    "sparsities, structures, message",
+    [
+        (0.5, None, r"`sparsities` must be a list of at least one share.*sparsities=0.5"),
+        ("0.5", None, "`sparsities` must be a list of at least one share.*'0.5'"),
+        ((), None, "`sparsities` must be a list of at least one share"),
+        (("0.5",), None, r"`sparsities` must lie in \[0, 1\).*'0.5'"),
+        ((0.5,), ["element"], r"`structures` must be a dict.*\['element'\].*Blocks"),
+        ((0.5,), {}, "`structures` must be a dict of at least one"),
+    ],
+)
+def test_what_is_no_list_or_table_is_refused(sparsities, structures, message):
+    with pytest.raises(ValueError, match=message):
+        granularity(nets.dense(3), sparsities, structures)
+
+
+def test_layers_are_chosen_by_place():
+    model = nets.dense(4, 2, inputs=2)
+    rows = [
+        granularity(model, (0.5,), {"one": "element"}, layers=layers).rows[0].retained
+        for layers in ("@last", "second")
+    ]
+    assert rows[0] == rows[1]

@@ -82,7 +82,41 @@ def test_bad_arguments_are_refused():
     small, x, y = start()
     with pytest.raises(ValueError, match=r"`share` must lie in \(0, 1\].*share=0"):
         grow(small, x, y, share=0)
-    with pytest.raises(ValueError, match="`strength` be above 0.*strength=-1"):
+    with pytest.raises(ValueError, match="`strength` must be above 0.*strength=-1"):
         GrowAndPrune(x, y, strength=-1)
     with pytest.raises(ValueError, match="`labels` must be given for criterion 'grow'"):
         grow(small, x)
+    with pytest.raises(ValueError, match="`batch_size` must be an integer, at least 1.*0"):
+        grow(small, x, y, batch_size=0)
+    for epochs in (0, "02", (-1,), (0.5,)):
+        with pytest.raises(ValueError, match="`grow_at` must be a list of epochs.*grow_at="):
+            GrowAndPrune(x, y, epochs)
+    with pytest.raises(ValueError, match="`prune_at` must be a list of epochs.*prune_at=3"):
+        GrowAndPrune(x, y, prune_at=3)
+
+
+@pytest.mark.parametrize("make", [lambda m: m, nets.masked], ids=["plain", "masks of ones"])
+def test_where_nothing_is_masked_there_is_nothing_to_grow_and_it_is_said(make):
+    x, y = nets.data(outputs=4)
+    model = make(nets.dense(10, 4))
+    with pytest.raises(ValueError, match=r"`model` must mask weights.*'first', 'second'.*Prune it"):
+        grow(model, x, y)
+
+
+def test_fit_refuses_to_grow_what_is_not_pruned_before_it_trains():
+    x, y = nets.data(outputs=4)
+    model = nets.masked(nets.dense(10, 4))
+    model.compile("sgd", "mse")
+    before = nets.kernels(model)["first"]
+    with pytest.raises(ValueError, match="`model` must mask weights for some to grow"):
+        model.fit(x, y, verbose=0, callbacks=[GrowAndPrune(x, y, (0,), (1,))])
+    assert np.array_equal(nets.kernels(model)["first"], before)
+    model.fit(x, y, verbose=0, callbacks=[GrowAndPrune(x, y, (0,), (0,), sparsity=0.5)])
+    assert np.count_nonzero(~nets.masks(model)["first"]) == 30
+
+
+def test_only_the_chosen_layers_grow():
+    small, x, y = start()
+    grown = grow(small, x, y, share=0.5, layers="@last")
+    assert np.array_equal(nets.masks(grown)["first"], nets.masks(small)["first"])
+    assert np.count_nonzero(nets.masks(grown)["second"]) == 8 + 16

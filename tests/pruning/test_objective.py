@@ -83,3 +83,22 @@ def test_what_is_missing_or_unknown_is_said():
         Objective(plain)
     with pytest.raises(ValueError, match="`loss` must be a mean squared error.*'mae'.*taylor"):
         Objective(model, "mae").curvature(model(np.zeros((1, 6), np.float32)))
+
+
+@pytest.mark.parametrize(
+    "loss", ["sparse_categorical_crossentropy", losses.SparseCategoricalCrossentropy()]
+)
+@pytest.mark.parametrize("labels, found", [([0, 3], "0 to 3"), ([-1, 2], "-1 to 2")])
+def test_the_number_of_no_class_is_refused(loss, labels, found):
+    objective = Objective(nets.dense(3), loss)
+    with pytest.raises(ValueError, match=f"`labels` must be .*3 classes, 0 to 2.*: {found}"):
+        objective.check(np.array(labels))
+    objective.check(np.array([0, 2]))
+    objective.check(None)
+
+
+@pytest.mark.parametrize(
+    "loss", ["mse", losses.SparseCategoricalCrossentropy(ignore_class=-1), lambda y, out: out]
+)
+def test_labels_that_are_no_numbers_of_classes_are_left_alone(loss):
+    Objective(nets.dense(3), loss).check(np.array([-1, 7]))

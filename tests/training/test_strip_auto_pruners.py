@@ -40,6 +40,18 @@ def test_lw20_what_did_not_pass_can_go_and_the_outputs_stay(nested):
         assert conv.filters == 4
 
 
+def test_a_nested_name_that_is_taken_gets_another_and_a_frozen_model_stays_frozen():
+    inside = keras.Input((3,))
+    block = keras.Model(inside, AutoPruner()(layers.Dense(3, name="b")(inside)), name="a")
+    given = keras.Input((3,))
+    model = keras.Model(given, layers.Dense(1)(block(layers.Dense(3, name="a_b")(given))))
+    with_gates(model, [0.9, 0.0, 0.9]).trainable = False
+    plain = strip_auto_pruners(model)
+    assert {"a_b", "a_b_1"} < {layer.name for layer in plain.layers} and not plain.trainable
+    (name, gone), *_ = auto_pruned_channels(model).items()
+    assert (name, gone.tolist()) == ("a_b_1", [1])
+
+
 def test_without_any_that_is_kept_back_nothing_changes():
     model, (x, y) = network(), task()
     model.compile("sgd", "mse")
@@ -91,6 +103,17 @@ def before_a_sigmoid(given):
     return layers.Dense(1)(layers.Activation("sigmoid", name="act")(x))
 
 
+def before_a_maximum(given):
+    x = AutoPruner()(layers.Dense(3)(given))
+    x = keras.ops.max(layers.Reshape((1, 3))(x), axis=1, initial=5.0)
+    return layers.Dense(1)(x)
+
+
+def before_ones(given):
+    x = layers.Reshape((1, 3))(AutoPruner()(layers.Dense(3)(given)))
+    return layers.Dense(1)(keras.ops.pad(x, ((0, 0), (1, 1), (0, 0)), constant_values=1.0))
+
+
 @pytest.mark.parametrize(
     "build, message",
     [
@@ -99,6 +122,8 @@ def before_a_sigmoid(given):
         (before_a_normalization, "'bn' is between, which makes other values of 0"),
         (before_a_sum, "'add' is between"),
         (before_a_sigmoid, "'act' is between"),
+        (before_a_maximum, "is between, which makes other values of 0"),
+        (before_ones, "is between, which makes other values of 0"),
         (lambda given: layers.Dense(1)(AutoPruner()(given)), "an input of the model"),
         (lambda given: AutoPruner()(layers.Dense(3)(given)), "are an output of the model"),
     ],

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from edgeax.transforms import checks
@@ -24,3 +25,27 @@ def test_what_is_in_range_comes_back():
 def test_what_is_out_of_range_is_refused(check, message):
     with pytest.raises(ValueError, match=message):
         check()
+
+
+@pytest.mark.parametrize("value", [1, 64, np.int64(8), np.uint8(3)])
+def test_whole_numbers_of_any_kind_count(value):
+    found = checks.checked_count("batch_size", value)
+    assert found == value and type(found) is int
+
+
+@pytest.mark.parametrize("value", [0, -1, 2.0, "2", None, True])
+def test_what_is_no_count_is_refused(value):
+    with pytest.raises(ValueError, match=r"`places` must be an integer, at least 1.*places="):
+        checks.checked_count("places", value)
+
+
+def test_a_seed_is_at_least_0():
+    assert checks.checked_seed(np.int32(0)) == 0
+    with pytest.raises(ValueError, match="`seed` must be an integer, at least 0.*seed=-1"):
+        checks.checked_seed(-1)
+
+
+def test_a_strength_is_at_least_0():
+    assert checks.checked_strength(0) == 0.0
+    with pytest.raises(ValueError, match="`strength` must be at least 0.*-1"):
+        checks.checked_strength(-1)

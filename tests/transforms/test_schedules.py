@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from edgeax.transforms import ConstantSparsity, PolynomialDecay
+from edgeax.transforms.schedules import check_sparsity
 from tests.transforms.modes import in_every_mode
 
 
@@ -157,3 +158,9 @@ def test_schedules_survive_json(schedule):
 def test_a_schedule_tells_what_it_comes_to_and_when(schedule, sparsity, steps):
     assert (schedule.last_sparsity, schedule.settled_step) == (sparsity, steps)
     assert float(schedule(tf.constant(max(steps - 1, 0)))) == sparsity
+
+
+@pytest.mark.parametrize("value", ["0.5", None, 1.0, -0.1, float("nan"), [0.5]])
+def test_what_is_no_sparsity_is_refused(value):
+    with pytest.raises(ValueError, match=r"`sparsity` must lie in \[0, 1\).*sparsity="):
+        check_sparsity("sparsity", value)
