@@ -34,9 +34,9 @@ from benchmarks.harness import Benchmark, run
 from edgeax.runtime import latency
 
 SEEDS = (0, 1)
-DENSE_EPOCHS = 8
+DENSE_EPOCHS = 6
 DENSE_RATE = 3e-3
-TUNE_EPOCHS = 6
+TUNE_EPOCHS = 4
 TUNE_RATE = 2e-3
 MACS = 0.5
 MULTIPLE = 8

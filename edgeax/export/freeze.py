@@ -41,6 +41,9 @@ from edgeax.model.wrapper import Compressed
 
 _layers = keras.layers
 
+# Of an activation that is nothing but zeros and comes from nothing that is rounded.
+_STEP_OF_ZEROS = 1.0 / 255.0
+
 
 @dataclasses.dataclass(frozen=True)
 class FrozenWeight:
@@ -631,6 +634,8 @@ class _FixedRounding:
         self._grids: dict[int, Grid] = {}
         # Names of the layers that a tensor went through since it was last rounded.
         self._layers: dict[int, tuple[str, ...]] = {}
+        # Steps of the grid that a tensor is on, or that it was computed from.
+        self._steps: dict[int, float] = {}
 
     def __call__(self, stage: _Stage, given: Any, result: Any) -> Any:
         source = None
@@ -649,11 +654,12 @@ class _FixedRounding:
             )
         if not stage.rounded or stage.rounding is None:
             self._layers[id(result)] = layers
+            self._steps[id(result)] = self._step_before(given)
             return result
         if isinstance(stage.rounding, Formatted):
             self.formatted.append((stage.path, described(stage.rounding.format)))
             return stage.rounding.layer(f"{IN_FORMAT}_{len(self.formatted)}")(result)
-        grid = stage.rounding
+        grid = stage.rounding.filled(self._step_before(given) or _STEP_OF_ZEROS)
         if stage.is_step:
             return self._round(result, grid, self._step())
         return self._point(stage, layers, grid, result, source)
@@ -674,6 +680,10 @@ class _FixedRounding:
         self.points.append(Point(stage.path, name, layers, grid, result.shape, source, halves))
         return self._round(result, grid, name)
 
+    def _step_before(self, given: Any) -> float:
+        """Returns the largest step of what went into a layer, 0 where it was not rounded."""
+        return max((self._steps.get(id(t), 0.0) for t in keras.tree.flatten(given)), default=0.0)
+
     def _step(self) -> str:
         """Returns a name for a rounding within the steps of a recurrent layer, and notes it."""
         self.steps.append(f"step_{len(self.steps)}")
@@ -682,6 +692,7 @@ class _FixedRounding:
     def _round(self, tensor: Any, grid: Grid, name: str | None) -> Any:
         tensor = grid.layer(name)(tensor)
         self._grids[id(tensor)] = dataclasses.replace(grid, top=None)
+        self._steps[id(tensor)] = grid.step
         return tensor
 
 

@@ -13,7 +13,8 @@ from edgeax.export.stored import Stored, stored_as
 from edgeax.formats.flatbuffer import Model, Subgraph
 
 FORMS: tuple[Form, ...] = (packed, sparse)
-"""Forms of a kernel in operators of edgeax; of equally small ones the first is taken."""
+"""Forms of a kernel in operators of edgeax; a later one is taken instead of an earlier one if it is
+smaller, by its `least_gain`."""
 
 _STEP = "it computes from a state of 16 bits"
 
@@ -64,12 +65,12 @@ def _lower_weight(
 
 
 def _smallest(graph: Subgraph, pairs: list[tuple[Carrier, Codes]]) -> tuple[list[CustomForm], str]:
-    """Returns a kernel in the smallest form, for each operator that holds it.
+    """Returns a kernel in the smallest form worth while, for each operator that holds it.
 
     Returns:
-        The forms, and `""`; or none, and why the built-in operators are not larger.
+        The forms, and `""`; or none, and why the built-in operators are as good.
     """
-    least = sum(dense_bytes(carrier, codes) for carrier, codes in pairs)
+    dense = least = sum(dense_bytes(carrier, codes) for carrier, codes in pairs)
     best: list[CustomForm] = []
     reasons = []
     for form in FORMS:
@@ -80,10 +81,10 @@ def _smallest(graph: Subgraph, pairs: list[tuple[Carrier, Codes]]) -> tuple[list
             continue
         sizes = zip(found, pairs, strict=True)
         size = sum(one.size_bytes(codes.scale.size) for one, (_, codes) in sizes)
-        if size < least:
+        if size < least and size <= (1.0 - found[0].least_gain) * least:
             best, least = found, size
         else:
-            reasons.append(found[0].loss)
+            reasons.append(found[0].loss.format(part=size / dense))
     if best:
         return best, ""
     return [], "; ".join(dict.fromkeys(filter(None, reasons)))

@@ -37,7 +37,9 @@ class CustomForm:
         constants: Its inputs by name, but for its activations, bias and scales.
         weight_bytes: Bytes of `constants`.
         details: What else there is to know; see `Stored`.
-        loss: Why it is not taken where it is larger than the built-in operator's bytes.
+        loss: Why it is not taken where the built-in operator's bytes are too few; `{part}` stands
+            for its own as a part of these.
+        least_gain: Which part of the bytes must go before it is taken instead of another form.
     """
 
     how: str
@@ -48,6 +50,7 @@ class CustomForm:
     weight_bytes: int
     details: Mapping[str, int | float | str] = dataclasses.field(default_factory=dict)
     loss: str = TOO_SMALL
+    least_gain: float = 0.0
 
     def size_bytes(self, channels: int) -> int:
         """Returns what it takes in the file with bias and scales, about."""

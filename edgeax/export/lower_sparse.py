@@ -9,7 +9,13 @@ from edgeax.formats.sparse import BITMASK, RELATIVE4, RELATIVE8, smallest
 
 HOW = "sparse"
 
+LEAST_GAIN = 0.1
+"""Which part of the bytes must go before a kernel is stored so. Its operator needs the plugin, and
+with as few zeros it is slower than the built-in one."""
+
 _VALUE_BITS = 8
+
+_LOSS = "without its zeros it would be {part:.2f} of int8"
 
 _CUSTOM = {
     "CONV_2D": "EdgeaxSparseConv2D",
@@ -29,9 +35,12 @@ def sparse(graph: Subgraph, carrier: Carrier, codes: Codes) -> CustomForm:
     left = int(np.count_nonzero(rows))
     if not left:
         raise Unfit("it is all zeros, and a file holds no empty tensor")
-    found = smallest(rows)
-    if found.size_bytes >= rows.size:
+    most = (1.0 - LEAST_GAIN) * rows.size
+    if left > most:
         raise Unfit("")  # as most kernels that nobody pruned
+    found = smallest(rows)
+    if found.size_bytes > most:
+        raise Unfit(_LOSS.format(part=found.size_bytes / rows.size))
     custom = _CUSTOM.get(carrier.operator.name)
     if custom is None:
         raise Unfit(f"{carrier.operator.name} has no sparse kernel")
@@ -47,4 +56,6 @@ def sparse(graph: Subgraph, carrier: Carrier, codes: Codes) -> CustomForm:
             "places": _PLACES[found.places],
             "sparsity": round(1.0 - left / rows.size, 4),
         },
+        loss=_LOSS,
+        least_gain=LEAST_GAIN,
     )

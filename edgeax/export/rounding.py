@@ -21,6 +21,10 @@ IN_FORMAT = "in_format"
 
 NARROW_BITS = 8
 WIDE_BITS = 16
+
+# Training and calibration give no range a smaller end, not even where all values are 0.
+_SMALLEST_END = 1e-6
+
 _WIDE_TOP = 2.0 ** (WIDE_BITS - 1) - 1
 
 # Behind softmax, sigmoid and tanh, TFLite's 16-bit codes are multiples of 2**-15.
@@ -51,6 +55,19 @@ class Grid:
         """Distance of neighboring values."""
         low, high = self.extremes
         return high / _WIDE_TOP if self.bits == WIDE_BITS else (high - low) / 255.0
+
+    def filled(self, step: float) -> "Grid":
+        """Returns the grid, or one with steps of `step` in the same places where it is of 8 bits
+        and was made for nothing but zeros: XNNPACK takes no sum that is 256 output steps or more.
+        """
+        low, high = self.extremes
+        highest = high if self.top is None else self.top
+        is_open = self.bits == NARROW_BITS and not self.is_prescribed
+        if not is_open or highest > 1.01 * _SMALLEST_END or low < -2.01 * highest:
+            return self
+        factor = step / self.step
+        top = None if self.top is None else factor * self.top
+        return dataclasses.replace(self, extremes=(factor * low, factor * high), top=top)
 
     @classmethod
     def wide(cls, low: float, high: float) -> "Grid":

@@ -14,6 +14,7 @@ tflite_kernels/core/sparse.h.
 """
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -69,14 +70,12 @@ def encode(codes: np.ndarray, block: int, places: int) -> SparseRows:
     """
     _check(codes, block, places)
     depth = codes.shape[1]
-    blocks = np.pad(codes, ((0, 0), (0, -depth % block))).reshape(len(codes), -1, block)
-    left = np.asarray(blocks.any(axis=2))
+    left = _kept(codes != 0, block)
     if places == BITMASK:
         indices = packing.pack(left.astype(np.uint8), bits=1).ravel()
     else:
-        bits = _INDEX_BITS[places]
-        rows = [packing.pack(_relative(row, (1 << bits) - 1), bits) for row in left]
-        indices = np.concatenate(rows)
+        indices = _relative(left, _INDEX_BITS[places])
+    blocks = np.pad(codes, ((0, 0), (0, -depth % block))).reshape(*left.shape, block)
     return SparseRows(depth, block, places, blocks[left].ravel(), indices)
 
 
@@ -84,12 +83,30 @@ def smallest(codes: np.ndarray) -> SparseRows:
     """Returns rows of int8 codes `(rows, depth)` in the block and the places that take the fewest
     bytes, of equal ones with the largest block.
     """
-    found = [
-        encode(codes, block, places)
-        for block in reversed(BLOCKS)
-        for places in (BITMASK, RELATIVE4, RELATIVE8)
-    ]
-    return min(found, key=lambda rows: rows.size_bytes)
+    _check(codes, BLOCKS[0], BITMASK)
+    codes = np.ascontiguousarray(codes)
+    best = min(_sizes(codes), key=lambda way: (way[0], -way[1], way[2]))
+    return encode(codes, *best[1:])
+
+
+def _sizes(codes: np.ndarray) -> Iterator[tuple[int, int, int]]:
+    """Yields bytes, block and places of the ways to store rows, but for hopeless ones."""
+    least, nonzero = codes.size, codes != 0
+    for block in BLOCKS:
+        left = _kept(nonzero, block)
+        count = np.count_nonzero(left)
+        values = count * block
+        mask = values + len(left) * -(-left.shape[1] // 8)
+        least = min(least, mask)
+        yield mask, block, BITMASK
+        if 8 * values + _INDEX_BITS[RELATIVE4] * count > 8 * least:
+            continue
+        gaps, is_end = _gaps(left)
+        for places, bits in _INDEX_BITS.items():
+            entries = _entries_of_rows(_entries(gaps, is_end, (1 << bits) - 1), is_end)
+            size = values + int(np.sum(-(-entries * bits // 8)))
+            least = min(least, size)
+            yield size, block, places
 
 
 def decode(sparse: SparseRows, rows: int) -> np.ndarray:
@@ -111,15 +128,49 @@ def decode(sparse: SparseRows, rows: int) -> np.ndarray:
     return codes.reshape(rows, -1)[:, : sparse.depth]
 
 
-def _relative(left: np.ndarray, most: int) -> np.ndarray:
-    """Returns how many blocks are left out before each that is `left`, bool `(blocks,)`."""
-    places = np.flatnonzero(left)
-    gaps = np.diff(places, prepend=-1) - 1
-    jumps = gaps // most
-    entries = np.full(int(jumps.sum()) + gaps.size, most)
-    entries[np.cumsum(jumps + 1) - 1] = gaps % most
-    tail = left.size - 1 - places[-1] if places.size else left.size
-    return np.concatenate([entries, np.full(-(-tail // most), most)]).astype(np.uint8)
+def _kept(nonzero: np.ndarray, block: int) -> np.ndarray:
+    """Returns which blocks of rows are left, bool `(rows, blocks)`, from which codes are not 0."""
+    if block == 1:
+        return nonzero
+    halves = _kept(nonzero, block // 2)
+    halves = np.pad(halves, ((0, 0), (0, halves.shape[1] % 2)))
+    return halves[:, ::2] | halves[:, 1::2]
+
+
+def _relative(left: np.ndarray, bits: int) -> np.ndarray:
+    """Returns how many blocks are left out before each that is `left`, bool `(rows, blocks)`, as
+    bytes.
+    """
+    most, per_byte = (1 << bits) - 1, 8 // bits
+    gaps, is_end = _gaps(left)
+    entries = _entries(gaps, is_end, most)
+    used = _entries_of_rows(entries, is_end)
+    room = -(-used // per_byte) * per_byte
+    places = np.cumsum(entries) - 1
+    places += np.repeat(np.cumsum(room - used) - (room - used), 1 + left.sum(axis=1))
+    fields = np.full(int(room.sum()), most, np.uint8)
+    fields[places[~is_end]] = gaps[~is_end] % most
+    fields[np.cumsum(room)[room > used] - 1] = 0  # the spare nibble
+    return packing.pack(fields, bits)
+
+
+def _gaps(left: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns how many blocks are left out before each that is `left` and before the end of each
+    row, and which of these numbers are ends.
+    """
+    marked = np.pad(left, ((0, 0), (0, 1)), constant_values=True)
+    places = np.flatnonzero(marked)
+    return np.diff(places, prepend=-1) - 1, places % marked.shape[1] == left.shape[1]
+
+
+def _entries(gaps: np.ndarray, is_end: np.ndarray, most: int) -> np.ndarray:
+    """Returns how many relative places each gap takes; see `_gaps`."""
+    return np.where(is_end, -(-gaps // most), gaps // most + 1)
+
+
+def _entries_of_rows(entries: np.ndarray, is_end: np.ndarray) -> np.ndarray:
+    """Returns how many relative places each row takes."""
+    return np.diff(np.cumsum(entries)[is_end], prepend=0)
 
 
 def _left(sparse: SparseRows, rows: int, blocks: int) -> tuple[np.ndarray, int]:

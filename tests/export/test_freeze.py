@@ -114,6 +114,23 @@ def test_a_range_contains_zero(shift, ends):
     )
 
 
+def test_values_that_are_all_zero_take_the_step_of_what_they_come_from():
+    given = keras.Input((6,), name="given")
+    dead = layers.ReLU()(layers.BatchNormalization()(layers.Dense(6, name="dead")(given)))
+    second = layers.Dense(6, name="second", use_bias=False)(dead)
+    both = layers.Add(name="both")([given, second])
+    model = keras.Model(given, [both, layers.Add(name="zeros")([dead, second])])
+    model.get_layer("dead").kernel.assign(np.zeros((6, 6)))
+    found = roundings(freeze(model, [normal(8, 6)], integer=True))
+    step = found["given"].grid.step
+    assert step > 0.01
+    for path in ("dead", "second", "zeros"):
+        assert found[path].grid.step == pytest.approx(step), path
+        assert found[path].grid.extremes[0] == 0.0
+    nothing = freeze(model, [np.zeros((8, 6), np.float32)], integer=True)
+    assert [point.grid.step for point in nothing.points] == pytest.approx([1 / 255] * 5)
+
+
 def test_values_that_are_only_moved_stay_on_their_grid(frozen):
     again = [
         layer

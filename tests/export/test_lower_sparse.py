@@ -4,6 +4,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter as StockInterpreter
 
 import edgeax
+from edgeax.export import lower_sparse as module
 from edgeax.export.carriers import integer_codes
 from edgeax.export.lower_custom import Unfit
 from edgeax.export.lower_sparse import sparse
@@ -89,7 +90,8 @@ def test_the_file_holds_the_codes_of_training_without_their_zeros(network):
         assert (stored[path].how, stored[path].bits, stored[path].why) == ("sparse", 8, "")
         codes, scale = codes_and_scale(model, path, trained.shape)
         np.testing.assert_array_equal(codes, expected.codes)
-        np.testing.assert_array_equal(scale, expected.scale)
+        live = expected.codes.reshape(-1, scale.size).any(axis=0)  # the others may have any scale
+        np.testing.assert_array_equal(scale[live], expected.scale[live])
     assert (codes_and_scale(model, "strided", net.encoded("strided").shape)[1] < 0).any()
     assert not codes_and_scale(model, "rank_2", net.encoded("rank_2").shape)[0][..., 3].any()
 
@@ -196,7 +198,9 @@ def test_what_was_not_pruned_stays_dense_and_no_word_is_said_of_zeros():
     assert sizes[0] == sizes[1]
 
 
-@pytest.mark.parametrize("sparsity, how", [(0.05, "int8"), (0.3, "sparse"), (0.9, "sparse")])
+@pytest.mark.parametrize(
+    "sparsity, how", [(0.05, "int8"), (0.15, "int8"), (0.3, "sparse"), (0.9, "sparse")]
+)
 def test_single_zeros_are_left_out_where_a_bit_for_each_code_costs_less(sparsity, how):
     stored, (file, dense) = hows(pruned(sparsity), layers.Dense(64, name="dense"))
     assert stored["dense"].how == how
@@ -212,10 +216,54 @@ def test_of_16_codes_and_zeros_the_smaller_form_wins(sparsity, how):
     assert ("places" in stored["dense"].details) == (how == "sparse")
 
 
+@pytest.mark.parametrize(
+    "sparsity, why",
+    [
+        (0.05, "it has more than 16 different codes"),
+        (0.155, "it has more than 16 different codes; without its zeros it would be 0.97 of int8"),
+        (0.205, "it has more than 16 different codes; without its zeros it would be 0.92 of int8"),
+        (0.25, ""),
+    ],
+)
+def test_a_tenth_less_than_int8_is_the_least_and_the_receipt_says_what_it_would_be(sparsity, why):
+    # The part that is left, and an eighth for the places.
+    stored, sizes = hows(pruned(sparsity), layers.Dense(256, name="dense"))
+    assert stored["dense"].how == ("int8" if why else "sparse")
+    assert stored["dense"].why == why
+    assert sizes[0] == sizes[1] if why else sizes[0] < 0.92 * sizes[1]
+
+
+def test_what_was_not_pruned_is_not_even_tried(monkeypatch):
+    plain = sequential(keras.Input((256,)), layers.Dense(64, name="dense"))
+    model, carrier, codes = converted(edgeax.compress(plain, pruned(0.0)), normal(8, 256)).carrier(
+        "dense"
+    )
+
+    def tried(rows):
+        raise AssertionError
+
+    monkeypatch.setattr(module, "smallest", tried)
+    with pytest.raises(Unfit, match="^$"):
+        sparse(model.subgraphs[0], carrier, codes)
+
+
+@pytest.mark.parametrize("left, how", [(0.36, "packed"), (0.30, "sparse")])
+def test_a_tenth_less_than_packed_is_the_least(left, how):
+    # Half of 65,536 bytes, or what is left and an eighth; with table, bias and scales 35,088 bytes
+    # against 34,089, which were 3 % less, and 30,156, which are 14 %.
+    recipe = pruned(1.0 - left, edgeax.Cluster(16))
+    stored, _ = hows(recipe, layers.Dense(256, name="dense"))
+    assert stored["dense"].how == how
+
+
 def test_a_small_pruned_kernel_stays_dense():
     stored, sizes = hows(pruned(0.5), layers.Dense(4, name="dense"), shape=(16,))
     assert stored["dense"].how == "int8" and sizes[0] == sizes[1]
-    assert stored["dense"].why.endswith("it is so small that packing gains nothing")
+    # 64 bytes, and 12 + 16 for each channel, in 2 tensors; or 32 and 8, 8 for each channel, in 4.
+    assert (16 * 4 + 28 * 4 + 2 * 64, 40 + 8 * 4 + 4 * 64) == (304, 328)
+    assert stored["dense"].why == (
+        "it has more than 16 different codes; without its zeros it would be 1.08 of int8"
+    )
 
 
 def test_a_depthwise_kernel_stays_dense_and_says_why():

@@ -37,6 +37,35 @@ def test_8_bits_keep_their_range_and_16_bits_are_symmetric():
     assert wide.step == 3.0 / 32767
 
 
+@pytest.mark.parametrize(
+    "grid, extremes, top",
+    [
+        (Grid((0.0, 1e-6)), (0.0, 51.0), None),  # as calibration leaves it
+        (Grid.of(Integer(8, symmetric=False), 0.0, 1e-6), (0.0, 51.0), None),
+        (Grid.of(Integer(8), 0.0, 1e-6), (-25.4, 25.6), 25.4),
+        (Grid.of(Integer(4), 0.0, 1e-6), (-1.4, 49.6), 1.4),
+    ],
+)
+def test_a_grid_of_nothing_but_zeros_takes_another_step(grid, extremes, top):
+    filled = grid.filled(0.2)
+    assert filled.step == pytest.approx(0.2)
+    np.testing.assert_allclose(filled.extremes, extremes, rtol=1e-6)
+    assert filled.top == (top and pytest.approx(top)) and filled.trained == grid.trained
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        Grid((0.0, 2e-6)),
+        Grid((-1e-3, 1e-6)),  # nothing but negative values
+        Grid.wide(0.0, 1e-6),  # XNNPACK has no part in 16 bits
+        Grid.prescribed((0.0, 1e-6), wide=False),
+    ],
+)
+def test_other_grids_keep_their_step(grid):
+    assert grid.filled(0.2) is grid
+
+
 def test_widths_without_operators_are_refused():
     with pytest.raises(ValueError, match="at most 8 bits or to 'int16'.*Received: 12 bits"):
         Grid.of(Integer(12), -1.0, 1.0)

@@ -219,3 +219,70 @@ def test_a_whole_network_passes_compress_fit_save_load_and_export(tmp_path):
     assert result.operators["ADD"] == 10 and result.operators["QUANTIZE"] == 1
     assert len(result.parity.layers) > 60
     assert result.parity.worst.mean_steps < 0.1
+
+
+# What heavy pruning leaves: layers of zeros.
+
+
+def dense_net(zeros):
+    given = keras.Input((24,))
+    x = layers.Dense(32, activation="relu", name="first")(given)
+    y = layers.Dense(32, name=zeros)(x)
+    return given, layers.Dense(5, name="last")(layers.Dense(16, name="third")(y))
+
+
+def convolutions(zeros):
+    given = keras.Input((8, 8, 6))
+    x = layers.Conv2D(16, 3, activation="relu", name="first")(given)
+    y = layers.Conv2D(16, 3, use_bias=False, name=zeros)(x)
+    y = layers.ReLU()(layers.BatchNormalization()(y))
+    return given, layers.Conv2D(8, 3, name="last")(y)
+
+
+def residual(zeros):
+    given = keras.Input((8, 8, 6))
+    x = layers.Conv2D(16, 3, activation="relu", name="first")(given)
+    y = layers.Conv2D(16, 3, padding="same", name=zeros)(x)
+    return given, layers.Conv2D(8, 3, name="last")(layers.Add()([x, y]))
+
+
+def all_or_some_zero(net, channels):
+    """A network whose layer in the middle has some channels without weights."""
+    keras.utils.set_random_seed(0)
+    model = keras.Model(*net("zeros"))
+    layer = model.get_layer("zeros")
+    layer.kernel.assign(
+        np.asarray(layer.kernel) * 1e-4 * (np.arange(layer.kernel.shape[-1]) > channels)
+    )
+    model.get_layer("last").bias.assign(normal(model.get_layer("last").bias.shape[0]))
+    return model
+
+
+@pytest.mark.parametrize("runtime", ["edgeax", "stock"])
+@pytest.mark.parametrize("trained", [False, True], ids=["calibrated", "trained"])
+@pytest.mark.parametrize("channels", [2, 100], ids=["some_channels", "all"])
+@pytest.mark.parametrize("net", [dense_net, convolutions, residual])
+def test_a_layer_of_zeros_runs_and_gives_zeros(net, channels, trained, runtime, tmp_path):
+    model = all_or_some_zero(net, channels)
+    x = normal(16, *model.input_shape[1:])
+    if trained:
+        int8 = edgeax.Quantize("int8")
+        chain = [edgeax.Prune(0.5), edgeax.Quantize("int8", axis=-1)]
+        recipe = edgeax.Recipe([edgeax.Rule(".*", kernel=chain, input=int8, output=int8)])
+        model = edgeax.compress(model, recipe)
+        model(x, training=True)
+    path = tmp_path / "zeros.tflite"
+    result = edgeax.export(model, path, x, runtime=runtime, measure=False)
+    expected = model(x).numpy()
+    assert not result.stays_float
+    assert np.abs(edgeax.Interpreter(path).run(x) - expected).max() < 0.03 * np.ptp(expected)
+
+
+def test_the_bias_of_a_channel_without_weights_is_exact_to_half_a_step(tmp_path):
+    plain = keras.Sequential([keras.Input((6,)), layers.Dense(4, name="dense")])
+    bias = np.float32([0.001, -0.0004, 0.003, 0.0025])
+    plain.layers[0].set_weights([np.zeros((6, 4), np.float32), bias])
+    path = tmp_path / "bias.tflite"
+    edgeax.export(plain, path, normal(8, 6), runtime="stock", measure=False)
+    found = edgeax.Interpreter(path).run(normal(3, 6, seed=2))
+    np.testing.assert_allclose(found, np.tile(bias, (3, 1)), atol=0.51 * 0.0034 / 255)

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -44,6 +46,69 @@ def test_decoding_gives_the_codes(places, block, density):
         codes = random.integers(-128, 128, shape) * (random.random(shape) < density)
         codes = codes.astype(np.int8)
         assert np.array_equal(sparse.decode(sparse.encode(codes, block, places), 5), codes)
+
+
+def row_by_row(codes, block, places):
+    """The values and indices, one block of one row after the other."""
+    values, indices = [], []
+    for row in codes:
+        row = [*row, *[0] * (-len(row) % block)]
+        blocks = [row[at : at + block] for at in range(0, len(row), block)]
+        left = [any(one) for one in blocks]
+        values += [code for one in blocks if any(one) for code in one]
+        bits = {BITMASK: 1, RELATIVE4: 4, RELATIVE8: 8}[places]
+        fields = left
+        if places != BITMASK:
+            most, fields, gap = 2**bits - 1, [], 0
+            for is_left in left:
+                gap += not is_left
+                if is_left or gap == most:
+                    fields.append(gap)
+                    gap = 0
+            fields += [most] * (gap > 0)
+        per_byte = 8 // bits
+        for at in range(0, len(fields), per_byte):
+            part = fields[at : at + per_byte]
+            indices.append(sum(int(field) << bits * i for i, field in enumerate(part)))
+    return values, indices
+
+
+def random_codes(random):
+    """Rows of a random size and density, zeros in blocks of a random size."""
+    rows, depth = random.integers(1, 8), random.choice([1, 2, 3, 15, 16, 17, 31, 64, 300, 520])
+    block = random.choice(BLOCKS)
+    density = random.choice([0.0, 0.01, 0.05, 0.1, 0.2, 0.25, 0.3, 0.5, 0.9, 1.0])
+    kept = np.repeat(random.random((rows, -(-depth // block))) < density, block, axis=1)
+    return (random.integers(-128, 128, (rows, depth)) * kept[:, :depth]).astype(np.int8)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_smallest_is_the_first_of_all_forms_tried_row_by_row(seed):
+    codes = random_codes(np.random.default_rng(seed))
+    forms = {
+        (block, places): row_by_row(codes.tolist(), block, places)
+        for block in reversed(BLOCKS)
+        for places in (BITMASK, RELATIVE4, RELATIVE8)
+    }
+    wanted = min(forms, key=lambda form: sum(map(len, forms[form])))
+    found = sparse.smallest(codes)
+    assert (found.block, found.places) == wanted
+    for form, (values, indices) in forms.items():
+        stored = sparse.encode(codes, *form)
+        assert (stored.values.tolist(), stored.indices.tolist()) == (values, indices), form
+    assert (found.values.tolist(), found.indices.tolist()) == forms[wanted]
+
+
+@pytest.mark.parametrize("density", [0.5, 1.0])
+def test_smallest_holds_one_form_at_a_time(density):
+    random = np.random.default_rng(0)
+    shape = (1024, 1024)
+    codes = (random.integers(1, 100, shape) * (random.random(shape) < density)).astype(np.int8)
+    tracemalloc.start()
+    sparse.smallest(codes)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 12 * codes.size  # of 15 forms, 25 times and more
 
 
 def test_every_row_begins_on_a_byte():
