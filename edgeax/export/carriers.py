@@ -15,10 +15,6 @@ from edgeax.formats import Codebook, EncodedTensor, Float32
 from edgeax.formats.flatbuffer import Operator, Subgraph, Tensor
 from edgeax.formats.integer_form import IntegerForm
 
-# What one unit of a sum is of an output step, where a kernel of zeros leaves that open: fine enough
-# for its bias. XNNPACK takes 2**-32 up to 256.
-_FREE_UNIT = 2.0**-8
-
 # Biases up to here leave room for the products in an int32 sum.
 _MOST_BIAS = 2**30
 
@@ -66,7 +62,6 @@ class Carrier:
         scale: float32 `(channels,)`, the converter's scales of the kernel.
         bias: float64 `(channels,)` in real values, or None.
         is_wide: Whether its activations have 16 bits.
-        output_scale: Scale of its output.
     """
 
     operator: Operator
@@ -74,7 +69,6 @@ class Carrier:
     scale: np.ndarray
     bias: np.ndarray | None
     is_wide: bool = False
-    output_scale: float = 1.0
 
     def bias_codes(self, scale: np.ndarray) -> np.ndarray:
         """Returns the bias in steps of input scale times `scale`, zeros where there is none.
@@ -113,21 +107,17 @@ def integer_codes(encoded: EncodedTensor) -> Codes:
 
 
 def settled(codes: Codes, carrier: Carrier) -> Codes:
-    """Returns codes whose scales can carry the bias.
+    """Returns codes whose scales can carry the bias in int32.
 
-    A channel of zeros, or whose gain went to zero in training, is nothing but its bias. Its scale
-    may be any: that of the coarsest channel, unless int32 wants a coarser one for the bias.
+    A channel of zeros, or whose gain went to zero in training, is nothing but its bias: it keeps
+    the scale that the converter chose for that.
     """
-    scale = codes.scale.astype(np.float64)
-    bias = np.zeros(scale.size) if carrier.bias is None else np.abs(carrier.bias)
-    least = 0.0 if carrier.is_wide else bias / (_MOST_BIAS * carrier.input_scale)
-    is_zero = ~codes.codes.reshape(-1, scale.size).any(axis=0)
-    constant = is_zero | (scale == 0.0) | (np.abs(scale) < least)
-    free = _FREE_UNIT * carrier.output_scale / carrier.input_scale
-    coarsest = free if constant.all() else np.abs(scale[~constant]).max()
+    bias = 0.0 if carrier.bias is None else np.abs(carrier.bias)
+    most = _MOST_BIAS * carrier.input_scale * np.abs(codes.scale.astype(np.float64))
+    is_zero = ~codes.codes.reshape(-1, codes.scale.size).any(axis=0)
+    constant = is_zero | (codes.scale == 0.0) | ((bias > most) & (not carrier.is_wide))
     return Codes(
-        np.where(constant, np.int8(0), codes.codes),
-        np.where(constant, np.maximum(least, coarsest), codes.scale).astype(np.float32),
+        np.where(constant, np.int8(0), codes.codes), np.where(constant, carrier.scale, codes.scale)
     )
 
 
@@ -186,9 +176,8 @@ def _carrier(graph: Subgraph, operator: Operator, weight: FrozenWeight) -> Carri
     is_wide = graph.tensors[operator.inputs[source]].dtype == "int16"
     index = operator.inputs[place] if len(operator.inputs) > place else -1
     stored = graph.tensors[index].data if index >= 0 else None
-    output_scale = float(scale_of(graph.tensors[operator.outputs[0]])[0])
     if stored is None:
-        return Carrier(operator, input_scale, scale, None, is_wide, output_scale)
+        return Carrier(operator, input_scale, scale, None, is_wide)
     step = input_scale * scale.astype(np.float64)
     # Where all biases are equal, the converter rounds them by the first channel's step.
     equal = stored.size > 1 and bool(np.all(stored == stored.flat[0]))
@@ -199,4 +188,4 @@ def _carrier(graph: Subgraph, operator: Operator, weight: FrozenWeight) -> Carri
         exact = np.asarray(trained, np.float64).ravel()
         same = np.abs(exact - bias) <= 0.501 * step + 1e-6 * np.abs(exact)
         bias = np.where(same, exact, bias)
-    return Carrier(operator, input_scale, scale, bias, is_wide, output_scale)
+    return Carrier(operator, input_scale, scale, bias, is_wide)

@@ -94,7 +94,7 @@ def _sizes(codes: np.ndarray) -> Iterator[tuple[int, int, int]]:
     least, nonzero = codes.size, codes != 0
     for block in BLOCKS:
         left = _kept(nonzero, block)
-        count = np.count_nonzero(left)
+        count = int(np.count_nonzero(left))
         values = count * block
         mask = values + len(left) * -(-left.shape[1] // 8)
         least = min(least, mask)

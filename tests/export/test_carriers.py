@@ -106,32 +106,25 @@ def test_a_carrier_has_the_bias_that_was_trained(dense):
     assert carrier.operator.name == "FULLY_CONNECTED" and not carrier.is_wide
 
 
-def test_a_channel_without_gain_takes_the_coarsest_scale_of_the_others(dense):
+def test_a_channel_without_gain_takes_the_scale_that_can_hold_its_bias(dense):
     _, carrier, codes = dense
     scale = codes.scale * np.float32([1, 0, 1e-30, -1])
     found = settled(Codes(codes.codes, scale), carrier)
     np.testing.assert_array_equal(found.codes[:, [0, 3]], codes.codes[:, [0, 3]])
     assert not found.codes[:, [1, 2]].any()
     np.testing.assert_array_equal(found.scale[[0, 3]], scale[[0, 3]])
-    assert found.scale[1] == found.scale[2] == np.abs(scale).max()
+    np.testing.assert_array_equal(found.scale[[1, 2]], carrier.scale[[1, 2]])
 
 
-def test_a_channel_of_zeros_takes_the_coarsest_scale_of_the_others(dense):
-    # Its format says 1.0, which is one step of 0.01 for its bias of 0.003, and it may be more
-    # output steps than XNNPACK takes.
+def test_a_channel_of_zeros_takes_the_scale_that_can_hold_its_bias():
+    # Its format says 1.0, which makes one step of 0.01 for its bias of 0.003.
     codes = Codes(np.int8([[3, 0, 5], [-7, 0, 127]]), np.float32([1e-4, 1.0, -3e-4]))
-    carrier = Carrier(None, 0.01, codes.scale, np.float64([0.0, 0.003, 0.0]), output_scale=1e-5)
+    converter = np.float32([1e-4, 1e-6, 3e-4])
+    carrier = Carrier(None, 0.01, converter, np.float64([0.0, 0.003, 0.0]))
     found = settled(codes, carrier)
     np.testing.assert_array_equal(found.codes, codes.codes)
-    np.testing.assert_array_equal(found.scale, np.float32([1e-4, 3e-4, -3e-4]))
-    assert carrier.bias_codes(found.scale).tolist() == [0, 1000, 0]
-
-
-@pytest.mark.parametrize("bias, scale", [(0.003, 2.0**-8), (1e8, 1e8 / 2**30 / 0.01)])
-def test_a_kernel_of_zeros_has_256_units_in_an_output_step_or_room_for_its_bias(bias, scale):
-    codes = Codes(np.zeros((2, 1), np.int8), np.float32([1.0]))
-    found = settled(codes, Carrier(None, 0.01, codes.scale, np.float64([bias]), output_scale=0.01))
-    np.testing.assert_allclose(found.scale, scale, rtol=1e-6)
+    np.testing.assert_array_equal(found.scale, np.float32([1e-4, 1e-6, -3e-4]))
+    assert carrier.bias_codes(found.scale).tolist() == [0, 300_000, 0]
 
 
 def test_beside_16_bit_activations_a_bias_has_64_bits():

@@ -304,7 +304,7 @@ def test_a_kernel_is_packed_where_that_makes_the_file_smaller(sizes, monkeypatch
     for count in range(len(chosen) + 1):  # pack the first ones only
         choices = iter(range(len(chosen)))
         with monkeypatch.context() as patch:
-            dense = lambda *_: math.inf if next(choices) < count else 0.0  # noqa: B023, E731
+            dense = lambda *_: math.inf if next(choices) < count else 1.0  # noqa: B023, E731
             patch.setattr(module, "dense_bytes", dense)
             size[count] = len(sizes.lower(pack=True)[0].to_bytes())
     saved = {path: size[i] - size[i + 1] for i, path in enumerate(chosen)}

@@ -90,7 +90,7 @@ def test_the_file_holds_the_codes_of_training_without_their_zeros(network):
         assert (stored[path].how, stored[path].bits, stored[path].why) == ("sparse", 8, "")
         codes, scale = codes_and_scale(model, path, trained.shape)
         np.testing.assert_array_equal(codes, expected.codes)
-        live = expected.codes.reshape(-1, scale.size).any(axis=0)  # the others may have any scale
+        live = expected.codes.reshape(-1, scale.size).any(axis=0)  # the others are their bias
         np.testing.assert_array_equal(scale[live], expected.scale[live])
     assert (codes_and_scale(model, "strided", net.encoded("strided").shape)[1] < 0).any()
     assert not codes_and_scale(model, "rank_2", net.encoded("rank_2").shape)[0][..., 3].any()
