@@ -10,8 +10,8 @@ from edgeax.formats.sparse import BITMASK, RELATIVE4, RELATIVE8, smallest
 HOW = "sparse"
 
 LEAST_GAIN = 0.1
-"""Which part of the bytes must go before a kernel is stored so. Its operator needs the plugin, and
-with as few zeros it is slower than the built-in one."""
+"""Which part of the bytes must go before a kernel is stored so: its operator needs the plugin, and
+with so few zeros it is slower than the built-in one."""
 
 _VALUE_BITS = 8
 

@@ -14,6 +14,7 @@ tflite_kernels/core/sparse.h.
 """
 
 import dataclasses
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -90,8 +91,8 @@ def smallest(codes: np.ndarray) -> SparseRows:
 
 
 def _sizes(codes: np.ndarray) -> Iterator[tuple[int, int, int]]:
-    """Yields bytes, block and places of the ways to store rows, but for hopeless ones."""
-    least, nonzero = codes.size, codes != 0
+    """Yields bytes, block and places of the ways to store rows, but for those that cannot win."""
+    least, nonzero = math.inf, codes != 0
     for block in BLOCKS:
         left = _kept(nonzero, block)
         count = int(np.count_nonzero(left))
