@@ -73,7 +73,7 @@ class Structure(abc.ABC):
         Raises:
             ValueError: It cannot, or nothing of it would be left.
         """
-        count = int(tf.size(self.sums(tf.ones(shape), input_axes)))
+        count = math.prod(self.sums(tf.ones(shape), input_axes).shape)  # static, also in a graph
         if sparsity and round(sparsity * count) == 0:
             warnings.warn(
                 f"A sparsity of {sparsity:g} prunes nothing of a weight of shape {tuple(shape)}, "

@@ -482,7 +482,8 @@ def test_the_config_round_trip_gives_an_equal_wrapper():
     assert copy.get_config() == config
     assert (copy.name, copy.uses, copy.trainable) == ("dense", 3, False)
     assert copy.activation is keras.activations.tanh
-    assert config["kernel"][0]["config"]["block"] == [1, 2]
+    structure = config["kernel"][0]["config"]["structure"]
+    assert structure["config"] == {"channels": 1, "inputs": 2}
 
 
 def test_around_gives_the_same_wrapper_for_another_layer():

@@ -181,3 +181,12 @@ def test_blocks_of_an_lstm_run_along_its_inputs():
 def test_a_sparsity_that_prunes_nothing_is_said():
     with pytest.warns(UserWarning, match="prunes nothing.*makes 1 groups"):
         structures.Whole().check((3, 3), 0.4)
+
+
+def test_a_weight_is_checked_inside_a_graph_too():
+    @tf.function
+    def check():
+        Filters().check((3, 8), 0.5)
+        return tf.constant(0)
+
+    check()
