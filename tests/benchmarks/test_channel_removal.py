@@ -25,6 +25,7 @@ def test_the_targets_are_those_of_the_issue():
 
 def test_a_network_is_trained_pruned_exported_and_judged(monkeypatch):
     monkeypatch.setattr(channel_removal, "TIMED_ROUNDS", 5)
+    monkeypatch.setattr(channel_removal, "BLOCKS", ((16, 2), (16, 1)))
     found = channel_removal.outcome(channel_removal.mobile_net_v2, fake_images(128), 0, True)
     assert found.macs[1] <= 0.5 * found.macs[0]
     assert found.latency["small_bytes"] < found.latency["dense_bytes"]
