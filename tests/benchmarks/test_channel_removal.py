@@ -9,13 +9,13 @@ from tests.benchmarks.test_formats import fake_images
 
 
 @pytest.mark.parametrize("make", NETWORKS)
-def test_half_of_a_network_can_go_in_multiples_of_eight(make):
+def test_half_of_a_network_can_go_in_multiples_of_sixteen(make):
     keras.utils.set_random_seed(0)
-    pruned = edgeax.prune_channels(make(), macs=0.5, multiple_of=8)
+    pruned = edgeax.prune_channels(make(), macs=0.5, multiple_of=channel_removal.MULTIPLE)
     assert 0.35 * pruned.macs_before < pruned.macs_after <= 0.5 * pruned.macs_before
     assert pruned.model.output_shape == (None, 10)
     left = {size - len(pruned.removed[name]) for name, size in pruned.sizes.items()}
-    assert all(count % 8 == 0 for count in left)
+    assert all(count % 16 == 0 for count in left)
 
 
 def test_the_targets_are_those_of_the_issue():
