@@ -11,6 +11,7 @@ import numpy as np
 
 from edgeax.model import passes, placement
 from edgeax.model.graph import is_nested
+from edgeax.model.progress import shown
 from edgeax.model.recipe import Recipe
 from edgeax.model.rewrite import compress, layers_by_path, paths_of_compressed
 from edgeax.model.wrapper import Compressed
@@ -93,14 +94,7 @@ class Case:
 
     def progress(self, title: str, items: Sequence[T]) -> Iterator[T]:
         """Yields items, and shows how many are done."""
-        if not self.verbose or not items:
-            yield from items
-            return
-        print(title)
-        bar = keras.utils.Progbar(len(items))
-        for item in items:
-            yield item
-            bar.add(1)
+        return shown(title, items, self.verbose)
 
     @property
     def batches(self) -> list[Any]:

@@ -1,6 +1,5 @@
 """Names of calibrations and corrections: what `edgeax.quantize` takes as words."""
 
-import difflib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,6 +21,7 @@ from edgeax.post_training.learned_rounding import LearnedRounding
 from edgeax.post_training.rewrites import CrossLayerEqualization, OutlierChannelSplitting
 from edgeax.post_training.search import HessianWeighted, MeanSquaredError
 from edgeax.post_training.sqnr import SignalToNoise
+from edgeax.transforms.checks import named_object
 
 CALIBRATIONS: dict[str, Callable[[], Calibration]] = {
     "min_max": MinMax,
@@ -62,7 +62,7 @@ def calibrations_of(given: Any) -> tuple[Calibration, Calibration]:
         ValueError: There is no such calibration.
     """
     if not isinstance(given, Mapping):
-        made = _of(given, CALIBRATIONS, Calibration, "calibration")
+        made = named_object("calibration", given, CALIBRATIONS, (Calibration,))
         return made, made
     unknown = sorted({*given} - {"weights", "activations"}, key=str)
     if unknown:
@@ -72,8 +72,8 @@ def calibrations_of(given: Any) -> tuple[Calibration, Calibration]:
         )
     weights, activations = (given.get(name, "min_max") for name in ("weights", "activations"))
     return (
-        _of(weights, CALIBRATIONS, Calibration, "calibration"),
-        _of(activations, CALIBRATIONS, Calibration, "calibration"),
+        named_object("calibration", weights, CALIBRATIONS, (Calibration,)),
+        named_object("calibration", activations, CALIBRATIONS, (Calibration,)),
     )
 
 
@@ -89,16 +89,4 @@ def corrections_of(given: Any) -> list[Correction]:
         raise ValueError(
             f"`corrections` must be a list of names or Corrections. Received: {given!r}."
         )
-    return [_of(member, CORRECTIONS, Correction, "corrections") for member in given]
-
-
-def _of(given: Any, names: Mapping[str, Callable[[], Any]], kind: type, argument: str) -> Any:
-    if isinstance(given, kind):
-        return given
-    if isinstance(given, str) and given in names:
-        return names[given]()
-    near = difflib.get_close_matches(str(given), names, n=3, cutoff=0.3)
-    raise ValueError(
-        f"`{argument}` must be one of {sorted(names)}, or a {kind.__name__}. "
-        f"Received: {given!r}.{f' Did you mean one of {near}?' if near else ''}"
-    )
+    return [named_object("corrections", member, CORRECTIONS, (Correction,)) for member in given]

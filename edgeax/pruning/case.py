@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from edgeax.model.graph import inputs_of, is_nested
+from edgeax.model.progress import shown
 from edgeax.model.samples import MOST_SAMPLES, given_structure, take_as_given, take_samples
 from edgeax.pruning.objective import Objective
 from edgeax.pruning.selection import Choice, chosen_masks
@@ -69,14 +70,7 @@ class Case:
 
     def progress(self, title: str, items: Sequence[T]) -> Iterator[T]:
         """Yields items, and shows how many are done."""
-        if not self.verbose or not items:
-            yield from items
-            return
-        print(title)
-        bar = keras.utils.Progbar(len(items))
-        for item in items:
-            yield item
-            bar.add(1)
+        return shown(title, items, self.verbose)
 
 
 class Criterion:

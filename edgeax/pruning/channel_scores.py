@@ -1,6 +1,5 @@
 """Criteria: how much a channel is worth. Those of the lowest score go."""
 
-import difflib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,7 +13,7 @@ from edgeax.pruning.channel_case import ChannelCase, ChannelCriterion, ChannelSe
 from edgeax.pruning.lasso import Lasso
 from edgeax.pruning.slices import per_unit
 from edgeax.pruning.thinet import ThiNet
-from edgeax.transforms.checks import checked_positive
+from edgeax.transforms.checks import checked_positive, named_object
 
 _TEST = "tests/pruning/test_channel_scores.py::"
 _WHOLE = "tests/pruning/test_channels.py::"
@@ -245,16 +244,7 @@ def channel_criterion_of(given: Any) -> ChannelCriterion | ChannelSelection:
     Raises:
         ValueError: There is no such criterion.
     """
-    if isinstance(given, (ChannelCriterion, ChannelSelection)):
-        return given
-    if isinstance(given, str) and given in CHANNEL_CRITERIA:
-        return CHANNEL_CRITERIA[given]()
-    near = difflib.get_close_matches(str(given), CHANNEL_CRITERIA, n=3, cutoff=0.3)
-    raise ValueError(
-        f"`criterion` must be one of {sorted(CHANNEL_CRITERIA)}, a ChannelCriterion or a "
-        "ChannelSelection. "
-        f"Received: {given!r}.{f' Did you mean one of {near}?' if near else ''}"
-    )
+    return named_object("criterion", given, CHANNEL_CRITERIA, (ChannelCriterion, ChannelSelection))
 
 
 def _gate_slopes(

@@ -1,6 +1,5 @@
 """Criteria: what `edgeax.prune` takes as words."""
 
-import difflib
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +13,7 @@ from edgeax.pruning.brain_surgeon import BrainSurgeon
 from edgeax.pruning.case import Case, Criterion
 from edgeax.pruning.derivatives import gradients, mean_gradients
 from edgeax.pruning.weights import unmasked
+from edgeax.transforms.checks import named_object
 
 
 class Magnitude(Criterion):
@@ -119,12 +119,4 @@ def criterion_of(given: Any) -> Criterion:
     Raises:
         ValueError: There is no such criterion.
     """
-    if isinstance(given, Criterion):
-        return given
-    if isinstance(given, str) and given in CRITERIA:
-        return CRITERIA[given]()
-    near = difflib.get_close_matches(str(given), CRITERIA, n=3, cutoff=0.3)
-    raise ValueError(
-        f"`criterion` must be one of {[*CRITERIA]}, or a Criterion. "
-        f"Received: {given!r}.{f' Did you mean one of {near}?' if near else ''}"
-    )
+    return named_object("criterion", given, CRITERIA, (Criterion,))

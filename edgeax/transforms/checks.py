@@ -1,7 +1,9 @@
 """Checks of arguments that several transforms share."""
 
+import difflib
 import math
 import numbers
+from collections.abc import Callable, Mapping
 from typing import Any
 
 
@@ -105,3 +107,32 @@ def checked_strength(strength: Any) -> float:
             f"`strength` must be at least 0 and finite. Received: strength={strength}."
         )
     return float(strength)
+
+
+def named_object(
+    argument: str,
+    given: Any,
+    names: Mapping[str, Callable[[], Any]],
+    kinds: tuple[type, ...],
+) -> Any:
+    """Returns an object of some kinds, given itself or by a word.
+
+    Args:
+        argument: What the user calls it.
+        given: The object or its name.
+        names: What makes the object of each name.
+        kinds: Classes of which it may be.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    if isinstance(given, kinds):
+        return given
+    if isinstance(given, str) and given in names:
+        return names[given]()
+    near = difflib.get_close_matches(str(given), names, n=3, cutoff=0.3)
+    raise ValueError(
+        f"`{argument}` must be one of {sorted(names)}, or a "
+        f"{' or a '.join(kind.__name__ for kind in kinds)}. "
+        f"Received: {given!r}.{f' Did you mean one of {near}?' if near else ''}"
+    )

@@ -49,3 +49,13 @@ def test_a_strength_is_at_least_0():
     assert checks.checked_strength(0) == 0.0
     with pytest.raises(ValueError, match="`strength` must be at least 0.*-1"):
         checks.checked_strength(-1)
+
+
+def test_an_object_is_given_itself_or_by_its_name():
+    names = {"one": lambda: 1, "two": lambda: 2}
+    assert checks.named_object("count", "two", names, (int,)) == 2
+    assert checks.named_object("count", 7, names, (int, float)) == 7
+    with pytest.raises(
+        ValueError, match=r"`count` .*\['one', 'two'\], or a int or a float.*'to'.*two"
+    ):
+        checks.named_object("count", "to", names, (int, float))
