@@ -9,7 +9,7 @@ from edgeax.model.copying import clone, plain_copy
 from edgeax.model.graph import Call, trace
 from edgeax.model.layout import einsum_axes
 from edgeax.model.rewrite import check_model
-from edgeax.model.wrapper import slot_of
+from edgeax.model.wrapper import has_kernel, slot_of
 
 _RECURRENT = (
     *(keras.layers.SimpleRNN, keras.layers.LSTM, keras.layers.GRU),
@@ -55,8 +55,7 @@ def macs_of_calls(calls: Iterable[tuple[str, Call]]) -> dict[str, int]:
     """
     counts: dict[str, int] = {}
     for path, call in calls:
-        weights = getattr(call.operation, "weights", ())
-        if any(slot_of(variable.name) == "kernel" for variable in weights):
+        if has_kernel(call.operation):
             counts[path] = counts.get(path, 0) + _count(path, call)
     return counts
 

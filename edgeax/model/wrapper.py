@@ -502,6 +502,13 @@ def slot_of(name: str) -> str | None:
     return "bias" if BIAS.search(name) else None
 
 
+def has_kernel(operation: Any) -> bool:
+    """Returns whether an operation is a layer, wrapped or not, with a kernel in it."""
+    layer = operation.layer if isinstance(operation, Compressed) else operation
+    weights = layer.weights if isinstance(layer, keras.layers.Layer) else ()
+    return any(slot_of(variable.name) == "kernel" for variable in weights)
+
+
 def unwrappable(layer: keras.layers.Layer) -> str:
     """Returns why a layer cannot be wrapped, `""` if it can.
 

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from edgeax.formats import implements
-from edgeax.model.wrapper import Compressed, slot_of
+from edgeax.model.wrapper import Compressed, has_kernel, slot_of
 from edgeax.training.added_loss import AddedLoss, TrainingStep, kernels_of
 
 
@@ -115,7 +115,7 @@ def watched_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
     """
     layers = [*_layers_with_outputs(model)]
     rounded = [layer for layer in layers if isinstance(layer, Compressed) and _rounds_output(layer)]
-    yield from rounded or [layer for layer in layers if _has_kernel(layer)]
+    yield from rounded or [layer for layer in layers if has_kernel(layer)]
 
 
 def _layers_with_outputs(parent: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
@@ -130,10 +130,6 @@ def _layers_with_outputs(parent: keras.layers.Layer) -> Iterator[keras.layers.La
 
 def _rounds_output(layer: Compressed) -> bool:
     return layer.quantizer("output") is not None
-
-
-def _has_kernel(layer: keras.layers.Layer) -> bool:
-    return any(slot_of(variable.name) == "kernel" for variable in layer.weights)
 
 
 def _keeping(call: Any, outputs: list[Any]) -> Any:

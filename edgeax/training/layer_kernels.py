@@ -13,7 +13,7 @@ from edgeax.model.copying import clone, fresh_copy
 from edgeax.model.ends import closing_layers
 from edgeax.model.graph import is_nested, trace
 from edgeax.model.layout import Layout, layout_of
-from edgeax.model.wrapper import Compressed, slot_of
+from edgeax.model.wrapper import has_kernel, slot_of
 
 Layers = str | Sequence[str] | None
 
@@ -158,11 +158,5 @@ def _closing_paths(model: keras.Model, owner: str) -> set[str]:
         )
     copies: dict[int, Any] = {}
     graph = trace(clone(model, fresh_copy, copies))
-    closing = closing_layers(graph, lambda call: _has_kernel(call.operation))
+    closing = closing_layers(graph, lambda call: has_kernel(call.operation))
     return {graph.paths[operation] for operation in closing}
-
-
-def _has_kernel(operation: Any) -> bool:
-    layer = operation.layer if isinstance(operation, Compressed) else operation
-    weights = layer.weights if isinstance(layer, keras.layers.Layer) else ()
-    return any(slot_of(variable.name) == "kernel" for variable in weights)

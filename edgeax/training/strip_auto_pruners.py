@@ -11,7 +11,7 @@ from edgeax.model.copying import clone, copy_weights, fresh_copy
 from edgeax.model.graph import Call, Graph, new_inputs, trace
 from edgeax.model.rewrite import check_model, check_plain, compile_like, name_when_folded
 from edgeax.model.select_channels import mask_channels
-from edgeax.model.wrapper import slot_of
+from edgeax.model.wrapper import has_kernel
 from edgeax.training.auto_pruner import AutoPruner
 
 _DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
@@ -111,7 +111,7 @@ def _not_alone(graph: Graph, call: Call) -> str:
         path = graph.path(before.operation)
         if graph.only_consumer(before) is not call:
             return f"the result of {path!r} is used elsewhere too"
-        if _has_kernel(before.operation) and not isinstance(before.operation, _DEPTHWISE):
+        if has_kernel(before.operation) and not isinstance(before.operation, _DEPTHWISE):
             return ""
         if len(before.input_tensors) != 1:
             return f"{path!r} computes them from several tensors"
@@ -126,7 +126,7 @@ def _not_read_at_once(graph: Graph, call: Call) -> str:
         if graph.is_output(call):
             return "its channels are an output of the model"
         for after in graph.consumers(call.output_tensors[0]):
-            if _has_kernel(after.operation) and not isinstance(after.operation, _DEPTHWISE):
+            if has_kernel(after.operation) and not isinstance(after.operation, _DEPTHWISE):
                 continue
             if not _keeps_zeros(after):
                 return f"{graph.path(after.operation)!r} is between, which makes other values of 0"
@@ -148,8 +148,3 @@ def _keeps_zeros(call: Call) -> bool:
     if isinstance(call.operation, keras.layers.Softmax) or brings_values(call):
         return False
     return move_of(call) is not None
-
-
-def _has_kernel(operation: Any) -> bool:
-    weights = operation.weights if isinstance(operation, keras.layers.Layer) else ()
-    return any(slot_of(variable.name) == "kernel" for variable in weights)

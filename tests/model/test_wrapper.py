@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from edgeax import Chain, Cluster, Compressed, PolynomialDecay, Prune, Quantize
-from edgeax.model.wrapper import slot_of
+from edgeax.model.wrapper import has_kernel, slot_of
 from tests.model import small_models
 
 layers = keras.layers
@@ -507,3 +507,10 @@ def test_each_kernel_has_transforms_of_its_own():
 def test_more_clusters_than_weights_are_refused_when_the_shape_is_known():
     with pytest.raises(ValueError, match=r"number_of_clusters.*\(1, 2\)"):
         Compressed(layers.Dense(2), kernel=Cluster(16)).build((None, 1))
+
+
+def test_a_kernel_is_found_in_a_layer_wrapped_or_not_and_in_no_operation():
+    dense, pool = layers.Dense(4, name="dense"), layers.MaxPooling2D()
+    dense.build((None, 3))
+    assert has_kernel(dense) and has_kernel(Compressed(dense)) and not has_kernel(pool)
+    assert not has_kernel(keras.ops.add)
