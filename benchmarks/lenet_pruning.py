@@ -8,8 +8,8 @@ has 266,610 parameters, LeNet-5 431,080 (20 and 50 filters of 5 x 5, 500 hidden 
 Compression is counted in both ways of the field: of weights and biases, as [GYC16] counts, and of
 weights alone, as [ZZY18] does. Neither counts what places of weights cost. Errors are those of the
 network with its zeros, in per cent of the test images, means over the seeds; the spread is highest
-less lowest. The last tenth of the training images is left out of training; its errors are the validation
-errors. While settings were sought, on seed 0, test errors stood beside them and were looked at: the
+less lowest. The last tenth of the training images is left out of training; its errors are the
+validation errors. While settings were sought, on seed 0, test errors stood beside them and were looked at: the
 split of ADMM among layers, the epochs of magnitude pruning and the rates of surgery were changed
 with both in view. So the errors here are not those of an untouched test set.
 
