@@ -8,9 +8,9 @@ equally often.
 
 Latencies are of the int8 files with built-in operators only, run in turns with one thread; the
 ratio is the median of those within each round. Accuracies are means over the seeds, the spread is
-highest less lowest. The last tenth of the training images is left out of training, for choices; so
-far none were made by accuracy. The widths of the networks and the sixteen were chosen by latency, with random
-weights. The test images are read once per row.
+highest less lowest. The last tenth of the training images is left out of training, for choices;
+so far none were made by accuracy. The widths of the networks and the sixteen were chosen by
+latency, with random weights. The test images are read once per row.
 
 Images come from `fashion_mnist.npz` in the folder EDGEAX_TEST_DATA, else from keras.datasets.
 `--quick` is a smoke test on the bundled piece with one seed.

@@ -9,9 +9,9 @@ Compression is counted in both ways of the field: of weights and biases, as [GYC
 weights alone, as [ZZY18] does. Neither counts what places of weights cost. Errors are those of the
 network with its zeros, in per cent of the test images, means over the seeds; the spread is highest
 less lowest. The last tenth of the training images is left out of training; its errors are the
-validation errors. While settings were sought, on seed 0, test errors stood beside them and were looked at: the
-split of ADMM among layers, the epochs of magnitude pruning and the rates of surgery were changed
-with both in view. So the errors here are not those of an untouched test set.
+validation errors. While settings were sought, on seed 0, test errors stood beside them and were
+looked at: the split of ADMM among layers, the epochs of magnitude pruning and the rates of surgery
+were changed with both in view. So the errors here are not those of an untouched test set.
 
 Images come from `mnist.npz` in the folder EDGEAX_TEST_DATA, else from keras.datasets. `--quick` is
 a smoke test on the bundled piece of Fashion-MNIST.
