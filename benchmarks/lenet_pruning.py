@@ -9,9 +9,10 @@ Compression is counted in both ways of the field: of weights and biases, as [GYC
 weights alone, as [ZZY18] does. Neither counts what places of weights cost. Errors are those of the
 network with its zeros, in per cent of the test images, means over the seeds; the spread is highest
 less lowest. The last tenth of the training images is left out of training; its errors are the
-validation errors. While settings were sought, on seed 0, test errors stood beside them and were
-looked at: the split of ADMM among layers, the epochs of magnitude pruning and the rates of surgery
-were changed with both in view. So the errors here are not those of an untouched test set.
+validation errors. The seeds reported were not used to choose settings. Those of magnitude pruning
+were chosen on another seed by validation errors alone. Those of surgery and ADMM were sought on
+seed 0 with its test errors in view beside the validation errors, so their errors here are those of
+new seeds, but not of a test set that nobody had looked at.
 
 Images come from `mnist.npz` in the folder EDGEAX_TEST_DATA, else from keras.datasets. `--quick` is
 a smoke test on the bundled piece of Fashion-MNIST.
@@ -33,7 +34,7 @@ import edgeax
 from benchmarks.formats import BATCH, Images, images, percent, say
 from benchmarks.harness import Benchmark, run
 
-SEEDS = (0, 1)
+SEEDS = (1, 2)
 MOST_MINUTES = 90.0
 MOST_SHIFT = 1
 STEPS_PER_EXECUTION = 105
@@ -143,11 +144,14 @@ class Plan:
 
 
 def magnitude(epochs: int, **sparsities: float) -> dict[str, Callable[[int], edgeax.Transform]]:
-    """Returns pruning by magnitude that ends after some epochs."""
+    """Returns pruning by magnitude that ends after some epochs; until then pruned weights may come
+    back.
+    """
 
     def kernel(sparsity: float) -> Callable[[int], edgeax.Transform]:
         return lambda steps: edgeax.Prune(
-            edgeax.PolynomialDecay(0.0, sparsity, 0, epochs * steps - 1, frequency=50)
+            edgeax.PolynomialDecay(0.0, sparsity, 0, epochs * steps - 1, frequency=50),
+            updates="dense",
         )
 
     return {layer: kernel(sparsity) for layer, sparsity in sparsities.items()}
@@ -201,8 +205,8 @@ NETWORKS = {
         (
             Plan(
                 "magnitude",
-                magnitude(10, ip1=0.928, ip2=0.85, ip3=0.4),
-                (Phase(10, 1e-3, 1.0), Phase(60, 2e-3)),
+                magnitude(30, ip1=0.928, ip2=0.85, ip3=0.4),
+                (Phase(30, 0.02, 0.1, 0.9, 1e-4), Phase(60, 2e-3)),
                 target=Target(12.0, None),
             ),
             Plan(
@@ -232,8 +236,8 @@ NETWORKS = {
         (
             Plan(
                 "magnitude",
-                magnitude(4, conv1=0.2, conv2=0.8, ip1=0.93, ip2=0.7),
-                (Phase(4, 1e-3, 1.0), Phase(20, 2e-3)),
+                magnitude(8, conv1=0.2, conv2=0.8, ip1=0.928, ip2=0.7),
+                (Phase(8, 0.02, 0.1, 0.9, 1e-4), Phase(24, 2e-3)),
                 target=Target(12.0, None),
             ),
             Plan(
