@@ -21,7 +21,9 @@ def flags(folder: Path, header: str | None = None) -> list[str]:
 
 
 def count() -> int:
-    """Vectors that the program runs: multipliers, roundings, unsigned 4-bit rows, operators."""
+    """Vectors that the program runs: multipliers, roundings, unsigned 4-bit rows, operators,
+    coded rows.
+    """
     rows = [
         case
         for case in cases.load("packing.json")["pack"]
@@ -29,7 +31,8 @@ def count() -> int:
     ]
     rounding = sum(map(len, cases.load("rounding.json").values()))
     operators = sum(len(cases.load(name)) for name in ("operators.json", "sparse.json"))
-    return rounding + len(rows) + operators
+    coded = sum(len(case["buffers"]) for case in cases.load("coded.json"))
+    return rounding + len(rows) + operators + coded
 
 
 def success() -> process.Outcome:

@@ -10,7 +10,7 @@ it; a test fails when they are stale.
 "packed"}]}`, one row each. `operators.json`: a list of cases; weights_index holds the unpacked rows
 as the operator stores them, shape `[rows, codes in a row]`. `sparse.json`: the same for sparse
 operators; weights holds the rows with their zeros, `[rows, weights in a row]`, and values and
-indices what the file holds of them. Real numbers are hex strings.
+indices what the file holds of them. Real numbers are hex strings. `coded.json`: see coded_cases.py.
 """
 
 import itertools
@@ -566,6 +566,7 @@ def one_per_line(items: Iterable[Any]) -> str:
 
 def texts() -> dict[str, str]:
     """Returns the text of every golden file by its name."""
+    from tests.golden import coded_cases  # which imports this module
 
     def by_key(table: dict[str, Any]) -> str:
         entries = (f"{json.dumps(key)}: {one_per_line(items)}" for key, items in table.items())
@@ -576,6 +577,7 @@ def texts() -> dict[str, str]:
         "packing.json": by_key(packing()),
         "operators.json": one_per_line(operators()) + "\n",
         "sparse.json": one_per_line(sparse()) + "\n",
+        "coded.json": one_per_line(coded_cases.coded()) + "\n",
     }
 
 

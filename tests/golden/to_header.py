@@ -68,6 +68,23 @@ struct OperatorCase {
   const int8_t* expected;
   size_t output_size;
 };
+
+// A buffer of coded rows and what it is decoded to: `weights` are 4-bit indices into the codebook
+// or int8 values with their indices.
+struct CodedCase {
+  const char* name;
+  const uint8_t* buffer;
+  size_t buffer_size;
+  const uint8_t* weights;
+  size_t weights_size;
+  const int8_t* codebook;
+  const uint8_t* indices;
+  size_t indices_size;
+  const int32_t* bias;
+  size_t rows;
+  const float* scale;
+  size_t scale_size;
+};
 """
 
 
@@ -101,11 +118,13 @@ def text() -> str:
         for name in ("operators.json", "sparse.json")
         for case in cases.load(name)
     ]
+    coded = [row for case in cases.load("coded.json") for row in _coded(case, array)]
     tables = [
         _table("MultiplierCase", "kMultiplierCases", multipliers),
         _table("RequantizeCase", "kRequantizeCases", requantize),
         _table("UnpackCase", "kUnpackCases", unpack),
         _table("OperatorCase", "kOperatorCases", operators),
+        _table("CodedCase", "kCodedCases", coded),
     ]
     return "\n".join([_STRUCTS, *arrays, *tables, "}  // namespace golden", ""])
 
@@ -149,6 +168,31 @@ def _operator(case: dict[str, Any], array: Any) -> str:
         len(out["data"]),
     ]
     return ", ".join(map(str, parts))
+
+
+def _coded(case: dict[str, Any], array: Any) -> list[str]:
+    """A row of the table for each coding."""
+    weights = bytes.fromhex(case.get("packed", case.get("values", "")))
+    codebook = [code - 256 * (code > 127) for code in bytes.fromhex(case.get("codebook", ""))]
+    indices = bytes.fromhex(case.get("indices", ""))
+    decoded = [
+        array("uint8_t", weights),
+        len(weights),
+        array("int8_t", codebook),
+        array("uint8_t", indices),
+        len(indices),
+        array("int32_t", case["bias"]),
+        len(case["bias"]),
+        array("float", case["scale"]),
+        len(case["scale"]),
+    ]
+    buffers = [bytes.fromhex(buffer) for buffer in case["buffers"]]
+    return [
+        ", ".join(
+            map(str, (f'"coded {case["name"]}"', array("uint8_t", buffer), len(buffer), *decoded))
+        )
+        for buffer in buffers
+    ]
 
 
 def _packed(weights_index: dict[str, Any]) -> list[int]:

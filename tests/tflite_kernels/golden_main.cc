@@ -2,6 +2,7 @@
 // "golden: N passed, 0 failed" and ends with 0, or names what failed and ends with 1.
 
 #include "golden_vectors.h"
+#include "tflite_kernels/core/coded.h"
 #include "tflite_kernels/core/conv2d.h"
 #include "tflite_kernels/core/depthwise_conv2d.h"
 #include "tflite_kernels/core/fully_connected.h"
@@ -218,6 +219,89 @@ void RunOperators() {
   }
 }
 
+// Memory for the largest of the coded rows, and a little more.
+struct CodedMemory {
+  uint8_t weights[512], indices[512], buffer[512];
+  int8_t codebook[edgeax::kCodebookEntries];
+  edgeax::SparseStart starts[64];
+  int32_t bias[64];
+  float scale[64];
+  uint32_t scratch[3400];
+};
+
+template <typename T>
+bool AreEqual(const T* some, const T* others, size_t size) {
+  for (size_t i = 0; i < size; ++i) {
+    if (some[i] != others[i]) return false;
+  }
+  return true;
+}
+
+// The spans of the rows.
+edgeax::DecodedRows SpansOf(const edgeax::CodedRows& rows, CodedMemory* memory) {
+  const size_t count = static_cast<size_t>(rows.rows);
+  return {{memory->weights, rows.weights_size},
+          {memory->codebook, edgeax::kCodebookEntries},
+          {reinterpret_cast<int8_t*>(memory->weights), rows.weights_size},
+          {memory->indices, rows.indices_size},
+          {memory->starts, count + 1},
+          {memory->bias, count},
+          {memory->scale, rows.scale.size / sizeof(float)},
+          {memory->scratch, rows.scratch_words}};
+}
+
+bool DecodesRight(const golden::CodedCase& c, const edgeax::CodedRows& rows, CodedMemory* memory) {
+  if (!edgeax::HasSize(c.rows, rows.rows) || rows.weights_size != c.weights_size ||
+      rows.indices_size != c.indices_size || rows.scale.size != sizeof(float) * c.scale_size ||
+      rows.scratch_words > static_cast<size_t>(SizeOf(memory->scratch))) {
+    return false;
+  }
+  edgeax::DecodedRows decoded = SpansOf(rows, memory);
+  // Spans of the wrong size are an error.
+  decoded.bias.size += 1;
+  if (DecodeCodedRows(rows, decoded) != Status::kBadShape) return false;
+  decoded.bias.size -= 1;
+  decoded.scratch.size -= 1;
+  if (DecodeCodedRows(rows, decoded) != Status::kBadScratch) return false;
+  decoded.scratch.size += 1;
+  if (DecodeCodedRows(rows, decoded) != Status::kOk) return false;
+  if (rows.layout == edgeax::CodedLayout::kPacked4) {
+    if (!AreEqual(memory->codebook, c.codebook, edgeax::kCodebookEntries)) return false;
+  } else {
+    edgeax::SparseStart starts[64];
+    const edgeax::Span<edgeax::SparseStart> scanned = {starts, c.rows + 1};
+    if (ScanSparse(rows.format, rows.rows, rows.depth, {decoded.values.data, c.weights_size},
+                   {memory->indices, c.indices_size}, scanned) != Status::kOk) {
+      return false;
+    }
+    for (size_t i = 0; i <= c.rows; ++i) {
+      if (starts[i].value != memory->starts[i].value) return false;
+      if (starts[i].index != memory->starts[i].index) return false;
+    }
+  }
+  return AreEqual(memory->weights, c.weights, c.weights_size) &&
+         AreEqual(memory->indices, c.indices, c.indices_size) &&
+         AreEqual(memory->bias, c.bias, c.rows) && AreEqual(memory->scale, c.scale, c.scale_size);
+}
+
+bool CodedIsRight(const golden::CodedCase& c) {
+  static CodedMemory memory;
+  edgeax::CodedRows rows;
+  // Of a buffer that is cut short or has another bit, the checksum is wrong.
+  if (ReadCodedRows({c.buffer, c.buffer_size - 1}, &rows) != Status::kBadArgument) return false;
+  for (size_t i = 0; i < c.buffer_size; ++i) memory.buffer[i] = c.buffer[i];
+  memory.buffer[c.buffer_size / 2] ^= 4;
+  if (ReadCodedRows({memory.buffer, c.buffer_size}, &rows) != Status::kBadArgument) return false;
+  if (ReadCodedRows({c.buffer, c.buffer_size}, &rows) != Status::kOk) return false;
+  return DecodesRight(c, rows, &memory);
+}
+
+void RunCoded() {
+  for (int i = 0; i < SizeOf(golden::kCodedCases); ++i) {
+    Count(CodedIsRight(golden::kCodedCases[i]), golden::kCodedCases[i].name, i);
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -225,6 +309,7 @@ int main() {
   RunRequantize();
   RunUnpack();
   RunOperators();
+  RunCoded();
   Print("golden: ");
   PrintNumber(passed);
   Print(" passed, ");

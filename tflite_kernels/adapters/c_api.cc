@@ -3,6 +3,8 @@
 #include "tflite_kernels/adapters/export.h"
 #include "tflite_kernels/adapters/memory.h"
 #include "tflite_kernels/arch/dispatch.h"
+#include "tflite_kernels/core/coded.h"
+#include "tflite_kernels/core/partition.h"
 
 namespace edgeax {
 namespace {
@@ -259,6 +261,57 @@ EDGEAX_EXPORT int32_t edgeax_requantize(const int32_t* sums, size_t count, int32
         edgeax::Requantize(sums[i], {multiplier, shift}, static_cast<edgeax::Rounding>(rounding));
   }
   return kEdgeaxOk;
+}
+
+EDGEAX_EXPORT int32_t edgeax_partition(const double* values, const double* weights, size_t count,
+                                       size_t intervals, int32_t* edges) {
+  edgeax::Buffer<edgeax::PartitionSums> sums;
+  edgeax::Buffer<edgeax::Wide> costs;
+  edgeax::Buffer<int32_t> places;
+  if (count > edgeax::kMaxPartitionSize || intervals > count) return kEdgeaxBadShape;
+  if (!sums.Allocate(count + 1) || !costs.Allocate(count + 1) ||
+      !places.Allocate(5 * (count + 1))) {
+    return kEdgeaxNoMemory;
+  }
+  const edgeax::PartitionScratch scratch = {
+      {sums.data(), sums.size()}, {costs.data(), costs.size()}, {places.data(), places.size()}};
+  return edgeax::Code(
+      edgeax::Partition({values, count}, {weights, count}, scratch, {edges, intervals + 1}));
+}
+
+EDGEAX_EXPORT int32_t edgeax_coded_read(const uint8_t* buffer, size_t size, EdgeaxCodedRows* rows) {
+  edgeax::CodedRows coded;
+  const edgeax::Status status = edgeax::ReadCodedRows({buffer, size}, &coded);
+  if (status != edgeax::Status::kOk) return edgeax::Code(status);
+  *rows = {coded.rows,
+           coded.depth,
+           static_cast<int32_t>(coded.layout),
+           coded.format.block,
+           static_cast<int32_t>(coded.format.places),
+           coded.weights_size,
+           coded.indices_size,
+           coded.scale.size / sizeof(float)};
+  return kEdgeaxOk;
+}
+
+EDGEAX_EXPORT int32_t edgeax_coded_decode(const uint8_t* buffer, size_t size,
+                                          const EdgeaxDecodedRows* decoded) {
+  edgeax::CodedRows coded;
+  const edgeax::Status status = edgeax::ReadCodedRows({buffer, size}, &coded);
+  if (status != edgeax::Status::kOk) return edgeax::Code(status);
+  edgeax::Buffer<uint32_t> scratch;
+  if (!scratch.Allocate(coded.scratch_words)) return kEdgeaxNoMemory;
+  const size_t rows = static_cast<size_t>(coded.rows);
+  const edgeax::DecodedRows spans = {
+      {decoded->weights, coded.weights_size},
+      {decoded->codebook, edgeax::kCodebookEntries},
+      {reinterpret_cast<int8_t*>(decoded->weights), coded.weights_size},
+      {decoded->indices, coded.indices_size},
+      {reinterpret_cast<edgeax::SparseStart*>(decoded->starts), rows + 1},
+      {decoded->bias, rows},
+      {decoded->scale, coded.scale.size / sizeof(float)},
+      {scratch.data(), scratch.size()}};
+  return edgeax::Code(edgeax::DecodeCodedRows(coded, spans));
 }
 
 EDGEAX_EXPORT int32_t edgeax_unpack4(const uint8_t* row, size_t row_size, size_t count,

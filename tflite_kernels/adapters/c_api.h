@@ -90,6 +90,26 @@ typedef struct EdgeaxSparseFullyConnectedArgs {
   int32_t block, places;
 } EdgeaxSparseFullyConnectedArgs;
 
+/* What a buffer of coded rows says of them, see core/coded.h. `layout`: 0 4-bit indices, 1 sparse.
+ * Sizes in elements; `scales` is 1 or the number of rows. */
+typedef struct EdgeaxCodedRows {
+  int32_t rows, depth;
+  int32_t layout, block, places;
+  size_t weights_size, indices_size, scales;
+} EdgeaxCodedRows;
+
+/* Where they are decoded to, in the sizes of EdgeaxCodedRows: `weights` indices or int8 values,
+ * `codebook` 16, `indices` where values stood, `starts` 2 * (rows + 1), `bias` as many as rows.
+ * What a layout has not may be NULL. */
+typedef struct EdgeaxDecodedRows {
+  uint8_t* weights;
+  int8_t* codebook;
+  uint8_t* indices;
+  int32_t* starts;
+  int32_t* bias;
+  float* scale;
+} EdgeaxDecodedRows;
+
 /* What the functions below return. */
 enum {
   kEdgeaxOk = 0,
@@ -142,6 +162,15 @@ int32_t edgeax_quantize_multiplier(double ratio, int32_t* multiplier, int32_t* s
 /* out[i] = sums[i] * multiplier * 2**(shift - 31), rounded and clamped to int32. */
 int32_t edgeax_requantize(const int32_t* sums, size_t count, int32_t multiplier, int32_t shift,
                           int32_t rounding, int32_t* out);
+
+/* Cuts `count` ascending values into `intervals` of least weighted squared error, see
+ * core/partition.h; `edges` has intervals + 1 entries. */
+int32_t edgeax_partition(const double* values, const double* weights, size_t count,
+                         size_t intervals, int32_t* edges);
+
+/* Checks a buffer of coded rows and says what it needs; decodes it. */
+int32_t edgeax_coded_read(const uint8_t* buffer, size_t size, EdgeaxCodedRows* rows);
+int32_t edgeax_coded_decode(const uint8_t* buffer, size_t size, const EdgeaxDecodedRows* decoded);
 
 /* The first `count` 4-bit codes of a packed row. */
 int32_t edgeax_unpack4(const uint8_t* row, size_t row_size, size_t count, uint8_t* codes);
