@@ -9,6 +9,7 @@ VENV := build/venv
 PYTHON := $(VENV)/bin/python
 INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check
 TFLITE_RUNTIME := build/tflite_runtime
+TFLITE_MICRO := build/tflite_micro
 
 KERNELS := $(shell find tflite_kernels -type f -not -name '*.pyc')
 PACKAGE := $(shell find edgeax -name '*.py')
@@ -20,10 +21,16 @@ ifneq (,$(filter true,$(CI))$(shell . /etc/os-release 2>/dev/null && [ "$$ID" = 
 export EDGEAX_REQUIRE_ARM := 1
 endif
 
+# Where tflite-micro has wheels, no test of it may skip.
+ifeq (Linux x86_64,$(shell uname -sm))
+TFLITE_MICRO_READY := $(TFLITE_MICRO)/.ready
+export EDGEAX_REQUIRE_TFLM := 1
+endif
+
 quickstart: $(VENV)/.installed
 	$(PYTHON) demos/quickstart.py --output build/quickstart
 
-test: lint $(TFLITE_RUNTIME)/.ready
+test: lint $(TFLITE_RUNTIME)/.ready $(TFLITE_MICRO_READY)
 	$(PYTHON) -m tests.emulation.setup
 	$(PYTHON) -m pytest $(PYTEST_FLAGS)
 
@@ -73,4 +80,10 @@ $(VENV)/.tools: constraints.txt
 $(TFLITE_RUNTIME)/.ready: constraints-tflite-runtime.txt
 	$(PYTHON3) -m venv $(TFLITE_RUNTIME)
 	$(TFLITE_RUNTIME)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
+# It is a pre-release of its own numpy and flatbuffers.
+$(TFLITE_MICRO)/.ready: constraints-tflite-micro.txt
+	$(PYTHON3) -m venv $(TFLITE_MICRO)
+	$(TFLITE_MICRO)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@

@@ -147,7 +147,14 @@ def _define_compress(values: flags.FlagValues) -> None:
         "io", "float32", ["float32", "int8"], "Type of inputs and outputs.", flag_values=values
     )
     flags.DEFINE_enum(
-        "runtime", "edgeax", ["edgeax", "stock"], "stock: no plugin needed.", flag_values=values
+        "runtime",
+        "edgeax",
+        ["edgeax", "stock", "tflm"],
+        "stock: no plugin needed; tflm: for TensorFlow Lite Micro.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "optimize", None, ["size"], "size: weights are coded, too.", flag_values=values
     )
     flags.DEFINE_string(
         "calibration", None, "How ranges are chosen, such as mse.", flag_values=values
@@ -218,7 +225,13 @@ def _compressed(path: str, values: flags.FlagValues, samples: Any) -> Any:
     else:
         model = edgeax.compress(model, edgeax.at_once(recipe))
     return edgeax.export(
-        model, values.output, samples, io=values.io, runtime=values.runtime, strict=values.strict
+        model,
+        values.output,
+        samples,
+        io=values.io,
+        runtime=values.runtime,
+        strict=values.strict,
+        optimize=values.optimize,
     )
 
 
@@ -250,7 +263,8 @@ _COMMANDS = {
     "compress": _Command(
         _compress,
         "MODEL.keras --recipe R --samples x.npy --output FILE [--calibration C] "
-        "[--corrections C,...] [--runtime stock] [--io int8] [--strict] [--json FILE]",
+        "[--corrections C,...] [--runtime stock] [--optimize size] [--io int8] [--strict] "
+        "[--json FILE]",
         "Rounds a saved Keras model without training it, and writes the .tflite file.",
         _define_compress,
         1,

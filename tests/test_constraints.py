@@ -11,7 +11,12 @@ from packaging.requirements import Requirement
 from tests import environments, source_tree
 
 EXTRAS = ("train", "plot", "dev")
-FILES = ("constraints.txt", "constraints-tflite-runtime.txt", "constraints-tfmot.txt")
+FILES = (
+    "constraints.txt",
+    "constraints-tflite-runtime.txt",
+    "constraints-tfmot.txt",
+    "constraints-tflite-micro.txt",
+)
 
 
 def pins(file):
@@ -67,10 +72,11 @@ def test_every_package_that_the_tests_run_with_is_pinned(requirements):
 
 
 def test_pins_are_the_versions_that_edgeax_was_planned_for():
-    main, tflite_runtime, tfmot = (pins(file) for file in FILES)
+    main, tflite_runtime, tfmot, tflite_micro = (pins(file) for file in FILES)
     planned = {"tensorflow": "2.21.0", "keras": "3.15.1", "ai-edge-litert": "2.3.0"}
     assert main.items() >= planned.items()
     assert tflite_runtime["tflite-runtime"] == "2.14.0"
+    assert tflite_micro["tflite-micro"] == "0.dev20261023182759"
     assert int(tflite_runtime["numpy"].partition(".")[0]) < 2
     planned = {
         "tensorflow": "2.21.0",

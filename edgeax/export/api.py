@@ -11,12 +11,14 @@ import keras
 import numpy as np
 
 from edgeax._version import __version__
-from edgeax.export.assemble import Assembled, assemble, dense_int8
+from edgeax.export.assemble import assemble, dense_int8, with_decode
 from edgeax.export.convert import errors_only
 from edgeax.export.parity import compare
 from edgeax.export.result import LEAST_MARGIN, Result
 from edgeax.export.stateful import check_stateful, stateful_layers
+from edgeax.formats import decode_lut
 from edgeax.formats.files import check_writable, write_atomically
+from edgeax.formats.flatbuffer import Model
 from edgeax.formats.operators import OPERATORS
 from edgeax.model.rewrite import check_model, paths_of_compressed
 from edgeax.model.samples import take_samples
@@ -25,8 +27,9 @@ from edgeax.runtime import latency
 from edgeax.runtime.details import METADATA_KEY
 from edgeax.runtime.interpreter import Interpreter
 
-RUNTIMES = ("edgeax", "stock")
+RUNTIMES = ("edgeax", "stock", "tflm")
 ACTIVATIONS = ("int8", "int16", "float32")
+OPTIMIZE = (None, "size")
 
 _TIMED_RUNS = 30
 
@@ -41,6 +44,7 @@ def export(
     runtime: str = "edgeax",
     strict: bool = False,
     measure: bool = True,
+    optimize: str | None = None,
 ) -> Result:
     """Writes a model as a `.tflite` file and returns a receipt.
 
@@ -61,10 +65,16 @@ def export(
             `Quantize("int16")` computes in 16 bits beside kernels of 8.
         io: `"float32"` or `"int8"`: the type of the file's inputs and outputs.
         runtime: `"edgeax"` may use edgeax's operators, which need its plugin; `"stock"` writes
-            built-in operators only.
+            built-in operators only; `"tflm"` writes these, and kernels of few codes for the DECODE
+            operator of TensorFlow Lite Micro, where that makes the file smaller: it runs there
+            without further code, gives the outputs of the stock file, and needs more arena, see
+            `Result.decode_arena_bytes`.
         strict: Raise when an operator computes in float although integers were asked for.
         measure: Measure the float model's size and the time of both on this machine; of a file
-            with operators of edgeax also those of the same model in int8 without them.
+            with operators of edgeax also those of the same model in int8 without them. A file for
+            DECODE is compared by its size only.
+        optimize: `"size"` also codes kernels, with `runtime="edgeax"`: they are decoded into memory
+            when the file is loaded, which takes time and the `decoded_bytes` of `Result.kernels`.
 
     Returns:
         Sizes, operators, parity per layer and times.
@@ -77,6 +87,12 @@ def export(
     _check_choice("activations", activations, ACTIVATIONS)
     _check_choice("io", io, ("float32", "int8"))
     _check_choice("runtime", runtime, RUNTIMES)
+    _check_choice("optimize", optimize, OPTIMIZE)
+    if optimize == "size" and runtime != "edgeax":
+        raise ValueError(
+            "`optimize` can be 'size' only with runtime='edgeax', whose operators decode kernels. "
+            f"Received: optimize={optimize!r}, runtime={runtime!r}."
+        )
     if io == "int8" and activations != "int8":
         raise ValueError(
             "`io` can be 'int8' only with activations='int8'. "
@@ -97,7 +113,16 @@ def export(
 
     integer = activations != "float32"
     wide = activations == "int16"
-    made = assemble(model, arrays, integer, io, pack=runtime == "edgeax", wide=wide)
+    plain = assemble(
+        model,
+        arrays,
+        integer,
+        io,
+        pack=runtime == "edgeax",
+        wide=wide,
+        code=optimize == "size",
+    )
+    made = with_decode(plain) if runtime == "tflm" else plain
     file, frozen, stays_float = made.file, made.frozen, made.stays_float
     if strict and stays_float:
         raise ValueError(
@@ -106,14 +131,18 @@ def export(
         )
     operators = Counter(operator.name for graph in file.subgraphs for operator in graph.operators)
     ours = sorted(set(operators) & set(OPERATORS))
+    is_decoded = decode_lut.OPERATOR in operators
     stateful = bool(stateful_layers(model))
-    file.metadata[METADATA_KEY] = _note(ours, stateful)
+    file.metadata[METADATA_KEY] = _note(ours, is_decoded, stateful)
     content = file.to_bytes()
     parity = compare(model, frozen, content, arrays)
     measured: dict[str, Any] = {"float_size_bytes": None, "latency_ms": {}}
     if measure:
-        files = _rivals(model, arrays, made if ours else None, io, stateful)
-        measured = _measured({**files, "file": content}, arrays)
+        dense = plain.file if is_decoded else dense_int8(made, io) if ours else None
+        files = _rivals(model, arrays, dense, stateful)
+        measured = _sizes(files)
+        if not is_decoded:  # decoded beforehand, it would be timed as another file
+            measured |= _times({**files, "file": content}, arrays)
     write_atomically(path, content)
     return Result(
         path=os.fspath(path),
@@ -124,13 +153,19 @@ def export(
         peak_activation_bytes=file.peak_activation_bytes(),
         parity=parity,
         needs_plugin=bool(ours),
+        needs_tflm=is_decoded,
+        decode_arena_bytes=_more(file.peak_activation_bytes(), plain.file.peak_activation_bytes()),
         **measured,
     )
 
 
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+def _check_choice(name: str, value: str | None, choices: tuple[str | None, ...]) -> None:
     if value not in choices:
         raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}.")
+
+
+def _more(size: int | None, than: int | None) -> int | None:
+    return None if size is None or than is None else size - than
 
 
 def _unsettled(model: keras.Model) -> list[str]:
@@ -146,7 +181,7 @@ def _unsettled(model: keras.Model) -> list[str]:
     return [f"{text} (in {', '.join(paths)})" for text, paths in waiting.items()]
 
 
-def _note(operators: list[str], stateful: bool) -> bytes:
+def _note(operators: list[str], is_decoded: bool, stateful: bool) -> bytes:
     """Returns what the metadata says about who wrote the file and what its operators need."""
     note: dict[str, Any] = {"version": __version__}
     if stateful:
@@ -157,42 +192,50 @@ def _note(operators: list[str], stateful: bool) -> bytes:
             "operators": operators,
             "install": "pip install edgeax; edgeax.load_delegate()",
         }
+    if is_decoded:
+        note |= {"runtime": "TensorFlow Lite Micro", "operators": [decode_lut.OPERATOR]}
     return json.dumps(note, separators=(",", ":")).encode()
 
 
 def _rivals(
-    model: keras.Model, samples: list[np.ndarray], made: Assembled | None, io: str, stateful: bool
+    model: keras.Model, samples: list[np.ndarray], dense: Model | None, stateful: bool
 ) -> dict[str, bytes]:
     """Returns the files that one is compared with, by name.
 
     Args:
         model: Sequential or functional, compressed or plain.
         samples: One array per input.
-        made: The file if it has custom operators, None if not.
-        io: Type of its inputs and outputs.
+        dense: A file that has custom operators without them, None if it has none.
         stateful: Whether the model keeps its state.
     """
     files = {"float32": assemble(model, samples, integer=False).file.to_bytes()}
-    if made is not None:
-        dense = dense_int8(made, io)
-        dense.metadata[METADATA_KEY] = _note([], stateful)
+    if dense is not None:
+        dense.metadata[METADATA_KEY] = _note([], False, stateful)
         files["int8"] = dense.to_bytes()
     return files
 
 
-def _measured(files: dict[str, bytes], samples: list[np.ndarray]) -> dict[str, Any]:
-    """Returns the parts of a `Result` that compare files, which run in turns."""
+def _sizes(files: dict[str, bytes]) -> dict[str, Any]:
+    """Returns the parts of a `Result` that compare the sizes of files."""
+    dense_size_bytes = len(files["int8"]) if "int8" in files else None
+    return {
+        "float_size_bytes": len(files["float32"]),
+        "dense_size_bytes": dense_size_bytes,
+        "latency_ms": {},
+    }
+
+
+def _times(files: dict[str, bytes], samples: list[np.ndarray]) -> dict[str, Any]:
+    """Returns the parts of a `Result` that compare the times of files, which run in turns."""
     one = [array[:1] for array in samples]
     interpreters = {
         name: Interpreter(model_content=content, num_threads=1) for name, content in files.items()
     }
     turns = latency.turns(interpreters, one, repeats=_TIMED_RUNS)
     measured: dict[str, Any] = {
-        "float_size_bytes": len(files["float32"]),
         "latency_ms": {name: statistics.median(times) for name, times in turns.items()},
     }
     if "int8" in files:
         noise = latency.noise(turns["int8"], turns["file"])
-        measured["dense_size_bytes"] = len(files["int8"])
         measured["latency_margin"] = max(LEAST_MARGIN, noise)
     return measured

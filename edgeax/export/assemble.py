@@ -8,7 +8,9 @@ import numpy as np
 
 from edgeax.export.convert import convert
 from edgeax.export.freeze import Frozen, freeze, layers_in
-from edgeax.export.lower import lower
+from edgeax.export.lower import FORMS, FORMS_FOR_SIZE, lower
+from edgeax.export.lower_custom import Form
+from edgeax.export.lower_decode import lower_decode
 from edgeax.export.lower_lstm import lower_lstms
 from edgeax.export.lower_wide import lower_wide
 from edgeax.export.rounding import IN_FORMAT, WIDE_BITS
@@ -49,6 +51,7 @@ def assemble(
     io: str = "float32",
     pack: bool = False,
     wide: bool = False,
+    code: bool = False,
 ) -> Assembled:
     """Returns the file of a model.
 
@@ -59,6 +62,7 @@ def assemble(
         io: `"float32"` or `"int8"`.
         pack: Whether custom operators may be used.
         wide: Whether activations that training did not round get 16 bits.
+        code: Whether custom operators may also hold kernels that are decoded when a file is loaded.
 
     Raises:
         ValueError: The model has no file of that kind.
@@ -68,7 +72,7 @@ def assemble(
         _check_narrow(frozen)
     file = convert(frozen.model, integer, io)
     converted = file.to_bytes() if pack else b""
-    kernels = _lower(file, frozen, integer, io, pack)
+    kernels = _lower(file, frozen, integer, io, _forms(pack, code))
     kernels += tuple(
         Stored(path, "as converted", None, frozen.whole.get(path, _NO_FORM))
         for path in frozen.left_out
@@ -85,13 +89,34 @@ def dense_int8(made: Assembled, io: str) -> Model:
         io: As `assemble` got it.
     """
     file = Model.from_bytes(made.converted)
-    _lower(file, made.frozen, True, io, pack=False)
+    _lower(file, made.frozen, True, io, forms=())
     return file
 
 
-def _lower(file: Model, frozen: Frozen, integer: bool, io: str, pack: bool) -> tuple[Stored, ...]:
+def with_decode(made: Assembled) -> Assembled:
+    """Returns a copy of a file with its kernels for TensorFlow Lite Micro's DECODE operator, where
+    that is smaller.
+
+    Args:
+        made: As `assemble` returned it for `pack=False`.
+    """
+    file = Model.from_bytes(made.file.to_bytes())
+    kernels = lower_decode(file, made.kernels)
+    return dataclasses.replace(made, file=file, kernels=kernels)
+
+
+def _forms(pack: bool, code: bool) -> Sequence[Form]:
+    """Returns the forms of kernels in custom operators that may be used; see `assemble`."""
+    if not pack:
+        return ()
+    return FORMS_FOR_SIZE if code else FORMS
+
+
+def _lower(
+    file: Model, frozen: Frozen, integer: bool, io: str, forms: Sequence[Form]
+) -> tuple[Stored, ...]:
     """Gives a converted file the numbers and operators of its frozen model, in place."""
-    kernels = lower(file, frozen.weights, pack)
+    kernels = lower(file, frozen.weights, forms)
     kernels += lower_lstms(file, frozen.lstms, integer)
     if io == "int8":
         _check_ends(file.subgraphs[0])

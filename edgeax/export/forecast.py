@@ -6,8 +6,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from edgeax.export.assemble import assemble
+from edgeax.export.api import RUNTIMES
+from edgeax.export.assemble import assemble, with_decode
 from edgeax.export.convert import errors_only
+from edgeax.export.lower_decode import HOW as DECODE
+from edgeax.export.result import WHERE_DECODE_RUNS
 from edgeax.export.stateful import check_stateful
 from edgeax.export.stored import Stored
 from edgeax.formats.tables import text_table
@@ -17,6 +20,7 @@ from edgeax.model.rewrite import compress
 from edgeax.model.samples import take_samples
 from edgeax.model.subclassed import as_functional, check_holds_no_subclassed
 from edgeax.model.summary import summary
+from edgeax.transforms.checks import checked_choice
 
 _OPEN_SIZE = 16
 _SAMPLES = 8
@@ -47,6 +51,11 @@ class Forecast:
         return tuple(kernel.path for kernel in self.kernels if kernel.how == "sparse")
 
     @property
+    def decode(self) -> tuple[str, ...]:
+        """Paths of the kernels that TensorFlow Lite Micro will decode from indices."""
+        return tuple(kernel.path for kernel in self.kernels if kernel.how == DECODE)
+
+    @property
     def int8(self) -> tuple[str, ...]:
         """Paths of the kernels that a built-in operator will hold in bytes."""
         return tuple(kernel.path for kernel in self.kernels if kernel.how == "int8")
@@ -62,7 +71,9 @@ class Forecast:
             for kernel in self.kernels
         ]
         lines = [text_table(rows)] if rows else []
-        return "\n".join([*lines, *(f"stays float: {name}" for name in self.stays_float)])
+        lines += [f"stays float: {name}" for name in self.stays_float]
+        lines += [f"runs in {WHERE_DECODE_RUNS}"] if self.decode else []
+        return "\n".join(lines)
 
 
 @errors_only()
@@ -82,10 +93,12 @@ def can_export(
         runtime: As `edgeax.export` takes it.
 
     Raises:
-        ValueError: `recipe` is none, or `samples` are no samples of the model.
+        ValueError: `recipe` is none, `samples` are no samples of the model, or `runtime` is out of
+            its choices.
 
     Example: `print(edgeax.can_export(model, "static_wc4_ai8"))`
     """
+    checked_choice("runtime", runtime, RUNTIMES)
     recipe = at_once(recipe)
     if not is_nested(model):
         try:
@@ -101,6 +114,7 @@ def can_export(
         trial = compress(model, recipe)
         _train_once(trial, arrays)
         made = assemble(trial, arrays, integer=True, pack=runtime == "edgeax")
+        made = with_decode(made) if runtime == "tflm" else made
     except ValueError as error:
         return Forecast((), (), str(error))
     told = {kernel.path for kernel in made.kernels}

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from edgeax.export.carriers import Carrier, Codes, carriers_of, integer_codes, settled
 from edgeax.export.constants import Constants
 from edgeax.export.freeze import FrozenWeight
+from edgeax.export.lower_coded import coded
 from edgeax.export.lower_custom import CustomForm, Form, Unfit, why_built_in, write_custom
 from edgeax.export.lower_dense import BITS, HOW, dense_bytes, write_dense
 from edgeax.export.lower_packed import packed
@@ -16,16 +17,22 @@ FORMS: tuple[Form, ...] = (packed, sparse)
 """Forms of a kernel in operators of edgeax; a later one is taken instead of an earlier one if it is
 smaller, by its `least_gain`."""
 
+FORMS_FOR_SIZE: tuple[Form, ...] = (*FORMS, coded)
+"""The same where a file is to be as small as can be: also what is decoded when it is loaded."""
+
 _STEP = "it computes from a state of 16 bits"
 
 
-def lower(model: Model, weights: Sequence[FrozenWeight], pack: bool) -> tuple[Stored, ...]:
+def lower(
+    model: Model, weights: Sequence[FrozenWeight], forms: Sequence[Form]
+) -> tuple[Stored, ...]:
     """Writes the trained codes into `model`, in place.
 
     Args:
         model: As the converter made it.
         weights: The kernels that have a number format.
-        pack: Whether custom operators may be used.
+        forms: Those in operators of edgeax that may be used, such as `FORMS`; none: built-in
+            operators only.
 
     Returns:
         One entry per kernel, in the order of `weights`.
@@ -33,7 +40,7 @@ def lower(model: Model, weights: Sequence[FrozenWeight], pack: bool) -> tuple[St
     graph = model.subgraphs[0]
     constants = Constants(graph)
     stored = [
-        _lower_weight(model, constants, weight, carriers, pack)
+        _lower_weight(model, constants, weight, carriers, forms)
         for weight, carriers in zip(weights, carriers_of(graph, weights), strict=True)
     ]
     model.prune()
@@ -45,26 +52,28 @@ def _lower_weight(
     constants: Constants,
     weight: FrozenWeight,
     carriers: list[Carrier],
-    pack: bool,
+    forms: Sequence[Form],
 ) -> Stored:
     graph = model.subgraphs[0]
     if not carriers:
         return stored_as(weight, "as converted", None, "no integer operator holds its kernel")
     trained = integer_codes(weight.encoded)
     pairs = [(carrier, settled(trained, carrier)) for carrier in carriers]
-    reasons = [_STEP if weight.is_step else why_built_in(*pair, pack) for pair in pairs]
+    reasons = [_STEP if weight.is_step else why_built_in(*pair, bool(forms)) for pair in pairs]
     why = next(filter(None, reasons), "")
-    forms, why = ([], why) if why else _smallest(graph, pairs)
-    if not forms:
+    found, why = ([], why) if why else _smallest(graph, pairs, forms)
+    if not found:
         for carrier, codes in pairs:
             write_dense(graph, constants, carrier, codes, weight.path)
         return stored_as(weight, HOW, BITS, why)
-    for (carrier, codes), form in zip(pairs, forms, strict=True):
-        write_custom(model, constants, carrier, codes, form, weight.path)
-    return stored_as(weight, forms[0].how, forms[0].bits, details=forms[0].details)
+    for (carrier, _), form in zip(pairs, found, strict=True):
+        write_custom(model, constants, carrier, form, weight.path)
+    return stored_as(weight, found[0].how, found[0].bits, details=found[0].details)
 
 
-def _smallest(graph: Subgraph, pairs: list[tuple[Carrier, Codes]]) -> tuple[list[CustomForm], str]:
+def _smallest(
+    graph: Subgraph, pairs: list[tuple[Carrier, Codes]], forms: Sequence[Form]
+) -> tuple[list[CustomForm], str]:
     """Returns a kernel in the smallest form worth while, for each operator that holds it.
 
     Returns:
@@ -73,14 +82,13 @@ def _smallest(graph: Subgraph, pairs: list[tuple[Carrier, Codes]]) -> tuple[list
     dense = least = sum(dense_bytes(carrier, codes) for carrier, codes in pairs)
     best: list[CustomForm] = []
     reasons = []
-    for form in FORMS:
+    for form in forms:
         try:
             found = [form(graph, carrier, codes) for carrier, codes in pairs]
         except Unfit as error:
             reasons.append(str(error))
             continue
-        sizes = zip(found, pairs, strict=True)
-        size = sum(one.size_bytes(codes.scale.size) for one, (_, codes) in sizes)
+        size = sum(one.size_bytes for one in found)
         if size < least and size <= (1.0 - found[0].least_gain) * least:
             best, least = found, size
         else:

@@ -34,8 +34,7 @@ class CustomForm:
         bits: Bits of one stored code.
         operator: Name of the operator.
         options: Its options as bytes.
-        constants: Its inputs by name, but for its activations, bias and scales.
-        weight_bytes: Bytes of `constants`.
+        constants: Its inputs by name, but for its activations.
         details: What else there is to know; see `Stored`.
         loss: Why it is not taken where the built-in operator's bytes are too few; `{part}` stands
             for its own as a part of these.
@@ -47,15 +46,14 @@ class CustomForm:
     operator: str
     options: bytes
     constants: Mapping[str, np.ndarray]
-    weight_bytes: int
     details: Mapping[str, int | float | str] = dataclasses.field(default_factory=dict)
     loss: str = TOO_SMALL
     least_gain: float = 0.0
 
-    def size_bytes(self, channels: int) -> int:
-        """Returns what it takes in the file with bias and scales, about."""
-        others = [0] * (len(self.constants) - 1)  # their bytes are among those of the weights
-        return bytes_in_file([self.weight_bytes, *others, 4 * channels, 4 * channels])
+    @property
+    def size_bytes(self) -> int:
+        """What its constants take in the file, about."""
+        return bytes_in_file(array.nbytes for array in self.constants.values())
 
 
 Form = Callable[[Subgraph, Carrier, Codes], CustomForm]
@@ -90,6 +88,11 @@ def rows_of(carrier: Carrier, codes: Codes) -> np.ndarray:
     return np.moveaxis(codes.codes, -1, 0).reshape(codes.scale.size, -1)
 
 
+def channel_constants(carrier: Carrier, codes: Codes) -> dict[str, np.ndarray]:
+    """Returns the bias and the scale of each output channel, as inputs by name."""
+    return {"bias": carrier.bias_codes(codes.scale), "scale": codes.scale.astype(np.float32)}
+
+
 def options_for(graph: Subgraph, carrier: Carrier, custom: str, **more: int) -> bytes:
     """Returns the options of the operator `custom` that does what the carrier's does.
 
@@ -111,18 +114,13 @@ def options_for(graph: Subgraph, carrier: Carrier, custom: str, **more: int) -> 
 
 
 def write_custom(
-    model: Model, constants: Constants, carrier: Carrier, codes: Codes, form: CustomForm, path: str
+    model: Model, constants: Constants, carrier: Carrier, form: CustomForm, path: str
 ) -> None:
     """Replaces a built-in operator by the custom one."""
     graph = model.subgraphs[0]
-    arrays = {
-        **form.constants,
-        "bias": carrier.bias_codes(codes.scale),
-        "scale": codes.scale.astype(np.float32),
-    }
     _, *names = OPERATORS[form.operator].inputs
     inputs = [carrier.operator.inputs[0]]
-    inputs += [constants.add(f"{path}/{name}", arrays[name]) for name in names]
+    inputs += [constants.add(f"{path}/{name}", form.constants[name]) for name in names]
     position = graph.operators.index(carrier.operator)
     model.replace_with_custom(graph, position, form.operator, inputs, form.options)
 

@@ -19,6 +19,11 @@ def dense_bytes(carrier: Carrier, codes: Codes) -> int:
     return bytes_in_file([kernel, *bias])
 
 
+def kernel_name(path: str) -> str:
+    """Returns the name of the tensor that holds the kernel of a layer."""
+    return f"{path}/kernel"
+
+
 def write_dense(
     graph: Subgraph, constants: Constants, carrier: Carrier, codes: Codes, path: str
 ) -> None:
@@ -30,7 +35,7 @@ def write_dense(
     kernel = to_file_layout(operator.name, dense, shape)
     axis = len(shape) - 1 if operator.name == "DEPTHWISE_CONV_2D" else 0
     inputs = [*operator.inputs]
-    inputs[1] = constants.add(f"{path}/kernel", kernel, scale, axis)
+    inputs[1] = constants.add(kernel_name(path), kernel, scale, axis)
     if carrier.bias is not None:
         _, place = FILTER_OPERATORS[operator.name]
         step = carrier.input_scale * scale

@@ -3,7 +3,13 @@
 import numpy as np
 
 from edgeax.export.carriers import Carrier, Codes
-from edgeax.export.lower_custom import CustomForm, Unfit, options_for, rows_of
+from edgeax.export.lower_custom import (
+    CustomForm,
+    Unfit,
+    channel_constants,
+    options_for,
+    rows_of,
+)
 from edgeax.formats import packing
 from edgeax.formats.flatbuffer import Subgraph
 
@@ -38,6 +44,6 @@ def packed(graph: Subgraph, carrier: Carrier, codes: Codes) -> CustomForm:
         constants={
             "weights": packing.pack(indices, bits=_INDEX_BITS),
             "codebook": np.pad(used, (0, _ENTRIES - used.size)),
+            **channel_constants(carrier, codes),
         },
-        weight_bytes=-(-indices.size * _INDEX_BITS // 8) + _ENTRIES,
     )

@@ -3,7 +3,13 @@
 import numpy as np
 
 from edgeax.export.carriers import Carrier, Codes
-from edgeax.export.lower_custom import CustomForm, Unfit, options_for, rows_of
+from edgeax.export.lower_custom import (
+    CustomForm,
+    Unfit,
+    channel_constants,
+    options_for,
+    rows_of,
+)
 from edgeax.formats.flatbuffer import Subgraph
 from edgeax.formats.sparse import BITMASK, RELATIVE4, RELATIVE8, smallest
 
@@ -49,8 +55,11 @@ def sparse(graph: Subgraph, carrier: Carrier, codes: Codes) -> CustomForm:
         bits=_VALUE_BITS,
         operator=custom,
         options=options_for(graph, carrier, custom, block=found.block, places=found.places),
-        constants={"weights": found.values, "indices": found.indices},
-        weight_bytes=found.size_bytes,
+        constants={
+            "weights": found.values,
+            "indices": found.indices,
+            **channel_constants(carrier, codes),
+        },
         details={
             "block": found.block,
             "places": _PLACES[found.places],

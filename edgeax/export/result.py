@@ -6,6 +6,9 @@ from typing import Any
 from edgeax.export.parity import Parity
 from edgeax.export.stored import FLOAT32, Stored
 
+WHERE_DECODE_RUNS = "TensorFlow Lite Micro, and decoded in edgeax.Interpreter; not in LiteRT"
+"""Where a file with kernels for the DECODE operator runs."""
+
 LEAST_MARGIN = 0.05
 """By how much, as a part, a file must be faster than dense int8 at least to be called faster."""
 
@@ -33,6 +36,11 @@ class Result:
         latency_margin: By how much, as a part, the file had to be faster than dense int8 to be
             called faster: the noise of this measurement (see `edgeax.runtime.latency.noise`), at
             least `LEAST_MARGIN`; None if not measured.
+        needs_tflm: Whether the file has kernels for the DECODE operator of TensorFlow Lite Micro,
+            which LiteRT lacks. `edgeax.Interpreter` decodes them as it loads the file.
+        decode_arena_bytes: By how much `peak_activation_bytes` is above that of the same file with
+            plain kernels, because TensorFlow Lite Micro decodes them into its arena; None where
+            that is not known.
     """
 
     path: str
@@ -47,10 +55,12 @@ class Result:
     needs_plugin: bool
     dense_size_bytes: int | None = None
     latency_margin: float | None = None
+    needs_tflm: bool = False
+    decode_arena_bytes: int | None = 0
 
     @property
     def gains(self) -> tuple[str, ...]:
-        """What the operators of edgeax gained against dense int8: `"smaller"`, `"faster"`, both or
+        """What the custom operators gained against dense int8: `"smaller"`, `"faster"`, both or
         none. Faster only as measured in this run, by more than `latency_margin`.
         """
         found = {
@@ -86,6 +96,8 @@ class Result:
         lines += self._gain_lines()
         if self.peak_activation_bytes is not None:
             lines.append(f"  activations alive at once: {self.peak_activation_bytes:,} bytes")
+        if self.needs_tflm and self.decode_arena_bytes is not None:
+            lines.append(f"  of them for decoded kernels: {self.decode_arena_bytes:,} bytes")
         counts = ", ".join(f"{count} {name}" for name, count in self.operators.items())
         lines.append(f"  operators: {counts}")
         lines += [f"  {_kernel_line(kernel)}" for kernel in self.kernels]
@@ -93,10 +105,12 @@ class Result:
         lines += _parity_lines(self.parity)
         if self.needs_plugin:
             lines.append("  runs with the plugin: edgeax.Interpreter, edgeax.load_delegate()")
+        if self.needs_tflm:
+            lines.append(f"  runs in {WHERE_DECODE_RUNS}")
         return "\n".join(lines)
 
     def _gain_lines(self) -> list[str]:
-        """Returns what the operators of edgeax gained and what they cost, against dense int8."""
+        """Returns what the custom operators gained and what they cost, against dense int8."""
         if self.dense_size_bytes is None:
             return []
         part = self.size_bytes / self.dense_size_bytes

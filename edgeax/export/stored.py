@@ -19,7 +19,8 @@ class Stored:
     Attributes:
         path: Path of the layer.
         how: `"packed"` in 4-bit codes of a custom operator, `"sparse"` without its zeros in one,
-            `"int8"`, or `"as converted"`.
+            `"decode"` in indices for the DECODE operator of TensorFlow Lite Micro, `"int8"`, or
+            `"as converted"`.
         bits: Bits of one stored code; None as the converter chose.
         why: Why no custom operator holds it, `""` if one does.
         format: The number format that training used, where the file has integers instead of it;
@@ -27,7 +28,8 @@ class Stored:
         snr_db: What that cost: the ratio of the kernel's energy to that of the difference; None
             where nothing was lost.
         details: What else there is to know of this form, by name: of a sparse kernel the codes in
-            a `block`, how `places` are written, and the `sparsity`, 0..1.
+            a `block`, how `places` are written, and the `sparsity`, 0..1; of one for DECODE the
+            number of its `tables`, and the `decoded_bytes` that it has in the arena.
     """
 
     path: str

@@ -383,19 +383,23 @@ class Subgraph:
         inputs: Iterable[int],
         outputs: Iterable[int],
         version: int = 1,
+        is_custom: bool = False,
     ) -> None:
-        """Adds a built-in operator without options.
+        """Adds an operator without options.
 
         Args:
             place: Before which operator.
-            name: Name as in the schema, such as "QUANTIZE".
+            name: Name as in the schema, such as "QUANTIZE", or of a custom operator.
             inputs: Indices of its input tensors.
             outputs: Indices of its output tensors.
             version: Its version.
+            is_custom: Whether it is a custom operator.
         """
         raw = schema.OperatorT()
-        number = getattr(schema.BuiltinOperator, name)
-        raw.opcodeIndex = self._model._operator_code(number, "", version)
+        kind = (flatbuffer_raw.CUSTOM, name)
+        if not is_custom:
+            kind = (getattr(schema.BuiltinOperator, name), "")
+        raw.opcodeIndex = self._model._operator_code(*kind, version)
         operator = Operator(self._model, raw)
         operator.inputs, operator.outputs = inputs, outputs
         self.operators.insert(place, operator)

@@ -99,6 +99,7 @@ class CustomOperator:
 
 _CODEBOOK_INPUTS = ("input", "weights", "bias", "scale", "codebook")
 _SPARSE_INPUTS = ("input", "weights", "bias", "scale", "indices")
+_CODED_INPUTS = ("input", "coded")
 
 _WINDOW = (
     Option("kernel_height", 1, 4096, "Rows of the kernel."),
@@ -160,6 +161,18 @@ OPERATORS: dict[str, CustomOperator] = {
             1,
             _SPARSE_INPUTS,
             (_KEEP_NUM_DIMS, *_SPARSE, *_CLAMP),
+        ),
+        CustomOperator(
+            "EdgeaxCodedConv2D",
+            1,
+            _CODED_INPUTS,
+            (*_WINDOW, _GROUPS, *_CLAMP),
+        ),
+        CustomOperator(
+            "EdgeaxCodedFullyConnected",
+            1,
+            _CODED_INPUTS,
+            (_KEEP_NUM_DIMS, *_CLAMP),
         ),
     )
 }

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from edgeax.formats import dtypes
+from edgeax.formats import decode_graph, decode_lut, dtypes
 from edgeax.formats.codebook import Codebook
 from edgeax.formats.flatbuffer import Model, Operator, Subgraph, Tensor
 from edgeax.formats.operators import OPERATORS
@@ -113,7 +113,8 @@ class FileDetails:
     @property
     def unknown_operators(self) -> tuple[str, ...]:
         """Names of the custom operators that this release of edgeax does not know."""
-        return tuple(name for name in self.custom_operators if name not in OPERATORS)
+        known = {*OPERATORS, decode_lut.OPERATOR}
+        return tuple(name for name in self.custom_operators if name not in known)
 
     @property
     def written_by(self) -> str:
@@ -153,6 +154,8 @@ class FileDetails:
         foreign = [name for name in self.unknown_operators if name not in self.plugin_operators]
         if foreign:
             parts.append(f"foreign custom operators: {', '.join(foreign)}")
+        if decode_lut.OPERATOR in self.custom_operators:
+            parts.append(f"{decode_lut.OPERATOR} is in TensorFlow Lite Micro")
         return "; ".join(parts) or "not needed: built-in operators only"
 
     def _operator_rows(self) -> list[dict[str, Any]]:
@@ -232,8 +235,10 @@ def _operator_details(
 
 def _weight_bits(operator: Operator, graph: Subgraph, constants: list[Tensor]) -> int | None:
     """Bits of one weight: an index into the codebook, an element of what one of our operators calls
-    its weights, or of the largest constant.
+    its weights, an index of what DECODE reads, or an element of the largest constant.
     """
+    if decode_graph.is_decode(operator):
+        return decode_graph.index_bits(graph, operator)
     codebook = _named_input(operator, graph, "codebook")
     if codebook is not None:
         return Codebook(math.prod(codebook.shape), value=None).bits

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from edgeax.formats import decode_graph, decode_lut
+from edgeax.formats.flatbuffer import Model
 from edgeax.runtime.backends import Backend, load_backend
 from edgeax.runtime.details import FileDetails, read_details
 from edgeax.runtime.plugin import delegate_path, load_delegate
@@ -21,6 +23,9 @@ class Interpreter:
     The file is checked before the stock interpreter sees it, its tensors are allocated at once,
     and `run` takes and gives real numbers. Everything else of the stock interpreter is here too:
     `get_input_details`, `set_tensor`, `invoke`, `get_signature_runner`, ...
+
+    A file for TensorFlow Lite Micro runs too where its own operator DECODE is all that the stock
+    interpreter lacks: the kernels are decoded as the file is loaded.
 
     Args:
         model_path: The file. Give this or `model_content`.
@@ -59,6 +64,8 @@ class Interpreter:
                 "to let the interpreter choose."
             )
         self._details = read_details(source)
+        if decode_lut.OPERATOR in self._details.custom_operators:
+            model_path, model_content = None, _decoded(source, self._details.name)
         package = load_backend(backend)
         delegates = self._load_plugin(package, delegate_options)
         self._stock = self._build(
@@ -202,6 +209,19 @@ class Interpreter:
     def _set(self, fed: Sequence[_Fed]) -> None:
         for port, values in fed:
             self._stock.set_tensor(port.index, values)
+
+
+def _decoded(source: str | os.PathLike[str] | bytes, name: str) -> bytes:
+    """Returns a file whose kernels TensorFlow Lite Micro would decode, with decoded ones."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        model = Model.from_bytes(bytes(source))
+    else:
+        model = Model.read(source)
+    try:
+        decode_graph.expand(model)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+    return model.to_bytes()
 
 
 def _batches(fed: Sequence[_Fed]) -> Iterator[list[_Fed]]:

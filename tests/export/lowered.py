@@ -9,7 +9,7 @@ import edgeax
 from edgeax.export.carriers import Carrier, Codes, carriers_of, integer_codes
 from edgeax.export.convert import convert
 from edgeax.export.freeze import Frozen, freeze
-from edgeax.export.lower import lower
+from edgeax.export.lower import FORMS, lower
 from edgeax.export.stored import Stored
 from edgeax.formats import packing, sparse
 from edgeax.formats.flatbuffer import Model
@@ -45,7 +45,7 @@ class Converted:
     def lower(self, pack: bool) -> tuple[Model, dict[str, Stored]]:
         """Returns the lowered file and how each layer's kernel is stored, by path."""
         model = Model.from_bytes(self.content)
-        stored = lower(model, self.frozen.weights, pack)
+        stored = lower(model, self.frozen.weights, FORMS if pack else ())
         return model, {entry.path: entry for entry in stored}
 
     def carrier(self, path: str) -> tuple[Model, Carrier, Codes]:

@@ -299,6 +299,74 @@ def test_int8_ends_are_int8(both):
     assert not {"QUANTIZE", "DEQUANTIZE"} & set(receipts["stock"].operators)
 
 
+# For TensorFlow Lite Micro; what it makes of such a file is tested beside lower_decode.
+
+
+@pytest.fixture(scope="module")
+def micro(tmp_path_factory):
+    """A clustered network for TensorFlow Lite Micro, and the stock one."""
+    plain = sequential(
+        keras.Input((48,)),
+        layers.Dense(64, activation="relu", name="first"),
+        layers.Dense(3, name="last"),
+    )
+    kernel = [edgeax.Cluster(16), edgeax.Quantize("int8")]
+    model = edgeax.compress(plain, edgeax.Recipe([edgeax.Rule(".*", kernel=kernel)]))
+    found = {}
+    for runtime in ("tflm", "stock"):
+        folder = tmp_path_factory.mktemp(runtime)
+        options = {"runtime": runtime, "io": "int8", "measure": runtime == "tflm"}
+        found[runtime], _ = export(model, normal(16, 48), folder, **options)
+    return found
+
+
+def test_a_file_for_tflm_is_smaller_and_says_what_it_costs_and_where_it_runs(micro):
+    receipt, stock = micro["tflm"], micro["stock"]
+    assert receipt.operators == {"TFLM_DECODE": 1, "FULLY_CONNECTED": 2}
+    assert receipt.needs_tflm and not receipt.needs_plugin
+    assert receipt.dense_size_bytes == stock.size_bytes > receipt.size_bytes
+    assert receipt.gains == ("smaller",) and receipt.latency_ms == {}
+    assert receipt.float_size_bytes > stock.size_bytes
+    # 48 codes go in, 64 come out, and beside them there is the decoded kernel.
+    assert receipt.peak_activation_bytes == 48 + 64 + 48 * 64
+    assert receipt.decode_arena_bytes == 48 * 64
+    first, last = receipt.kernels
+    assert (first.how, first.bits, first.why) == ("decode", 4, "")
+    assert first.details == {"tables": 1, "decoded_bytes": 48 * 64}
+    assert last.how == "int8" and "of int8" in last.why
+    text = str(receipt)
+    assert "of them for decoded kernels: 3,072 bytes" in text
+    assert "runs in TensorFlow Lite Micro" in text and "not in LiteRT" in text
+    json.dumps(receipt.as_dict(), allow_nan=False)
+    note = json.loads(Model.read(receipt.path).metadata["edgeax"])
+    assert note["runtime"] == "TensorFlow Lite Micro" and note["operators"] == ["TFLM_DECODE"]
+
+
+def test_a_file_for_tflm_gives_the_codes_of_the_stock_file_in_our_interpreter(micro):
+    x = np.random.default_rng(0).integers(-128, 128, (64, 48)).astype(np.int8)
+    found, wanted = (
+        edgeax.Interpreter(micro[runtime].path).run(x, raw=True) for runtime in ("tflm", "stock")
+    )
+    np.testing.assert_array_equal(found, wanted)
+    assert micro["tflm"].parity.worst.most_steps <= 1.0
+
+
+def test_a_stock_interpreter_says_that_it_lacks_decode(micro):
+    with pytest.raises(RuntimeError, match=r"unresolved custom op: TFLM_DECODE"):
+        stock_run(StockInterpreter, micro["tflm"].path, np.zeros((1, 48), np.int8))
+
+
+def test_where_nothing_is_gained_the_file_for_tflm_is_the_stock_file(tmp_path):
+    model = tiny()
+    for options in ({}, {"activations": "float32"}):
+        receipt, file = export(model, TINY, tmp_path, runtime="tflm", **options)
+        _, stock = export(model, TINY, tmp_path, runtime="stock", **options)
+        assert file.to_bytes() == stock.to_bytes()
+        assert not receipt.needs_tflm and receipt.decode_arena_bytes == 0
+        assert "TensorFlow Lite Micro" not in str(receipt)
+        assert {kernel.how for kernel in receipt.kernels} <= {"int8"}
+
+
 # Plain models, float files, measurements.
 
 
@@ -414,7 +482,10 @@ def no_work(monkeypatch):
             r"`activations` must be one of \('int8', 'int16', 'float32'\).*'int4'",
         ),
         ({"io": "uint8"}, r"`io` must be one of \('float32', 'int8'\).*'uint8'"),
-        ({"runtime": "tflm"}, r"`runtime` must be one of \('edgeax', 'stock'\).*'tflm'"),
+        (
+            {"runtime": "micro"},
+            r"`runtime` must be one of \('edgeax', 'stock', 'tflm'\).*'micro'",
+        ),
         ({"io": "int8", "activations": "float32"}, "`io` can be 'int8' only with activations"),
     ],
 )

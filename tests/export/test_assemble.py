@@ -2,7 +2,7 @@ import keras
 import numpy as np
 
 import edgeax
-from edgeax.export.assemble import assemble
+from edgeax.export.assemble import assemble, with_decode
 from tests.export.networks import normal, sequential
 
 layers = keras.layers
@@ -25,6 +25,18 @@ def test_what_stays_float_is_named_with_its_layer_and_the_reason():
     assert [(one.path, one.how, one.why) for one in made.kernels] == [
         ("look", "as converted", "it is called with use_causal_mask")
     ]
+
+
+def test_with_decode_is_a_copy_of_which_only_file_and_kernels_are_new():
+    plain = sequential(keras.Input((64,)), layers.Dense(40, name="dense"))
+    kernel = [edgeax.Cluster(4), edgeax.Quantize("int8", axis=-1)]
+    model = edgeax.compress(plain, edgeax.Recipe([edgeax.Rule(".*", kernel=kernel)]))
+    made = assemble(model, [normal(4, 64)], integer=True)
+    before = made.file.to_bytes()
+    decoded = with_decode(made)
+    assert [kernel.how for kernel in decoded.kernels] == ["decode"]
+    assert made.file.to_bytes() == before and [kernel.how for kernel in made.kernels] == ["int8"]
+    assert (decoded.frozen, decoded.stays_float) == (made.frozen, made.stays_float)
 
 
 def test_sizes_that_the_model_leaves_open_come_from_the_samples():

@@ -67,6 +67,16 @@ def test_for_a_stock_runtime_nothing_is_packed():
     assert forecast.packed == () and set(forecast.int8) == {"conv", "tiny", "head"}
 
 
+def test_for_tflm_it_says_which_kernels_will_be_decoded_and_where_the_file_runs():
+    kernel = [edgeax.Cluster(16), edgeax.Quantize("int8")]
+    recipe = edgeax.Recipe([edgeax.Rule("conv|head", kernel=kernel)])
+    forecast = edgeax.can_export(network(), recipe, runtime="tflm")
+    assert forecast.decode == ("conv", "head") and forecast.packed == ()
+    assert "runs in TensorFlow Lite Micro" in str(forecast) and "not in LiteRT" in str(forecast)
+    stock = edgeax.can_export(network(), recipe, runtime="stock")
+    assert stock.decode == () and "TensorFlow Lite Micro" not in str(stock)
+
+
 def test_where_there_will_be_no_file_it_says_why():
     given = keras.Input(batch_shape=(4, 5, 3))
     model = keras.Model(given, layers.LSTM(2, stateful=True)(given))
@@ -92,5 +102,7 @@ def test_open_sizes_and_indices_need_no_samples():
 def test_bad_arguments_are_errors_and_no_forecasts():
     with pytest.raises(ValueError, match="Did you mean"):
         edgeax.can_export(network(), "static_wi8_a8")
+    with pytest.raises(ValueError, match=r"`runtime` must be one of .*'tflm'.*Received.*'micro'"):
+        edgeax.can_export(network(), "static_wi8_ai8", runtime="micro")
     with pytest.raises(ValueError, match="`samples`"):
         edgeax.can_export(network(), "static_wi8_ai8", samples=normal(4, 3))

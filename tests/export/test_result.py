@@ -156,6 +156,21 @@ def test_without_a_dense_file_nothing_is_compared():
     assert unmeasured.gains == ("smaller",) and "on this machine" not in str(unmeasured)
 
 
+def test_decoded_kernels_are_told_with_the_arena_that_they_need_and_where_they_run():
+    details = {"tables": 12, "decoded_bytes": 1536}
+    kernels = (Stored("head", "decode", 4, "", details=details),)
+    result = dataclasses.replace(
+        RESULT, kernels=kernels, needs_plugin=False, needs_tflm=True, decode_arena_bytes=1_500
+    )
+    lines = str(result).split("\n")
+    assert "  head: decode, 4 bits, tables 12, decoded_bytes 1536" in lines
+    place = lines.index("  activations alive at once: 4,096 bytes")
+    assert lines[place + 1] == "  of them for decoded kernels: 1,500 bytes"
+    assert lines[-1] == (
+        "  runs in TensorFlow Lite Micro, and decoded in edgeax.Interpreter; not in LiteRT"
+    )
+
+
 def test_a_sparse_kernel_is_told_with_its_details():
     details = {"block": 4, "places": "bitmask", "sparsity": 0.9}
     kernels = (Stored("head", "sparse", 8, "", details=details),)

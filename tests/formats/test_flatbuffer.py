@@ -484,6 +484,15 @@ def test_operators_that_nothing_reads_are_dropped_by_name(graph):
     assert [operator.name for operator in graph.operators] == ["DEQUANTIZE", *names]
 
 
+def test_a_custom_operator_without_options_is_inserted(small):
+    graph = small.subgraphs[0]
+    graph.insert(1, "TheirOperator", [graph.inputs[0]], [5], version=3, is_custom=True)
+    operator = Model.from_bytes(small.to_bytes()).subgraphs[0].operators[1]
+    assert operator.is_custom and (operator.name, operator.version) == ("TheirOperator", 3)
+    assert (operator.inputs, operator.outputs) == ((graph.inputs[0],), (5,))
+    assert operator.custom_options == b"" and operator.options == {}
+
+
 def test_readers_of_a_tensor_are_sent_to_another_one(graph):
     old, source = graph.operators[0].outputs[0], graph.inputs[0]
     graph.redirect(old, source)

@@ -7,6 +7,7 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from edgeax.formats import decode_graph, decode_lut
 from edgeax.formats.flatbuffer import Model as FlatbufferModel
 from tests.tflite_kernels import models, native
 
@@ -39,6 +40,15 @@ def int8_dense() -> bytes:
     """
     weights = np.int8([[1, 0], [0, 2], [1, -1]])
     return _dense(np.int8, 0.5, 3, weights, 1.0, 0.25, -10)
+
+
+def decoded_dense() -> bytes:
+    """The same with its kernel behind TensorFlow Lite Micro's DECODE: 2-bit indices, one table."""
+    model = FlatbufferModel.from_bytes(int8_dense())
+    graph = model.subgraphs[0]
+    decode_graph.insert_decode(graph, 1, decode_lut.encode(graph.tensors[1].data, None))
+    model.prune()
+    return model.to_bytes()
 
 
 def float_dense() -> bytes:

@@ -67,6 +67,16 @@ def test_a_foreign_custom_operator_is_told_from_ours():
     assert "foreign custom operators: TheirOperator" in str(details)
 
 
+def test_decode_is_told_with_the_bits_of_its_indices_and_where_it_runs():
+    details = read_details(files.decoded_dense())
+    decode, dense = details.operators
+    assert (decode.name, decode.weight_bits, decode.constant_bytes) == ("TFLM_DECODE", 2, 22)
+    assert dense.constant_bytes == 0
+    assert details.custom_operators == ("TFLM_DECODE",)
+    assert details.unknown_operators == details.plugin_operators == ()
+    assert "TFLM_DECODE is in TensorFlow Lite Micro" in str(details)
+
+
 def test_the_dict_is_json_and_holds_every_field():
     details = read_details(files.packed_file())
     plain = json.loads(json.dumps(details.to_dict()))

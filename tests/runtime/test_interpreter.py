@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import edgeax
+from edgeax.formats.flatbuffer import Model
 from edgeax.runtime import interpreter as interpreter_module
 from edgeax.runtime import plugin
 from edgeax.runtime.interpreter import Interpreter
@@ -172,6 +173,33 @@ def test_a_truncated_file_is_refused_before_the_interpreter_sees_it(share, tmp_p
     path = tmp_path / "cut.tflite"
     path.write_bytes(data[: int(share * len(data))])
     with pytest.raises(ValueError, match=r"cut\.tflite: `data` must be a.* TFLite model"):
+        Interpreter(path)
+
+
+@pytest.mark.parametrize("backend", ["ai_edge_litert", "tensorflow"])
+def test_kernels_for_tensorflow_lite_micro_are_decoded_as_the_file_is_loaded(tmp_path, backend):
+    path = tmp_path / "small.tflite"
+    path.write_bytes(files.decoded_dense())
+    x = np.int8([[5, 2], [-128, 127]])
+    expected = opened(files.int8_dense()).run(x, raw=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TensorFlow announces the end of its interpreter
+        found = [Interpreter(path, backend=backend), opened(path.read_bytes(), backend=backend)]
+    for interpreter in found:
+        np.testing.assert_array_equal(interpreter.run(x, raw=True), expected)
+        assert interpreter.details.custom_operators == ("TFLM_DECODE",)
+
+
+def test_kernels_that_cannot_be_decoded_here_are_refused_with_the_file(tmp_path):
+    path = tmp_path / "pruned.tflite"
+    model = Model.from_bytes(files.decoded_dense())
+    graph = model.subgraphs[0]
+    tables = graph.tensors[graph.operators[0].inputs[1]]
+    changed = tables.data.copy()
+    changed[0] = 2
+    tables.data = changed
+    path.write_bytes(model.to_bytes())
+    with pytest.raises(ValueError, match=r"pruned.tflite: .*type 2.* in TensorFlow Lite Micro"):
         Interpreter(path)
 
 

@@ -1,8 +1,9 @@
 """Damaged models in the plugin, in a process of their own.
 
-    python -m tests.tflite_kernels.fuzz_plugin LIBRARY SEED COUNT
+    python -m tests.tflite_kernels.fuzz_plugin LIBRARY SEED COUNT [coded]
 
-Prints "fuzz: N models, R ran, E refused, U by an operator of edgeax"; a crash ends it otherwise.
+With "coded" all are of the operators for coded rows, else some are. Prints "fuzz: N models, R ran,
+E refused, U by an operator of edgeax"; a crash ends it otherwise.
 """
 
 import copy
@@ -12,12 +13,16 @@ from collections import Counter
 import numpy as np
 from ai_edge_litert import interpreter as litert
 
-from tests.tflite_kernels import models, random_cases
+from edgeax.formats import coded
+from tests.tflite_kernels import coded_rows, models, random_cases, test_coded
 
 WORDS = np.int64([-(2**31), -1, 0, 1, 2, 3, 7, 4096, 4097, 65536, 2**31 - 1])
 SIZES = [-1, 0, 1, 2, 3, 5, 16, 64, 2**31 - 1]
 SCALES = [None, 0.0, -0.5, float("nan"), float("inf"), 1e-45, 3e38, [0.5, 0.25]]
 TYPES = [np.int8, np.uint8, np.int32, np.float32, np.int16]
+CODINGS = [coded.RAW, coded.HUFFMAN, coded.RANGE]
+CODED = [name for name in random_cases.OPERATORS if "Depthwise" not in name]
+MOST_CODES = 4000  # of rows that are coded
 
 
 def damage(source: np.random.Generator, model: models.Model) -> None:
@@ -70,6 +75,31 @@ def damage(source: np.random.Generator, model: models.Model) -> None:
                 tensor.data = raw
 
 
+def damage_coded(source: np.random.Generator, model: models.Model) -> None:
+    """Changes bytes of coded rows, and their checksum so that decoding goes on."""
+    tensor = next(tensor for tensor in model.tensors if tensor.name == "coded")
+    if tensor.data is not None:
+        data = coded_rows.seal(test_coded.damage(source, tensor.data.tobytes()[:-4]))
+        tensor.data = np.frombuffer(data, np.uint8)
+        tensor.shape = tensor.data.shape
+
+
+def draw(source: np.random.Generator, operator: str, is_coded: bool) -> models.Model:
+    """A damaged model."""
+    case = random_cases.draw(operator, int(source.integers(1000)))
+    while is_coded and case.weights.size > MOST_CODES:
+        case = random_cases.draw(operator, int(source.integers(1000)))
+    if not is_coded:
+        model = copy.deepcopy(models.model_of(case))
+    else:
+        rows, coding = models.coded_rows(case), CODINGS[source.integers(len(CODINGS))]
+        model = models.coded_model_of(case, coded.encode(rows, coding))
+    for _ in range(source.integers(1, 4)):
+        change = damage_coded if is_coded and source.random() < 0.7 else damage
+        change(source, model)
+    return model
+
+
 def run(library: str, content: bytes) -> None:
     delegate = litert.load_delegate(library)
     interpreter = litert.Interpreter(model_content=content, experimental_delegates=[delegate])
@@ -81,15 +111,14 @@ def run(library: str, content: bytes) -> None:
         interpreter.get_tensor(details["index"])
 
 
-def main(library: str, seed: int, count: int) -> None:
+def main(library: str, seed: int, count: int, kind: str = "any") -> None:
     outcomes: Counter[str] = Counter()
     source = np.random.default_rng(seed)
+    drawn = [(operator, True) for operator in CODED]
+    if kind != "coded":
+        drawn += [(operator, False) for operator in random_cases.OPERATORS]
     for number in range(count):
-        operator = random_cases.OPERATORS[number % len(random_cases.OPERATORS)]
-        case = random_cases.draw(operator, int(source.integers(1000)))
-        model = copy.deepcopy(models.model_of(case))
-        for _ in range(source.integers(1, 4)):
-            damage(source, model)
+        model = draw(source, *drawn[number % len(drawn)])
         try:
             content = model.write()
         except Exception:  # what no file can hold
@@ -108,4 +137,4 @@ def main(library: str, seed: int, count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:])

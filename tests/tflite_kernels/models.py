@@ -7,6 +7,7 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from edgeax.formats.coded import CodedRows
 from edgeax.formats.operators import OPERATORS
 from tests.tflite_kernels.native import Case
 
@@ -131,10 +132,6 @@ def add_case(model: Model, case: Case, source: int | None = None) -> int:
     Returns:
         The number of the output tensor.
     """
-    if source is None:
-        into = Tensor("x", case.input.shape, np.int8, case.input_scale, case.input_zero_point)
-        source = model.add(into)
-        model.inputs.append(source)
     packed = case.packed()
     key = (
         Tensor("codebook", case.codebook.shape, np.int8, data=case.codebook)
@@ -147,13 +144,9 @@ def add_case(model: Model, case: Case, source: int | None = None) -> int:
         Tensor("scale", case.scale.shape, np.float32, data=case.scale),
         key,
     ]
-    numbers = [source, *(model.add(constant) for constant in constants)]
-    output = model.add(
-        Tensor("y", case.output_shape, np.int8, case.output_scale, case.output_zero_point)
-    )
-    options = OPERATORS[case.operator].pack_options(**case.options)
-    model.operators.append(Operator(numbers, [output], case.operator, options))
-    return output
+    source = _source(model, case) if source is None else source
+    numbers = [model.add(constant) for constant in constants]
+    return _add_operator(model, case, case.operator, [source, *numbers])
 
 
 def model_of(case: Case) -> Model:
@@ -161,3 +154,55 @@ def model_of(case: Case) -> Model:
     model = Model()
     model.outputs.append(add_case(model, case))
     return model
+
+
+def coded_rows(case: Case) -> CodedRows:
+    """Weights, biases and scales of a case; one scale where all rows have the same."""
+    codes = case.weights if case.is_sparse else case.codebook[case.weights]
+    scale = case.scale[:1] if np.unique(case.scale).size == 1 else case.scale
+    return CodedRows(codes, case.bias, scale)
+
+
+def coded_tensor(data: bytes) -> Tensor:
+    """The constant of an operator for coded rows."""
+    return Tensor("coded", (len(data),), np.uint8, data=np.frombuffer(data, np.uint8))
+
+
+def add_coded_case(model: Model, case: Case, coded: int, source: int | None = None) -> int:
+    """Adds the operator for coded rows that computes a case.
+
+    Args:
+        model: Where to.
+        case: What, of an operator for rows of channels.
+        coded: Number of the tensor of its rows.
+        source: Number of the tensor that the operator reads; None adds one and makes it an input.
+    Returns:
+        The number of the output tensor.
+    """
+    source = _source(model, case) if source is None else source
+    name = f"EdgeaxCoded{case.operator.removeprefix('Edgeax').removeprefix('Sparse')}"
+    return _add_operator(model, case, name, [source, coded])
+
+
+def coded_model_of(case: Case, data: bytes) -> Model:
+    """A model of one operator for coded rows: the input, the rows, the output."""
+    model = Model()
+    source = _source(model, case)
+    model.outputs.append(add_coded_case(model, case, model.add(coded_tensor(data)), source))
+    return model
+
+
+def _source(model: Model, case: Case) -> int:
+    into = Tensor("x", case.input.shape, np.int8, case.input_scale, case.input_zero_point)
+    model.inputs.append(model.add(into))
+    return model.inputs[-1]
+
+
+def _add_operator(model: Model, case: Case, name: str, numbers: list[int]) -> int:
+    output = model.add(
+        Tensor("y", case.output_shape, np.int8, case.output_scale, case.output_zero_point)
+    )
+    options = {option.name: case.options[option.name] for option in OPERATORS[name].options}
+    packed = OPERATORS[name].pack_options(**options)
+    model.operators.append(Operator(numbers, [output], name, packed))
+    return output

@@ -6,6 +6,7 @@
 
 #include "tflite_kernels/adapters/memory.h"
 #include "tflite_kernels/adapters/tflite_check.h"
+#include "tflite_kernels/core/coded.h"
 #include "tflite_kernels/core/op_table.h"
 
 namespace edgeax {
@@ -39,7 +40,7 @@ struct NodeOf : Node {
 };
 
 // The parts of one call that Prepare has checked. `key` is what the weights are read with: their
-// codebook, or the places of sparse ones.
+// codebook, or the places of sparse ones. Coded weights have no bias, scale and key of their own.
 struct Operands {
   Operand input, weights, bias, scale, key, output;
 };
@@ -75,9 +76,33 @@ Span<const T> BytesOf(const TfLiteTensor& tensor) {
 
 // ---- How weights are stored.
 
+// Bias and scale of each output channel as tensors.
+struct ChannelTensors {
+  static TfLiteStatus CheckChannels(const Site& site, const Operands& operands) {
+    EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.bias, kTfLiteInt32));
+    EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.bias, 1, 1));
+    EDGEAX_RETURN_IF_ERROR(CheckConstant(site, operands.bias, sizeof(int32_t)));
+    EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.scale, kTfLiteFloat32));
+    EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.scale, 1, 1));
+    return CheckConstant(site, operands.scale, sizeof(float));
+  }
+
+  static TfLiteStatus CopyChannels(const Site& site, const Operands& operands, Span<int32_t> bias,
+                                   Span<float> scale) {
+    EDGEAX_RETURN_IF_ERROR(CheckVector(site, operands.bias, static_cast<int64_t>(bias.size)));
+    EDGEAX_RETURN_IF_ERROR(CheckVector(site, operands.scale, static_cast<int64_t>(scale.size)));
+    memcpy(bias.data, DataOf(*operands.bias.tensor), bias.size * sizeof(int32_t));
+    memcpy(scale.data, DataOf(*operands.scale.tensor), scale.size * sizeof(float));
+    return kTfLiteOk;
+  }
+};
+
 // Rows of packed codes, `weight_columns` bytes each, and the codebook that they point into.
-struct CodebookStorage {
+struct CodebookStorage : ChannelTensors {
+  static constexpr char kRowsText[] = "rows of tensor weights";
+
   static TfLiteStatus CheckOperands(const Site& site, const Operands& operands) {
+    EDGEAX_RETURN_IF_ERROR(CheckChannels(site, operands));
     EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.weights, kTfLiteUInt8));
     EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.weights, 2, 2));
     EDGEAX_RETURN_IF_ERROR(CheckConstant(site, operands.weights, sizeof(uint8_t)));
@@ -87,25 +112,29 @@ struct CodebookStorage {
     return CheckConstant(site, operands.key, sizeof(int8_t));
   }
 
+  static int32_t RowsOf(const Operands& operands) { return operands.weights.tensor->dims->data[0]; }
+
   template <typename Options>
   TfLiteStatus Prepare(const Site& site, const Operands& operands, const Options&,
                        const Wanted& wanted) {
     return CheckMatrix(site, operands.weights, wanted.weight_rows, wanted.weight_columns);
   }
 
-  Tensors TensorsOf(const TfLiteTensor& weights, const TfLiteTensor& key,
-                    const CommonTensors& common) const {
-    return {common.input,          BytesOf<uint8_t>(weights), common.bias,
-            common.requantization, BytesOf<int8_t>(key),      common.scratch,
+  Tensors TensorsOf(const TfLiteTensor* all, const int* inputs, const CommonTensors& common) const {
+    return {common.input,          BytesOf<uint8_t>(all[inputs[kWeights]]), common.bias,
+            common.requantization, BytesOf<int8_t>(all[inputs[kCodebook]]), common.scratch,
             common.output};
   }
 };
 
 // Rows of `weight_columns` int8 weights without their zeros, and the places of what is left.
-struct SparseStorage {
+struct SparseStorage : ChannelTensors {
+  static constexpr char kRowsText[] = "numbers of tensor bias";
+
   Buffer<SparseStart> starts;
 
   static TfLiteStatus CheckOperands(const Site& site, const Operands& operands) {
+    EDGEAX_RETURN_IF_ERROR(CheckChannels(site, operands));
     EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.weights, kTfLiteInt8));
     if (!IsEmptyVector(operands.weights)) {  // nothing is left, and nothing is stored
       EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.weights, 1, 1));
@@ -115,6 +144,8 @@ struct SparseStorage {
     EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.key, 1, 1));
     return CheckConstant(site, operands.key, sizeof(uint8_t));
   }
+
+  static int32_t RowsOf(const Operands& operands) { return operands.bias.tensor->dims->data[0]; }
 
   template <typename Options>
   TfLiteStatus Prepare(const Site& site, const Operands& operands, const Options& options,
@@ -147,12 +178,13 @@ struct SparseStorage {
                 static_cast<unsigned long long>(values.size));
   }
 
-  SparseTensors TensorsOf(const TfLiteTensor& weights, const TfLiteTensor& key,
+  SparseTensors TensorsOf(const TfLiteTensor* all, const int* inputs,
                           const CommonTensors& common) const {
-    const Span<const SparseStart> starts_of_rows = {starts.data(), starts.size()};
-    return {common.input,   {BytesOf<int8_t>(weights), BytesOf<uint8_t>(key), starts_of_rows},
-            common.bias,    common.requantization,
-            common.scratch, common.output};
+    const SparseWeights weights = {BytesOf<int8_t>(all[inputs[kWeights]]),
+                                   BytesOf<uint8_t>(all[inputs[kIndices]]),
+                                   {starts.data(), starts.size()}};
+    return {common.input,          weights,        common.bias,
+            common.requantization, common.scratch, common.output};
   }
 
  private:
@@ -160,6 +192,92 @@ struct SparseStorage {
     const TfLiteTensor& tensor = *operand.tensor;
     return tensor.dims != nullptr && tensor.dims->size == 1 && tensor.dims->data[0] == 0 &&
            tensor.bytes == 0;
+  }
+};
+
+// What a kernel for coded weights reads and writes: one of both, as they were decoded.
+struct CodedTensors {
+  Tensors packed;
+  SparseTensors sparse;
+};
+
+// Rows with their biases and scales in one tensor, decoded once into memory of its own.
+struct CodedStorage {
+  static constexpr char kRowsText[] = "rows of tensor coded";
+
+  CodedRows rows;
+  Buffer<uint8_t> weights, indices;
+  Buffer<int8_t> codebook;
+  Buffer<SparseStart> starts;
+  Buffer<int32_t> bias;
+  Buffer<float> scale;
+
+  TfLiteStatus CheckOperands(const Site& site, const Operands& operands) {
+    EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.weights, kTfLiteUInt8));
+    EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.weights, 1, 1));
+    EDGEAX_RETURN_IF_ERROR(CheckConstant(site, operands.weights, sizeof(uint8_t)));
+    if (ReadCodedRows(BytesOf<uint8_t>(*operands.weights.tensor), &rows) == Status::kOk) {
+      return kTfLiteOk;
+    }
+    return Fail(site, "tensor coded must hold coded rows with their checksum. It is damaged.");
+  }
+
+  int32_t RowsOf(const Operands&) const { return rows.rows; }
+
+  template <typename Options>
+  TfLiteStatus Prepare(const Site& site, const Operands&, const Options&, const Wanted& wanted) {
+    if (rows.depth != wanted.weight_columns) {
+      return Fail(site, "tensor coded must hold rows of %d weights. Received: %d.",
+                  static_cast<int>(wanted.weight_columns), static_cast<int>(rows.depth));
+    }
+    const size_t count = static_cast<size_t>(rows.rows);
+    const bool is_sparse = rows.layout == CodedLayout::kSparse;
+    Buffer<uint32_t> scratch;
+    if (!weights.Allocate(rows.weights_size) || !indices.Allocate(rows.indices_size) ||
+        !codebook.Allocate(kCodebookEntries) || !starts.Allocate(is_sparse ? count + 1 : 0) ||
+        !bias.Allocate(count) || !scale.Allocate(rows.scale.size / sizeof(float)) ||
+        !scratch.Allocate(rows.scratch_words)) {
+      return Fail(site, "there is no memory for the weights of %d rows.",
+                  static_cast<int>(rows.rows));
+    }
+    const Span<uint8_t> bytes = {weights.data(), weights.size()};
+    const Status status =
+        DecodeCodedRows(rows, {bytes,
+                               {codebook.data(), codebook.size()},
+                               {reinterpret_cast<int8_t*>(bytes.data), bytes.size},
+                               {indices.data(), indices.size()},
+                               {starts.data(), starts.size()},
+                               {bias.data(), bias.size()},
+                               {scale.data(), scale.size()},
+                               {scratch.data(), scratch.size()}});
+    if (status == Status::kOk) return kTfLiteOk;
+    return Fail(site, "tensor coded must hold exactly the weights and biases of %d rows of %d.",
+                static_cast<int>(rows.rows), static_cast<int>(rows.depth));
+  }
+
+  TfLiteStatus CopyChannels(const Site&, const Operands&, Span<int32_t> biases,
+                            Span<float> scales) const {
+    memcpy(biases.data, bias.data(), biases.size * sizeof(int32_t));
+    for (size_t i = 0; i < scales.size; ++i) {
+      scales.data[i] = scale.data()[scale.size() == 1 ? 0 : i];
+    }
+    return kTfLiteOk;
+  }
+
+  CodedTensors TensorsOf(const TfLiteTensor*, const int*, const CommonTensors& common) const {
+    const Span<const uint8_t> bytes = {weights.data(), weights.size()};
+    const SparseWeights values = {{reinterpret_cast<const int8_t*>(bytes.data), bytes.size},
+                                  {indices.data(), indices.size()},
+                                  {starts.data(), starts.size()}};
+    return {
+        {common.input,
+         bytes,
+         common.bias,
+         common.requantization,
+         {codebook.data(), codebook.size()},
+         common.scratch,
+         common.output},
+        {common.input, values, common.bias, common.requantization, common.scratch, common.output}};
   }
 };
 
@@ -187,18 +305,18 @@ TfLiteStatus FailWindow(const Site& site, const Shape4& input) {
               static_cast<int>(input.height), static_cast<int>(input.width));
 }
 
-// `channels` as many as there are rows of weights, which is what `rows_text` says.
-template <typename Options>
+// As many channels as the storage has rows.
+template <typename Options, typename Storage>
 TfLiteStatus TranslateConv2D(const Site& site, const Options& options, const Operands& operands,
-                             int32_t channels, const char* rows_text,
-                             const Quantization& quantization, Conv2DArgs* args,
-                             Conv2DGeometry* geometry) {
+                             const Storage& storage, const Quantization& quantization,
+                             Conv2DArgs* args, Conv2DGeometry* geometry) {
+  const int32_t channels = storage.RowsOf(operands);
   const Shape4 input = Shape4Of(*operands.input.tensor->dims);
   if (input.channels % options.groups != 0 || channels % options.groups != 0) {
     return Fail(site,
                 "option groups must divide the %d channels of tensor input and the %d %s. "
                 "Received: %d.",
-                static_cast<int>(input.channels), static_cast<int>(channels), rows_text,
+                static_cast<int>(input.channels), static_cast<int>(channels), Storage::kRowsText,
                 static_cast<int>(options.groups));
   }
   *args = {input, channels, options.groups, WindowOf(options), quantization};
@@ -207,9 +325,9 @@ TfLiteStatus TranslateConv2D(const Site& site, const Options& options, const Ope
   }
   if (GeometryOf(*args, geometry) == Status::kOk) return kTfLiteOk;
   return Fail(site,
-              "a row of tensor weights (kernel_height x kernel_width x channels of a group) "
+              "a row of tensor %s (kernel_height x kernel_width x channels of a group) "
               "must have at most %d weights.",
-              static_cast<int>(kMaxRowDepth));
+              operands.weights.name, static_cast<int>(kMaxRowDepth));
 }
 
 Wanted WantedOf(const Conv2DArgs& args, const Conv2DGeometry& geometry, int32_t weight_columns) {
@@ -250,6 +368,35 @@ SparseFormat FormatOf(const Options& options) {
   return {options.block, static_cast<Places>(options.places)};
 }
 
+// `sparse` but for its format are the arguments of the kernel for packed rows too.
+template <typename SparseArgs>
+struct CodedArgs {
+  CodedLayout layout;
+  SparseArgs sparse;
+};
+
+const Conv2DArgs& PackedOf(const SparseConv2DArgs& args) { return args.conv2d; }
+const FullyConnectedArgs& PackedOf(const SparseFullyConnectedArgs& args) {
+  return args.fully_connected;
+}
+
+// The kernels for both layouts of coded weights as one.
+template <typename PackedArgs, typename SparseArgs>
+struct CodedKernel {
+  const Kernel<PackedArgs>& packed;
+  const Kernel<SparseArgs, SparseTensors>& sparse;
+
+  Status scratch_bytes(const CodedArgs<SparseArgs>& args, size_t* bytes) const {
+    return args.layout == CodedLayout::kPacked4 ? packed.scratch_bytes(PackedOf(args.sparse), bytes)
+                                                : sparse.scratch_bytes(args.sparse, bytes);
+  }
+
+  Status run(const CodedArgs<SparseArgs>& args, const CodedTensors& tensors) const {
+    return args.layout == CodedLayout::kPacked4 ? packed.run(PackedOf(args.sparse), tensors.packed)
+                                                : sparse.run(args.sparse, tensors.sparse);
+  }
+};
+
 struct Conv2DOp {
   using Storage = CodebookStorage;
   using Args = Conv2DArgs;
@@ -261,11 +408,11 @@ struct Conv2DOp {
   static const Kernel<Args>& KernelIn(const KernelSet& set) { return set.conv2d; }
 
   static TfLiteStatus Translate(const Site& site, const Options& options, const Operands& operands,
-                                const Quantization& quantization, Args* args, Wanted* wanted) {
+                                const Storage& storage, const Quantization& quantization,
+                                Args* args, Wanted* wanted) {
     Conv2DGeometry geometry;
     EDGEAX_RETURN_IF_ERROR(
-        TranslateConv2D(site, options, operands, operands.weights.tensor->dims->data[0],
-                        "rows of tensor weights", quantization, args, &geometry));
+        TranslateConv2D(site, options, operands, storage, quantization, args, &geometry));
     *wanted = WantedOf(*args, geometry, geometry.row_bytes);
     return kTfLiteOk;
   }
@@ -282,7 +429,8 @@ struct DepthwiseConv2DOp {
   static const Kernel<Args>& KernelIn(const KernelSet& set) { return set.depthwise_conv2d; }
 
   static TfLiteStatus Translate(const Site& site, const Options& options, const Operands& operands,
-                                const Quantization& quantization, Args* args, Wanted* wanted) {
+                                const Storage&, const Quantization& quantization, Args* args,
+                                Wanted* wanted) {
     const Shape4 input = Shape4Of(*operands.input.tensor->dims);
     *args = {input, options.depth_multiplier, WindowOf(options), quantization};
     DepthwiseConv2DGeometry geometry;
@@ -317,10 +465,10 @@ struct FullyConnectedOp {
   static const Kernel<Args>& KernelIn(const KernelSet& set) { return set.fully_connected; }
 
   static TfLiteStatus Translate(const Site& site, const Options& options, const Operands& operands,
-                                const Quantization& quantization, Args* args, Wanted* wanted) {
-    EDGEAX_RETURN_IF_ERROR(TranslateFullyConnected(site, options, operands,
-                                                   operands.weights.tensor->dims->data[0],
-                                                   quantization, args, wanted));
+                                const Storage& storage, const Quantization& quantization,
+                                Args* args, Wanted* wanted) {
+    EDGEAX_RETURN_IF_ERROR(TranslateFullyConnected(
+        site, options, operands, storage.RowsOf(operands), quantization, args, wanted));
     wanted->weight_columns = PackedBytes4(args->depth);
     return kTfLiteOk;
   }
@@ -339,12 +487,12 @@ struct SparseConv2DOp {
   }
 
   static TfLiteStatus Translate(const Site& site, const Options& options, const Operands& operands,
-                                const Quantization& quantization, Args* args, Wanted* wanted) {
+                                const Storage& storage, const Quantization& quantization,
+                                Args* args, Wanted* wanted) {
     args->format = FormatOf(options);
     Conv2DGeometry geometry;
     EDGEAX_RETURN_IF_ERROR(
-        TranslateConv2D(site, options, operands, operands.bias.tensor->dims->data[0],
-                        "numbers of tensor bias", quantization, &args->conv2d, &geometry));
+        TranslateConv2D(site, options, operands, storage, quantization, &args->conv2d, &geometry));
     *wanted = WantedOf(args->conv2d, geometry, geometry.depth);
     return kTfLiteOk;
   }
@@ -363,10 +511,58 @@ struct SparseFullyConnectedOp {
   }
 
   static TfLiteStatus Translate(const Site& site, const Options& options, const Operands& operands,
-                                const Quantization& quantization, Args* args, Wanted* wanted) {
+                                const Storage& storage, const Quantization& quantization,
+                                Args* args, Wanted* wanted) {
     args->format = FormatOf(options);
-    return TranslateFullyConnected(site, options, operands, operands.bias.tensor->dims->data[0],
-                                   quantization, &args->fully_connected, wanted);
+    return TranslateFullyConnected(site, options, operands, storage.RowsOf(operands), quantization,
+                                   &args->fully_connected, wanted);
+  }
+};
+
+struct CodedConv2DOp {
+  using Storage = CodedStorage;
+  using Args = CodedArgs<SparseConv2DArgs>;
+  using Options = CodedConv2DOptions;
+  static constexpr const OperatorSpec& kSpec = kOperatorSpecs[5];
+  static_assert(kSpec.name == kCodedConv2DName, "the order of the operator table");
+  static constexpr int kLowRank = 4, kHighRank = 4;
+
+  static CodedKernel<Conv2DArgs, SparseConv2DArgs> KernelIn(const KernelSet& set) {
+    return {set.conv2d, set.sparse_conv2d};
+  }
+
+  static TfLiteStatus Translate(const Site& site, const Options& options, const Operands& operands,
+                                const Storage& storage, const Quantization& quantization,
+                                Args* args, Wanted* wanted) {
+    args->layout = storage.rows.layout;
+    args->sparse.format = storage.rows.format;
+    Conv2DGeometry geometry;
+    EDGEAX_RETURN_IF_ERROR(TranslateConv2D(site, options, operands, storage, quantization,
+                                           &args->sparse.conv2d, &geometry));
+    *wanted = WantedOf(args->sparse.conv2d, geometry, geometry.depth);
+    return kTfLiteOk;
+  }
+};
+
+struct CodedFullyConnectedOp {
+  using Storage = CodedStorage;
+  using Args = CodedArgs<SparseFullyConnectedArgs>;
+  using Options = CodedFullyConnectedOptions;
+  static constexpr const OperatorSpec& kSpec = kOperatorSpecs[6];
+  static_assert(kSpec.name == kCodedFullyConnectedName, "the order of the operator table");
+  static constexpr int kLowRank = 1, kHighRank = kMaxRank;
+
+  static CodedKernel<FullyConnectedArgs, SparseFullyConnectedArgs> KernelIn(const KernelSet& set) {
+    return {set.fully_connected, set.sparse_fully_connected};
+  }
+
+  static TfLiteStatus Translate(const Site& site, const Options& options, const Operands& operands,
+                                const Storage& storage, const Quantization& quantization,
+                                Args* args, Wanted* wanted) {
+    args->layout = storage.rows.layout;
+    args->sparse.format = storage.rows.format;
+    return TranslateFullyConnected(site, options, operands, storage.RowsOf(operands), quantization,
+                                   &args->sparse.fully_connected, wanted);
   }
 };
 
@@ -450,17 +646,19 @@ TfLiteStatus FindOperands(const Site& site, const Node& node, Operands* operands
     return Fail(site, "the operator must have %d inputs and 1 output. Received: %d and %d.",
                 static_cast<int>(spec.input_count), node.input_count, node.output_count);
   }
-  Operand found[kInputCount + 1];
-  for (int i = 0; i <= kInputCount; ++i) {
-    const int index = i < kInputCount ? node.inputs[i] : node.output;
-    const char* name = i < kInputCount ? spec.input_names[i] : kOutputName;
+  Operand found[kInputCount + 1] = {};
+  for (int i = 0; i <= spec.input_count; ++i) {
+    const bool is_input = i < spec.input_count;
+    const int index = is_input ? node.inputs[i] : node.output;
+    const char* name = is_input ? spec.input_names[i] : kOutputName;
     if (index < 0 || static_cast<size_t>(index) >= site.context->tensors_size) {
       return Fail(site, "tensor %s must be a tensor of the model. Received: number %d.", name,
                   index);
     }
-    found[i] = {name, &site.context->tensors[index]};
+    found[is_input ? i : kInputCount] = {name, &site.context->tensors[index]};
   }
   static_assert(kCodebook == kIndices, "the place of the key of the weights");
+  static_assert(kCoded == kWeights, "the place of the weights");
   *operands = {found[kInput], found[kWeights],  found[kBias],
                found[kScale], found[kCodebook], found[kInputCount]};
   return kTfLiteOk;
@@ -468,24 +666,16 @@ TfLiteStatus FindOperands(const Site& site, const Node& node, Operands* operands
 
 // Types, ranks, constants and quantization: all that does not depend on the other tensors.
 template <typename Op>
-TfLiteStatus CheckOperands(const Site& site, const Operands& operands) {
+TfLiteStatus CheckOperands(const Site& site, const Operands& operands, NodeOf<Op>* node) {
   EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.input, kTfLiteInt8));
   EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.input, Op::kLowRank, Op::kHighRank));
   EDGEAX_RETURN_IF_ERROR(CheckQuantized(site, operands.input));
-  EDGEAX_RETURN_IF_ERROR(Op::Storage::CheckOperands(site, operands));
-  EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.bias, kTfLiteInt32));
-  EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.bias, 1, 1));
-  EDGEAX_RETURN_IF_ERROR(CheckConstant(site, operands.bias, sizeof(int32_t)));
-  EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.scale, kTfLiteFloat32));
-  EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.scale, 1, 1));
-  EDGEAX_RETURN_IF_ERROR(CheckConstant(site, operands.scale, sizeof(float)));
+  EDGEAX_RETURN_IF_ERROR(node->storage.CheckOperands(site, operands));
   EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.output, kTfLiteInt8));
   return CheckQuantized(site, operands.output);
 }
 
-TfLiteStatus CheckWanted(const Site& site, const Operands& operands, const Wanted& wanted) {
-  EDGEAX_RETURN_IF_ERROR(CheckVector(site, operands.bias, wanted.channels));
-  EDGEAX_RETURN_IF_ERROR(CheckVector(site, operands.scale, wanted.channels));
+TfLiteStatus CheckOutput(const Site& site, const Wanted& wanted) {
   int64_t elements = 1;
   for (int i = 0; i < wanted.output_rank && elements > 0; ++i) {
     elements = CheckedProduct(elements, wanted.output_shape[i]);
@@ -495,16 +685,18 @@ TfLiteStatus CheckWanted(const Site& site, const Operands& operands, const Wante
               static_cast<long long>(kMaxElements));
 }
 
-TfLiteStatus CopyChannels(const Site& site, const Operands& operands, Node* node) {
-  const size_t channels = operands.bias.tensor->bytes / sizeof(int32_t);
+template <typename Op>
+TfLiteStatus CopyChannels(const Site& site, const Operands& operands, const Wanted& wanted,
+                          NodeOf<Op>* node) {
+  const size_t channels = static_cast<size_t>(wanted.channels);
   Buffer<float> scales;
   if (!node->bias.Allocate(channels) || !node->requantization.Allocate(channels) ||
       !scales.Allocate(channels)) {
     return Fail(site, "there is no memory for %llu channels.",
                 static_cast<unsigned long long>(channels));
   }
-  memcpy(node->bias.data(), DataOf(*operands.bias.tensor), channels * sizeof(int32_t));
-  memcpy(scales.data(), DataOf(*operands.scale.tensor), channels * sizeof(float));
+  EDGEAX_RETURN_IF_ERROR(node->storage.CopyChannels(site, operands, {node->bias.data(), channels},
+                                                    {scales.data(), channels}));
   const Status status = RequantizationFromScales(
       operands.input.tensor->params.scale, {scales.data(), channels},
       operands.output.tensor->params.scale, {node->requantization.data(), channels});
@@ -551,16 +743,16 @@ TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* host) {
   }
   Operands operands;
   EDGEAX_RETURN_IF_ERROR(FindOperands(site, *node, &operands));
-  EDGEAX_RETURN_IF_ERROR(CheckOperands<Op>(site, operands));
+  EDGEAX_RETURN_IF_ERROR(CheckOperands<Op>(site, operands, node));
   const Quantization quantization = {operands.input.tensor->params.zero_point,
                                      operands.output.tensor->params.zero_point, options.output_min,
                                      options.output_max, Rounding::kSingle};
   Wanted wanted = {};
   EDGEAX_RETURN_IF_ERROR(
-      Op::Translate(site, options, operands, quantization, &node->args, &wanted));
+      Op::Translate(site, options, operands, node->storage, quantization, &node->args, &wanted));
   EDGEAX_RETURN_IF_ERROR(node->storage.Prepare(site, operands, options, wanted));
-  EDGEAX_RETURN_IF_ERROR(CheckWanted(site, operands, wanted));
-  EDGEAX_RETURN_IF_ERROR(CopyChannels(site, operands, node));
+  EDGEAX_RETURN_IF_ERROR(CheckOutput(site, wanted));
+  EDGEAX_RETURN_IF_ERROR(CopyChannels<Op>(site, operands, wanted, node));
   size_t scratch_bytes = 0;
   if (Op::KernelIn(*node->kernels).scratch_bytes(node->args, &scratch_bytes) != Status::kOk) {
     return Fail(site, "the kernel %s rejects the shapes.", node->kernels->name);
@@ -591,8 +783,7 @@ TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* host) {
   if (common.input.data == nullptr || common.output.data == nullptr) {
     return Fail(site, "tensors input and output must have memory. Allocate the tensors first.");
   }
-  const auto tensors =
-      node.storage.TensorsOf(all[node.inputs[kWeights]], all[node.inputs[kCodebook]], common);
+  const auto tensors = node.storage.TensorsOf(all, node.inputs, common);
   const Status status = Op::KernelIn(*node.kernels).run(node.args, tensors);
   if (status == Status::kOk) return kTfLiteOk;
   return Fail(site, "the kernel %s failed with status %d.", node.kernels->name,
@@ -625,6 +816,8 @@ constexpr TfLiteRegistration kRegistrations[] = {
     RegistrationFor<FullyConnectedOp>(),
     RegistrationFor<SparseConv2DOp>(),
     RegistrationFor<SparseFullyConnectedOp>(),
+    RegistrationFor<CodedConv2DOp>(),
+    RegistrationFor<CodedFullyConnectedOp>(),
 };
 
 constexpr TfLiteRegistration kResolverRegistrations[] = {
@@ -633,6 +826,8 @@ constexpr TfLiteRegistration kResolverRegistrations[] = {
     ResolverRegistrationFor<FullyConnectedOp>(),
     ResolverRegistrationFor<SparseConv2DOp>(),
     ResolverRegistrationFor<SparseFullyConnectedOp>(),
+    ResolverRegistrationFor<CodedConv2DOp>(),
+    ResolverRegistrationFor<CodedFullyConnectedOp>(),
 };
 
 }  // namespace

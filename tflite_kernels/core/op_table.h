@@ -31,6 +31,7 @@ enum InputIndex : int32_t {
   kScale = 3,
   kCodebook = 4,
   kIndices = 4,
+  kCoded = 1,
 };
 
 // EdgeaxConv2D
@@ -293,6 +294,95 @@ constexpr OptionSpec kSparseFullyConnectedOptionSpecs[kSparseFullyConnectedOptio
 };
 // clang-format on
 
+// EdgeaxCodedConv2D
+
+constexpr const char kCodedConv2DName[] = "EdgeaxCodedConv2D";
+constexpr int32_t kCodedConv2DVersion = 1;
+constexpr int32_t kCodedConv2DInputCount = 2;
+constexpr int32_t kCodedConv2DOptionCount = 10;
+
+// The options as they follow the version in the file.
+struct CodedConv2DOptions {
+  // Rows of the kernel.
+  int32_t kernel_height;
+  // Columns of the kernel.
+  int32_t kernel_width;
+  // Rows between two outputs.
+  int32_t stride_height;
+  // Columns between two outputs.
+  int32_t stride_width;
+  // Rows between two taps of the kernel; 1 = dense.
+  int32_t dilation_height;
+  // Columns between two taps of the kernel; 1 = dense.
+  int32_t dilation_width;
+  // 0 = SAME, 1 = VALID, as in TFLite.
+  int32_t padding;
+  // Divides input and output channels.
+  int32_t groups;
+  // Lowest output code (fused activation).
+  int32_t output_min;
+  // Highest output code, not below output_min.
+  int32_t output_max;
+};
+
+// clang-format off
+static_assert(sizeof(CodedConv2DOptions) ==
+              kCodedConv2DOptionCount * sizeof(int32_t),
+              "CodedConv2DOptions must have no padding");
+
+constexpr const char* kCodedConv2DInputNames[kCodedConv2DInputCount] = {
+  "input",
+  "coded",
+};
+
+constexpr OptionSpec kCodedConv2DOptionSpecs[kCodedConv2DOptionCount] = {
+  {"kernel_height", 1, 4096},
+  {"kernel_width", 1, 4096},
+  {"stride_height", 1, 4096},
+  {"stride_width", 1, 4096},
+  {"dilation_height", 1, 4096},
+  {"dilation_width", 1, 4096},
+  {"padding", 0, 1},
+  {"groups", 1, 65536},
+  {"output_min", -128, 127},
+  {"output_max", -128, 127},
+};
+// clang-format on
+
+// EdgeaxCodedFullyConnected
+
+constexpr const char kCodedFullyConnectedName[] = "EdgeaxCodedFullyConnected";
+constexpr int32_t kCodedFullyConnectedVersion = 1;
+constexpr int32_t kCodedFullyConnectedInputCount = 2;
+constexpr int32_t kCodedFullyConnectedOptionCount = 3;
+
+// The options as they follow the version in the file.
+struct CodedFullyConnectedOptions {
+  // 1 = output [..., N], 0 = output [rows, N].
+  int32_t keep_num_dims;
+  // Lowest output code (fused activation).
+  int32_t output_min;
+  // Highest output code, not below output_min.
+  int32_t output_max;
+};
+
+// clang-format off
+static_assert(sizeof(CodedFullyConnectedOptions) ==
+              kCodedFullyConnectedOptionCount * sizeof(int32_t),
+              "CodedFullyConnectedOptions must have no padding");
+
+constexpr const char* kCodedFullyConnectedInputNames[kCodedFullyConnectedInputCount] = {
+  "input",
+  "coded",
+};
+
+constexpr OptionSpec kCodedFullyConnectedOptionSpecs[kCodedFullyConnectedOptionCount] = {
+  {"keep_num_dims", 0, 1},
+  {"output_min", -128, 127},
+  {"output_max", -128, 127},
+};
+// clang-format on
+
 // Every operator above.
 // clang-format off
 constexpr OperatorSpec kOperatorSpecs[] = {
@@ -326,6 +416,18 @@ constexpr OperatorSpec kOperatorSpecs[] = {
    kSparseFullyConnectedInputNames,
    kSparseFullyConnectedOptionCount,
    kSparseFullyConnectedOptionSpecs},
+  {kCodedConv2DName,
+   kCodedConv2DVersion,
+   kCodedConv2DInputCount,
+   kCodedConv2DInputNames,
+   kCodedConv2DOptionCount,
+   kCodedConv2DOptionSpecs},
+  {kCodedFullyConnectedName,
+   kCodedFullyConnectedVersion,
+   kCodedFullyConnectedInputCount,
+   kCodedFullyConnectedInputNames,
+   kCodedFullyConnectedOptionCount,
+   kCodedFullyConnectedOptionSpecs},
 };
 // clang-format on
 
