@@ -28,6 +28,7 @@ from edgeax.model.presets import as_recipe
 from edgeax.model.reads import check_reads
 from edgeax.model.recipe import Recipe
 from edgeax.model.wrapper import Compressed, slot_of
+from edgeax.transforms.network_table import one_network
 
 
 def compress(model: keras.Model, recipe: Any, strict: bool = False) -> keras.Model:
@@ -57,8 +58,10 @@ def compress(model: keras.Model, recipe: Any, strict: bool = False) -> keras.Mod
         compressed = _compress_graph(model, recipe, strict)
     else:
         compressed = subclassed.compress(model, recipe, strict)
+    with one_network():
+        for layer in compressed_layers(compressed):
+            layer.initialize()
     for layer in compressed_layers(compressed):
-        layer.initialize()
         warn_of_dead_kernels(layer)
     compile_like(compressed, model)
     return compressed

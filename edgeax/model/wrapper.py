@@ -319,9 +319,16 @@ class Compressed(keras.layers.Wrapper):
         ]
 
     def initialize(self) -> None:
-        """Gives transforms that start at step 0 their first state, from the current weights."""
+        """Gives transforms that start at step 0 their first state, from the current weights.
+
+        Raises:
+            ValueError: A weight has none for a transform; says in which layer it stands.
+        """
         for weight in self._weights_of:
-            weight.chain.initialize(keras.ops.convert_to_tensor(weight.value()))
+            try:
+                weight.chain.initialize(keras.ops.convert_to_tensor(weight.value()))
+            except ValueError as error:
+                raise ValueError(f"{error} It stands in layer {self.name!r}.") from error
 
     def quantizer(self, slot: str, place: int = 0) -> Any:
         """Returns the quantizer that ends the chain of the slot `"input"`, `"between"`,
