@@ -21,7 +21,7 @@ TESTS = REPOSITORY / "tests"
 # Imports go down: a room may import rooms of a lower floor only. cli.py lies above them all.
 FLOORS = {
     **{"formats": 0, "transforms": 1, "runtime": 1, "model": 2},
-    **{"training": 3, "post_training": 3, "export": 3, "pruning": 4, "search": 5},
+    **{"training": 3, "post_training": 3, "export": 3, "pruning": 4, "sharing": 4, "search": 5},
 }
 FORMATS_MAY_IMPORT = {"numpy", "flatbuffers", "edgeax"}  # beside the standard library
 FRAMEWORKS = {"keras", "tensorflow"}

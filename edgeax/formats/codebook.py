@@ -8,6 +8,7 @@ import numpy as np
 
 from edgeax.formats.base import NumberFormat, Params, finite_float32, optional_scale
 from edgeax.formats.integer import Integer
+from edgeax.formats.weighted_values import WeightedValues, lloyd
 
 
 @dataclass(frozen=True)
@@ -144,18 +145,6 @@ def _centroids(values: np.ndarray, count: int) -> np.ndarray:
         return points
     kept = points[points == 0]
     rest = points != 0
-    fitted = _lloyd(points[rest].astype(np.float64), weights[rest], count - kept.size)
-    return np.unique(np.concatenate([kept, fitted.astype(np.float32)]))
-
-
-def _lloyd(points: np.ndarray, weights: np.ndarray, count: int) -> np.ndarray:
-    """Weighted 1-D k-means of sorted points from linear initialization, to its fixed point."""
-    centroids = np.linspace(points[0], points[-1], count)
-    nearest = np.full(points.size, -1)
-    while True:
-        former, nearest = nearest, np.searchsorted((centroids[:-1] + centroids[1:]) / 2, points)
-        if np.array_equal(nearest, former):
-            return centroids
-        mass = np.bincount(nearest, weights, count)
-        sums = np.bincount(nearest, weights * points, count)
-        centroids = np.where(mass > 0, sums / np.maximum(mass, 1), centroids)
+    others = WeightedValues.sorted(points[rest], weights[rest])
+    start = np.linspace(others.values[0], others.values[-1], count - kept.size)
+    return np.unique(np.concatenate([kept, lloyd(others, start).astype(np.float32)]))

@@ -13,14 +13,15 @@ from edgeax.model.placement import plain
 MOST_SAMPLES = 512
 
 
-def take_samples(samples: Any, model: keras.Model) -> list[np.ndarray]:
-    """Returns up to 512 samples as one array per model input, the first axis the sample.
+def take_samples(samples: Any, model: keras.Model, most: int = MOST_SAMPLES) -> list[np.ndarray]:
+    """Returns samples as one array per model input, the first axis the sample.
 
     Args:
         samples: An array, a list or dict of arrays for several inputs, or a `tf.data.Dataset` of
             batches, whose labels are left out.
         model: The model that the samples are for. Its inputs come in the order of
             `keras.tree.flatten`.
+        most: Of more samples only the first are taken.
 
     Raises:
         ValueError: The shape is wrong, there is no sample, one is no finite number, or indices are
@@ -33,7 +34,7 @@ def take_samples(samples: Any, model: keras.Model) -> list[np.ndarray]:
         )
     wanted = keras.tree.flatten(inputs_of(model))
     if isinstance(samples, tf.data.Dataset):
-        samples = _from_dataset(samples, wanted)
+        samples = _from_dataset(samples, wanted, most)
     given = _in_order(samples, model, wanted)
     if len(given) != len(wanted):
         raise ValueError(
@@ -48,24 +49,23 @@ def take_samples(samples: Any, model: keras.Model) -> list[np.ndarray]:
             "`samples` must hold at least one sample, and as many for each input. "
             f"Received: {counts}."
         )
-    found = [
-        _finite(array[:MOST_SAMPLES], tensor) for array, tensor in zip(arrays, wanted, strict=True)
-    ]
+    found = [_finite(array[:most], tensor) for array, tensor in zip(arrays, wanted, strict=True)]
     _check_indices(model, found)
     return found
 
 
-def take_as_given(samples: Any) -> list[np.ndarray]:
-    """Returns up to 512 samples of a model whose inputs nobody knows, one array for each.
+def take_as_given(samples: Any, most: int = MOST_SAMPLES) -> list[np.ndarray]:
+    """Returns samples of a model whose inputs nobody knows, one array for each.
 
     Args:
         samples: As for `take_samples`, in the structure that the model is called with.
+        most: Of more samples only the first are taken.
 
     Raises:
         ValueError: There is no sample, or one is no finite number.
     """
     if isinstance(samples, tf.data.Dataset):
-        samples = _first_of(samples)
+        samples = _first_of(samples, most)
     arrays = [np.asarray(array) for array in keras.tree.flatten(samples)]
     for array in arrays:
         is_number = np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_
@@ -75,7 +75,7 @@ def take_as_given(samples: Any) -> list[np.ndarray]:
                 f"is called with. Received: {array.dtype} of shape {array.shape}."
             )
     wide = [a if a.dtype.kind == "i" else a.astype(np.float32) for a in arrays]
-    return [array[:MOST_SAMPLES] for array in wide]
+    return [array[:most] for array in wide]
 
 
 def given_structure(samples: Any) -> Any:
@@ -99,7 +99,7 @@ def _in_order(samples: Any, model: keras.Model, wanted: list[keras.KerasTensor])
     return list(samples) if isinstance(samples, (list, tuple)) else [samples]
 
 
-def _from_dataset(dataset: tf.data.Dataset, wanted: list[keras.KerasTensor]) -> Any:
+def _from_dataset(dataset: tf.data.Dataset, wanted: list[keras.KerasTensor], most: int) -> Any:
     """Returns the inputs of the first batches, labels left out."""
     spec = _inputs_in(dataset.element_spec)
     shapes = [part.shape for part in keras.tree.flatten(spec)]
@@ -108,15 +108,15 @@ def _from_dataset(dataset: tf.data.Dataset, wanted: list[keras.KerasTensor]) -> 
             "`samples` must be a dataset of batches. Received: a dataset of single samples of "
             f"shapes {[tuple(shape) for shape in shapes]}. Batch it: dataset.batch(32)."
         )
-    return _first_of(dataset)
+    return _first_of(dataset, most)
 
 
-def _first_of(dataset: tf.data.Dataset) -> Any:
+def _first_of(dataset: tf.data.Dataset, most: int) -> Any:
     batches, count = [], 0
     for batch in dataset:
         batches.append(keras.tree.map_structure(np.asarray, _inputs_in(batch)))
         count += len(keras.tree.flatten(batches[-1])[0])
-        if count >= MOST_SAMPLES:
+        if count >= most:
             break
     if not batches:
         raise ValueError(

@@ -27,7 +27,7 @@ def compress(model: keras.Model, recipe: Recipe, strict: bool) -> CompressedMode
         ValueError: Keras cannot make or build the model again, or the recipe does not fit.
     """
     copy = rebuilt(model)
-    _copy_weights(layers_of(model), layers_of(copy), {})
+    copy_own_weights(layers_of(model), layers_of(copy), {})
     graph, originals = graph_of(copy)
     plans = make_plans(graph, originals, recipe)
     if strict:
@@ -58,7 +58,7 @@ def plain_model(model: keras.Model) -> keras.Model:
         for wrapper in model.wrappers.values():
             for variable, layout, encoded in wrapper.freeze_weights():
                 values[id(variable)] = layout.from_canonical(encoded.decode())
-    _copy_weights(layers_of(model), layers_of(copy), values)
+    copy_own_weights(layers_of(model), layers_of(copy), values)
     return copy
 
 
@@ -170,6 +170,17 @@ def as_functional(model: keras.Model) -> keras.Model:
     return functional
 
 
+def copy_own_weights(
+    given: list[keras.layers.Layer], made: list[keras.layers.Layer], values: dict[int, Any]
+) -> None:
+    """Copies all weights, or instead of a weight the value that `values` has by its id."""
+    for layer, same in zip(given, made, strict=True):
+        for variable, target in zip(_own_weights(layer), _own_weights(same), strict=True):
+            target.assign(values.get(id(variable), variable.value))
+        if hasattr(same, "finalize_state"):
+            same.finalize_state()
+
+
 def _twin(model: keras.Model) -> keras.Model:
     """Returns a functional model of the layers of a plain subclassed one."""
     args, kwargs = symbols_for(model, model.get_build_config())
@@ -279,14 +290,3 @@ def _shapes(layers: list[keras.layers.Layer]) -> list[tuple[str, tuple[int, ...]
         for layer in layers
         for variable in _own_weights(layer)
     ]
-
-
-def _copy_weights(
-    given: list[keras.layers.Layer], made: list[keras.layers.Layer], values: dict[int, Any]
-) -> None:
-    """Copies all weights, or instead of a weight the value that `values` has by its id."""
-    for layer, same in zip(given, made, strict=True):
-        for variable, target in zip(_own_weights(layer), _own_weights(same), strict=True):
-            target.assign(values.get(id(variable), variable.value))
-        if hasattr(same, "finalize_state"):
-            same.finalize_state()

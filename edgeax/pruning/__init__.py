@@ -1,9 +1,10 @@
 """Pruning with data: weights chosen by samples, gradients or curvature; channels that go."""
 
+from edgeax.model.case import Case
 from edgeax.pruning.api import prune
 from edgeax.pruning.brain_damage import BrainDamage
 from edgeax.pruning.brain_surgeon import BrainSurgeon
-from edgeax.pruning.case import Case, Criterion
+from edgeax.pruning.case import Criterion
 from edgeax.pruning.channel_case import ChannelCase, ChannelCriterion, ChannelSelection
 from edgeax.pruning.channel_scores import (
     CHANNEL_CRITERIA,

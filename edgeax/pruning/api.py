@@ -5,10 +5,10 @@ from typing import Any
 
 import keras
 
+from edgeax.model.case import Case, case_for
 from edgeax.model.recipe import Filter
-from edgeax.pruning.case import Case, Criterion, take_labeled
+from edgeax.pruning.case import Criterion
 from edgeax.pruning.criteria import criterion_of
-from edgeax.pruning.objective import Objective
 from edgeax.pruning.selection import checked_choice_of
 from edgeax.pruning.weights import Weight, masked_copy
 from edgeax.transforms.checks import checked_count, checked_seed
@@ -101,27 +101,5 @@ def case_of(
     Raises:
         ValueError: Something that it needs is missing or unusable.
     """
-    case = Case(model, list(weights))
-    if samples is not None:
-        case.samples, case.labels, case.pack = take_labeled(samples, labels, model)
-    missing = [
-        need
-        for need, is_there in (
-            ("samples", samples is not None),
-            ("labels", case.labels is not None),
-        )
-        if need in chosen.needs and not is_there
-    ]
-    if missing:
-        hints = {
-            "samples": "typical inputs, a few hundred",
-            "labels": "what the loss compares with",
-        }
-        raise ValueError(
-            f"`{missing[0]}` must be given for criterion {name or type(chosen).__name__!r}: "
-            f"{hints[missing[0]]}. Received: {missing[0]}=None. It needs {', '.join(chosen.needs)}."
-        )
-    if "loss" in chosen.needs:
-        case.objective = Objective(model, loss)
-        case.objective.check(case.labels)
-    return case
+    kind = f"criterion {name or type(chosen).__name__!r}"
+    return case_for(model, weights, chosen.needs, kind, samples, labels, loss)

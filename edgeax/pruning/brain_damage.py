@@ -3,8 +3,9 @@
 import numpy as np
 
 from edgeax.formats import implements
-from edgeax.pruning.case import Case, Criterion
-from edgeax.pruning.derivatives import Curvature
+from edgeax.model import derivatives
+from edgeax.model.case import Case
+from edgeax.pruning.case import Criterion
 from edgeax.pruning.weights import unmasked
 
 _TEST = "tests/pruning/test_brain_damage.py::"
@@ -12,20 +13,13 @@ _TEST = "tests/pruning/test_brain_damage.py::"
 
 def gauss_newton_diagonal(case: Case) -> list[np.ndarray]:
     """Returns the diagonal of the Gauss-Newton matrix of the loss for each of `case.weights`,
-    float64 at least 0, canonical layout: the mean over the samples.
-
-    Where outputs are piecewise linear in each single weight, as in networks of ReLUs, that is the
-    diagonal of the Hessian. It costs a forward and a backward pass for each output of each sample.
+    canonical layout, masked ones as if they were not; see `derivatives.gauss_newton_diagonal`.
     """
-    sums = [np.zeros(weight.variable.shape) for weight in case.weights]
     with unmasked(case.weights):
-        curvature = Curvature(case, [weight.variable for weight in case.weights])
-        for found in curvature.vectors():
-            for total, part in zip(sums, found, strict=True):
-                total += np.einsum("k...,k...->...", part, part, dtype=np.float64)
+        found = derivatives.gauss_newton_diagonal(case, [w.variable for w in case.weights])
     return [
-        weight.layout.to_canonical(total / case.count)
-        for weight, total in zip(case.weights, sums, strict=True)
+        weight.layout.to_canonical(diagonal)
+        for weight, diagonal in zip(case.weights, found, strict=True)
     ]
 
 

@@ -10,10 +10,11 @@ import keras
 import numpy as np
 
 from edgeax.formats import implements
+from edgeax.model.case import Case
+from edgeax.model.derivatives import Curvature
 from edgeax.post_training.case import inputs_of_layer
 from edgeax.post_training.linear import as_matrix, columns, why_not_linear
-from edgeax.pruning.case import Case, Criterion
-from edgeax.pruning.derivatives import Curvature
+from edgeax.pruning.case import Criterion
 from edgeax.pruning.selection import Choice, check_each, warn_of_last_groups
 from edgeax.pruning.weights import Weight
 

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 
 from edgeax.model.channels import ChannelGroup, ChannelSlice, values_of
+from edgeax.model.objective import Objective
 from edgeax.pruning.channel_macs import ChannelMacs
 from edgeax.pruning.channel_run import ChannelRun
-from edgeax.pruning.objective import Objective
 from edgeax.pruning.reading import Reading
 
 

@@ -9,12 +9,13 @@ import keras
 import numpy as np
 
 from edgeax.formats.tables import text_table
+from edgeax.model.case import take_labeled
 from edgeax.model.channels import ChannelGroup, channel_groups
 from edgeax.model.copying import copy_of
+from edgeax.model.objective import Objective
 from edgeax.model.rewrite import compile_like, layers_by_path
 from edgeax.model.select_channels import remove_channels
 from edgeax.pruning import thinet
-from edgeax.pruning.case import take_labeled
 from edgeax.pruning.channel_case import ChannelCase, ChannelCriterion, ChannelSelection
 from edgeax.pruning.channel_choice import (
     ChannelChoice,
@@ -26,7 +27,6 @@ from edgeax.pruning.channel_choice import (
 )
 from edgeax.pruning.channel_readings import Pruning
 from edgeax.pruning.channel_scores import FilterL1, channel_criterion_of
-from edgeax.pruning.objective import Objective
 from edgeax.pruning.reading import Reading
 from edgeax.transforms.checks import checked_choice, checked_count, checked_seed
 

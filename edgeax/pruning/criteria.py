@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 
 from edgeax.model import placement
+from edgeax.model.case import Case
+from edgeax.model.derivatives import gradients, mean_gradients
 from edgeax.model.rewrite import layers_by_path, normalization_gain_and_shift
 from edgeax.post_training.outputs import normalizations
 from edgeax.pruning.brain_damage import BrainDamage
 from edgeax.pruning.brain_surgeon import BrainSurgeon
-from edgeax.pruning.case import Case, Criterion
-from edgeax.pruning.derivatives import gradients, mean_gradients
+from edgeax.pruning.case import Criterion
 from edgeax.pruning.weights import unmasked
 from edgeax.transforms.checks import named_object
 

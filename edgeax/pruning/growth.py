@@ -9,11 +9,12 @@ import keras
 import numpy as np
 
 from edgeax.formats import implements
+from edgeax.model.case import Case
+from edgeax.model.derivatives import mean_gradients
 from edgeax.model.recipe import Filter
 from edgeax.pruning.api import case_of
-from edgeax.pruning.case import Case, Criterion
+from edgeax.pruning.case import Criterion
 from edgeax.pruning.criteria import Gradient, criterion_of
-from edgeax.pruning.derivatives import mean_gradients
 from edgeax.pruning.selection import SCOPES, Choice, checked_choice_of
 from edgeax.pruning.weights import Weight, masked_copy, unmasked, weights_of
 from edgeax.transforms.checks import checked_choice, checked_count, checked_positive

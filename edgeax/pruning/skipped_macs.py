@@ -9,11 +9,11 @@ import numpy as np
 from edgeax.formats import implements
 from edgeax.formats.tables import text_table
 from edgeax.model import passes
+from edgeax.model.case import take_labeled
 from edgeax.model.copying import compressed_layers
 from edgeax.model.rewrite import compress, paths_of_compressed
 from edgeax.model.wrapper import Compressed
 from edgeax.post_training.linear import as_matrix, columns, why_not_linear
-from edgeax.pruning.case import take_labeled
 from edgeax.transforms.mask import Mask
 
 _BATCH = 64

@@ -3,20 +3,15 @@
 import contextlib
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import keras
 import numpy as np
 
-from edgeax.model import placement
-from edgeax.model.container import CompressedModel
-from edgeax.model.copying import clone, compressed_layers, copy_of, originals_of, plain_copy
-from edgeax.model.graph import Graph, is_nested, trace
+from edgeax.model.copying import compressed_layers
 from edgeax.model.layout import Layout
-from edgeax.model.plan import make_plans
-from edgeax.model.recipe import PLACES, Filter, Recipe, Rule
+from edgeax.model.picking import copy_of_compressed, picked_wrappers, rule_of, said_of_layers
+from edgeax.model.recipe import Filter, Recipe
 from edgeax.model.rewrite import check_weights, compile_like, compress, paths_of_compressed
-from edgeax.model.subclassed import graph_of, layers_of, rebuilt
 from edgeax.model.wrapper import Compressed, slot_of
 from edgeax.transforms.base import now
 from edgeax.transforms.mask import Mask
@@ -104,13 +99,13 @@ def masked_copy(
         ValueError: The model is unusable, or no layer is picked.
     """
     check_weights(model)
-    rule = _rule_of(layers, Mask(updates))
+    rule = rule_of(layers, Mask(updates))
     if next(compressed_layers(model), None) is None:
-        with _said_of_layers():
+        with said_of_layers():
             copy = compress(model, Recipe([rule]))
         return copy, weights_of(copy)
     picked = {weight.path for weight in weights_of(model, layers)}
-    copy = _copied(model)
+    copy = copy_of_compressed(model)
     compile_like(copy, model)
     return copy, [weight for weight in weights_of(copy) if weight.path in picked]
 
@@ -125,13 +120,8 @@ def weights_of(model: keras.Model, layers: Filter = ".*") -> list[Weight]:
     Raises:
         ValueError: There are none.
     """
-    rule = _rule_of(layers, Mask())
-    places = _places(model, rule)
     found = []
-    wrappers = paths_of_compressed(model)
-    for path, layer in wrappers.items():
-        if not rule.matches(layer.layer, path, places.get(id(layer.layer), ())):
-            continue
+    for path, layer in picked_wrappers(model, rule_of(layers, Mask())):
         for weight in layer.weight_chains:
             first = weight.chain.transforms[0]
             if isinstance(first, Mask) and slot_of(weight.variable.name) == "kernel":
@@ -140,8 +130,8 @@ def weights_of(model: keras.Model, layers: Filter = ".*") -> list[Weight]:
         raise ValueError(
             "`layers` must pick layers whose kernels have a Mask or a Prune, in a compressed model "
             f"only these can be pruned. Received: layers={layers!r}; the model's compressed layers "
-            f"are {[*wrappers][:8]}. Begin their chains with edgeax.Prune, or prune the plain "
-            "model."
+            f"are {[*paths_of_compressed(model)][:8]}. Begin their chains with edgeax.Prune, or "
+            "prune the plain model."
         )
     return found
 
@@ -163,79 +153,3 @@ def unmasked(weights: Sequence[Weight]) -> Iterator[None]:
             if not mask.all():
                 weight.set_raw(raw)
                 weight.set_mask(mask)
-
-
-def _rule_of(layers: Any, mask: Mask) -> Rule:
-    """Returns the rule of which the filter is `layers`.
-
-    Raises:
-        ValueError: It is no filter.
-    """
-    if isinstance(layers, type):
-        raise ValueError(
-            "`layers` must be a regular expression, a list of them, or a function of a layer. "
-            f"Received: the class {layers.__name__}. Pass lambda layer: isinstance(layer, "
-            f"{layers.__name__})."
-        )
-    with _said_of_layers():
-        return Rule(layers, kernel=mask)
-
-
-@contextlib.contextmanager
-def _said_of_layers() -> Iterator[None]:
-    """In here, what is wrong with a rule's filter is said of the argument that it came by."""
-    try:
-        yield
-    except ValueError as error:
-        if "`filter`" not in str(error):
-            raise
-        words = str(error).replace("`filter` of a rule", "`layers`").replace("`filter`", "`layers`")
-        raise ValueError(words.replace("filter=", "layers=")) from error
-
-
-def _places(model: keras.Model, rule: Rule) -> dict[int, list[str]]:
-    """Returns at which of the places that a rule names the layers of a compressed model stand, by
-    the ids of what their wrappers wrap.
-    """
-    named = [] if callable(rule.filter) else [p for p in PLACES if p in rule.filter]
-    if not named:
-        return {}
-    graph, originals = _plain_graph(model)
-    places: dict[int, list[str]] = {}
-    for place in named:
-        plans = make_plans(graph, originals, Recipe([Rule(place, kernel=Mask())]))
-        for identity in plans:
-            layer = placement.plain(originals[identity])
-            places.setdefault(id(layer), []).append(place)
-    return places
-
-
-def _plain_graph(model: keras.Model) -> tuple[Graph, dict[int, keras.layers.Layer]]:
-    """Returns the calls of a plain copy, and the layers of `model` by the ids of the copies."""
-    if is_nested(model):
-        copies: dict[int, Any] = {}
-        return trace(clone(model, plain_copy, copies)), originals_of(model, copies)
-    _check_compressed(model)
-    copy = rebuilt(model)
-    graph, originals = graph_of(copy)
-    actual = dict(zip(map(id, layers_of(copy)), layers_of(model), strict=True))
-    return graph, {identity: actual[id(layer)] for identity, layer in originals.items()}
-
-
-def _check_compressed(model: keras.Model) -> None:
-    if not isinstance(model, CompressedModel):
-        raise ValueError(
-            "`model` must be plain, or one that edgeax.compress returned. Received: a "
-            f"{type(model).__name__} that holds Compressed layers of its own. Prune it by "
-            "edgeax.Prune in these."
-        )
-
-
-def _copied(model: keras.Model) -> keras.Model:
-    if is_nested(model):
-        return copy_of(model)
-    _check_compressed(model)
-    copy = CompressedModel.from_config(model.get_config())
-    copy.build_from_config(model.get_build_config())
-    copy.set_weights(model.get_weights())
-    return copy

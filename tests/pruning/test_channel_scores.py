@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from edgeax.model.objective import Objective
 from edgeax.pruning import channel_scores as scores_of
 from edgeax.pruning.lasso import Lasso
-from edgeax.pruning.objective import Objective
 from tests.pruning import channel_models
 from tests.pruning.test_channel_case import case_of
 

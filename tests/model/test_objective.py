@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from edgeax.pruning.objective import Objective
+from edgeax.model.objective import Objective
 from tests.pruning import nets
 
 losses = keras.losses

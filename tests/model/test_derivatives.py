@@ -2,18 +2,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from edgeax.pruning.api import case_of
-from edgeax.pruning.criteria import Gradient
-from edgeax.pruning.derivatives import Curvature, mean_gradients
-from edgeax.pruning.weights import weights_of
+from edgeax.model.case import case_for
+from edgeax.model.derivatives import Curvature, gauss_newton_diagonal, mean_gradients
 from tests.pruning import nets
 
 
 def case(model, x, y, batch_size=64):
-    small = nets.masked(model)
-    found = case_of(small, weights_of(small), Gradient(), x, y)
+    found = case_for(model, [], ("samples", "labels", "loss"), "a test", x, y)
     found.batch_size = batch_size
-    return found, [weight.variable for weight in found.weights]
+    return found, [layer.kernel for layer in model.layers]
 
 
 @pytest.mark.parametrize("batch_size", [64, 7])
@@ -41,3 +38,12 @@ def test_the_vectors_of_the_curvature_make_the_gauss_newton_matrix(batch_size):
     wanted = 2 / 3 * jacobian.T @ jacobian / 12
     assert vectors.shape == (36, 30)
     assert np.allclose(vectors.T @ vectors / 12, wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_the_diagonal_is_that_of_the_matrix_that_the_vectors_make():
+    given = case(nets.dense(5, 3), *nets.data(12), 7)
+    chunks = [*Curvature(*given).vectors()]
+    for place, found in enumerate(gauss_newton_diagonal(*given)):
+        vectors = np.concatenate([chunk[place] for chunk in chunks])
+        assert found.dtype == np.float64
+        assert np.allclose(found, np.sum(vectors**2, axis=0) / 12, rtol=1e-5)

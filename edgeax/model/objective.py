@@ -1,4 +1,4 @@
-"""Objective: the loss of a model as pruning sees it, its value and its curvature in the outputs."""
+"""Objective: the loss of a model, its value and its curvature in the outputs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -91,7 +91,7 @@ class Objective:
             raise ValueError(
                 "`loss` must be a mean squared error or a crossentropy of one output, for its "
                 f"curvature to be known. Received: {self.loss!r} of {len(flat)} outputs. Use "
-                "criterion='taylor', which takes any."
+                "what takes any: criterion='taylor' to prune, grouping='optimal' to cluster."
             )
         output = tf.cast(flat[0], tf.float32)
         classes = output.shape[-1]
