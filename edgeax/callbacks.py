@@ -2,6 +2,7 @@
 
 from edgeax.training.auto_balanced import AutoBalanced
 from edgeax.training.callbacks import CompressionLogger
+from edgeax.training.deep_kmeans import DeepKMeans
 from edgeax.training.gradient_l1 import GradientL1
 from edgeax.training.incremental_regularization import IncrementalRegularization
 from edgeax.training.kurtosis import KURE
@@ -12,6 +13,7 @@ from edgeax.training.slimming import SlimmingL1
 from edgeax.training.structured_sparsity import StructuredSparsity
 
 __all__ = [
+    "DeepKMeans",
     "KURE",
     "MSQE",
     "AutoBalanced",

@@ -5,6 +5,7 @@ from edgeax.training.auto_balanced import AutoBalanced
 from edgeax.training.auto_pruner import AutoPruner
 from edgeax.training.callbacks import CompressionLogger
 from edgeax.training.constraints import WeightClip
+from edgeax.training.deep_kmeans import DeepKMeans
 from edgeax.training.distillation import Distiller
 from edgeax.training.gradient_l1 import GradientL1
 from edgeax.training.group_lasso import GroupLasso
@@ -29,6 +30,7 @@ from edgeax.training.teacher_effects import (
 from edgeax.training.teacher_logits import with_teacher_logits
 
 __all__ = [
+    "DeepKMeans",
     "KURE",
     "MSQE",
     "AddedLoss",

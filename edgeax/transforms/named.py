@@ -15,6 +15,7 @@ from edgeax.transforms.learned_interval import LearnedInterval
 from edgeax.transforms.learned_points import LearnedPoints
 from edgeax.transforms.learned_step import LearnedStep
 from edgeax.transforms.learned_ternary import LearnedTernary
+from edgeax.transforms.outlier_cluster import OutlierCluster
 from edgeax.transforms.quantize import Quantize
 from edgeax.transforms.quantized_gradient import QuantizeGradient
 from edgeax.transforms.recurrent_state import RecurrentState
@@ -66,6 +67,7 @@ _WITH_BITS: dict[str, Callable[[str, int], Transform]] = {
     "pact": lambda slot, bits: LearnedClip(bits),
     "qil": lambda slot, bits: LearnedInterval(bits),
     "points": lambda slot, bits: LearnedPoints(bits),
+    "gobo": lambda slot, bits: OutlierCluster(bits),
     "dorefa": lambda slot, bits: DoReFa(bits),
     "dorefa_gradient": lambda slot, bits: DoReFaGradient(bits),
     "wrpn": lambda slot, bits: WRPN(bits),
