@@ -11,8 +11,10 @@ from edgeax.post_training.distilled_samples import distilled_samples
 from edgeax.post_training.equalization import equalize
 from edgeax.post_training.named import CALIBRATIONS, CORRECTIONS
 from edgeax.post_training.outlier_splitting import split_outlier_channels
+from edgeax.post_training.product_quantization import product_quantize
 
 __all__ = [
+    "product_quantize",
     "CALIBRATIONS",
     "CORRECTIONS",
     "Calibration",

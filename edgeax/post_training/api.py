@@ -53,8 +53,8 @@ def quantize(
         corrections: What is done against the loss, in the order given:
             `"cross_layer_equalization"`, `"outlier_channel_splitting"`, `"bit_allocation"`,
             `"dual_tensor"`, `"admm"`, `"adaround"`, `"cross_distillation"`,
-            `"weight_bias_correction"`, `"bias_correction"`, `"analytic_bias_correction"`,
-            `"batch_norm_reestimation"`, or objects of that kind.
+            `"codebook_correction"` [WLW15], `"weight_bias_correction"`, `"bias_correction"`,
+            `"analytic_bias_correction"`, `"batch_norm_reestimation"`, or objects of that kind.
         seed: Of what is random. The same seed gives the same model.
         batch_size: Samples in a batch, at least 1. It changes what `"moving_average"` and
             `"hessian"` find, and the params of formats that find them in all values of a batch.

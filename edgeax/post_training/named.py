@@ -14,6 +14,7 @@ from edgeax.post_training.bias_correction import (
 from edgeax.post_training.bit_allocation import BitAllocation
 from edgeax.post_training.calibration import Calibration, MinMax, MovingAverage, Percentile
 from edgeax.post_training.case import Correction
+from edgeax.post_training.codebook_correction import CodebookCorrection
 from edgeax.post_training.cross_distillation import CrossDistillation
 from edgeax.post_training.dual_tensor import DualTensor
 from edgeax.post_training.entropy import Entropy
@@ -44,6 +45,7 @@ CORRECTIONS: dict[str, Callable[[], Correction]] = {
     "admm": ADMM,
     "adaround": LearnedRounding,
     "cross_distillation": CrossDistillation,
+    "codebook_correction": CodebookCorrection,
     "weight_bias_correction": WeightBiasCorrection,
     "bias_correction": BiasCorrection,
     "analytic_bias_correction": AnalyticBiasCorrection,
