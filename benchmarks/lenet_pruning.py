@@ -34,10 +34,10 @@ import numpy as np
 import edgeax
 from benchmarks.formats import BATCH, Images, images, percent, say
 from benchmarks.harness import Benchmark, run
+from benchmarks.shifts import shifted
 
 SEEDS = (1, 2)
 MOST_MINUTES = 90.0
-MOST_SHIFT = 1
 STEPS_PER_EXECUTION = 105
 RHO = 1e-2
 
@@ -226,6 +226,7 @@ NETWORKS = {
                 "progressive ADMM",
                 admm(5, 3, ip1=(0.93, 0.974, 0.9865), ip2=(0.85, 0.95, 0.97), ip3=(0.5, 0.6, 0.75)),
                 (Phase(21, 1e-3, 1.0), Phase(18, 2e-3)),
+                target=Target(50.0, 2.0, with_biases=True),
             ),
         ),
         7,
@@ -427,31 +428,6 @@ def learn(model: keras.Model, data: Images, phase: Phase, seed: int, quick: bool
         order = generator.permutation(len(data.x))[: steps * BATCH]
         x = shifted(data.x[order], generator)
         model.fit(x, data.y[order], batch_size=BATCH, shuffle=False, verbose=0)
-
-
-def shifted(x: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Returns images in a random order, each moved by up to `MOST_SHIFT` pixels each way, zeros
-    where nothing was. Every few neighbours have each of the moves once.
-
-    Args:
-        x: Shape `(count, height, width, 1)`, in a random order.
-        generator: Draws which of the neighbours has which move.
-    """
-    height, width = x.shape[1:3]
-    steps = range(-MOST_SHIFT, MOST_SHIFT + 1)
-    moves = generator.permutation([(down, right) for down in steps for right in steps])
-    result = np.zeros_like(x)
-    for place, (down, right) in enumerate(moves):
-        every = slice(place, None, len(moves))
-        (into_y, of_y), (into_x, of_x) = moved(down, height), moved(right, width)
-        result[every, into_y, into_x] = x[every, of_y, of_x]
-    return result
-
-
-def moved(step: int, size: int) -> tuple[slice, slice]:
-    """Returns where a line of pixels comes to when it is moved, and what of it is still there."""
-    into = slice(max(step, 0), size + min(step, 0))
-    return into, slice(max(-step, 0), size - max(step, 0))
 
 
 def judged(model: keras.Model, data: Images) -> Trained:

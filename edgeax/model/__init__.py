@@ -2,6 +2,7 @@
 
 from edgeax.model.channels import ChannelGroup, channel_groups
 from edgeax.model.copying import compressed_layers
+from edgeax.model.deep_compression import deep_compression
 from edgeax.model.macs import macs
 from edgeax.model.presets import PRESETS, at_once, preset
 from edgeax.model.recipe import Recipe, Rule
@@ -46,6 +47,7 @@ __all__ = [
     "channel_groups",
     "compress",
     "compressed_layers",
+    "deep_compression",
     "fold_batch_norm",
     "macs",
     "mask_channels",
