@@ -17,22 +17,32 @@ from edgeax.formats.block_float import (
     SmallBlockFloat,
 )
 from edgeax.formats.codebook import Codebook
+from edgeax.formats.codebooks import Codebooks
 from edgeax.formats.dual import DualInteger
 from edgeax.formats.fixed_point import FixedPoint
 from edgeax.formats.floating import Float32
+from edgeax.formats.hashed import HashBuckets
 from edgeax.formats.integer import Integer
 from edgeax.formats.learned_basis import LearnedBasis
 from edgeax.formats.logarithmic import LogarithmicNumber, LogQuant
 from edgeax.formats.methods import Method, implements
 from edgeax.formats.minifloat import Minifloat
 from edgeax.formats.mixed_integer import MixedInteger
+from edgeax.formats.outlier_codebook import OutlierCodebook
+from edgeax.formats.points import Points
 from edgeax.formats.power_of_two import PowerOfTwo
 from edgeax.formats.s2fp8 import S2FP8
 from edgeax.formats.tapered_log import TaperedLog
 from edgeax.formats.ternary import ResidualTernary, Ternary
 from edgeax.formats.value_aware import ValueAware
+from edgeax.formats.vector_codebook import VectorCodebook
 
 __all__ = [
+    "Codebooks",
+    "VectorCodebook",
+    "Points",
+    "OutlierCodebook",
+    "HashBuckets",
     "S2FP8",
     "AdaptivFloat",
     "Balanced",

@@ -5,10 +5,12 @@ import keras  # noqa: F401  imported before the modules below, on which what wai
 from edgeax.transforms.admm_prune import ADMMPrune
 from edgeax.transforms.base import Chain, Transform
 from edgeax.transforms.cluster import Cluster
+from edgeax.transforms.cluster_activations import ClusterActivations
 from edgeax.transforms.dorefa import DoReFa, DoReFaGradient
 from edgeax.transforms.dynamic_surgery import DynamicSurgery
 from edgeax.transforms.gradient_transform import GradientTransform
 from edgeax.transforms.gradual_threshold import GradualThreshold
+from edgeax.transforms.hashed import Hashed
 from edgeax.transforms.incremental import Incremental
 from edgeax.transforms.iterative_sparsity import IterativeSparsity
 from edgeax.transforms.learned_basis import LearnedBasisQuantize
@@ -21,6 +23,7 @@ from edgeax.transforms.mask import Mask
 from edgeax.transforms.named import transform_of
 from edgeax.transforms.near_zero import NearZero
 from edgeax.transforms.noise import WeightNoise
+from edgeax.transforms.outlier_cluster import OutlierCluster
 from edgeax.transforms.prune import Prune
 from edgeax.transforms.quantize import Quantize, Quantizer
 from edgeax.transforms.quantized_gradient import QuantizeGradient
@@ -30,11 +33,16 @@ from edgeax.transforms.schedules import BitSchedule, ConstantSparsity, Polynomia
 from edgeax.transforms.signs import Heaviside, Sign, Ternary
 from edgeax.transforms.structures import Blocks, NofM, Structure
 from edgeax.transforms.sums_of_signs import MultiStepSign, ShiftedSigns, TernaryActivation
+from edgeax.transforms.vector_cluster import VectorCluster
 from edgeax.transforms.wage import WAGE, WAGEError, WAGEInitializer, WAGEUpdate
 from edgeax.transforms.wrpn import WRPN
 from edgeax.transforms.xnor import XNORWeight
 
 __all__ = [
+    "VectorCluster",
+    "ClusterActivations",
+    "OutlierCluster",
+    "Hashed",
     "WAGE",
     "WRPN",
     "ADMMPrune",
