@@ -34,43 +34,13 @@ import numpy as np
 import edgeax
 from benchmarks.formats import BATCH, Images, images, percent, say
 from benchmarks.harness import Benchmark, run
+from benchmarks.networks import lenet_5, lenet_300_100
 from benchmarks.shifts import shifted
 
 SEEDS = (1, 2)
 MOST_MINUTES = 90.0
 STEPS_PER_EXECUTION = 105
 RHO = 1e-2
-
-layers = keras.layers
-
-
-def lenet_300_100() -> keras.Model:
-    """Returns LeNet-300-100; its outputs are logits."""
-    return keras.Sequential(
-        [
-            keras.Input((28, 28, 1)),
-            layers.Flatten(),
-            layers.Dense(300, activation="relu", name="ip1"),
-            layers.Dense(100, activation="relu", name="ip2"),
-            layers.Dense(10, name="ip3"),
-        ]
-    )
-
-
-def lenet_5() -> keras.Model:
-    """Returns Caffe's LeNet-5; its outputs are logits."""
-    return keras.Sequential(
-        [
-            keras.Input((28, 28, 1)),
-            layers.Conv2D(20, 5, name="conv1"),
-            layers.MaxPooling2D(),
-            layers.Conv2D(50, 5, name="conv2"),
-            layers.MaxPooling2D(),
-            layers.Flatten(),
-            layers.Dense(500, activation="relu", name="ip1"),
-            layers.Dense(10, name="ip2"),
-        ]
-    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,7 +171,7 @@ class Network:
 
 NETWORKS = {
     "LeNet-300-100": Network(
-        lenet_300_100,
+        lambda: lenet_300_100(keras),
         Phase(20, 1e-3),
         (
             Plan(
@@ -233,7 +203,7 @@ NETWORKS = {
         Phase(8, 1.2e-3),
     ),
     "LeNet-5": Network(
-        lenet_5,
+        lambda: lenet_5(keras),
         Phase(12, 1e-3),
         (
             Plan(

@@ -28,3 +28,34 @@ def fashion_cnn(keras: ModuleType) -> Any:
     x = layers.Dense(68, name="hidden")(x)
     x = layers.ReLU(name="relu_hidden")(x)
     return keras.Model(inputs, layers.Dense(10, name="logits")(x))
+
+
+def lenet_300_100(keras: ModuleType) -> Any:
+    """Builds LeNet-300-100 of 266,610 parameters; input as above, output: logits `(batch, 10)`."""
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            layers.Flatten(),
+            layers.Dense(300, activation="relu", name="ip1"),
+            layers.Dense(100, activation="relu", name="ip2"),
+            layers.Dense(10, name="ip3"),
+        ]
+    )
+
+
+def lenet_5(keras: ModuleType) -> Any:
+    """Builds Caffe's LeNet-5 of 431,080 parameters; input and output are those of the others."""
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            layers.Conv2D(20, 5, name="conv1"),
+            layers.MaxPooling2D(),
+            layers.Conv2D(50, 5, name="conv2"),
+            layers.MaxPooling2D(),
+            layers.Flatten(),
+            layers.Dense(500, activation="relu", name="ip1"),
+            layers.Dense(10, name="ip2"),
+        ]
+    )

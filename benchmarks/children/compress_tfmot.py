@@ -19,42 +19,11 @@ from tensorflow_model_optimization.clustering.keras import cluster_config
 from tensorflow_model_optimization.clustering.keras.experimental import cluster
 from tensorflow_model_optimization.sparsity import keras as sparsity
 
+from benchmarks.networks import lenet_5, lenet_300_100
 from benchmarks.shifts import shifted
 
 BATCH = 128
 SAMPLES = 512
-
-layers = tf_keras.layers
-
-
-def lenet_300_100() -> tf_keras.Model:
-    """Returns LeNet-300-100; its outputs are logits."""
-    return tf_keras.Sequential(
-        [
-            layers.Input((28, 28, 1)),
-            layers.Flatten(),
-            layers.Dense(300, activation="relu", name="ip1"),
-            layers.Dense(100, activation="relu", name="ip2"),
-            layers.Dense(10, name="ip3"),
-        ]
-    )
-
-
-def lenet_5() -> tf_keras.Model:
-    """Returns Caffe's LeNet-5; its outputs are logits."""
-    return tf_keras.Sequential(
-        [
-            layers.Input((28, 28, 1)),
-            layers.Conv2D(20, 5, name="conv1"),
-            layers.MaxPooling2D(),
-            layers.Conv2D(50, 5, name="conv2"),
-            layers.MaxPooling2D(),
-            layers.Flatten(),
-            layers.Dense(500, activation="relu", name="ip1"),
-            layers.Dense(10, name="ip2"),
-        ]
-    )
-
 
 NETWORKS = {"LeNet-300-100": lenet_300_100, "LeNet-5": lenet_5}
 
@@ -128,7 +97,7 @@ def main() -> None:
     data = np.load(arguments.images)
     x, y = data["x"], data["y"]
     dense, tuned, last = arguments.epochs
-    model = NETWORKS[arguments.net]()
+    model = NETWORKS[arguments.net](tf_keras)
     learn(model, x, y, dense, 1e-3, [])
     steps = tuned * (len(x) // BATCH)
     model = pruned(model, arguments.sparsities, steps // 3)
