@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 import tf_keras
-from tensorflow_model_optimization.clustering.keras import cluster_config
-from tensorflow_model_optimization.clustering.keras.experimental import cluster
+from tensorflow_model_optimization.clustering.keras import CentroidInitialization, strip_clustering
+from tensorflow_model_optimization.python.core.clustering.keras.experimental import cluster
 from tensorflow_model_optimization.sparsity import keras as sparsity
 
 from benchmarks.networks import lenet_5, lenet_300_100
@@ -58,7 +58,7 @@ def clustered(model: tf_keras.Model, clusters: int) -> tf_keras.Model:
     return cluster.cluster_weights(
         model,
         number_of_clusters=clusters,
-        cluster_centroids_init=cluster_config.CentroidInitialization.KMEANS_PLUS_PLUS,
+        cluster_centroids_init=CentroidInitialization.KMEANS_PLUS_PLUS,
         preserve_sparsity=True,
     )
 
@@ -104,7 +104,7 @@ def main() -> None:
     learn(model, x, y, tuned, 2e-3, [sparsity.UpdatePruningStep()])
     model = clustered(sparsity.strip_pruning(model), arguments.clusters)
     learn(model, x, y, last, 1e-3, [])
-    content = int8_file(cluster.strip_clustering(model), x)
+    content = int8_file(strip_clustering(model), x)
     report = {
         "file_bytes": len(content),
         "gzip_bytes": len(gzip.compress(content)),
