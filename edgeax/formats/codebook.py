@@ -92,12 +92,7 @@ class Codebook(NumberFormat):
         Raises:
             ValueError: an index is outside the table, or params have the wrong shape.
         """
-        codes = np.asarray(codes)
-        if codes.size and not 0 <= codes.min() <= codes.max() < self.entries:
-            raise ValueError(
-                f"`codes` must lie in [0, {self.entries - 1}]. Received: min={codes.min()}, "
-                f"max={codes.max()}. Encode with the same format."
-            )
+        codes = checked_indices(codes, self.entries)
         entries = self._checked_table(params)[codes].astype(np.float32)
         return self._checked_scale(params, codes.shape) * entries
 
@@ -136,6 +131,21 @@ class Codebook(NumberFormat):
                 f"{table.dtype} {table.shape}. Pad a shorter table with zeros."
             )
         return table
+
+
+def checked_indices(codes: Any, entries: int) -> np.ndarray:
+    """Returns codes as an array.
+
+    Raises:
+        ValueError: One is no index into a table of so many entries.
+    """
+    codes = np.asarray(codes)
+    if codes.size and not 0 <= codes.min() <= codes.max() < entries:
+        raise ValueError(
+            f"`codes` must lie in [0, {entries - 1}]. Received: min={codes.min()}, "
+            f"max={codes.max()}. Encode with the same format."
+        )
+    return codes
 
 
 def _centroids(values: np.ndarray, count: int) -> np.ndarray:

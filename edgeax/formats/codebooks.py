@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from edgeax.formats.base import NumberFormat, Params, finite_float32, optional_scale
-from edgeax.formats.codebook import Codebook
+from edgeax.formats.codebook import Codebook, checked_indices
 from edgeax.formats.integer import Integer
 
 
@@ -108,12 +108,7 @@ class Codebooks(NumberFormat):
         Raises:
             ValueError: an index is outside the tables, or params have the wrong shape.
         """
-        codes = np.asarray(codes)
-        if codes.size and not 0 <= codes.min() <= codes.max() < self.entries:
-            raise ValueError(
-                f"`codes` must lie in [0, {self.entries - 1}]. Received: min={codes.min()}, "
-                f"max={codes.max()}. Encode with the same format."
-            )
+        codes = checked_indices(codes, self.entries)
         tables = self._checked_tables(params, codes.shape)
         before, groups, behind = axes_of_groups(codes.shape, tables.shape[1:])
         places = np.arange(groups)[:, np.newaxis]
