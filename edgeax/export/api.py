@@ -15,6 +15,7 @@ from edgeax.export.assemble import assemble, dense_int8, with_decode
 from edgeax.export.convert import errors_only
 from edgeax.export.parity import compare
 from edgeax.export.result import LEAST_MARGIN, Result
+from edgeax.export.slim import slim
 from edgeax.export.stateful import check_stateful, stateful_layers
 from edgeax.formats import decode_lut
 from edgeax.formats.files import check_writable, write_atomically
@@ -75,6 +76,7 @@ def export(
             DECODE is compared by its size only.
         optimize: `"size"` also codes kernels, with `runtime="edgeax"`: they are decoded into memory
             when the file is loaded, which takes time and the `decoded_bytes` of `Result.kernels`.
+            Names of tensors that are neither inputs nor outputs are left out.
 
     Returns:
         Sizes, operators, parity per layer and times.
@@ -135,7 +137,10 @@ def export(
     stateful = bool(stateful_layers(model))
     file.metadata[METADATA_KEY] = _note(ours, is_decoded, stateful)
     content = file.to_bytes()
-    parity = compare(model, frozen, content, arrays)
+    parity = compare(model, frozen, content, arrays)  # by the names that may go
+    if optimize == "size":
+        slim(file)
+        content = file.to_bytes()
     measured: dict[str, Any] = {"float_size_bytes": None, "latency_ms": {}}
     if measure:
         dense = plain.file if is_decoded else dense_int8(made, io) if ours else None

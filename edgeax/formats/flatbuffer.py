@@ -51,12 +51,12 @@ class Tensor:
 
     @property
     def name(self) -> str:
-        """Name; need not be unique."""
+        """Name; need not be unique; may be empty."""
         return flatbuffer_raw.text(self._raw.name)
 
     @name.setter
     def name(self, name: str) -> None:
-        self._raw.name = name.encode()
+        self._raw.name = name.encode() or None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -594,7 +594,7 @@ class Model:
 
     @description.setter
     def description(self, description: str) -> None:
-        self._raw.description = description.encode()
+        self._raw.description = description.encode() or None
 
     @property
     def metadata(self) -> MutableMapping[str, bytes]:
