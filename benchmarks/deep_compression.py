@@ -36,6 +36,7 @@ from benchmarks.formats import BATCH, Images, images, say
 from benchmarks.harness import REPOSITORY, Benchmark, run
 from benchmarks.lenet_pruning import NETWORKS, Phase, admm, copied, learn, magnitude
 from benchmarks.peers import peer_python
+from benchmarks.workers import in_processes
 
 SEEDS = (1, 2)
 SAMPLES = 512
@@ -121,24 +122,32 @@ SETTINGS = {
 
 def measure(benchmark: Benchmark, quick: bool) -> None:
     """Fills the report with a row for each network and setting, and the targets the issue names."""
-    data = images("mnist", quick)
-    for net, settings in SETTINGS.items():
-        found: dict[str, list[dict[str, float]]] = {setting.name: [] for setting in settings}
-        for seed in SEEDS[:1] if quick else SEEDS:
-            keras.utils.set_random_seed(seed)
-            dense = NETWORKS[net].make()
-            learn(dense, data, NETWORKS[net].dense, seed, quick)
-            in_float = of_file(dense, data, "float_", activations="float32")
-            for setting in settings:
-                row = {**compressed(dense, setting, data, seed, quick), **in_float}
-                found[setting.name].append(row)
-                say(f"{net}, {setting.name}, seed {seed}: {row}")
+    seeds = SEEDS[:1] if quick else SEEDS
+    data = images("mnist", quick).name
+    found = in_processes(measured, [(net, seed, quick) for net in SETTINGS for seed in seeds])
+    if not quick:
+        peer_python("tfmot")  # made once, before two ask for it
+    toolkit = in_processes(by_toolkit, [] if quick else [(net,) for net in SETTINGS])
+    for i, (net, settings) in enumerate(SETTINGS.items()):
+        of_seeds = found[i * len(seeds) : (i + 1) * len(seeds)]
         for setting in settings:
-            add_row(benchmark, net, setting, data.name, found[setting.name])
-        if not quick:
-            benchmark.row(
-                net=net, setting="TFMOT, like paper", data=data.name, **by_toolkit(net, data)
-            )
+            add_row(benchmark, net, setting, data, [files[setting.name] for files in of_seeds])
+        if toolkit:
+            benchmark.row(net=net, setting="TFMOT, like paper", data=data, **toolkit[i])
+
+
+def measured(net: str, seed: int, quick: bool) -> dict[str, dict[str, float]]:
+    """Returns bytes and errors of the files of each setting, with a seed."""
+    data = images("mnist", quick)
+    keras.utils.set_random_seed(seed)
+    dense = NETWORKS[net].make()
+    learn(dense, data, NETWORKS[net].dense, seed, quick)
+    in_float = of_file(dense, data, "float_", activations="float32")
+    found = {}
+    for setting in SETTINGS[net]:
+        found[setting.name] = {**compressed(dense, setting, data, seed, quick), **in_float}
+        say(f"{net}, {setting.name}, seed {seed}: {found[setting.name]}")
+    return found
 
 
 def compressed(
@@ -170,8 +179,9 @@ def of_file(model: keras.Model, data: Images, prefix: str, **how: str) -> dict[s
         return {f"{prefix}file_bytes": path.stat().st_size, f"{prefix}error_percent": error}
 
 
-def by_toolkit(net: str, data: Images) -> dict[str, float]:
+def by_toolkit(net: str) -> dict[str, float]:
     """Returns bytes, bytes behind gzip and error of a network that the toolkit compresses."""
+    data = images("mnist", False)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "images.npz")
         np.savez(path, x=data.x, y=data.y, x_test=data.x_test, y_test=data.y_test)

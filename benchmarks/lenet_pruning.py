@@ -36,6 +36,7 @@ from benchmarks.formats import BATCH, Images, images, percent, say
 from benchmarks.harness import Benchmark, run
 from benchmarks.networks import lenet_5, lenet_300_100
 from benchmarks.shifts import shifted
+from benchmarks.workers import in_processes
 
 SEEDS = (1, 2)
 MOST_MINUTES = 90.0
@@ -208,8 +209,8 @@ NETWORKS = {
         (
             Plan(
                 "magnitude",
-                magnitude(8, conv1=0.2, conv2=0.8, ip1=0.928, ip2=0.7),
-                (Phase(8, 0.02, 0.1, 0.9, 1e-4), Phase(24, 2e-3)),
+                magnitude(12, conv1=0.2, conv2=0.8, ip1=0.928, ip2=0.7),
+                (Phase(12, 0.02, 0.1, 0.9, 1e-4), Phase(40, 2e-3)),
                 target=Target(12.0, None),
             ),
             Plan(
@@ -245,57 +246,47 @@ NETWORKS = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Trained:
-    """A trained network and its errors.
-
-    Attributes:
-        model: The network.
-        validation_error: In per cent of the validation images.
-        error: In per cent of the test images.
-    """
-
-    model: keras.Model
-    validation_error: float
-    error: float
+Numbers = dict[str, float]
+"""Errors of a trained network and what is left of it, by the columns of a row."""
 
 
 def measure(benchmark: Benchmark, quick: bool) -> None:
     """Fills the report with a row for each method and network, and the targets the issue names."""
     started = time.perf_counter()
-    data = images("mnist", quick)
-    for name, network in NETWORKS.items():
-        compare(benchmark, name, network, data, SEEDS[:1] if quick else SEEDS, quick)
+    seeds = SEEDS[:1] if quick else SEEDS
+    data = images("mnist", quick).name
+    found = in_processes(measured, [(name, seed, quick) for name in NETWORKS for seed in seeds])
+    for i, name in enumerate(NETWORKS):
+        add_rows(benchmark, name, data, found[i * len(seeds) : (i + 1) * len(seeds)])
     minutes = (time.perf_counter() - started) / 60
     benchmark.wanted("minutes", minutes, f"<= {MOST_MINUTES}", minutes <= MOST_MINUTES)
 
 
-def compare(
-    benchmark: Benchmark,
-    name: str,
-    network: Network,
-    data: Images,
-    seeds: Sequence[int],
-    quick: bool,
+def measured(name: str, seed: int, quick: bool) -> dict[str, Numbers]:
+    """Returns what each method makes of a network with a seed."""
+    found: dict[str, Numbers] = {}
+    data = images("mnist", quick)
+    for method, model in trained_by_every_method(NETWORKS[name], data, seed, quick):
+        found[method] = judged(model, data)
+        say(f"{name}, seed {seed}, {method}: error {found[method]['error_percent']:.2f} %")
+    return found
+
+
+def add_rows(
+    benchmark: Benchmark, name: str, data: str, seeds: Sequence[Mapping[str, Numbers]]
 ) -> None:
-    """Trains and prunes a network with each seed, and adds its rows and targets."""
-    found: dict[str, list[Trained]] = {}
-    for seed in seeds:
-        for method, trained in trained_by_every_method(network, data, seed, quick):
-            found.setdefault(method, []).append(trained)
-            say(f"{name}, seed {seed}, {method}: error {trained.error:.2f} %")
-    dense = statistics.mean(trained.error for trained in found["dense"])
-    targets = {plan.method: plan.target for plan in network.plans}
+    """Adds the rows and targets of a network: what each seed found, by method."""
+    found = {method: [of_seed[method] for of_seed in seeds] for method in seeds[0]}
+    dense = means(found["dense"])["error_percent"]
+    targets = {plan.method: plan.target for plan in NETWORKS[name].plans}
     for method, of_seeds in found.items():
-        errors = [trained.error for trained in of_seeds]
+        errors = [numbers["error_percent"] for numbers in of_seeds]
         row = {
             "network": name,
             "method": method,
-            "data": data.name,
-            "error_percent": statistics.mean(errors),
+            "data": data,
+            **means(of_seeds),
             "spread": max(errors) - min(errors),
-            "validation_error_percent": statistics.mean(t.validation_error for t in of_seeds),
-            **means([compression(trained.model) for trained in of_seeds]),
             "seeds": len(of_seeds),
         }
         place = benchmark.row(**row)
@@ -326,11 +317,11 @@ def add_wanted(
 
 
 def add_ticket_wanted(
-    benchmark: Benchmark, name: str, found: Mapping[str, Sequence[Trained]]
+    benchmark: Benchmark, name: str, found: Mapping[str, Sequence[Numbers]]
 ) -> None:
     """Adds the claim of lottery tickets: better than the same masks with other first weights."""
     ticket, other = (
-        statistics.mean(trained.error for trained in found[method])
+        means(found[method])["error_percent"]
         for method in ("lottery ticket", "ticket, other first weights")
     )
     benchmark.wanted(
@@ -343,26 +334,26 @@ def add_ticket_wanted(
 
 def trained_by_every_method(
     network: Network, data: Images, seed: int, quick: bool
-) -> Iterator[tuple[str, Trained]]:
+) -> Iterator[tuple[str, keras.Model]]:
     """Yields the dense network, then one for each method, with the method's name."""
     keras.utils.set_random_seed(seed)
     first = network.make()
     dense = copied(first)
     learn(dense, data, network.dense, seed, quick)
-    yield "dense", judged(dense, data)
+    yield "dense", dense
     steps = len(data.x) // BATCH
     for plan in network.plans:
         keras.utils.set_random_seed(seed)
         model = edgeax.compress(dense, plan.recipe(steps))
         for phase in plan.phases:
             learn(model, data, phase, seed, quick)
-        yield plan.method, judged(model, data)
+        yield plan.method, model
     yield from tickets(network, first, data, seed, quick)
 
 
 def tickets(
     network: Network, first: keras.Model, data: Images, seed: int, quick: bool
-) -> Iterator[tuple[str, Trained]]:
+) -> Iterator[tuple[str, keras.Model]]:
     """Yields a trained lottery ticket, and one with the same masks and other first weights."""
 
     def fit(model: keras.Model) -> None:
@@ -374,7 +365,7 @@ def tickets(
     other = edgeax.reinitialized(ticket)
     for name, model in (("lottery ticket", ticket), ("ticket, other first weights", other)):
         fit(model)
-        yield name, judged(model, data)
+        yield name, model
 
 
 def copied(model: keras.Model) -> keras.Model:
@@ -400,13 +391,13 @@ def learn(model: keras.Model, data: Images, phase: Phase, seed: int, quick: bool
         model.fit(x, data.y[order], batch_size=BATCH, shuffle=False, verbose=0)
 
 
-def judged(model: keras.Model, data: Images) -> Trained:
-    """Returns a trained network with its errors."""
-    return Trained(
-        model,
-        100.0 - percent(model, data.x_validation, data.y_validation),
-        100.0 - percent(model, data.x_test, data.y_test),
-    )
+def judged(model: keras.Model, data: Images) -> Numbers:
+    """Returns the errors of a trained network and what is left of it."""
+    return {
+        "error_percent": 100.0 - percent(model, data.x_test, data.y_test),
+        "validation_error_percent": 100.0 - percent(model, data.x_validation, data.y_validation),
+        **compression(model),
+    }
 
 
 def compression(model: keras.Model) -> dict[str, float]:
