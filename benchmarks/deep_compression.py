@@ -111,8 +111,8 @@ SETTINGS = {
         ),
         Setting(
             "beyond",
-            admm(8, conv1=0.5, conv2=0.94, ip1=0.9905, ip2=0.91),
-            (Phase(8, 1e-3, 1.0), Phase(14, 2e-3)),
+            admm(16, conv1=0.5, conv2=0.94, ip1=0.9905, ip2=0.91),
+            (Phase(16, 1e-3, 1.0), Phase(28, 2e-3)),
             most_bytes=13_000,
             most_error=0.95,
         ),

@@ -13,7 +13,7 @@ from edgeax.formats import Codebook, EncodedTensor, Integer
 from edgeax.formats.base import finite_float32
 from edgeax.formats.codebooks import Codebooks
 from edgeax.formats.methods import implements
-from edgeax.transforms import grouped_kmeans, kmeans
+from edgeax.transforms import kmeans
 from edgeax.transforms.assignments import Assignments
 from edgeax.transforms.base import Transform, now
 from edgeax.transforms.checks import checked_count
@@ -183,7 +183,7 @@ class Cluster(Transform):
             self._renew(tensor, begun, renew)
         scale = self._scale(tensor)
         tables, codes = self._choice(tensor, scale)
-        values = scale * self.division.ungrouped(grouped_kmeans.lookup(tables, codes))
+        values = scale * self.division.ungrouped(kmeans.lookup_grouped(tables, codes))
         ready = tf.logical_and(begun, self.found.value > 0)
         if renew is not None and self.penalty:
             # Of several calls of a layer the first one counts.
@@ -217,7 +217,7 @@ class Cluster(Transform):
         """
         rows = finite_float32(rows, "weight")
         if not self.at_most:
-            grouped_kmeans.check_different(rows, self._count)
+            kmeans.check_different(rows, self._count)
 
     def place(self, centroids: Any, codes: Any = None) -> None:
         """Sets the centroids, and if wanted which of them each weight takes.
@@ -297,7 +297,7 @@ class Cluster(Transform):
         """Returns the centroids of values `(groups, members)` by k-means, `(groups, clusters)`."""
         ordered = tf.sort(rows, axis=-1)
         kind = self.cluster_centroids_init
-        return grouped_kmeans.fit(ordered, self._count, kind, self.seed, zero=self.has_zero)
+        return kmeans.fit(ordered, self._count, kind, self.seed, zero=self.has_zero)
 
     def _renew(self, tensor: tf.Tensor, begun: tf.Tensor, renew: tf.Tensor) -> None:
         """Begins a training step: finds what is due."""
@@ -330,7 +330,7 @@ class Cluster(Transform):
 
         def found() -> tuple[tf.Tensor, tf.Tensor]:
             centroids = self.found_in(self._fractions(tensor))
-            free = grouped_kmeans.without_zero(centroids) if self.has_zero else centroids
+            free = kmeans.without_zero(centroids) if self.has_zero else centroids
             finite = tf.reduce_all(tf.math.is_finite(tensor))
             return tf.where(finite, tf.reshape(free, current.shape), current), finite
 
@@ -385,7 +385,7 @@ class Cluster(Transform):
         tables, units = self._tables(), self._units(tensor, scale)
         if self.assignments is None:
             tables = tf.sort(tables, axis=-1)
-            return tables, grouped_kmeans.assign(units, tf.stop_gradient(tables))
+            return tables, kmeans.assign(units, tf.stop_gradient(tables))
         codes = self.assignments.current(lambda: self._nearest(tensor, scale))
         return tables, tf.where(tf.equal(units, 0.0), 0, codes) if self.has_zero else codes
 
@@ -394,7 +394,7 @@ class Cluster(Transform):
         tables = tf.stop_gradient(self._tables())
         order = tf.argsort(tables, axis=-1, stable=True)
         ordered = tf.gather(tables, order, batch_dims=1)
-        codes = grouped_kmeans.assign(self._units(tensor, scale), ordered)
+        codes = kmeans.assign(self._units(tensor, scale), ordered)
         return tf.gather(order, codes, batch_dims=1)
 
     def freeze(self, tensor: EncodedTensor) -> EncodedTensor:
