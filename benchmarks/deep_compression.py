@@ -77,11 +77,11 @@ class Setting:
 
 PAPER = {
     "LeNet-300-100": {"ip1": 0.95, "ip2": 0.9, "ip3": 0.5},
-    "LeNet-5": {"conv1": 0.3, "conv2": 0.88, "ip1": 0.96, "ip2": 0.8},
+    "LeNet-5": {"conv1": 0.2, "conv2": 0.8, "ip1": 0.928, "ip2": 0.7},
 }
 """Sparsities of the setting "paper", which the toolkit gets too."""
 
-TOOLKIT_EPOCHS = {"LeNet-300-100": (20, 70, 8), "LeNet-5": (12, 24, 8)}
+TOOLKIT_EPOCHS = {"LeNet-300-100": (20, 70, 8), "LeNet-5": (12, 36, 8)}
 """Of the toolkit's network: dense, while and behind pruning, clustered."""
 
 SETTINGS = {
@@ -104,15 +104,15 @@ SETTINGS = {
     "LeNet-5": (
         Setting(
             "paper",
-            magnitude(8, **PAPER["LeNet-5"]),
-            (Phase(8, 0.02, 0.1, 0.9, 1e-4), Phase(16, 2e-3)),
+            magnitude(12, **PAPER["LeNet-5"]),
+            (Phase(12, 0.02, 0.1, 0.9, 1e-4), Phase(24, 2e-3)),
             most_bytes=44_000,
             most_error=0.8,
         ),
         Setting(
             "beyond",
-            admm(16, conv1=0.5, conv2=0.94, ip1=0.9905, ip2=0.91),
-            (Phase(16, 1e-3, 1.0), Phase(28, 2e-3)),
+            admm(5, 3, conv1=(0.3, 0.5), conv2=(0.85, 0.925), ip1=(0.96, 0.9895), ip2=(0.75, 0.9)),
+            (Phase(13, 1e-3, 1.0), Phase(28, 2e-3)),
             most_bytes=13_000,
             most_error=0.95,
         ),
