@@ -21,18 +21,13 @@ def flags(folder: Path, header: str | None = None) -> list[str]:
 
 
 def count() -> int:
-    """Vectors that the program runs: multipliers, roundings, unsigned 4-bit rows, operators,
-    coded rows.
+    """Vectors that the program runs: multipliers, roundings, rows of codes, operators, coded
+    rows.
     """
-    rows = [
-        case
-        for case in cases.load("packing.json")["pack"]
-        if case["bits"] == 4 and not case["signed"]
-    ]
     rounding = sum(map(len, cases.load("rounding.json").values()))
     operators = sum(len(cases.load(name)) for name in ("operators.json", "sparse.json"))
     coded = sum(len(case["buffers"]) for case in cases.load("coded.json"))
-    return rounding + len(rows) + operators + coded
+    return rounding + len(cases.rows_of_codes()) + operators + coded
 
 
 def success() -> process.Outcome:

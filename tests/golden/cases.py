@@ -303,6 +303,10 @@ CONV2D: list[tuple[str, list[int], int, dict[str, int], dict[str, Any]]] = [
     ("bias_wraps", [1, 3, 3, 2], 4, {}, {"bias_wraps": True}),
     ("ratio_above_one", [1, 3, 3, 2], 4, {}, {"spread": 25000.0}),
     ("ratio_vanishes", [1, 3, 3, 2], 4, {}, {"spread": 1e-9}),
+    ("codes_of_2_bits", [1, 4, 3, 3], 5, {}, {"entries": 4}),
+    ("codes_of_2_bits_groups", [1, 3, 4, 6], 4, VALID | {"groups": 2}, {"entries": 4}),
+    ("codes_of_1_bit", [1, 4, 3, 3], 5, {}, {"entries": 2}),
+    ("codes_of_1_bit_extreme", [1, 2, 3, 19], 3, KERNEL_1X1, {"entries": 2, "extremes": True}),
 ]
 DEPTHWISE: list[tuple[str, list[int], int, dict[str, int], dict[str, Any]]] = [
     ("same", [1, 5, 4, 5], 1, {}, {}),
@@ -323,6 +327,9 @@ DEPTHWISE: list[tuple[str, list[int], int, dict[str, int], dict[str, Any]]] = [
     ("ties", [1, 4, 4, 6], 1, {}, {"ties": True}),
     ("relu6", [1, 4, 4, 3], 1, {"output_min": -100, "output_max": 42}, {"zero_out": -100}),
     ("bias_wraps", [1, 3, 3, 4], 1, {}, {"bias_wraps": True}),
+    ("codes_of_2_bits", [1, 3, 3, 7], 1, {}, {"entries": 4}),
+    ("codes_of_2_bits_many_channels", [1, 2, 2, 21], 1, KERNEL_1X1, {"entries": 4}),
+    ("codes_of_1_bit", [1, 3, 3, 5], 2, VALID, {"entries": 2}),
 ]
 FULLY_CONNECTED: list[tuple[str, list[int], int, dict[str, int], dict[str, Any]]] = [
     ("one_number", [1, 1], 1, {}, {}),
@@ -340,6 +347,10 @@ FULLY_CONNECTED: list[tuple[str, list[int], int, dict[str, int], dict[str, Any]]
     ("scale_zero", [2, 9], 4, {}, {"scale_zero": True}),
     ("relu", [4, 9], 4, {"output_min": -11}, {"zero_out": -11}),
     ("bias_wraps", [2, 9], 4, {}, {"bias_wraps": True}),
+    ("codes_of_2_bits", [2, 35], 5, {}, {"entries": 4}),
+    ("codes_of_2_bits_long_row", [1, 131], 2, {}, {"entries": 4, "extremes": True}),
+    ("codes_of_1_bit", [2, 37], 5, {}, {"entries": 2}),
+    ("codes_of_1_bit_long_row", [1, 263], 2, {}, {"entries": 2}),
 ]
 
 # name, input shape, output channels, options that differ, what is left of the weights, `draw`
@@ -414,6 +425,7 @@ def draw(
     zero_in: int = 3,
     zero_out: int = -5,
     spread: float = 60.0,
+    entries: int = 16,
     extremes: bool = False,
     ties: bool = False,
     scale_zero: bool = False,
@@ -431,13 +443,14 @@ def draw(
         zero_in: Zero point of the input.
         zero_out: Zero point of the output.
         spread: About the standard deviation of the output in codes, before the clamp.
+        entries: Of the codebook.
         extremes: Input codes and codebook entries are all -128 or 127.
         ties: Scales are powers of two: half of the sums end in a tie of 1/8 steps.
         scale_zero: The scale of one output channel is 0.
         bias_wraps: Biases lie at the ends of int32, so that sums wrap.
     """
     low_high = (-128, 127) if extremes else range(-128, 128)
-    codebook = [source.choice(low_high) for _ in range(16)]
+    codebook = [source.choice(low_high) for _ in range(entries)]
     scale_in = 0.5 if ties else float32(source.uniform(0.01, 0.1))
     scale = [0.5 if ties else float32(source.uniform(0.001, 0.02)) for _ in range(outputs)]
     # Some channels are negative: batch normalization may fold a negative gain into them.
@@ -448,7 +461,7 @@ def draw(
     scale_out = 2.0 if ties else float32(typical / spread)
     bias = [source.randrange(-4000, 4000) for _ in range(outputs)]
     if ties:
-        codebook = [source.choice((-2, -1, 1, 2)) for _ in range(16)]
+        codebook = [source.choice((-2, -1, 1, 2)) for _ in range(entries)]
         bias = [source.randrange(-40, 40) for _ in range(outputs)]
     if bias_wraps:
         bias = [(INT32_MAX, INT32_MIN)[c % 2] for c in range(outputs)]
@@ -463,7 +476,7 @@ def draw(
         },
         "weights_index": {
             "shape": weights_shape,
-            "data": [source.randrange(16) for _ in range(math.prod(weights_shape))],
+            "data": [source.randrange(entries) for _ in range(math.prod(weights_shape))],
         },
         "bias": bias,
         "scale": [value.hex() for value in scale],
@@ -539,18 +552,24 @@ def operators() -> list[dict[str, Any]]:
         cases.append(draw(source, {**case, "rounding": kind}, *sizes, **how))
         (multiply if operator == "EdgeaxFullyConnected" else convolve)(cases[-1])
 
-    for (name, shape, outputs, changes, how), kind in itertools.product(CONV2D, KINDS):
+    def with_kinds(table: list[Any]) -> Iterator[Any]:
+        """Codes of 4 bits with both kinds of rounding, the others with one alone."""
+        for row in table:
+            for kind in KINDS if "entries" not in row[-1] else KINDS[:1]:
+                yield row, kind
+
+    for (name, shape, outputs, changes, how), kind in with_kinds(CONV2D):
         options = {**WINDOW, "groups": 1, **clamps, **changes}
         taps = options["kernel_height"] * options["kernel_width"]
         depth = taps * shape[3] // options["groups"]
         add("EdgeaxConv2D", name, kind, options, outputs, shape, [outputs, depth], depth, **how)
-    for (name, shape, multiplier, changes, how), kind in itertools.product(DEPTHWISE, KINDS):
+    for (name, shape, multiplier, changes, how), kind in with_kinds(DEPTHWISE):
         options = {**WINDOW, "depth_multiplier": multiplier, **clamps, **changes}
         taps = options["kernel_height"] * options["kernel_width"]
         outputs = shape[3] * multiplier
         rows = [taps, outputs]
         add("EdgeaxDepthwiseConv2D", name, kind, options, outputs, shape, rows, taps, **how)
-    for (name, shape, outputs, changes, how), kind in itertools.product(FULLY_CONNECTED, KINDS):
+    for (name, shape, outputs, changes, how), kind in with_kinds(FULLY_CONNECTED):
         options = {"keep_num_dims": 0, **clamps, **changes}
         rows = [outputs, shape[-1]]
         add("EdgeaxFullyConnected", name, kind, options, outputs, shape, rows, shape[-1], **how)
@@ -584,6 +603,12 @@ def texts() -> dict[str, str]:
 def load(name: str) -> Any:
     """Returns the content of a golden file, e.g. load("rounding.json")."""
     return json.loads((Path(__file__).parent / name).read_text())
+
+
+def rows_of_codes() -> list[dict[str, Any]]:
+    """Returns the cases of packing.json that are rows of codes into a codebook."""
+    rows = load("packing.json")["pack"]
+    return [row for row in rows if row["bits"] in (1, 2, 4) and not row["signed"]]
 
 
 def main() -> None:

@@ -38,7 +38,7 @@ struct RequantizeCase {
 struct UnpackCase {
   const uint8_t* packed;
   const uint8_t* expected;
-  int32_t count;
+  int32_t count, bits;
 };
 
 // `operator_number` is the place in kOperatorSpecs; `options` are in the order of its specs. Either
@@ -63,6 +63,7 @@ struct OperatorCase {
   const float* scale;
   size_t channels;
   const int8_t* codebook;
+  size_t codebook_size;
   float output_scale;
   int32_t output_zero_point;
   const int8_t* expected;
@@ -100,7 +101,7 @@ def text() -> str:
         arrays.append(f"static const {kind} {name}[] = {{{items}}};")
         return name
 
-    rounding, packing = cases.load("rounding.json"), cases.load("packing.json")
+    rounding = cases.load("rounding.json")
     multipliers = [", ".join(map(str, row)) for row in rounding["quantize_multiplier"]]
     requantize = [
         f"{KINDS[case['kind']]}, {_literal('int32_t', case['multiplier'])}, {case['shift']}, "
@@ -109,9 +110,8 @@ def text() -> str:
     ]
     unpack = [
         f"{array('uint8_t', case['packed'])}, {array('uint8_t', case['codes'])}, "
-        f"{len(case['codes'])}"
-        for case in packing["pack"]
-        if case["bits"] == 4 and not case["signed"]
+        f"{len(case['codes'])}, {case['bits']}"
+        for case in cases.rows_of_codes()
     ]
     operators = [
         _operator(case, array)
@@ -138,7 +138,7 @@ def write(path: Path) -> Path:
 
 def _operator(case: dict[str, Any], array: Any) -> str:
     operator = OPERATORS[case["operator"]]
-    packed = _packed(case["weights_index"]) if "weights_index" in case else []
+    packed = _packed(case) if "weights_index" in case else []
     values, indices = case.get("values", []), case.get("indices", [])
     into, out = case["input"], case["output"]
     parts = [
@@ -162,6 +162,7 @@ def _operator(case: dict[str, Any], array: Any) -> str:
         array("float", case["scale"]),
         len(case["bias"]),
         array("int8_t", case.get("codebook", [])),
+        len(case.get("codebook", [])),
         _literal("float", out["scale"]),
         out["zero_point"],
         array("int8_t", out["data"]),
@@ -195,12 +196,13 @@ def _coded(case: dict[str, Any], array: Any) -> list[str]:
     ]
 
 
-def _packed(weights_index: dict[str, Any]) -> list[int]:
-    (rows, columns), index = weights_index["shape"], weights_index["data"]
+def _packed(case: dict[str, Any]) -> list[int]:
+    (rows, columns), index = case["weights_index"]["shape"], case["weights_index"]["data"]
+    bits = len(case["codebook"]).bit_length() - 1
     return [
         byte
         for row in range(rows)
-        for byte in cases.pack(index[row * columns : (row + 1) * columns], 4)
+        for byte in cases.pack(index[row * columns : (row + 1) * columns], bits)
     ]
 
 

@@ -85,9 +85,9 @@ void RunUnpack() {
     const golden::UnpackCase& c = golden::kUnpackCases[i];
     bool good = true;
     for (int32_t k = 0; k < c.count; ++k) {
-      good &= edgeax::Unpack4(c.packed, k) == c.expected[k];
+      good &= edgeax::Unpack(c.packed, k, c.bits) == c.expected[k];
     }
-    Count(good, "unpack4", i);
+    Count(good, "unpack", i);
   }
 }
 
@@ -172,13 +172,10 @@ Status RunSparse(const golden::OperatorCase& c, const CommonTensors& common) {
 // Options lie in the order of edgeax::kOperatorSpecs.
 Status RunKernel(const golden::OperatorCase& c, const CommonTensors& common) {
   if (c.indices_size > 0) return RunSparse(c, common);
-  const edgeax::Tensors tensors = {common.input,
-                                   {c.weights, c.weights_size},
-                                   common.bias,
-                                   common.requantization,
-                                   {c.codebook, edgeax::kCodebookEntries},
-                                   {nullptr, 0},
-                                   common.output};
+  const edgeax::Tensors tensors = {
+      common.input,          {c.weights, c.weights_size},   common.bias,
+      common.requantization, {c.codebook, c.codebook_size}, {nullptr, 0},
+      common.output};
   const int32_t* options = c.options;
   const char* name = edgeax::kOperatorSpecs[c.operator_number].name;
   if (name == edgeax::kConv2DName) return edgeax::Conv2D(Conv2DArgsOf(c, options + 8), tensors);

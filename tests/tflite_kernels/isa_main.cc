@@ -112,17 +112,19 @@ struct CommonMemory {
 };
 
 struct Memory : CommonMemory {
-  Memory(Random* random, size_t input_size, size_t weight_bytes, size_t channels,
+  // `rows` of weights of `row_codes`, of 4, 2 or 1 bits.
+  Memory(Random* random, size_t input_size, int32_t rows, int32_t row_codes, size_t channels,
          size_t output_size)
-      : Memory(random, Codes(random), input_size, weight_bytes, channels, output_size) {}
+      : Memory(random, Codes(random), 1 << random->Range(0, 2), input_size, rows, row_codes,
+               channels, output_size) {}
 
-  Memory(Random* random, const Codes& codes, size_t input_size, size_t weight_bytes,
-         size_t channels, size_t output_size)
+  Memory(Random* random, const Codes& codes, int32_t bits, size_t input_size, int32_t rows,
+         int32_t row_codes, size_t channels, size_t output_size)
       : CommonMemory(random, codes, input_size, channels, output_size),
-        weights(weight_bytes),
-        codebook(16) {
-    for (size_t i = 0; i < weight_bytes; ++i) weights[i] = static_cast<uint8_t>(random->Next());
-    for (size_t i = 0; i < 16; ++i) codebook[i] = codes.NextWeight();
+        weights(size_t(rows) * edgeax::PackedBytes(row_codes, bits)),
+        codebook(size_t{1} << bits) {
+    for (size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<uint8_t>(random->Next());
+    for (size_t i = 0; i < codebook.size(); ++i) codebook[i] = codes.NextWeight();
   }
 
   edgeax::Tensors Tensors(Exact<uint8_t>* scratch, Exact<int8_t>* to) {
@@ -312,8 +314,8 @@ bool ConvAgrees(Random* random, int number) {
   const edgeax::Shape4& in = args.input;
   const int64_t pixels =
       int64_t{in.batch} * geometry.window.height.output * geometry.window.width.output;
-  Memory memory(random, size_t(in.batch) * in.height * in.width * in.channels,
-                size_t(args.output_channels) * geometry.row_bytes, size_t(args.output_channels),
+  Memory memory(random, size_t(in.batch) * in.height * in.width * in.channels, args.output_channels,
+                geometry.depth, size_t(args.output_channels),
                 size_t(pixels * args.output_channels));
   const auto kernel_of = [](const edgeax::KernelSet& set) -> const auto& { return set.conv2d; };
   if (AllAgree(args, &memory, kernel_of, number)) return true;
@@ -334,8 +336,8 @@ bool DepthwiseAgrees(Random* random, int number) {
   const edgeax::Shape4& in = args.input;
   const int64_t pixels =
       int64_t{in.batch} * geometry.window.height.output * geometry.window.width.output;
-  Memory memory(random, size_t(in.batch) * in.height * in.width * in.channels,
-                size_t(geometry.taps) * geometry.row_bytes, size_t(geometry.output_channels),
+  Memory memory(random, size_t(in.batch) * in.height * in.width * in.channels, geometry.taps,
+                geometry.output_channels, size_t(geometry.output_channels),
                 size_t(pixels * geometry.output_channels));
   const auto kernel_of = [](const edgeax::KernelSet& set) -> const auto& {
     return set.depthwise_conv2d;
@@ -355,8 +357,7 @@ edgeax::FullyConnectedArgs RandomFullyConnected(Random* random) {
 bool FullyConnectedAgrees(Random* random, int number) {
   const edgeax::FullyConnectedArgs args = RandomFullyConnected(random);
   const int32_t depth = args.depth;
-  Memory memory(random, size_t(args.rows) * depth,
-                size_t(args.outputs) * edgeax::PackedBytes4(depth), size_t(args.outputs),
+  Memory memory(random, size_t(args.rows) * depth, args.outputs, depth, size_t(args.outputs),
                 size_t(args.rows) * args.outputs);
   const auto kernel_of = [](const edgeax::KernelSet& set) -> const auto& {
     return set.fully_connected;

@@ -58,6 +58,7 @@ class Tensors(ctypes.Structure):
         ("scale", ctypes.c_void_p),
         ("channels", ctypes.c_size_t),
         ("codebook", ctypes.c_void_p),
+        ("codebook_size", ctypes.c_size_t),
         ("output", ctypes.c_void_p),
         ("output_size", ctypes.c_size_t),
     ]
@@ -69,7 +70,7 @@ class SparseTensors(ctypes.Structure):
         ("indices", ctypes.c_void_p),
         ("indices_size", ctypes.c_size_t),
         *Tensors._fields_[4:7],
-        *Tensors._fields_[8:],
+        *Tensors._fields_[9:],
     ]
 
 
@@ -128,7 +129,7 @@ class Case:
             int8 weights with their zeros.
         bias: int32, (channels,).
         scale: float32, (channels,).
-        codebook: int8, (16,); of a sparse operator nothing.
+        codebook: int8, (16,), (4,) or (2,); of a sparse operator nothing.
         input_scale: float32.
         input_zero_point: int8.
         output_scale: float32.
@@ -160,13 +161,15 @@ class Case:
         return self.indices is not None
 
     def packed(self) -> np.ndarray:
-        """The weights as the file holds them; a spare nibble is set, as nothing may read it."""
+        """The weights as the file holds them; spare bits are set, as nothing may read them."""
         if self.values is not None:
             return self.values
-        rows = self.weights.astype(np.uint8)
-        if rows.shape[1] % 2:
-            rows = np.pad(rows, ((0, 0), (0, 1)), constant_values=15)
-        return np.ascontiguousarray(rows[:, ::2] | rows[:, 1::2] << 4)
+        bits = self.codebook.size.bit_length() - 1
+        rows = self.weights.astype(np.uint8)[..., np.newaxis]
+        fields = np.unpackbits(rows, axis=-1, count=bits, bitorder="little")
+        fields = fields.reshape(len(rows), -1)
+        spare = ((0, 0), (0, -fields.shape[1] % 8))
+        return np.packbits(np.pad(fields, spare, constant_values=1), axis=1, bitorder="little")
 
 
 def golden_entries() -> list[dict[str, Any]]:
@@ -300,7 +303,7 @@ def tensors(case: Case, memory: Any, output: np.ndarray) -> Tensors | SparseTens
         "scale": memory(case.scale),
     }
     if case.indices is None:
-        kind, more = Tensors, {}
+        kind, more = Tensors, {"codebook_size": case.codebook.size}
         placed["codebook"] = memory(case.codebook)
     else:
         kind, more = SparseTensors, {"indices_size": case.indices.size}

@@ -12,6 +12,7 @@ OPERATORS = (
     "EdgeaxSparseConv2D",
     "EdgeaxSparseFullyConnected",
 )
+ENTRIES = (16, 4, 2)  # of a codebook
 BLOCKS = (1, 2, 4, 8, 16)
 DENSITIES = (0.0, 0.02, 0.1, 0.3, 0.75, 1.0)
 
@@ -28,6 +29,7 @@ def draw(operator: str, seed: int) -> Case:
     }[operator]
     options, shape, rows, row, output_shape = build(source)
     channels = output_shape[-1]
+    entries = ENTRIES[seed % len(ENTRIES)]
     extreme = source.random() < 0.2
     spread = source.choice([0.3, 20.0, 60.0, 4000.0, 1e10])  # the last: beyond int32
     input_scale = float(np.float32(source.uniform(0.01, 0.1)))
@@ -42,10 +44,10 @@ def draw(operator: str, seed: int) -> Case:
         options | _clamp(source),
         str(source.choice(["single", "double"])),
         _codes(source, shape, extreme),
-        source.integers(0, 16, (rows, row), dtype=np.uint8),
+        source.integers(0, entries, (rows, row), dtype=np.uint8),
         _bias(source, channels),
         scale,
-        _codes(source, (16,), extreme),
+        _codes(source, (entries,), extreme),
         input_scale,
         int(source.choice([-128, 127, 0, source.integers(-128, 128)])),
         float(np.float32(typical / spread)),

@@ -66,7 +66,8 @@ def test_kernels_touch_nothing_outside_their_tensors(operator, at_end):
 
 
 @pytest.mark.parametrize("isa", SETS)
-def test_a_deep_row_of_extreme_codes_does_not_overflow(isa):
+@pytest.mark.parametrize("entries", random_cases.ENTRIES)
+def test_a_deep_row_of_extreme_codes_does_not_overflow(entries, isa):
     depth = 65536  # the deepest row: 255 * 128 * 65536 is just below 2**31
     case = native.Case(
         "deep",
@@ -77,7 +78,7 @@ def test_a_deep_row_of_extreme_codes_does_not_overflow(isa):
         np.zeros((3, depth), np.uint8),
         np.int32([0, 5, -5]),
         np.float32([1, 1, 1]),
-        np.full(16, -128, np.int8),
+        np.full(entries, -128, np.int8),
         2.0**-24,
         127,
         1.0,
@@ -151,7 +152,9 @@ def conv2d_case():
 
 
 @pytest.mark.parametrize("isa", SETS)
-@pytest.mark.parametrize("field", ["input_size", "weights_size", "channels", "output_size"])
+@pytest.mark.parametrize(
+    "field", ["input_size", "weights_size", "channels", "codebook_size", "output_size"]
+)
 def test_a_span_of_the_wrong_size_is_refused_and_the_output_untouched(field, isa):
     case = conv2d_case()
     for change in (-1, 1):
@@ -164,6 +167,20 @@ def test_a_span_of_the_wrong_size_is_refused_and_the_output_untouched(field, isa
         status = native.load().edgeax_conv2d(
             isa.encode(), ctypes.byref(native.arguments(case)), ctypes.byref(tensors)
         )
+        assert status == native.BAD_SHAPE
+        assert (output == 77).all()
+
+
+@pytest.mark.parametrize("isa", SETS)
+@pytest.mark.parametrize("operator", random_cases.OPERATORS[:3])
+def test_a_codebook_of_another_size_is_refused_and_the_output_untouched(operator, isa):
+    case = random_cases.draw(operator, 0)  # of 16 entries
+    for entries in (0, 1, 3, 8, 15, 17, 256):
+        output = np.full(case.output_shape, 77, np.int8)
+        tensors = native.tensors(case, np.ascontiguousarray, output)
+        tensors.codebook_size = entries
+        function = getattr(native.load(), native.FUNCTIONS[operator][0])
+        status = function(isa.encode(), ctypes.byref(native.arguments(case)), ctypes.byref(tensors))
         assert status == native.BAD_SHAPE
         assert (output == 77).all()
 
@@ -329,26 +346,34 @@ def test_requantize_refuses_a_shift_or_a_kind_out_of_range(shift, rounding):
     assert status == native.BAD_ARGUMENT
 
 
-def unpack4(packed: list[int], count: int) -> tuple[int, list[int]]:
+def unpack(packed: list[int], count: int, bits: int) -> tuple[int, list[int]]:
     row, codes = np.uint8(packed), np.full(count, 99, np.uint8)
-    status = native.load().edgeax_unpack4(
+    status = native.load().edgeax_unpack(
         row.ctypes.data_as(ctypes.c_void_p),
         ctypes.c_size_t(row.size),
         ctypes.c_size_t(count),
+        bits,
         codes.ctypes.data_as(ctypes.c_void_p),
     )
     return status, codes.tolist()
 
 
-def test_unpack4_gives_the_golden_codes():
-    rows = [c for c in golden.load("packing.json")["pack"] if c["bits"] == 4 and not c["signed"]]
-    assert rows
+def test_unpack_gives_the_golden_codes():
+    rows = golden.rows_of_codes()
+    assert {row["bits"] for row in rows} == {1, 2, 4}
     for row in rows:
-        assert unpack4(row["packed"], len(row["codes"])) == (native.OK, row["codes"])
+        unpacked = unpack(row["packed"], len(row["codes"]), row["bits"])
+        assert unpacked == (native.OK, row["codes"])
 
 
-def test_unpack4_refuses_a_row_of_the_wrong_size():
-    assert unpack4([0x21, 0x03], 5) == (native.BAD_SHAPE, [99] * 5)
+@pytest.mark.parametrize("bits, count", [(4, 2), (4, 5), (2, 4), (2, 9), (1, 8), (1, 17)])
+def test_unpack_refuses_a_row_of_the_wrong_size(bits, count):
+    assert unpack([0x21, 0x03], count, bits) == (native.BAD_SHAPE, [99] * count)
+
+
+@pytest.mark.parametrize("bits", [-1, 0, 3, 8])
+def test_unpack_refuses_other_bits(bits):
+    assert unpack([0x21], 2, bits) == (native.BAD_ARGUMENT, [99] * 2)
 
 
 def test_the_readme_shows_the_bytes_that_a_file_holds():
@@ -366,7 +391,8 @@ def test_the_readme_shows_the_bytes_that_a_file_holds():
     )
     assert f"`{options.hex(' ', 4)}`" in readme
     codes = np.uint8([[1, 2, 3], [4, 5, 6]])
-    assert f"`{packing.pack(codes, 4).tobytes().hex(' ')}`" in readme
+    for bits, some in ((4, codes), (2, codes[:1]), (1, codes[:1] % 2)):
+        assert f"`{packing.pack(some, bits).tobytes().hex(' ')}`" in readme
     row = np.int8([[0, 0, 5, 0, -1]])
     mask, four = (sparse.encode(row, 1, p) for p in (sparse.BITMASK, sparse.RELATIVE4))
     for part in (mask.values, mask.indices, four.indices):
@@ -374,6 +400,6 @@ def test_the_readme_shows_the_bytes_that_a_file_holds():
 
 
 def test_the_library_says_which_interface_it_has():
-    assert native.load().edgeax_version() == 2
+    assert native.load().edgeax_version() == 3
     assert native.load().edgeax_isa_name(-1) is None
     assert native.load().edgeax_isa_name(99) is None

@@ -596,10 +596,36 @@ BAD = [
         "every number of tensor scale must be finite.",
     ),
     (CONV, constant("scale", np.float32([0, -1, 1e-30, 1e30])), None),
+    *(
+        (
+            operator,
+            constant("codebook", np.zeros(entries, np.int8)),
+            f"tensor codebook must have 16, 4 or 2 entries. Received: {entries}.",
+        )
+        for operator in (CONV, DEPTHWISE, DENSE)
+        for entries in (1, 3, 15, 256)
+    ),
+    # With fewer bits rows are shorter.
+    *(
+        (
+            operator,
+            constant("codebook", np.zeros(entries, np.int8)),
+            f"tensor weights must have the shape {wanted}. Received: {received}.",
+        )
+        for operator, entries, wanted, received in (
+            (CONV, 4, [4, 7], [4, 14]),
+            (CONV, 2, [4, 4], [4, 14]),
+            (DEPTHWISE, 4, [9, 2], [9, 3]),
+            (DENSE, 2, [5, 1], [5, 4]),
+        )
+    ),
     (
         CONV,
-        constant("codebook", np.zeros(15, np.int8)),
-        "tensor codebook must have the shape [16]. Received: [15].",
+        both(
+            constant("codebook", np.zeros(4, np.int8)),
+            constant("weights", np.zeros((4, 7), np.uint8)),
+        ),
+        None,
     ),
     (
         CONV,

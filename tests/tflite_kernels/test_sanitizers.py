@@ -36,7 +36,7 @@ int main(int count, char** words) {
   volatile int32_t most = INT32_MAX;
   if (words[1][0] == 'u') return most + count < 0;
   const uint8_t* volatile bytes = static_cast<uint8_t*>(calloc(2, 1));
-  return edgeax::Unpack4(bytes, 4);
+  return edgeax::Unpack(bytes, 4, 4);
 }
 """
 

@@ -114,9 +114,9 @@ struct CallMemory {
 
 template <typename Args>
 int32_t MakeTensors(const Args&, const EdgeaxTensors& t, CallMemory* memory, Tensors* tensors) {
-  *tensors = {{t.input, t.input_size},        {t.weights, t.weights_size},
-              {t.bias, t.channels},           {memory->factors.data(), t.channels},
-              {t.codebook, kCodebookEntries}, {memory->scratch.data(), memory->scratch.size()},
+  *tensors = {{t.input, t.input_size},       {t.weights, t.weights_size},
+              {t.bias, t.channels},          {memory->factors.data(), t.channels},
+              {t.codebook, t.codebook_size}, {memory->scratch.data(), memory->scratch.size()},
               {t.output, t.output_size}};
   return kEdgeaxOk;
 }
@@ -314,11 +314,12 @@ EDGEAX_EXPORT int32_t edgeax_coded_decode(const uint8_t* buffer, size_t size,
   return edgeax::Code(edgeax::DecodeCodedRows(coded, spans));
 }
 
-EDGEAX_EXPORT int32_t edgeax_unpack4(const uint8_t* row, size_t row_size, size_t count,
-                                     uint8_t* codes) {
+EDGEAX_EXPORT int32_t edgeax_unpack(const uint8_t* row, size_t row_size, size_t count, int32_t bits,
+                                    uint8_t* codes) {
+  if (bits != 1 && bits != 2 && bits != 4) return kEdgeaxBadArgument;
   if (count > static_cast<size_t>(edgeax::kMaxElements)) return kEdgeaxBadShape;
   const int32_t codes_in_row = static_cast<int32_t>(count);
-  if (!edgeax::HasSize(row_size, edgeax::PackedBytes4(codes_in_row))) return kEdgeaxBadShape;
-  for (int32_t i = 0; i < codes_in_row; ++i) codes[i] = edgeax::Unpack4(row, i);
+  if (!edgeax::HasSize(row_size, edgeax::PackedBytes(codes_in_row, bits))) return kEdgeaxBadShape;
+  for (int32_t i = 0; i < codes_in_row; ++i) codes[i] = edgeax::Unpack(row, i, bits);
   return kEdgeaxOk;
 }

@@ -30,7 +30,7 @@ typedef struct EdgeaxQuantization {
 } EdgeaxQuantization;
 
 /* Memory of one call; sizes in elements. `bias` and `scale` have one entry per output channel, so
- * one size; `codebook` has 16 entries. */
+ * one size; `codebook` has 16, 4 or 2, for codes of 4, 2 or 1 bits. */
 typedef struct EdgeaxTensors {
   const int8_t* input;
   size_t input_size;
@@ -40,6 +40,7 @@ typedef struct EdgeaxTensors {
   const float* scale;
   size_t channels;
   const int8_t* codebook;
+  size_t codebook_size;
   int8_t* output;
   size_t output_size;
 } EdgeaxTensors;
@@ -121,7 +122,7 @@ enum {
 };
 
 /* Version of the functions and structs of this header: EDGEAX_C_API_VERSION of the library. */
-#define EDGEAX_C_API_VERSION 2
+#define EDGEAX_C_API_VERSION 3
 int32_t edgeax_version(void);
 
 /* Instruction sets compiled in. Names: "reference", "avx2", "neon", "neon_dotprod"; NULL beyond
@@ -172,8 +173,9 @@ int32_t edgeax_partition(const double* values, const double* weights, size_t cou
 int32_t edgeax_coded_read(const uint8_t* buffer, size_t size, EdgeaxCodedRows* rows);
 int32_t edgeax_coded_decode(const uint8_t* buffer, size_t size, const EdgeaxDecodedRows* decoded);
 
-/* The first `count` 4-bit codes of a packed row. */
-int32_t edgeax_unpack4(const uint8_t* row, size_t row_size, size_t count, uint8_t* codes);
+/* The first `count` codes of 1, 2 or 4 bits of a packed row. */
+int32_t edgeax_unpack(const uint8_t* row, size_t row_size, size_t count, int32_t bits,
+                      uint8_t* codes);
 
 #ifdef __cplusplus
 } /* extern "C" */

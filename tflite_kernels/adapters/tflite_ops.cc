@@ -101,14 +101,20 @@ struct ChannelTensors {
 struct CodebookStorage : ChannelTensors {
   static constexpr char kRowsText[] = "rows of tensor weights";
 
-  static TfLiteStatus CheckOperands(const Site& site, const Operands& operands) {
+  int32_t bits;  // of a code
+
+  TfLiteStatus CheckOperands(const Site& site, const Operands& operands) {
     EDGEAX_RETURN_IF_ERROR(CheckChannels(site, operands));
     EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.weights, kTfLiteUInt8));
     EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.weights, 2, 2));
     EDGEAX_RETURN_IF_ERROR(CheckConstant(site, operands.weights, sizeof(uint8_t)));
     EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.key, kTfLiteInt8));
     EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.key, 1, 1));
-    EDGEAX_RETURN_IF_ERROR(CheckVector(site, operands.key, kCodebookEntries));
+    const int entries = operands.key.tensor->dims->data[0];
+    bits = CodeBits(static_cast<size_t>(entries));
+    if (bits == 0) {
+      return Fail(site, "tensor codebook must have 16, 4 or 2 entries. Received: %d.", entries);
+    }
     return CheckConstant(site, operands.key, sizeof(int8_t));
   }
 
@@ -413,7 +419,7 @@ struct Conv2DOp {
     Conv2DGeometry geometry;
     EDGEAX_RETURN_IF_ERROR(
         TranslateConv2D(site, options, operands, storage, quantization, args, &geometry));
-    *wanted = WantedOf(*args, geometry, geometry.row_bytes);
+    *wanted = WantedOf(*args, geometry, PackedBytes(geometry.depth, storage.bits));
     return kTfLiteOk;
   }
 };
@@ -429,8 +435,8 @@ struct DepthwiseConv2DOp {
   static const Kernel<Args>& KernelIn(const KernelSet& set) { return set.depthwise_conv2d; }
 
   static TfLiteStatus Translate(const Site& site, const Options& options, const Operands& operands,
-                                const Storage&, const Quantization& quantization, Args* args,
-                                Wanted* wanted) {
+                                const Storage& storage, const Quantization& quantization,
+                                Args* args, Wanted* wanted) {
     const Shape4 input = Shape4Of(*operands.input.tensor->dims);
     *args = {input, options.depth_multiplier, WindowOf(options), quantization};
     DepthwiseConv2DGeometry geometry;
@@ -445,7 +451,7 @@ struct DepthwiseConv2DOp {
                   static_cast<long long>(kMaxElements));
     }
     *wanted = {geometry.taps,
-               geometry.row_bytes,
+               PackedBytes(geometry.output_channels, storage.bits),
                geometry.output_channels,
                4,
                {input.batch, geometry.window.height.output, geometry.window.width.output,
@@ -469,7 +475,7 @@ struct FullyConnectedOp {
                                 Args* args, Wanted* wanted) {
     EDGEAX_RETURN_IF_ERROR(TranslateFullyConnected(
         site, options, operands, storage.RowsOf(operands), quantization, args, wanted));
-    wanted->weight_columns = PackedBytes4(args->depth);
+    wanted->weight_columns = PackedBytes(args->depth, storage.bits);
     return kTfLiteOk;
   }
 };

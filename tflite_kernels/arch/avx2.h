@@ -8,11 +8,6 @@
 namespace edgeax {
 namespace {
 
-// The table that 4-bit codes are looked up in, once per half of a register.
-inline __m256i LoadTable(const int8_t* codebook) {
-  return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(codebook)));
-}
-
 inline __m256i LoadWide(const void* from) {
   return _mm256_loadu_si256(static_cast<const __m256i*>(from));
 }
@@ -20,6 +15,29 @@ inline __m256i LoadWide(const void* from) {
 inline void StoreWide(void* to, __m256i value) {
   _mm256_storeu_si256(static_cast<__m256i*>(to), value);
 }
+
+// The tables that nibbles of codes are looked up in, once per half of a register.
+template <int32_t kBits>
+struct TablesAvx2 {
+  static constexpr int32_t kCodes = 4 / kBits;  // in a nibble
+
+  explicit TablesAvx2(const NibbleTables& tables)
+      : first(Load(tables, 0)),
+        second(Load(tables, 1 % kCodes)),
+        third(Load(tables, 2 % kCodes)),
+        fourth(Load(tables, 3 % kCodes)) {}
+
+  static __m256i Load(const NibbleTables& tables, int32_t code) {
+    return _mm256_broadcastsi128_si256(
+        _mm_loadu_si128(reinterpret_cast<const __m128i*>(tables.values[code])));
+  }
+
+  __m256i first, second, third, fourth;
+};
+
+inline __m256i LowNibbles(__m256i bytes) { return _mm256_and_si256(bytes, _mm256_set1_epi8(15)); }
+
+inline __m256i HighNibbles(__m256i bytes) { return LowNibbles(_mm256_srli_epi16(bytes, 4)); }
 
 // What follows the sums of up to 16 output channels: bias, scaling, zero point, clamp.
 struct FinishAvx2 {
@@ -154,35 +172,48 @@ struct Avx2 {
     return to + count;
   }
 
-  // 8 bytes of packed codes; those from `end` on are zero.
-  static __m128i Load8(const uint8_t* from, const uint8_t* end) {
-    if (end - from >= 8) return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
+  // kBytes of packed codes; those from `end` on are zero.
+  template <int32_t kBytes>
+  static __m128i LoadBytes(const uint8_t* from, const uint8_t* end) {
     uint64_t bytes = 0;
-    if (end > from) memcpy(&bytes, from, static_cast<size_t>(end - from));
+    if (end - from >= kBytes) {
+      memcpy(&bytes, from, kBytes);
+    } else if (end > from) {
+      memcpy(&bytes, from, static_cast<size_t>(end - from));
+    }
     return _mm_cvtsi64_si128(static_cast<int64_t>(bytes));
   }
 
   // 16 weights each of two rows, one row in each half.
-  static __m256i Decode16(const uint8_t* a, const uint8_t* b, const uint8_t* end, __m256i table) {
-    const __m256i bytes = _mm256_set_m128i(Load8(b, end), Load8(a, end));
-    const __m256i nibble = _mm256_set1_epi8(15);
-    const __m256i even = _mm256_and_si256(bytes, nibble);
-    const __m256i odd = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), nibble);
-    return _mm256_shuffle_epi8(table, _mm256_unpacklo_epi8(even, odd));
+  template <int32_t kBits>
+  static __m256i Decode16(const uint8_t* a, const uint8_t* b, const uint8_t* end,
+                          const TablesAvx2<kBits>& tables) {
+    const __m256i bytes =
+        _mm256_set_m128i(LoadBytes<2 * kBits>(b, end), LoadBytes<2 * kBits>(a, end));
+    const __m256i nibbles = _mm256_unpacklo_epi8(LowNibbles(bytes), HighNibbles(bytes));
+    const auto find = [&](__m256i table) { return _mm256_shuffle_epi8(table, nibbles); };
+    if (kBits == 4) return find(tables.first);
+    // The codes of a nibble follow each other.
+    const __m256i pairs = _mm256_unpacklo_epi8(find(tables.first), find(tables.second));
+    if (kBits == 2) return pairs;
+    return _mm256_unpacklo_epi16(pairs,
+                                 _mm256_unpacklo_epi8(find(tables.third), find(tables.fourth)));
   }
 
   // Rows of packed codes as PackRight reads them: 16 weights each of two rows, from `k` on.
+  template <int32_t kBits>
   struct CodebookRows {
     CodebookRows(const uint8_t* const* rows, const CodebookColumns& weights)
-        : rows(rows), end(weights.weights_end), table(LoadTable(weights.codebook)) {}
+        : rows(rows), end(weights.weights_end), tables(*weights.tables) {}
 
     __m256i Load(int32_t a, int32_t b, int32_t k) const {
-      return Decode16(rows[a] + k / 2, rows[b] + k / 2, end, table);
+      const int32_t byte = k / 8 * kBits;
+      return Decode16(rows[a] + byte, rows[b] + byte, end, tables);
     }
 
     const uint8_t* const* rows;
     const uint8_t* end;
-    __m256i table;
+    TablesAvx2<kBits> tables;
   };
 
   // The same for int8 [16 columns][padded_depth].
@@ -268,23 +299,29 @@ struct Avx2 {
   }
 
   // Weights that Dot takes at a time: 32 bytes of codes.
-  static constexpr int32_t kDotStep = 64;
-
-  static int32_t DotSteps(int32_t depth) { return (depth + kDotStep - 1) / kDotStep; }
-
-  static size_t VectorBytes(int32_t padded_depth) {
-    return static_cast<size_t>(DotSteps(padded_depth)) * kDotStep * sizeof(Left);
+  template <int32_t kBits>
+  static constexpr int32_t DotStep() {
+    return 32 * 8 / kBits;
   }
 
-  // A row in the order in which Dot decodes weights: of each 64 numbers those at 4i, 4i + 2,
-  // 4i + 1, 4i + 3.
+  // Enough for codes of any bits.
+  static size_t VectorBytes(int32_t padded_depth) {
+    constexpr int32_t kStep = DotStep<1>();
+    return static_cast<size_t>((padded_depth + kStep - 1) / kStep) * kStep * sizeof(Left);
+  }
+
+  // A row in the order in which Dot decodes weights: those of the low nibbles first, by their place
+  // in the nibble, of each place those in even bytes first.
+  template <int32_t kBits>
   static void PackVector(const Left* row, int32_t padded_depth, const Quantization&, Right* to) {
-    constexpr int32_t kOrder[4] = {0, 2, 1, 3};
-    for (int32_t k = 0; k < padded_depth; k += kDotStep) {
-      for (int32_t s = 0; s < 4; ++s) {
-        for (int32_t i = 0; i < 16; ++i) {
-          const int32_t from = k + 4 * i + kOrder[s];
-          *to++ = from < padded_depth ? row[from] : static_cast<Left>(0);
+    constexpr int32_t kCodes = 8 / kBits;  // in a byte
+    for (int32_t k = 0; k < padded_depth; k += DotStep<kBits>()) {
+      for (int32_t code = 0; code < kCodes; ++code) {
+        for (int32_t odd = 0; odd < 2; ++odd) {
+          for (int32_t i = 0; i < 16; ++i) {
+            const int32_t from = k + (2 * i + odd) * kCodes + code;
+            *to++ = from < padded_depth ? row[from] : static_cast<Left>(0);
+          }
         }
       }
     }
@@ -297,26 +334,42 @@ struct Avx2 {
     return LoadWide(bytes);
   }
 
-  // 64 products of `x` with the weights of 32 bytes, in 8 partial sums.
-  static __m256i DotStep(__m256i bytes, const Right* x, __m256i table, __m256i sum) {
-    const __m256i nibble = _mm256_set1_epi8(15);
-    const __m256i even = _mm256_shuffle_epi8(table, _mm256_and_si256(bytes, nibble));
-    const __m256i odd =
-        _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(bytes, 4), nibble));
-    const auto low = [](__m256i v) { return _mm256_srai_epi16(_mm256_slli_epi16(v, 8), 8); };
-    const auto high = [](__m256i v) { return _mm256_srai_epi16(v, 8); };
-    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(low(even), LoadWide(x)));
-    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(high(even), LoadWide(x + 16)));
-    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(low(odd), LoadWide(x + 32)));
-    return _mm256_add_epi32(sum, _mm256_madd_epi16(high(odd), LoadWide(x + 48)));
+  // Adds the products of `x` with 32 weights to 8 partial sums.
+  static __m256i Add32Products(__m256i sum, const Right* x, __m256i weights) {
+    const __m256i even = _mm256_srai_epi16(_mm256_slli_epi16(weights, 8), 8);
+    const __m256i odd = _mm256_srai_epi16(weights, 8);
+    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(even, LoadWide(x)));
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(odd, LoadWide(x + 16)));
+  }
+
+  // The same with the weights of 32 nibbles.
+  template <int32_t kBits>
+  static __m256i AddNibbles(__m256i sum, const Right* x, __m256i nibbles,
+                            const TablesAvx2<kBits>& tables) {
+    const auto find = [&](__m256i table) { return _mm256_shuffle_epi8(table, nibbles); };
+    sum = Add32Products(sum, x, find(tables.first));
+    if (kBits <= 2) sum = Add32Products(sum, x + 32, find(tables.second));
+    if (kBits == 1) sum = Add32Products(sum, x + 64, find(tables.third));
+    if (kBits == 1) sum = Add32Products(sum, x + 96, find(tables.fourth));
+    return sum;
+  }
+
+  // The same with the weights of 32 bytes.
+  template <int32_t kBits>
+  static __m256i AddBytes(__m256i sum, const Right* x, __m256i bytes,
+                          const TablesAvx2<kBits>& tables) {
+    sum = AddNibbles(sum, x, LowNibbles(bytes), tables);
+    return AddNibbles(sum, x + DotStep<kBits>() / 2, HighNibbles(bytes), tables);
   }
 
   // sums[c] = vector . row c of weights, 16 rows.
+  template <int32_t kBits>
   __attribute__((noinline)) static void Dot(const Right* vector, const uint8_t* const* rows,
                                             const CodebookColumns& weights, const Quantization&,
                                             int32_t* sums) {
-    const __m256i table = LoadTable(weights.codebook);
-    const int32_t steps = DotSteps(weights.depth);
+    constexpr int32_t kStep = DotStep<kBits>();
+    const TablesAvx2<kBits> tables(*weights.tables);
+    const int32_t steps = (weights.depth + kStep - 1) / kStep;
     for (int32_t c = 0; c < kColumns; c += 4) {
       const uint8_t *r0 = rows[c], *r1 = rows[c + 1], *r2 = rows[c + 2], *r3 = rows[c + 3];
       __m256i s0 = _mm256_setzero_si256(), s1 = s0, s2 = s0, s3 = s0;
@@ -324,17 +377,17 @@ struct Avx2 {
       const ptrdiff_t whole = (weights.weights_end - r3) / 32;
       int32_t i = 0;
       const Right* x = vector;
-      for (; i < steps && i < whole; ++i, x += kDotStep) {
-        s0 = DotStep(LoadWide(r0 + 32 * i), x, table, s0);
-        s1 = DotStep(LoadWide(r1 + 32 * i), x, table, s1);
-        s2 = DotStep(LoadWide(r2 + 32 * i), x, table, s2);
-        s3 = DotStep(LoadWide(r3 + 32 * i), x, table, s3);
+      for (; i < steps && i < whole; ++i, x += kStep) {
+        s0 = AddBytes(s0, x, LoadWide(r0 + 32 * i), tables);
+        s1 = AddBytes(s1, x, LoadWide(r1 + 32 * i), tables);
+        s2 = AddBytes(s2, x, LoadWide(r2 + 32 * i), tables);
+        s3 = AddBytes(s3, x, LoadWide(r3 + 32 * i), tables);
       }
-      for (; i < steps; ++i, x += kDotStep) {
-        s0 = DotStep(Load32(r0 + 32 * i, weights.weights_end), x, table, s0);
-        s1 = DotStep(Load32(r1 + 32 * i, weights.weights_end), x, table, s1);
-        s2 = DotStep(Load32(r2 + 32 * i, weights.weights_end), x, table, s2);
-        s3 = DotStep(Load32(r3 + 32 * i, weights.weights_end), x, table, s3);
+      for (; i < steps; ++i, x += kStep) {
+        s0 = AddBytes(s0, x, Load32(r0 + 32 * i, weights.weights_end), tables);
+        s1 = AddBytes(s1, x, Load32(r1 + 32 * i, weights.weights_end), tables);
+        s2 = AddBytes(s2, x, Load32(r2 + 32 * i, weights.weights_end), tables);
+        s3 = AddBytes(s3, x, Load32(r3 + 32 * i, weights.weights_end), tables);
       }
       const __m256i quads = _mm256_hadd_epi32(_mm256_hadd_epi32(s0, s1), _mm256_hadd_epi32(s2, s3));
       const __m128i four =
@@ -349,9 +402,10 @@ struct Avx2 {
 
   // Two taps of 16 channels, the pairs of channels 0-3 8-11, then of 4-7 12-15, as the halves of
   // registers are interleaved. Adds the weights to `sums`.
-  static void DecodeDepthwise(const uint8_t* first, const uint8_t* second, const int8_t* codebook,
-                              DepthwiseWeight* to, int32_t* sums) {
-    const __m256i both = Decode16(first, second, second + 8, LoadTable(codebook));
+  template <int32_t kBits>
+  static void DecodeDepthwise(const uint8_t* first, const uint8_t* second,
+                              const NibbleTables& tables, DepthwiseWeight* to, int32_t* sums) {
+    const __m256i both = Decode16(first, second, second + 8, TablesAvx2<kBits>(tables));
     const __m256i a = _mm256_cvtepi8_epi16(_mm256_castsi256_si128(both));
     const __m256i b = _mm256_cvtepi8_epi16(_mm256_extracti128_si256(both, 1));
     StoreWide(to, _mm256_unpacklo_epi16(a, b));

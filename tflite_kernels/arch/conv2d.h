@@ -98,7 +98,9 @@ Status Conv2DOn(const Conv2DArgs& args, const Tensors& tensors) {
   if (status != Status::kOk) return status;
   if (tensors.scratch.size < plan.total_bytes) return Status::kBadScratch;
   const MatMul<Simd> product(plan, args.quantization, tensors.scratch.data);
-  const bool has_lowest = HasLowest(tensors.codebook.data);
+  const NibbleTables tables = TablesOf(tensors.codebook);
+  const int32_t bits = CodeBits(tensors.codebook.size);
+  const int32_t row_bytes = PackedBytes(geometry.depth, bits);
   const int32_t pixels =
       args.input.batch * geometry.window.height.output * geometry.window.width.output;
   for (int32_t first = 0; first < pixels; first += plan.block_rows) {
@@ -117,12 +119,13 @@ Status Conv2DOn(const Conv2DArgs& args, const Tensors& tensors) {
       const int32_t channel = group * geometry.group_outputs;
       const CodebookColumns columns = {
           {geometry.group_outputs, tensors.bias.data + channel,
-           tensors.requantization.data + channel, has_lowest},
-          tensors.weights.data + static_cast<size_t>(channel) * geometry.row_bytes,
+           tensors.requantization.data + channel, tables.has_lowest},
+          tensors.weights.data + static_cast<size_t>(channel) * row_bytes,
           tensors.weights.data + tensors.weights.size,
-          geometry.row_bytes,
+          bits,
+          row_bytes,
           geometry.depth,
-          tensors.codebook.data};
+          &tables};
       int8_t* output =
           tensors.output.data + static_cast<size_t>(first) * args.output_channels + channel;
       product.Run(columns, rows, output, static_cast<size_t>(args.output_channels));

@@ -68,7 +68,9 @@ struct Depthwise {
         geometry(geometry),
         plan(plan),
         tensors(tensors),
-        has_lowest(HasLowest(tensors.codebook.data)) {
+        bits(CodeBits(tensors.codebook.size)),
+        row_bytes(PackedBytes(geometry.output_channels, bits)),
+        tables(TablesOf(tensors.codebook)) {
     uint8_t* part = AlignedStart(tensors.scratch.data);
     weights = reinterpret_cast<Weight*>(part);
     part += plan.weights_bytes;
@@ -87,7 +89,9 @@ struct Depthwise {
   const DepthwiseConv2DGeometry& geometry;
   const DepthwisePlan& plan;
   const Tensors& tensors;
-  const bool has_lowest;
+  const int32_t bits;  // of a code
+  const int32_t row_bytes;
+  const NibbleTables tables;
   Weight* weights;          // [blocks][padded_taps][lanes], within a block as Simd likes it
   Finish* finish;           // [blocks]
   const int8_t** pointers;  // [padded_taps]
@@ -95,20 +99,21 @@ struct Depthwise {
   int8_t* padding;          // [padded_channels]
   int8_t* copies;           // [padded_taps][padded_channels]
 
-  // The 16 codes of one tap and block as 8 bytes, zero beyond the last channel.
+  // The 16 codes of one tap and block in 8 bytes, zero beyond the last one.
   void LoadCodes(int32_t tap, int32_t block, uint8_t* codes) const {
-    const int32_t first = block * (kDepthwiseLanes / 2);
-    const int32_t left_over = geometry.row_bytes - first;
-    const size_t count = static_cast<size_t>(left_over < 8 ? left_over : 8);
+    const int32_t block_bytes = kDepthwiseLanes / 8 * bits;
+    const int32_t first = block * block_bytes;
+    const int32_t left_over = row_bytes - first;
+    const size_t count = static_cast<size_t>(left_over < block_bytes ? left_over : block_bytes);
     memset(codes, 0, 8);
     if (tap < geometry.taps) {
-      const size_t row = static_cast<size_t>(tap) * geometry.row_bytes;
+      const size_t row = static_cast<size_t>(tap) * row_bytes;
       memcpy(codes, tensors.weights.data + row + first, count);
     }
   }
 
+  template <int32_t kBits>
   void Decode() const {
-    const int8_t* codebook = tensors.codebook.data;
     for (int32_t first = 0, block = 0; first < plan.padded_channels;
          first += kDepthwiseLanes, ++block) {
       int32_t sums[kDepthwiseLanes] = {};
@@ -117,7 +122,7 @@ struct Depthwise {
         LoadCodes(tap, block, codes[0]);
         LoadCodes(tap + 1, block, codes[1]);
         const size_t at = (static_cast<size_t>(block) * plan.padded_taps + tap) * kDepthwiseLanes;
-        Simd::DecodeDepthwise(codes[0], codes[1], codebook, weights + at, sums);
+        Simd::template DecodeDepthwise<kBits>(codes[0], codes[1], tables, weights + at, sums);
       }
       // Positions outside the image read the zero point, and so does the tap that fills the last
       // pair, whatever its weights are: the correction covers them all.
@@ -198,7 +203,9 @@ struct Depthwise {
   void Run() const {
     memset(padding, args.quantization.input_zero_point, plan.padding_bytes);
     memset(copies, 0, plan.copies_bytes);
-    Decode();
+    if (bits == 1) Decode<1>();
+    if (bits == 2) Decode<2>();
+    if (bits == 4) Decode<4>();
     int8_t* output = tensors.output.data;
     for (int32_t n = 0; n < args.input.batch; ++n) {
       for (int32_t y = 0; y < geometry.window.height.output; ++y) {
@@ -222,8 +229,8 @@ struct Depthwise {
     for (int32_t first = 0, block = 0; first < geometry.output_channels;
          first += kDepthwiseLanes, ++block) {
       Simd::DepthwiseBlock(pointers, plan.padded_taps, first,
-                           weights + static_cast<size_t>(first) * plan.padded_taps, has_lowest,
-                           finish[block], output + first);
+                           weights + static_cast<size_t>(first) * plan.padded_taps,
+                           tables.has_lowest, finish[block], output + first);
     }
   }
 };

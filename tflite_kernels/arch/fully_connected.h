@@ -29,13 +29,16 @@ Status FullyConnectedOn(const FullyConnectedArgs& args, const Tensors& tensors) 
   if (tensors.scratch.size < plan.total_bytes) return Status::kBadScratch;
   const MatMul<Simd> product(plan, args.quantization, tensors.scratch.data);
   const int8_t* input_end = tensors.input.data + tensors.input.size;
-  const CodebookColumns columns = {{args.outputs, tensors.bias.data, tensors.requantization.data,
-                                    HasLowest(tensors.codebook.data)},
-                                   tensors.weights.data,
-                                   tensors.weights.data + tensors.weights.size,
-                                   PackedBytes4(args.depth),
-                                   args.depth,
-                                   tensors.codebook.data};
+  const NibbleTables tables = TablesOf(tensors.codebook);
+  const int32_t bits = CodeBits(tensors.codebook.size);
+  const CodebookColumns columns = {
+      {args.outputs, tensors.bias.data, tensors.requantization.data, tables.has_lowest},
+      tensors.weights.data,
+      tensors.weights.data + tensors.weights.size,
+      bits,
+      PackedBytes(args.depth, bits),
+      args.depth,
+      &tables};
   for (int32_t first = 0; first < args.rows; first += plan.block_rows) {
     const int32_t left_over = args.rows - first;
     const int32_t rows = left_over < plan.block_rows ? left_over : plan.block_rows;

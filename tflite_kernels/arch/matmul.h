@@ -26,9 +26,10 @@ struct CodebookColumns {
   Columns columns;
   const uint8_t* weights;  // first row
   const uint8_t* weights_end;
+  int32_t bits;  // of a code
   int32_t row_bytes;
   int32_t depth;
-  const int8_t* codebook;
+  const NibbleTables* tables;
 };
 
 // Sizes and scratch layout of one product; both the size and the use of scratch follow from it.
@@ -91,8 +92,16 @@ struct MatMul {
   // Multiplies the first `rows` rows of `left`. The codes of a row go to `output`, the next row
   // lies `stride` further.
   void Run(const CodebookColumns& weights, int32_t rows, int8_t* output, size_t stride) const {
+    if (weights.bits == 1) return RunCodes<1>(weights, rows, output, stride);
+    if (weights.bits == 2) return RunCodes<2>(weights, rows, output, stride);
+    RunCodes<4>(weights, rows, output, stride);
+  }
+
+  template <int32_t kBits>
+  void RunCodes(const CodebookColumns& weights, int32_t rows, int8_t* output, size_t stride) const {
+    using CodebookRows = typename Simd::template CodebookRows<kBits>;
     const bool few = rows <= Simd::kFewRows;
-    if (few) PackVectors(rows);
+    if (few) PackVectors<kBits>(rows);
     const Columns& columns = weights.columns;
     for (int32_t c = 0; c < columns.count; c += Simd::kColumns) {
       const int32_t count = TileColumns(columns, c);
@@ -103,9 +112,9 @@ struct MatMul {
                   static_cast<size_t>(c + (i < count ? i : count - 1)) * weights.row_bytes;
       }
       if (few) {
-        RunFewRows(weights, tile, c, count, rows, output + c, stride);
+        RunFewRows<kBits>(weights, tile, c, count, rows, output + c, stride);
       } else {
-        RunTile(typename Simd::CodebookRows(tile, weights), columns, c, rows, output + c, stride);
+        RunTile(CodebookRows(tile, weights), columns, c, rows, output + c, stride);
       }
     }
   }
@@ -140,13 +149,15 @@ struct MatMul {
     return right + row * (Simd::VectorBytes(plan.padded_depth) / sizeof(Right));
   }
 
+  template <int32_t kBits>
   void PackVectors(int32_t rows) const {
     for (int32_t r = 0; r < rows; ++r) {
-      Simd::PackVector(LeftRow(r), plan.padded_depth, quantization, Vector(r));
+      Simd::template PackVector<kBits>(LeftRow(r), plan.padded_depth, quantization, Vector(r));
     }
   }
 
   // For so few rows that decoding a tile would cost more than it saves.
+  template <int32_t kBits>
   void RunFewRows(const CodebookColumns& weights, const uint8_t* const* tile, int32_t c,
                   int32_t count, int32_t rows, int8_t* output, size_t stride) const {
     const Columns& columns = weights.columns;
@@ -155,7 +166,7 @@ struct MatMul {
                                        quantization);
     for (int32_t r = 0; r < rows; ++r) {
       int32_t sums[Simd::kColumns];
-      Simd::Dot(Vector(r), tile, weights, quantization, sums);
+      Simd::template Dot<kBits>(Vector(r), tile, weights, quantization, sums);
       finish.Store(sums, output + static_cast<size_t>(r) * stride);
     }
   }

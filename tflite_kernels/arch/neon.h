@@ -73,19 +73,48 @@ struct FinishNeon {
   int32_t count;
 };
 
-// 16 weights from 8 bytes of codes.
-inline int8x16_t Decode16(uint8x8_t bytes, int8x16_t table) {
-  const uint8x8_t even = vand_u8(bytes, vdup_n_u8(15));
-  const uint8x8_t odd = vshr_n_u8(bytes, 4);
-  return vqtbl1q_s8(table, vcombine_u8(vzip1_u8(even, odd), vzip2_u8(even, odd)));
+// The tables that nibbles of codes are looked up in.
+template <int32_t kBits>
+struct TablesNeon {
+  static constexpr int32_t kCodes = 4 / kBits;  // in a nibble
+
+  explicit TablesNeon(const NibbleTables& tables)
+      : first(vld1q_s8(tables.values[0])),
+        second(vld1q_s8(tables.values[1 % kCodes])),
+        third(vld1q_s8(tables.values[2 % kCodes])),
+        fourth(vld1q_s8(tables.values[3 % kCodes])) {}
+
+  int8x16_t first, second, third, fourth;
+};
+
+// 16 weights from the first 2 * kBits of 8 bytes of codes.
+template <int32_t kBits>
+inline int8x16_t Decode16(uint8x8_t bytes, const TablesNeon<kBits>& tables) {
+  const uint8x8_t low = vand_u8(bytes, vdup_n_u8(15));
+  const uint8x8_t high = vshr_n_u8(bytes, 4);
+  const uint8x8_t nibbles = vzip1_u8(low, high);
+  if (kBits == 4) return vqtbl1q_s8(tables.first, vcombine_u8(nibbles, vzip2_u8(low, high)));
+  // The codes of a nibble follow each other.
+  const int8x8_t first = vqtbl1_s8(tables.first, nibbles);
+  const int8x8_t second = vqtbl1_s8(tables.second, nibbles);
+  if (kBits == 2) return vcombine_s8(vzip1_s8(first, second), vzip2_s8(first, second));
+  const int8x8_t third = vqtbl1_s8(tables.third, nibbles);
+  const int8x8_t fourth = vqtbl1_s8(tables.fourth, nibbles);
+  const int16x4_t pairs = vreinterpret_s16_s8(vzip1_s8(first, second));
+  const int16x4_t more = vreinterpret_s16_s8(vzip1_s8(third, fourth));
+  return vreinterpretq_s8_s16(vcombine_s16(vzip1_s16(pairs, more), vzip2_s16(pairs, more)));
 }
 
-// Bytes of packed codes; those from `end` on are zero.
-inline uint8x8_t Load8(const uint8_t* from, const uint8_t* end) {
-  if (end - from >= 8) return vld1_u8(from);
-  uint8_t bytes[8] = {};
-  if (end > from) memcpy(bytes, from, static_cast<size_t>(end - from));
-  return vld1_u8(bytes);
+// kBytes of packed codes; those from `end` on are zero.
+template <int32_t kBytes>
+inline uint8x8_t LoadBytes(const uint8_t* from, const uint8_t* end) {
+  uint64_t bytes = 0;
+  if (end - from >= kBytes) {
+    memcpy(&bytes, from, kBytes);
+  } else if (end > from) {
+    memcpy(&bytes, from, static_cast<size_t>(end - from));
+  }
+  return vcreate_u8(bytes);
 }
 
 inline uint8x16_t Load16(const uint8_t* from, const uint8_t* end) {
@@ -96,17 +125,18 @@ inline uint8x16_t Load16(const uint8_t* from, const uint8_t* end) {
 }
 
 // Rows of packed codes as PackRight reads them: 16 weights of a row, from `k` on.
+template <int32_t kBits>
 struct CodebookRowsNeon {
   CodebookRowsNeon(const uint8_t* const* rows, const CodebookColumns& weights)
-      : rows(rows), end(weights.weights_end), table(vld1q_s8(weights.codebook)) {}
+      : rows(rows), end(weights.weights_end), tables(*weights.tables) {}
 
   int8x16_t Load(int32_t row, int32_t k) const {
-    return Decode16(Load8(rows[row] + k / 2, end), table);
+    return Decode16(LoadBytes<2 * kBits>(rows[row] + k / 8 * kBits, end), tables);
   }
 
   const uint8_t* const* rows;
   const uint8_t* end;
-  int8x16_t table;
+  TablesNeon<kBits> tables;
 };
 
 // The same for int8 [columns][padded_depth].
@@ -131,7 +161,8 @@ inline int32x4_t Add16Products(int32x4_t sum, int8x16_t x, int8x16_t w) {
 struct NeonSteps {
   using Left = int8_t;
   using Right = int8_t;
-  using CodebookRows = CodebookRowsNeon;
+  template <int32_t kBits>
+  using CodebookRows = CodebookRowsNeon<kBits>;
   using DenseRows = DenseRowsNeon;
   static constexpr int32_t kDepthStep = 16;
 
@@ -154,23 +185,28 @@ struct NeonSteps {
   }
 
   // Weights that Dot takes at a time: 16 bytes of codes.
-  static constexpr int32_t kDotStep = 32;
-
-  static int32_t DotSteps(int32_t depth) { return (depth + kDotStep - 1) / kDotStep; }
-
-  static size_t VectorBytes(int32_t padded_depth) {
-    return static_cast<size_t>(DotSteps(padded_depth)) * kDotStep;
+  template <int32_t kBits>
+  static constexpr int32_t DotStep() {
+    return 16 * 8 / kBits;
   }
 
-  // A row in the order in which Dot decodes weights: of each 32 numbers the even, then the odd
-  // ones.
+  // Enough for codes of any bits.
+  static size_t VectorBytes(int32_t padded_depth) {
+    constexpr int32_t kStep = DotStep<1>();
+    return static_cast<size_t>((padded_depth + kStep - 1) / kStep) * kStep;
+  }
+
+  // A row in the order in which Dot decodes weights: those of the low nibbles first, by their place
+  // in the nibble.
+  template <int32_t kBits>
   static void PackVector(const Left* row, int32_t padded_depth, const Quantization& quantization,
                          Right* to) {
+    constexpr int32_t kCodes = 8 / kBits;  // in a byte
     const int8_t zero = static_cast<int8_t>(quantization.input_zero_point);
-    for (int32_t k = 0; k < padded_depth; k += kDotStep) {
-      for (int32_t odd = 0; odd < 2; ++odd) {
+    for (int32_t k = 0; k < padded_depth; k += DotStep<kBits>()) {
+      for (int32_t code = 0; code < kCodes; ++code) {
         for (int32_t i = 0; i < 16; ++i) {
-          const int32_t from = k + 2 * i + odd;
+          const int32_t from = k + i * kCodes + code;
           *to++ = from < padded_depth ? row[from] : zero;
         }
       }
@@ -183,11 +219,12 @@ struct NeonSteps {
   using DepthwiseFinish = FinishNeon<16>;
 
   // Two taps of 16 channels, one after the other. Adds the weights to `sums`.
-  static void DecodeDepthwise(const uint8_t* first, const uint8_t* second, const int8_t* codebook,
-                              DepthwiseWeight* to, int32_t* sums) {
-    const int8x16_t table = vld1q_s8(codebook);
-    const int8x16_t a = Decode16(vld1_u8(first), table);
-    const int8x16_t b = Decode16(vld1_u8(second), table);
+  template <int32_t kBits>
+  static void DecodeDepthwise(const uint8_t* first, const uint8_t* second,
+                              const NibbleTables& tables, DepthwiseWeight* to, int32_t* sums) {
+    const TablesNeon<kBits> loaded(tables);
+    const int8x16_t a = Decode16(vld1_u8(first), loaded);
+    const int8x16_t b = Decode16(vld1_u8(second), loaded);
     vst1q_s8(to, a);
     vst1q_s8(to + 16, b);
     const int16x8_t low = vaddl_s8(vget_low_s8(a), vget_low_s8(b));
@@ -318,34 +355,52 @@ struct Neon : NeonSteps {
   }
 
   // sums[c] = (vector - zero point) . row c of weights, 4 rows.
+  template <int32_t kBits>
   static void Dot(const Right* vector, const uint8_t* const* rows, const CodebookColumns& weights,
                   const Quantization& quantization, int32_t* sums) {
     for (int32_t c = 0; c < kColumns; ++c) {
-      sums[c] = weights.columns.has_lowest ? DotRow<true>(vector, rows[c], weights, quantization)
-                                           : DotRow<false>(vector, rows[c], weights, quantization);
+      sums[c] = weights.columns.has_lowest
+                    ? DotRow<kBits, true>(vector, rows[c], weights, quantization)
+                    : DotRow<kBits, false>(vector, rows[c], weights, quantization);
     }
   }
 
   struct DotSums {
-    int32x4_t even, odd;
+    int32x4_t low, high;
     int16x8_t weights;
   };
 
-  template <bool kHasLowest>
-  static void AddStep(uint8x16_t bytes, const Right* x, int8x16_t table, DotSums* sums) {
-    const int8x16_t even = vqtbl1q_s8(table, vandq_u8(bytes, vdupq_n_u8(15)));
-    const int8x16_t odd = vqtbl1q_s8(table, vshrq_n_u8(bytes, 4));
-    sums->even = Add16Products<kHasLowest>(sums->even, vld1q_s8(x), even);
-    sums->odd = Add16Products<kHasLowest>(sums->odd, vld1q_s8(x + 16), odd);
-    sums->weights = vpadalq_s8(vpadalq_s8(sums->weights, even), odd);
+  // Adds the products of `x` with the weights of 16 nibbles to `sum`.
+  template <int32_t kBits, bool kHasLowest>
+  static void AddNibbles(const Right* x, uint8x16_t nibbles, const TablesNeon<kBits>& tables,
+                         int32x4_t* sum, int16x8_t* weight_sum) {
+    const auto add = [&](int32_t code, int8x16_t table) {
+      const int8x16_t weights = vqtbl1q_s8(table, nibbles);
+      *sum = Add16Products<kHasLowest>(*sum, vld1q_s8(x + 16 * code), weights);
+      *weight_sum = vpadalq_s8(*weight_sum, weights);
+    };
+    add(0, tables.first);
+    if (kBits <= 2) add(1, tables.second);
+    if (kBits == 1) add(2, tables.third);
+    if (kBits == 1) add(3, tables.fourth);
   }
 
-  template <bool kHasLowest>
+  template <int32_t kBits, bool kHasLowest>
+  static void AddStep(uint8x16_t bytes, const Right* x, const TablesNeon<kBits>& tables,
+                      DotSums* sums) {
+    AddNibbles<kBits, kHasLowest>(x, vandq_u8(bytes, vdupq_n_u8(15)), tables, &sums->low,
+                                  &sums->weights);
+    AddNibbles<kBits, kHasLowest>(x + DotStep<kBits>() / 2, vshrq_n_u8(bytes, 4), tables,
+                                  &sums->high, &sums->weights);
+  }
+
+  template <int32_t kBits, bool kHasLowest>
   static int32_t DotRow(const Right* vector, const uint8_t* row, const CodebookColumns& weights,
                         const Quantization& quantization) {
-    constexpr int32_t kStepsPerSum = 64;  // 4 * 128 * 64 still fits the int16 sums of weights
-    const int8x16_t table = vld1q_s8(weights.codebook);
-    const int32_t steps = DotSteps(weights.depth);
+    constexpr int32_t kStep = DotStep<kBits>();
+    constexpr int32_t kStepsPerSum = 2048 / kStep;  // 2048 / 8 * 128 still fits the int16 sums
+    const TablesNeon<kBits> tables(*weights.tables);
+    const int32_t steps = (weights.depth + kStep - 1) / kStep;
     const ptrdiff_t whole = (weights.weights_end - row) / 16;
     DotSums sums = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s16(0)};
     int32x4_t weight_sum = vdupq_n_s32(0);
@@ -353,16 +408,16 @@ struct Neon : NeonSteps {
       const int32_t last = steps - first < kStepsPerSum ? steps : first + kStepsPerSum;
       int32_t i = first;
       for (; i < last && i < whole; ++i) {
-        AddStep<kHasLowest>(vld1q_u8(row + 16 * i), vector + 32 * i, table, &sums);
+        AddStep<kBits, kHasLowest>(vld1q_u8(row + 16 * i), vector + kStep * i, tables, &sums);
       }
       for (; i < last; ++i) {
         const uint8x16_t bytes = Load16(row + 16 * i, weights.weights_end);
-        AddStep<kHasLowest>(bytes, vector + 32 * i, table, &sums);
+        AddStep<kBits, kHasLowest>(bytes, vector + kStep * i, tables, &sums);
       }
       weight_sum = vpadalq_s16(weight_sum, sums.weights);
       sums.weights = vdupq_n_s16(0);
     }
-    const uint32_t products = static_cast<uint32_t>(vaddvq_s32(vaddq_s32(sums.even, sums.odd)));
+    const uint32_t products = static_cast<uint32_t>(vaddvq_s32(vaddq_s32(sums.low, sums.high)));
     const int32_t offset = ZeroPointOffset(vaddvq_s32(weight_sum), quantization);
     return static_cast<int32_t>(products + static_cast<uint32_t>(offset));
   }

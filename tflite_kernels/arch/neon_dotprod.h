@@ -115,21 +115,37 @@ struct NeonDotprod : NeonSteps {
     int32x4_t products, weights;
   };
 
-  EDGEAX_DOTPROD static void AddStep(uint8x16_t bytes, int8x16_t x_even, int8x16_t x_odd,
-                                     int8x16_t table, DotSums* sums) {
+  // Adds the products of `x` with the weights of 16 nibbles of a row.
+  template <int32_t kBits>
+  EDGEAX_DOTPROD static void AddNibbles(const Right* x, uint8x16_t nibbles,
+                                        const TablesNeon<kBits>& tables, DotSums* sums) {
     const int8x16_t ones = vdupq_n_s8(1);
-    const int8x16_t even = vqtbl1q_s8(table, vandq_u8(bytes, vdupq_n_u8(15)));
-    const int8x16_t odd = vqtbl1q_s8(table, vshrq_n_u8(bytes, 4));
-    sums->products = vdotq_s32(vdotq_s32(sums->products, x_even, even), x_odd, odd);
-    sums->weights = vdotq_s32(vdotq_s32(sums->weights, even, ones), odd, ones);
+    const auto add = [&](int32_t code, int8x16_t table) EDGEAX_DOTPROD {
+      const int8x16_t weights = vqtbl1q_s8(table, nibbles);
+      sums->products = vdotq_s32(sums->products, vld1q_s8(x + 16 * code), weights);
+      sums->weights = vdotq_s32(sums->weights, weights, ones);
+    };
+    add(0, tables.first);
+    if (kBits <= 2) add(1, tables.second);
+    if (kBits == 1) add(2, tables.third);
+    if (kBits == 1) add(3, tables.fourth);
+  }
+
+  template <int32_t kBits>
+  EDGEAX_DOTPROD static void AddStep(uint8x16_t bytes, const Right* x,
+                                     const TablesNeon<kBits>& tables, DotSums* sums) {
+    AddNibbles(x, vandq_u8(bytes, vdupq_n_u8(15)), tables, sums);
+    AddNibbles(x + DotStep<kBits>() / 2, vshrq_n_u8(bytes, 4), tables, sums);
   }
 
   // sums[c] = (vector - zero point) . row c of weights, 8 rows.
+  template <int32_t kBits>
   EDGEAX_DOTPROD static void Dot(const Right* vector, const uint8_t* const* rows,
                                  const CodebookColumns& weights, const Quantization& quantization,
                                  int32_t* sums) {
-    const int8x16_t table = vld1q_s8(weights.codebook);
-    const int32_t steps = DotSteps(weights.depth);
+    constexpr int32_t kStep = DotStep<kBits>();
+    const TablesNeon<kBits> tables(*weights.tables);
+    const int32_t steps = (weights.depth + kStep - 1) / kStep;
     for (int32_t c = 0; c < kColumns; c += 4) {
       const uint8_t *r0 = rows[c], *r1 = rows[c + 1], *r2 = rows[c + 2], *r3 = rows[c + 3];
       const int32x4_t zero = vdupq_n_s32(0);
@@ -139,18 +155,18 @@ struct NeonDotprod : NeonSteps {
       const ptrdiff_t whole = (end - r3) / 16;
       int32_t i = 0;
       for (; i < steps && i < whole; ++i) {
-        const int8x16_t x_even = vld1q_s8(vector + 32 * i), x_odd = vld1q_s8(vector + 32 * i + 16);
-        AddStep(vld1q_u8(r0 + 16 * i), x_even, x_odd, table, &s0);
-        AddStep(vld1q_u8(r1 + 16 * i), x_even, x_odd, table, &s1);
-        AddStep(vld1q_u8(r2 + 16 * i), x_even, x_odd, table, &s2);
-        AddStep(vld1q_u8(r3 + 16 * i), x_even, x_odd, table, &s3);
+        const Right* x = vector + kStep * i;
+        AddStep(vld1q_u8(r0 + 16 * i), x, tables, &s0);
+        AddStep(vld1q_u8(r1 + 16 * i), x, tables, &s1);
+        AddStep(vld1q_u8(r2 + 16 * i), x, tables, &s2);
+        AddStep(vld1q_u8(r3 + 16 * i), x, tables, &s3);
       }
       for (; i < steps; ++i) {
-        const int8x16_t x_even = vld1q_s8(vector + 32 * i), x_odd = vld1q_s8(vector + 32 * i + 16);
-        AddStep(Load16(r0 + 16 * i, end), x_even, x_odd, table, &s0);
-        AddStep(Load16(r1 + 16 * i, end), x_even, x_odd, table, &s1);
-        AddStep(Load16(r2 + 16 * i, end), x_even, x_odd, table, &s2);
-        AddStep(Load16(r3 + 16 * i, end), x_even, x_odd, table, &s3);
+        const Right* x = vector + kStep * i;
+        AddStep(Load16(r0 + 16 * i, end), x, tables, &s0);
+        AddStep(Load16(r1 + 16 * i, end), x, tables, &s1);
+        AddStep(Load16(r2 + 16 * i, end), x, tables, &s2);
+        AddStep(Load16(r3 + 16 * i, end), x, tables, &s3);
       }
       sums[c] = Total(s0, quantization);
       sums[c + 1] = Total(s1, quantization);

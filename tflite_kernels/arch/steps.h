@@ -16,12 +16,25 @@ static inline void CopyFirst(const int8_t* from, int32_t count, int8_t* to) {
   memcpy(to + count - 8, from + count - 8, 8);
 }
 
-// Whether a value is -128. Two products of int8 fit an int16 sum unless all four factors are.
-static inline bool HasLowest(const int8_t* codebook) {
-  for (int32_t i = 0; i < kCodebookEntries; ++i) {
-    if (codebook[i] == INT8_MIN) return true;
+// What the codes in a nibble stand for: table j has the value of code number j by the whole nibble,
+// so that there are one table for codes of 4 bits, two for 2 bits and four for 1 bit.
+struct NibbleTables {
+  int8_t values[4][kCodebookEntries];
+  // Whether a value is -128. Two products of int8 fit an int16 sum unless all four factors are.
+  bool has_lowest;
+};
+
+static inline NibbleTables TablesOf(Span<const int8_t> codebook) {
+  const int32_t bits = CodeBits(codebook.size);
+  NibbleTables tables = {};
+  for (int32_t j = 0; j * bits < 4; ++j) {
+    for (int32_t nibble = 0; nibble < kCodebookEntries; ++nibble) {
+      const int8_t value = codebook.data[(nibble >> (j * bits)) & ((1 << bits) - 1)];
+      tables.values[j][nibble] = value;
+      tables.has_lowest |= value == INT8_MIN;
+    }
   }
-  return false;
+  return tables;
 }
 
 // -zero point * sum: what the zero point adds to the sum of a column.

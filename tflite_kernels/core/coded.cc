@@ -56,7 +56,7 @@ bool AreFinite(Bytes scale) {
 // Takes the sizes that the layout does not tell.
 bool TakeSizes(Bytes* rest, CodedRows* rows) {
   if (rows->layout == CodedLayout::kPacked4) {
-    const int32_t row_bytes = PackedBytes4(rows->depth);
+    const int32_t row_bytes = PackedBytes(rows->depth, 4);
     rows->weights_size = static_cast<size_t>(rows->rows) * static_cast<size_t>(row_bytes);
     rows->indices_size = 0;
     return true;

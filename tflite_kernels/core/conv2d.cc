@@ -12,7 +12,9 @@ uint32_t SumAt(const Conv2DArgs& args, const Conv2DGeometry& geometry, const Ten
                const Position& at) {
   const Axis& height = geometry.window.height;
   const Axis& width = geometry.window.width;
-  const uint8_t* row = tensors.weights.data + size_t(at.channel) * geometry.row_bytes;
+  const int32_t bits = CodeBits(tensors.codebook.size);
+  const uint8_t* row =
+      tensors.weights.data + size_t(at.channel) * PackedBytes(geometry.depth, bits);
   const int32_t first_input = at.channel / geometry.group_outputs * geometry.group_inputs;
   uint32_t sum = static_cast<uint32_t>(tensors.bias.data[at.channel]);
   for (int32_t ky = 0; ky < height.kernel; ++ky) {
@@ -25,7 +27,7 @@ uint32_t SumAt(const Conv2DArgs& args, const Conv2DGeometry& geometry, const Ten
       const int8_t* input = tensors.input.data + pixel * args.input.channels + first_input;
       const int32_t first_code = (ky * width.kernel + kx) * geometry.group_inputs;
       for (int32_t i = 0; i < geometry.group_inputs; ++i) {
-        const int32_t weight = tensors.codebook.data[Unpack4(row, first_code + i)];
+        const int32_t weight = tensors.codebook.data[Unpack(row, first_code + i, bits)];
         sum += static_cast<uint32_t>((input[i] - args.quantization.input_zero_point) * weight);
       }
     }
@@ -50,7 +52,6 @@ Status GeometryOf(const Conv2DArgs& args, Conv2DGeometry* geometry) {
       CheckedProduct(args.window.kernel_height, args.window.kernel_width, geometry->group_inputs);
   if (depth < 0 || depth > kMaxRowDepth) return Status::kBadShape;
   geometry->depth = static_cast<int32_t>(depth);
-  geometry->row_bytes = PackedBytes4(geometry->depth);
   return CheckQuantization(args.quantization);
 }
 
@@ -61,7 +62,7 @@ Status CheckConv2D(const Conv2DArgs& args, const Tensors& tensors, Conv2DGeometr
   return CheckTensors(
       tensors,
       CheckedProduct(args.input.batch, args.input.height, args.input.width, args.input.channels),
-      CheckedProduct(args.output_channels, geometry->row_bytes), args.output_channels,
+      args.output_channels, geometry->depth, args.output_channels,
       CheckedProduct(args.input.batch, window.height.output, window.width.output,
                      args.output_channels));
 }

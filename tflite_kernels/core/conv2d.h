@@ -1,4 +1,4 @@
-#pragma once  // core/conv2d.h: convolution with 4-bit codebook weights.
+#pragma once  // core/conv2d.h: convolution with codebook weights.
 
 #include "tflite_kernels/core/tensors.h"
 #include "tflite_kernels/core/window.h"
@@ -20,7 +20,6 @@ struct Conv2DGeometry {
   WindowGeometry window;
   int32_t group_inputs, group_outputs;  // channels of one group
   int32_t depth;                        // weights of one row
-  int32_t row_bytes;
 };
 
 // Checks the arguments alone. Returns kBadArgument or kBadShape, `geometry` then undefined.
@@ -30,10 +29,10 @@ Status GeometryOf(const Conv2DArgs& args, Conv2DGeometry* geometry);
 Status CheckConv2D(const Conv2DArgs& args, const Tensors& tensors, Conv2DGeometry* geometry);
 
 // output[n,y,x,c] = OutputCode(bias[c] + Sum (input[n,iy,ix,i] - input_zero_point) * w[c,ky,kx,i]),
-// w[c,k] = codebook[code k of row c]. `weights` holds output_channels rows of
-// PackedBytes4(kernel_height * kernel_width * input.channels / groups) bytes, each in the order
-// height, width, input channel. Same integers on every target: the kernels of arch/ must equal this
-// one bit for bit. Needs no scratch. On an error `output` is untouched.
+// w[c,k] = codebook[code k of row c]. `weights` holds output_channels rows of kernel_height *
+// kernel_width * input.channels / groups codes, each in the order height, width, input channel.
+// Same integers on every target: the kernels of arch/ must equal this one bit for bit. Needs no
+// scratch. On an error `output` is untouched.
 Status Conv2D(const Conv2DArgs& args, const Tensors& tensors);
 
 }  // namespace edgeax

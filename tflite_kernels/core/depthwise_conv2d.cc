@@ -13,6 +13,8 @@ uint32_t SumAt(const DepthwiseConv2DArgs& args, const DepthwiseConv2DGeometry& g
   const Axis& height = geometry.window.height;
   const Axis& width = geometry.window.width;
   const int32_t input_channel = at.channel / args.depth_multiplier;
+  const int32_t bits = CodeBits(tensors.codebook.size);
+  const size_t row_bytes = static_cast<size_t>(PackedBytes(geometry.output_channels, bits));
   uint32_t sum = static_cast<uint32_t>(tensors.bias.data[at.channel]);
   for (int32_t ky = 0; ky < height.kernel; ++ky) {
     const int32_t y = AxisInput(height, at.y, ky);
@@ -22,9 +24,8 @@ uint32_t SumAt(const DepthwiseConv2DArgs& args, const DepthwiseConv2DGeometry& g
       if (!AxisHas(width, x)) continue;
       const size_t pixel = (size_t(at.batch) * height.input + y) * width.input + x;
       const int32_t input = tensors.input.data[pixel * args.input.channels + input_channel];
-      const uint8_t* row =
-          tensors.weights.data + size_t(ky * width.kernel + kx) * geometry.row_bytes;
-      const int32_t weight = tensors.codebook.data[Unpack4(row, at.channel)];
+      const uint8_t* row = tensors.weights.data + size_t(ky * width.kernel + kx) * row_bytes;
+      const int32_t weight = tensors.codebook.data[Unpack(row, at.channel, bits)];
       sum += static_cast<uint32_t>((input - args.quantization.input_zero_point) * weight);
     }
   }
@@ -43,7 +44,6 @@ Status GeometryOf(const DepthwiseConv2DArgs& args, DepthwiseConv2DGeometry* geom
   if (channels < 0 || taps < 0 || taps > kMaxRowDepth) return Status::kBadShape;
   geometry->output_channels = static_cast<int32_t>(channels);
   geometry->taps = static_cast<int32_t>(taps);
-  geometry->row_bytes = PackedBytes4(geometry->output_channels);
   return CheckQuantization(args.quantization);
 }
 
@@ -55,7 +55,7 @@ Status CheckDepthwiseConv2D(const DepthwiseConv2DArgs& args, const Tensors& tens
   return CheckTensors(
       tensors,
       CheckedProduct(args.input.batch, args.input.height, args.input.width, args.input.channels),
-      CheckedProduct(geometry->taps, geometry->row_bytes), geometry->output_channels,
+      geometry->taps, geometry->output_channels, geometry->output_channels,
       CheckedProduct(args.input.batch, window.height.output, window.width.output,
                      geometry->output_channels));
 }

@@ -1,4 +1,4 @@
-#pragma once  // core/depthwise_conv2d.h: depthwise convolution with 4-bit codebook weights.
+#pragma once  // core/depthwise_conv2d.h: depthwise convolution with codebook weights.
 
 #include "tflite_kernels/core/tensors.h"
 #include "tflite_kernels/core/window.h"
@@ -17,8 +17,7 @@ struct DepthwiseConv2DArgs {
 struct DepthwiseConv2DGeometry {
   WindowGeometry window;
   int32_t output_channels;
-  int32_t taps;       // positions of the window, rows of weights
-  int32_t row_bytes;  // of output_channels weights
+  int32_t taps;  // positions of the window, rows of weights
 };
 
 // Checks the arguments alone. Returns kBadArgument or kBadShape, `geometry` then undefined.
@@ -30,7 +29,7 @@ Status CheckDepthwiseConv2D(const DepthwiseConv2DArgs& args, const Tensors& tens
 
 // output[n,y,x,c] = OutputCode(bias[c] + Sum (input[n,iy,ix,c / depth_multiplier] -
 // input_zero_point) * w[ky,kx,c]), w[t,c] = codebook[code c of row t]. `weights` holds one row of
-// PackedBytes4(output channels) bytes per position of the window, in the order height, width.
+// output channels codes per position of the window, in the order height, width.
 // Same integers on every target. Needs no scratch. On an error `output` is untouched.
 Status DepthwiseConv2D(const DepthwiseConv2DArgs& args, const Tensors& tensors);
 

@@ -1,4 +1,4 @@
-#pragma once  // core/fully_connected.h: matrix product with 4-bit codebook weights.
+#pragma once  // core/fully_connected.h: matrix product with codebook weights.
 
 #include "tflite_kernels/core/tensors.h"
 
@@ -18,7 +18,7 @@ Status CheckFullyConnected(const FullyConnectedArgs& args);
 Status CheckFullyConnected(const FullyConnectedArgs& args, const Tensors& tensors);
 
 // output[r,c] = OutputCode(bias[c] + Sum_k (input[r,k] - input_zero_point) * w[c,k]),
-// w[c,k] = codebook[code k of row c]. `weights` holds `outputs` rows of PackedBytes4(depth) bytes.
+// w[c,k] = codebook[code k of row c]. `weights` holds `outputs` rows of `depth` codes.
 // Same integers on every target. Needs no scratch. On an error `output` is untouched.
 Status FullyConnected(const FullyConnectedArgs& args, const Tensors& tensors);
 

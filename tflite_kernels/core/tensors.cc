@@ -41,12 +41,15 @@ Status CheckShifts(Span<const Requantization> factors) {
   return Status::kOk;
 }
 
-Status CheckTensors(const Tensors& tensors, int64_t input_size, int64_t weight_bytes,
+Status CheckTensors(const Tensors& tensors, int64_t input_size, int32_t rows, int32_t row_codes,
                     int64_t channels, int64_t output_size) {
+  const int32_t bits = CodeBits(tensors.codebook.size);
+  if (bits == 0) return Status::kBadShape;
+  const int64_t weight_bytes = CheckedProduct(rows, PackedBytes(row_codes, bits));
   const bool sizes_fit =
       HasSize(tensors.input.size, input_size) && HasSize(tensors.weights.size, weight_bytes) &&
       HasSize(tensors.bias.size, channels) && HasSize(tensors.requantization.size, channels) &&
-      HasSize(tensors.codebook.size, kCodebookEntries) && HasSize(tensors.output.size, output_size);
+      HasSize(tensors.output.size, output_size);
   if (!sizes_fit) return Status::kBadShape;
   return CheckShifts(tensors.requantization);
 }

@@ -15,10 +15,11 @@ struct Quantization {
   Rounding rounding;
 };
 
-// The memory of one call; the caller owns all of it. `weights` holds packed rows as each kernel
-// says, `codebook` the 16 values that the codes stand for. A weight's real value is its channel's
-// scale times the codebook's value; the scales are in `requantization`, see
-// RequantizationFromScales. Per output channel: `bias` and `requantization`.
+// The memory of one call; the caller owns all of it. `weights` holds rows of codes as each
+// kernel says, packed as in packing.h, `codebook` the values that they stand for, whose number says
+// the bits of a code. A weight's real value is its channel's scale times the codebook's value; the
+// scales are in `requantization`, see RequantizationFromScales. Per output channel: `bias` and
+// `requantization`.
 struct Tensors {
   Span<const int8_t> input;
   Span<const uint8_t> weights;
@@ -40,8 +41,9 @@ Status CheckQuantization(const Quantization& quantization);
 // Returns kBadArgument when a factor's shift is out of its range.
 Status CheckShifts(Span<const Requantization> factors);
 
-// Checks the sizes of all spans but `scratch`, and every factor's shift.
-Status CheckTensors(const Tensors& tensors, int64_t input_size, int64_t weight_bytes,
+// Checks the sizes of all spans but `scratch`, and every factor's shift. `weights` has `rows` rows
+// of `row_codes`.
+Status CheckTensors(const Tensors& tensors, int64_t input_size, int32_t rows, int32_t row_codes,
                     int64_t channels, int64_t output_size);
 
 // The int8 code of one sum of (input - zero point) * weight; `sum` wraps around like the int32 it
