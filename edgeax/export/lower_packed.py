@@ -1,4 +1,4 @@
-"""Lower packed: a kernel of few different codes as 4-bit indices into a table of them."""
+"""Lower packed: a kernel of few different codes as indices of 4, 2 or 1 bits into a table."""
 
 import numpy as np
 
@@ -15,8 +15,8 @@ from edgeax.formats.flatbuffer import Subgraph
 
 HOW = "packed"
 
-_ENTRIES = 16
-_INDEX_BITS = 4
+_INDEX_BITS = (1, 2, 4)
+_ENTRIES = 1 << _INDEX_BITS[-1]  # of the largest table
 
 _CUSTOM = {
     "CONV_2D": "EdgeaxConv2D",
@@ -26,7 +26,8 @@ _CUSTOM = {
 
 
 def packed(graph: Subgraph, carrier: Carrier, codes: Codes) -> CustomForm:
-    """Returns a kernel in 4-bit indices and a table of the codes in use, the lowest first.
+    """Returns a kernel in indices of the fewest bits and a table of the codes in use, the lowest
+    first.
 
     Raises:
         Unfit: It has too many different codes, or an option is beyond the operator's.
@@ -34,16 +35,17 @@ def packed(graph: Subgraph, carrier: Carrier, codes: Codes) -> CustomForm:
     used = np.unique(codes.codes)
     if used.size > _ENTRIES:
         raise Unfit(f"it has more than {_ENTRIES} different codes")
+    bits = next(bits for bits in _INDEX_BITS if used.size <= 1 << bits)
     custom = _CUSTOM[carrier.operator.name]
     indices = np.searchsorted(used, rows_of(carrier, codes)).astype(np.uint8)
     return CustomForm(
         how=HOW,
-        bits=_INDEX_BITS,
+        bits=bits,
         operator=custom,
         options=options_for(graph, carrier, custom),
         constants={
-            "weights": packing.pack(indices, bits=_INDEX_BITS),
-            "codebook": np.pad(used, (0, _ENTRIES - used.size)),
+            "weights": packing.pack(indices, bits),
+            "codebook": np.pad(used, (0, (1 << bits) - used.size)),
             **channel_constants(carrier, codes),
         },
     )

@@ -98,7 +98,8 @@ def rows_of(graph, operator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     else:
         count = depth(operator.name, options, graph.tensors[operator.inputs[0]], channels)
     if not operator.name.startswith("EdgeaxSparse"):
-        return packing.unpack(weights, 4, count, signed=False), last, scale
+        bits = last.size.bit_length() - 1
+        return packing.unpack(weights, bits, count, signed=False), last, scale
     stored = sparse.SparseRows(count, options["block"], options["places"], weights, last)
     rows = sparse.decode(stored, channels)
     return (rows.astype(np.int32) + 128).astype(np.uint8), ALL_CODES, scale
