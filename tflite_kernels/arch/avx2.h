@@ -172,16 +172,17 @@ struct Avx2 {
     return to + count;
   }
 
-  // kBytes of packed codes; those from `end` on are zero.
+  // kBytes of packed codes, 8, 4 or 2; those from `end` on are zero.
   template <int32_t kBytes>
   static __m128i LoadBytes(const uint8_t* from, const uint8_t* end) {
-    uint64_t bytes = 0;
-    if (end - from >= kBytes) {
-      memcpy(&bytes, from, kBytes);
-    } else if (end > from) {
-      memcpy(&bytes, from, static_cast<size_t>(end - from));
+    int64_t bytes = 0;
+    if (end - from < kBytes) {
+      if (end > from) memcpy(&bytes, from, static_cast<size_t>(end - from));
+      return _mm_cvtsi64_si128(bytes);
     }
-    return _mm_cvtsi64_si128(static_cast<int64_t>(bytes));
+    if (kBytes == 8) return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
+    if (kBytes == 4) return _mm_cvtsi32_si128(LoadNumber<int32_t>(from));
+    return _mm_cvtsi32_si128(LoadNumber<uint16_t>(from));
   }
 
   // 16 weights each of two rows, one row in each half.
@@ -207,7 +208,7 @@ struct Avx2 {
         : rows(rows), end(weights.weights_end), tables(*weights.tables) {}
 
     __m256i Load(int32_t a, int32_t b, int32_t k) const {
-      const int32_t byte = k / 8 * kBits;
+      const int32_t byte = (k >> 3) * kBits;
       return Decode16(rows[a] + byte, rows[b] + byte, end, tables);
     }
 

@@ -105,16 +105,17 @@ inline int8x16_t Decode16(uint8x8_t bytes, const TablesNeon<kBits>& tables) {
   return vreinterpretq_s8_s16(vcombine_s16(vzip1_s16(pairs, more), vzip2_s16(pairs, more)));
 }
 
-// kBytes of packed codes; those from `end` on are zero.
+// kBytes of packed codes, 8, 4 or 2; those from `end` on are zero.
 template <int32_t kBytes>
 inline uint8x8_t LoadBytes(const uint8_t* from, const uint8_t* end) {
   uint64_t bytes = 0;
-  if (end - from >= kBytes) {
-    memcpy(&bytes, from, kBytes);
-  } else if (end > from) {
-    memcpy(&bytes, from, static_cast<size_t>(end - from));
+  if (end - from < kBytes) {
+    if (end > from) memcpy(&bytes, from, static_cast<size_t>(end - from));
+    return vcreate_u8(bytes);
   }
-  return vcreate_u8(bytes);
+  if (kBytes == 8) return vld1_u8(from);
+  if (kBytes == 4) return vcreate_u8(LoadNumber<uint32_t>(from));
+  return vcreate_u8(LoadNumber<uint16_t>(from));
 }
 
 inline uint8x16_t Load16(const uint8_t* from, const uint8_t* end) {
@@ -131,7 +132,7 @@ struct CodebookRowsNeon {
       : rows(rows), end(weights.weights_end), tables(*weights.tables) {}
 
   int8x16_t Load(int32_t row, int32_t k) const {
-    return Decode16(LoadBytes<2 * kBits>(rows[row] + k / 8 * kBits, end), tables);
+    return Decode16(LoadBytes<2 * kBits>(rows[row] + (k >> 3) * kBits, end), tables);
   }
 
   const uint8_t* const* rows;

@@ -16,6 +16,13 @@ static inline void CopyFirst(const int8_t* from, int32_t count, int8_t* to) {
   memcpy(to + count - 8, from + count - 8, 8);
 }
 
+template <typename Number>
+static inline Number LoadNumber(const void* from) {
+  Number number;
+  memcpy(&number, from, sizeof(number));
+  return number;
+}
+
 // What the codes in a nibble stand for: table j has the value of code number j by the whole nibble,
 // so that there are one table for codes of 4 bits, two for 2 bits and four for 1 bit.
 struct NibbleTables {
