@@ -68,20 +68,24 @@ class Exact {
 class Codes {
  public:
   explicit Codes(Random* random)
-      : random_(random), extreme_(random->OneIn(4)), has_lowest_(random->OneIn(3)) {}
+      : random_(random),
+        extreme_(random->OneIn(4)),
+        largest_weight_(random->OneIn(2) ? random->Range(1, 20) : random->Range(127, 128)) {}
 
   int8_t Next() const {
     return static_cast<int8_t>(extreme_ ? (random_->OneIn(2) ? -128 : 127)
                                         : random_->Range(-128, 127));
   }
   int8_t NextWeight() const {
-    const int8_t code = Next();
-    return code == -128 && !has_lowest_ ? -127 : code;
+    const int32_t low = -largest_weight_, high = low == -128 ? 127 : largest_weight_;
+    return static_cast<int8_t>(extreme_ ? (random_->OneIn(2) ? low : high)
+                                        : random_->Range(low, high));
   }
 
  private:
   Random* random_;
-  bool extreme_, has_lowest_;
+  bool extreme_;
+  int32_t largest_weight_;
 };
 
 // The memory of one case beside its weights, filled at random.

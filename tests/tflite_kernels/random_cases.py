@@ -54,7 +54,11 @@ def draw(operator: str, seed: int) -> Case:
         int(source.choice([-128, 127, 0, source.integers(-128, 128)])),
         output_shape,
     )
-    return _prune(source, case, seed, extreme) if "Sparse" in operator else case
+    if "Sparse" in operator:
+        return _prune(source, case, seed, extreme)
+    largest = source.choice([1, 2, 8, 15, 16, 128])  # kernels treat small weights in their own way
+    case.codebook = np.clip(case.codebook, -largest, largest - (largest == 128)).astype(np.int8)
+    return case
 
 
 def _prune(source: np.random.Generator, case: Case, seed: int, extreme: bool) -> Case:

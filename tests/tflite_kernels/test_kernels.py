@@ -66,28 +66,30 @@ def test_kernels_touch_nothing_outside_their_tensors(operator, at_end):
 
 
 @pytest.mark.parametrize("isa", SETS)
+@pytest.mark.parametrize("rows", [2, 5])
+@pytest.mark.parametrize("weight", [-128, -127, -16, -15, -3, -2, -1])
 @pytest.mark.parametrize("entries", random_cases.ENTRIES)
-def test_a_deep_row_of_extreme_codes_does_not_overflow(entries, isa):
+def test_a_deep_row_of_extreme_codes_does_not_overflow(entries, weight, rows, isa):
     depth = 65536  # the deepest row: 255 * 128 * 65536 is just below 2**31
     case = native.Case(
         "deep",
         "EdgeaxFullyConnected",
         {"keep_num_dims": 0, "output_min": -128, "output_max": 127},
         "single",
-        np.full((2, depth), -128, np.int8),
+        np.full((rows, depth), -128, np.int8),
         np.zeros((3, depth), np.uint8),
         np.int32([0, 5, -5]),
         np.float32([1, 1, 1]),
-        np.full(entries, -128, np.int8),
+        np.full(entries, weight, np.int8),
         2.0**-24,
         127,
         1.0,
         0,
-        (2, 3),
+        (rows, 3),
     )
-    # 2139095040 * 2**-24 = 127.5: a tie, which goes up, and the clamp takes it back.
-    assert native.run(isa, case).tolist() == [[127, 127, 127]] * 2
-    np.testing.assert_array_equal(native.run(isa, case), oracle.run(case))
+    # 255 * 65536 * 2**-24 is a little less than 1. Of -128 it is 127.5: a tie, which goes up, and
+    # the clamp takes it back.
+    assert native.run(isa, case).tolist() == [[min(-weight, 127)] * 3] * rows
 
 
 @pytest.mark.parametrize("isa", SETS)

@@ -175,8 +175,8 @@ struct Avx2 {
   // kBytes of packed codes, 8, 4 or 2; those from `end` on are zero.
   template <int32_t kBytes>
   static __m128i LoadBytes(const uint8_t* from, const uint8_t* end) {
-    int64_t bytes = 0;
     if (end - from < kBytes) {
+      int64_t bytes = 0;
       if (end > from) memcpy(&bytes, from, static_cast<size_t>(end - from));
       return _mm_cvtsi64_si128(bytes);
     }
@@ -275,7 +275,7 @@ struct Avx2 {
 
   // sums int32 [6 rows][16 columns]. Not inlined: the loop needs all 16 registers.
   __attribute__((noinline)) static void Multiply(const Left* const* rows, const Right* right,
-                                                 int32_t padded_depth, bool, int32_t* sums) {
+                                                 int32_t padded_depth, int32_t, int32_t* sums) {
     const Left *r0 = rows[0], *r1 = rows[1], *r2 = rows[2];
     const Left *r3 = rows[3], *r4 = rows[4], *r5 = rows[5];
     // Named one by one: GCC keeps an array of accumulators in memory.

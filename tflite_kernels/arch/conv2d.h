@@ -119,7 +119,7 @@ Status Conv2DOn(const Conv2DArgs& args, const Tensors& tensors) {
       const int32_t channel = group * geometry.group_outputs;
       const CodebookColumns columns = {
           {geometry.group_outputs, tensors.bias.data + channel,
-           tensors.requantization.data + channel, tables.has_lowest},
+           tensors.requantization.data + channel, tables.largest},
           tensors.weights.data + static_cast<size_t>(channel) * row_bytes,
           tensors.weights.data + tensors.weights.size,
           bits,

@@ -230,7 +230,7 @@ struct Depthwise {
          first += kDepthwiseLanes, ++block) {
       Simd::DepthwiseBlock(pointers, plan.padded_taps, first,
                            weights + static_cast<size_t>(first) * plan.padded_taps,
-                           tables.has_lowest, finish[block], output + first);
+                           tables.largest == kLargestWeight, finish[block], output + first);
     }
   }
 };

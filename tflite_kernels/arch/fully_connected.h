@@ -32,7 +32,7 @@ Status FullyConnectedOn(const FullyConnectedArgs& args, const Tensors& tensors) 
   const NibbleTables tables = TablesOf(tensors.codebook);
   const int32_t bits = CodeBits(tensors.codebook.size);
   const CodebookColumns columns = {
-      {args.outputs, tensors.bias.data, tensors.requantization.data, tables.has_lowest},
+      {args.outputs, tensors.bias.data, tensors.requantization.data, tables.largest},
       tensors.weights.data,
       tensors.weights.data + tensors.weights.size,
       bits,

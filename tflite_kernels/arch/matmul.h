@@ -18,7 +18,7 @@ struct Columns {
   int32_t count;
   const int32_t* bias;
   const Requantization* factors;
-  bool has_lowest;  // whether a weight can be -128
+  int32_t largest;  // no weight is farther from 0
 };
 
 // The same with rows of packed codes, of `depth` weights each.
@@ -138,7 +138,7 @@ struct MatMul {
         row[i] = LeftRow(r + i < rows ? r + i : rows - 1);
       }
       int32_t sums[Simd::kRows * Simd::kColumns];
-      Simd::Multiply(row, right, plan.padded_depth, columns.has_lowest, sums);
+      Simd::Multiply(row, right, plan.padded_depth, columns.largest, sums);
       for (int32_t i = 0; i < Simd::kRows && r + i < rows; ++i) {
         finish.Store(sums + i * Simd::kColumns, output + static_cast<size_t>(r + i) * stride);
       }

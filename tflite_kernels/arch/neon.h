@@ -108,8 +108,8 @@ inline int8x16_t Decode16(uint8x8_t bytes, const TablesNeon<kBits>& tables) {
 // kBytes of packed codes, 8, 4 or 2; those from `end` on are zero.
 template <int32_t kBytes>
 inline uint8x8_t LoadBytes(const uint8_t* from, const uint8_t* end) {
-  uint64_t bytes = 0;
   if (end - from < kBytes) {
+    uint64_t bytes = 0;
     if (end > from) memcpy(&bytes, from, static_cast<size_t>(end - from));
     return vcreate_u8(bytes);
   }
@@ -147,6 +147,17 @@ struct DenseRowsNeon {
   const int8_t* weights;
   ptrdiff_t pitch;
 };
+
+// Weights up to here are small: at least 8 of their products fit an int16 sum.
+constexpr int32_t kSmallWeight = 15;
+
+// So many times two products of weights up to `largest` fit an int16 sum.
+inline int32_t PairsOfProducts(int32_t largest) { return 127 / (largest < 1 ? 1 : largest); }
+
+// Adds 16 products to 8 partial sums, in pairs.
+inline int16x8_t Add16SmallProducts(int16x8_t sum, int8x16_t x, int8x16_t w) {
+  return vmlal_high_s8(vmlal_s8(sum, vget_low_s8(x), vget_low_s8(w)), x, w);
+}
 
 // Adds 16 products to 4 partial sums. The sum of two products fits int16 unless both are of -128.
 template <bool kHasLowest>
@@ -306,8 +317,10 @@ struct Neon : NeonSteps {
 
   // sums int32 [4 rows][4 columns].
   static void Multiply(const Left* const* rows, const Right* right, int32_t padded_depth,
-                       bool has_lowest, int32_t* sums) {
-    if (has_lowest) {
+                       int32_t largest, int32_t* sums) {
+    if (largest <= kSmallWeight) {
+      MultiplySmall(rows, right, padded_depth, largest, sums);
+    } else if (largest == kLargestWeight) {
       MultiplyTile<true>(rows, right, padded_depth, sums);
     } else {
       MultiplyTile<false>(rows, right, padded_depth, sums);
@@ -355,29 +368,104 @@ struct Neon : NeonSteps {
     vst1q_s32(sums + 12, vpaddq_s32(vpaddq_s32(s30, s31), vpaddq_s32(s32, s33)));
   }
 
+  // The same for small weights.
+  static void MultiplySmall(const Left* const* rows, const Right* right, int32_t padded_depth,
+                            int32_t largest, int32_t* sums) {
+    const int32_t most = PairsOfProducts(largest) * kDepthStep;
+    int32_t lanes[16 * 4] = {};  // 4 partial sums each
+    for (int32_t k = 0; k < padded_depth; k += most) {
+      const int32_t left_over = padded_depth - k;
+      AddSmall(rows, k, left_over < most ? left_over : most, right + k * kColumns, lanes);
+    }
+    for (int32_t i = 0; i < 16; i += 4) {
+      const int32_t* four = lanes + 4 * i;
+      const int32x4_t first = vpaddq_s32(vld1q_s32(four), vld1q_s32(four + 4));
+      const int32x4_t second = vpaddq_s32(vld1q_s32(four + 8), vld1q_s32(four + 12));
+      vst1q_s32(sums + i, vpaddq_s32(first, second));
+    }
+  }
+
+  // Adds the products of `depth` weights from `k` on, as many as fit int16 sums.
+  __attribute__((noinline)) static void AddSmall(const Left* const* rows, int32_t k, int32_t depth,
+                                                 const Right* right, int32_t* lanes) {
+    const Left *r0 = rows[0] + k, *r1 = rows[1] + k, *r2 = rows[2] + k, *r3 = rows[3] + k;
+    const int16x8_t zero = vdupq_n_s16(0);
+    int16x8_t s00 = zero, s01 = zero, s02 = zero, s03 = zero;
+    int16x8_t s10 = zero, s11 = zero, s12 = zero, s13 = zero;
+    int16x8_t s20 = zero, s21 = zero, s22 = zero, s23 = zero;
+    int16x8_t s30 = zero, s31 = zero, s32 = zero, s33 = zero;
+    for (int32_t i = 0; i < depth; i += 16, right += 64) {
+      const int8x16_t x0 = vld1q_s8(r0 + i), x1 = vld1q_s8(r1 + i);
+      const int8x16_t x2 = vld1q_s8(r2 + i), x3 = vld1q_s8(r3 + i);
+      const int8x16_t w0 = vld1q_s8(right), w1 = vld1q_s8(right + 16);
+      const int8x16_t w2 = vld1q_s8(right + 32), w3 = vld1q_s8(right + 48);
+      s00 = Add16SmallProducts(s00, x0, w0), s01 = Add16SmallProducts(s01, x0, w1);
+      s02 = Add16SmallProducts(s02, x0, w2), s03 = Add16SmallProducts(s03, x0, w3);
+      s10 = Add16SmallProducts(s10, x1, w0), s11 = Add16SmallProducts(s11, x1, w1);
+      s12 = Add16SmallProducts(s12, x1, w2), s13 = Add16SmallProducts(s13, x1, w3);
+      s20 = Add16SmallProducts(s20, x2, w0), s21 = Add16SmallProducts(s21, x2, w1);
+      s22 = Add16SmallProducts(s22, x2, w2), s23 = Add16SmallProducts(s23, x2, w3);
+      s30 = Add16SmallProducts(s30, x3, w0), s31 = Add16SmallProducts(s31, x3, w1);
+      s32 = Add16SmallProducts(s32, x3, w2), s33 = Add16SmallProducts(s33, x3, w3);
+    }
+    const auto add = [](int16x8_t sum, int32_t* to) {
+      vst1q_s32(to, vpadalq_s16(vld1q_s32(to), sum));
+    };
+    add(s00, lanes), add(s01, lanes + 4), add(s02, lanes + 8), add(s03, lanes + 12);
+    add(s10, lanes + 16), add(s11, lanes + 20), add(s12, lanes + 24), add(s13, lanes + 28);
+    add(s20, lanes + 32), add(s21, lanes + 36), add(s22, lanes + 40), add(s23, lanes + 44);
+    add(s30, lanes + 48), add(s31, lanes + 52), add(s32, lanes + 56), add(s33, lanes + 60);
+  }
+
   // sums[c] = (vector - zero point) . row c of weights, 4 rows.
   template <int32_t kBits>
   static void Dot(const Right* vector, const uint8_t* const* rows, const CodebookColumns& weights,
                   const Quantization& quantization, int32_t* sums) {
     for (int32_t c = 0; c < kColumns; ++c) {
-      sums[c] = weights.columns.has_lowest
-                    ? DotRow<kBits, true>(vector, rows[c], weights, quantization)
-                    : DotRow<kBits, false>(vector, rows[c], weights, quantization);
+      const int32_t largest = weights.columns.largest;
+      sums[c] = largest <= kSmallWeight
+                    ? DotRow<kBits, SmallSum>(vector, rows[c], weights, quantization)
+                : largest == kLargestWeight
+                    ? DotRow<kBits, WideSum<true>>(vector, rows[c], weights, quantization)
+                    : DotRow<kBits, WideSum<false>>(vector, rows[c], weights, quantization);
     }
   }
 
+  // Products of a row, of which `Finish` takes those so far into int32.
+  struct SmallSum {
+    static int32_t MostAdded(int32_t largest) { return PairsOfProducts(largest); }
+    void Add(int8x16_t x, int8x16_t w) { part = Add16SmallProducts(part, x, w); }
+    void Finish() {
+      total = vpadalq_s16(total, part);
+      part = vdupq_n_s16(0);
+    }
+
+    int32x4_t total = vdupq_n_s32(0);
+    int16x8_t part = vdupq_n_s16(0);
+  };
+
+  template <bool kHasLowest>
+  struct WideSum {
+    static int32_t MostAdded(int32_t) { return INT32_MAX; }
+    void Add(int8x16_t x, int8x16_t w) { total = Add16Products<kHasLowest>(total, x, w); }
+    void Finish() {}
+
+    int32x4_t total = vdupq_n_s32(0);
+  };
+
+  template <typename Sum>
   struct DotSums {
-    int32x4_t low, high;
-    int16x8_t weights;
+    Sum low, high;
+    int16x8_t weights = vdupq_n_s16(0);
   };
 
   // Adds the products of `x` with the weights of 16 nibbles to `sum`.
-  template <int32_t kBits, bool kHasLowest>
+  template <int32_t kBits, typename Sum>
   static void AddNibbles(const Right* x, uint8x16_t nibbles, const TablesNeon<kBits>& tables,
-                         int32x4_t* sum, int16x8_t* weight_sum) {
+                         Sum* sum, int16x8_t* weight_sum) {
     const auto add = [&](int32_t code, int8x16_t table) {
       const int8x16_t weights = vqtbl1q_s8(table, nibbles);
-      *sum = Add16Products<kHasLowest>(*sum, vld1q_s8(x + 16 * code), weights);
+      sum->Add(vld1q_s8(x + 16 * code), weights);
       *weight_sum = vpadalq_s8(*weight_sum, weights);
     };
     add(0, tables.first);
@@ -386,39 +474,42 @@ struct Neon : NeonSteps {
     if (kBits == 1) add(3, tables.fourth);
   }
 
-  template <int32_t kBits, bool kHasLowest>
+  template <int32_t kBits, typename Sum>
   static void AddStep(uint8x16_t bytes, const Right* x, const TablesNeon<kBits>& tables,
-                      DotSums* sums) {
-    AddNibbles<kBits, kHasLowest>(x, vandq_u8(bytes, vdupq_n_u8(15)), tables, &sums->low,
-                                  &sums->weights);
-    AddNibbles<kBits, kHasLowest>(x + DotStep<kBits>() / 2, vshrq_n_u8(bytes, 4), tables,
-                                  &sums->high, &sums->weights);
+                      DotSums<Sum>* sums) {
+    AddNibbles(x, vandq_u8(bytes, vdupq_n_u8(15)), tables, &sums->low, &sums->weights);
+    AddNibbles(x + DotStep<kBits>() / 2, vshrq_n_u8(bytes, 4), tables, &sums->high, &sums->weights);
   }
 
-  template <int32_t kBits, bool kHasLowest>
+  template <int32_t kBits, typename Sum>
   static int32_t DotRow(const Right* vector, const uint8_t* row, const CodebookColumns& weights,
                         const Quantization& quantization) {
     constexpr int32_t kStep = DotStep<kBits>();
-    constexpr int32_t kStepsPerSum = 2048 / kStep;  // 2048 / 8 * 128 still fits the int16 sums
+    constexpr int32_t kAddedPerStep = kStep / 32;  // to each of two sums
+    constexpr int32_t kMostSteps = 2048 / kStep;   // 2048 / 8 * 128 still fits the sums of weights
+    const int32_t fit = Sum::MostAdded(weights.columns.largest) / kAddedPerStep;
+    const int32_t steps_per_sum = fit < kMostSteps ? fit : kMostSteps;
     const TablesNeon<kBits> tables(*weights.tables);
     const int32_t steps = (weights.depth + kStep - 1) / kStep;
     const ptrdiff_t whole = (weights.weights_end - row) / 16;
-    DotSums sums = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s16(0)};
+    DotSums<Sum> sums;
     int32x4_t weight_sum = vdupq_n_s32(0);
-    for (int32_t first = 0; first < steps; first += kStepsPerSum) {
-      const int32_t last = steps - first < kStepsPerSum ? steps : first + kStepsPerSum;
+    for (int32_t first = 0; first < steps; first += steps_per_sum) {
+      const int32_t last = steps - first < steps_per_sum ? steps : first + steps_per_sum;
       int32_t i = first;
       for (; i < last && i < whole; ++i) {
-        AddStep<kBits, kHasLowest>(vld1q_u8(row + 16 * i), vector + kStep * i, tables, &sums);
+        AddStep(vld1q_u8(row + 16 * i), vector + kStep * i, tables, &sums);
       }
       for (; i < last; ++i) {
-        const uint8x16_t bytes = Load16(row + 16 * i, weights.weights_end);
-        AddStep<kBits, kHasLowest>(bytes, vector + kStep * i, tables, &sums);
+        AddStep(Load16(row + 16 * i, weights.weights_end), vector + kStep * i, tables, &sums);
       }
+      sums.low.Finish();
+      sums.high.Finish();
       weight_sum = vpadalq_s16(weight_sum, sums.weights);
       sums.weights = vdupq_n_s16(0);
     }
-    const uint32_t products = static_cast<uint32_t>(vaddvq_s32(vaddq_s32(sums.low, sums.high)));
+    const int32x4_t total = vaddq_s32(sums.low.total, sums.high.total);
+    const uint32_t products = static_cast<uint32_t>(vaddvq_s32(total));
     const int32_t offset = ZeroPointOffset(vaddvq_s32(weight_sum), quantization);
     return static_cast<int32_t>(products + static_cast<uint32_t>(offset));
   }

@@ -82,7 +82,7 @@ struct NeonDotprod : NeonSteps {
   // sums int32 [8 rows][8 columns].
   EDGEAX_DOTPROD __attribute__((noinline)) static void Multiply(const Left* const* rows,
                                                                 const Right* right,
-                                                                int32_t padded_depth, bool,
+                                                                int32_t padded_depth, int32_t,
                                                                 int32_t* sums) {
     const Left *r0 = rows[0], *r1 = rows[1], *r2 = rows[2], *r3 = rows[3];
     const Left *r4 = rows[4], *r5 = rows[5], *r6 = rows[6], *r7 = rows[7];

@@ -49,7 +49,7 @@ Status SparseConv2DOn(const SparseConv2DArgs& args, const SparseTensors& tensors
     };
     const int32_t channel = group * geometry.group_outputs;
     const Columns columns = {geometry.group_outputs, tensors.bias.data + channel,
-                             tensors.requantization.data + channel, true};
+                             tensors.requantization.data + channel, kLargestWeight};
     product.Run(channel, columns, pixels, gather, tensors.output.data + channel,
                 static_cast<size_t>(conv2d.output_channels));
   }

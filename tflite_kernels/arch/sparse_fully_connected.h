@@ -34,7 +34,8 @@ Status SparseFullyConnectedOn(const SparseFullyConnectedArgs& args, const Sparse
     Simd::PackLeft(tensors.input.data + static_cast<size_t>(row) * sizes.depth, input_end,
                    sizes.depth, sizes.quantization, to);
   };
-  const Columns columns = {sizes.outputs, tensors.bias.data, tensors.requantization.data, true};
+  const Columns columns = {sizes.outputs, tensors.bias.data, tensors.requantization.data,
+                           kLargestWeight};
   const SparseMatMul<Simd> product(plan, args.format, sizes.depth, tensors.weights,
                                    sizes.quantization, tensors.scratch);
   product.Run(0, columns, sizes.rows, gather, tensors.output.data,

@@ -437,8 +437,8 @@ struct SparseMatMul {
     const MatMul<Simd> product(plan.dense, quantization, rest);
     int8_t* tile = reinterpret_cast<int8_t*>(rest + plan.dense.total_bytes);
     const int32_t pitch = plan.dense.padded_depth;
-    Columns with_lowest = columns;
-    with_lowest.has_lowest = HasLowestValue();
+    Columns with_largest = columns;
+    with_largest.largest = HasLowestValue() ? kLargestWeight : INT8_MAX;
     for (int32_t r = 0; r < rows; r += plan.dense.block_rows) {
       const int32_t left_over = rows - r;
       const int32_t count = left_over < plan.dense.block_rows ? left_over : plan.dense.block_rows;
@@ -447,7 +447,7 @@ struct SparseMatMul {
         const int32_t tile_columns = MatMul<Simd>::TileColumns(columns, c);
         memset(tile, 0, static_cast<size_t>(pitch) * Simd::kColumns);
         for (int32_t i = 0; i < tile_columns; ++i) WriteDense(first + c + i, tile + i * pitch);
-        product.RunTile(typename Simd::DenseRows{tile, pitch}, with_lowest, c, count,
+        product.RunTile(typename Simd::DenseRows{tile, pitch}, with_largest, c, count,
                         output + static_cast<size_t>(r) * stride + c, stride);
       }
     }

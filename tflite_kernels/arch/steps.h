@@ -23,12 +23,14 @@ static inline Number LoadNumber(const void* from) {
   return number;
 }
 
+// How far from 0 a weight can be: -128 is.
+constexpr int32_t kLargestWeight = 128;
+
 // What the codes in a nibble stand for: table j has the value of code number j by the whole nibble,
 // so that there are one table for codes of 4 bits, two for 2 bits and four for 1 bit.
 struct NibbleTables {
   int8_t values[4][kCodebookEntries];
-  // Whether a value is -128. Two products of int8 fit an int16 sum unless all four factors are.
-  bool has_lowest;
+  int32_t largest;  // no value is farther from 0
 };
 
 static inline NibbleTables TablesOf(Span<const int8_t> codebook) {
@@ -38,7 +40,8 @@ static inline NibbleTables TablesOf(Span<const int8_t> codebook) {
     for (int32_t nibble = 0; nibble < kCodebookEntries; ++nibble) {
       const int8_t value = codebook.data[(nibble >> (j * bits)) & ((1 << bits) - 1)];
       tables.values[j][nibble] = value;
-      tables.has_lowest |= value == INT8_MIN;
+      const int32_t size = value < 0 ? -value : value;
+      if (size > tables.largest) tables.largest = size;
     }
   }
   return tables;
