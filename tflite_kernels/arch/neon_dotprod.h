@@ -115,20 +115,19 @@ struct NeonDotprod : NeonSteps {
     int32x4_t products, weights;
   };
 
+  EDGEAX_DOTPROD static void Add16Products(const Right* x, int8x16_t weights, DotSums* sums) {
+    sums->products = vdotq_s32(sums->products, vld1q_s8(x), weights);
+    sums->weights = vdotq_s32(sums->weights, weights, vdupq_n_s8(1));
+  }
+
   // Adds the products of `x` with the weights of 16 nibbles of a row.
   template <int32_t kBits>
   EDGEAX_DOTPROD static void AddNibbles(const Right* x, uint8x16_t nibbles,
                                         const TablesNeon<kBits>& tables, DotSums* sums) {
-    const int8x16_t ones = vdupq_n_s8(1);
-    const auto add = [&](int32_t code, int8x16_t table) EDGEAX_DOTPROD {
-      const int8x16_t weights = vqtbl1q_s8(table, nibbles);
-      sums->products = vdotq_s32(sums->products, vld1q_s8(x + 16 * code), weights);
-      sums->weights = vdotq_s32(sums->weights, weights, ones);
-    };
-    add(0, tables.first);
-    if (kBits <= 2) add(1, tables.second);
-    if (kBits == 1) add(2, tables.third);
-    if (kBits == 1) add(3, tables.fourth);
+    Add16Products(x, vqtbl1q_s8(tables.first, nibbles), sums);
+    if (kBits <= 2) Add16Products(x + 16, vqtbl1q_s8(tables.second, nibbles), sums);
+    if (kBits == 1) Add16Products(x + 32, vqtbl1q_s8(tables.third, nibbles), sums);
+    if (kBits == 1) Add16Products(x + 48, vqtbl1q_s8(tables.fourth, nibbles), sums);
   }
 
   template <int32_t kBits>
