@@ -8,15 +8,17 @@ from edgeax.runtime.details import read_details
 from tests.runtime import files
 
 
-def test_a_packed_operator_has_4_bits_its_options_and_the_bytes_of_all_its_constants():
-    entry = next(e for e in files.golden_entries() if e["operator"] == "EdgeaxConv2D")
+@pytest.mark.parametrize("entries, bits", [(16, 4), (4, 2), (2, 1)])
+def test_a_packed_operator_has_bits_its_options_and_the_bytes_of_all_its_constants(entries, bits):
+    convolutions = [e for e in files.golden_entries() if e["operator"] == "EdgeaxConv2D"]
+    entry = next(e for e in convolutions if len(e["codebook"]) == entries)
     data, _, _ = files.golden_file(entry)
     details = read_details(data)
     (operator,) = details.operators
     rows, depth = entry["weights_index"]["shape"]
-    # Packed rows, then int32 bias and float32 scale for each, then 16 int8 entries.
-    assert operator.constant_bytes == rows * -(-depth // 2) + 8 * rows + 16
-    assert operator.weight_bits == 4
+    # Packed rows, then int32 bias and float32 scale for each, then int8 entries.
+    assert operator.constant_bytes == rows * -(-depth * bits // 8) + 8 * rows + entries
+    assert operator.weight_bits == bits
     assert operator.options == entry["options"]
     assert details.weight_bytes == operator.constant_bytes
     assert details.plugin_operators == ("EdgeaxConv2D",)
