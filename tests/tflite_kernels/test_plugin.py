@@ -1,5 +1,6 @@
 """The plugin in stock interpreters: golden codes, neighbors, resizing, threads, and bad files."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -363,6 +364,30 @@ def test_interpreters_in_threads_give_the_codes_of_one(library):
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def repeated(case: native.Case, least_products: int) -> native.Case:
+    """The same case with so many equal entries in its batch that several threads are worth it."""
+    depth = case.weights.shape[0 if case.operator == DEPTHWISE else 1]
+    times = -(-least_products // (int(np.prod(case.output_shape)) * depth))
+    x = np.concatenate([case.input] * times)
+    shape = (case.output_shape[0] * times, *case.output_shape[1:])
+    return dataclasses.replace(case, input=x, output_shape=shape)
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize("operator", random_cases.OPERATORS)
+def test_threads_share_an_operator_and_give_the_codes_of_one(operator, threads, library):
+    drawn = [random_cases.draw(operator, seed) for seed in range(8)]
+    before = len(os.listdir("/proc/self/task"))
+    for case in (one for one in drawn if one.input.ndim > 1):
+        case.kind = "single"
+        case = repeated(case, 3 * 2**18)
+        interpreter = start(library, models.model_of(case).write(), num_threads=threads)
+        for _ in range(3):
+            np.testing.assert_array_equal(run(interpreter, case.input), oracle.run(case))
+        assert len(os.listdir("/proc/self/task")) >= before + threads - 1
+        del interpreter
 
 
 # Bad delegate options.

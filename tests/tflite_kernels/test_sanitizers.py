@@ -84,6 +84,7 @@ def test_the_operators_of_a_resolver_give_the_golden_codes(kernels, tmp_path):
     library = test_resolver.tensorflow_library()
     sources = [FOLDER / "resolver_main.cc"]
     sources += [adapters / f"tflite_{part}.cc" for part in ("check", "ops", "resolver")]
+    sources.append(adapters / "thread_pool.cc")
     flags = ["-DEDGEAX_USE_OFFICIAL_TFLITE_HEADERS", "-isystem", str(test_resolver.HEADERS)]
     flags += ["-fno-sanitize=vptr", *test_resolver.link_flags(), f"-Wl,-rpath,{library.parent}"]
     program = build(tmp_path / "resolver", *sources, *kernels, library, flags=flags)
@@ -104,6 +105,16 @@ def test_the_operators_of_a_resolver_give_the_golden_codes(kernels, tmp_path):
     assert [out.name for out, y in expected.items() if out.read_bytes() != y] == []
 
 
+@pytest.mark.parametrize("sanitizer", [native.SANITIZE[0], "-fsanitize=thread"])
+def test_threads_do_each_part_once(sanitizer, tmp_path):
+    sources = [FOLDER / "threads_main.cc", build_library.KERNELS / "adapters/thread_pool.cc"]
+    program = tmp_path / "threads"
+    command = [*build_library.find_compiler(), *FLAGS, sanitizer, "-g1", "-pthread", *sources]
+    process.compile_or_raise([*command, "-o", program])
+    outcome = process.run([program, "200"], timeout_s=240)
+    assert outcome == process.Outcome("threads: 200 tasks\n", 0)
+
+
 @pytest.mark.parametrize("name", ON_ANY_HOST)
 def test_a_program_of_the_rigs_runs_as_it_does_on_arm(name, kernels, tmp_path):
     sources = [places.PROGRAMS / f"{name}.cc", places.PROGRAMS / "print_linux.cc"]
@@ -117,7 +128,8 @@ def test_no_program_is_forgotten():
         for path in (places.REPOSITORY / "tests").rglob("*.cc")
         if re.search(r"^int main\(.*\) {", path.read_text(), re.MULTILINE)
     }
-    assert programs == {"golden_main", "isa_main", "resolver_main", *ON_ANY_HOST, *ON_ARM_ONLY}
+    mains = {"golden_main", "isa_main", "resolver_main", "threads_main"}
+    assert programs == {*mains, *ON_ANY_HOST, *ON_ARM_ONLY}
 
 
 def run_python(*words: str) -> subprocess.CompletedProcess[str]:

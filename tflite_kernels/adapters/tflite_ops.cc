@@ -6,6 +6,7 @@
 
 #include "tflite_kernels/adapters/memory.h"
 #include "tflite_kernels/adapters/tflite_check.h"
+#include "tflite_kernels/arch/scratch.h"
 #include "tflite_kernels/core/coded.h"
 #include "tflite_kernels/core/op_table.h"
 
@@ -20,6 +21,9 @@ constexpr char kScratchName[] = "edgeax_scratch";
 // One operator of a model. Init copies what the original node says, unchecked; Prepare checks it.
 struct Node {
   const KernelSet* kernels;
+  ThreadPool* threads;
+  int32_t shares;      // parts that are computed at the same time
+  size_t share_bytes;  // scratch of each
   int32_t options[kMaxOptionNumbers];
   int64_t option_bytes;
   // Tensors in the order of the original node: the delegate's own node has them sorted.
@@ -57,6 +61,7 @@ struct Wanted {
   int64_t channels;
   int output_rank;
   int64_t output_shape[kMaxRank];
+  int64_t depth;  // products of an output
 };
 
 // What all operators give to their kernels.
@@ -338,12 +343,12 @@ TfLiteStatus TranslateConv2D(const Site& site, const Options& options, const Ope
 
 Wanted WantedOf(const Conv2DArgs& args, const Conv2DGeometry& geometry, int32_t weight_columns) {
   const int32_t channels = args.output_channels;
-  return {
-      channels,
-      weight_columns,
-      channels,
-      4,
-      {args.input.batch, geometry.window.height.output, geometry.window.width.output, channels}};
+  return {channels,
+          weight_columns,
+          channels,
+          4,
+          {args.input.batch, geometry.window.height.output, geometry.window.width.output, channels},
+          geometry.depth};
 }
 
 template <typename Options>
@@ -360,7 +365,7 @@ TfLiteStatus TranslateFullyConnected(const Site& site, const Options& options,
     return Fail(site, "the last dimension of tensor input must be at most %d. Received: %d.",
                 static_cast<int>(kMaxRowDepth), static_cast<int>(depth));
   }
-  *wanted = {outputs, depth, outputs, 2, {rows, outputs}};
+  *wanted = {outputs, depth, outputs, 2, {rows, outputs}, depth};
   if (options.keep_num_dims != 0) {
     wanted->output_rank = dims.size;
     for (int i = 0; i + 1 < dims.size; ++i) wanted->output_shape[i] = dims.data[i];
@@ -397,11 +402,36 @@ struct CodedKernel {
                                                 : sparse.scratch_bytes(args.sparse, bytes);
   }
 
+  bool splits(const CodedArgs<SparseArgs>& args) const {
+    return args.layout == CodedLayout::kPacked4 ? packed.splits : sparse.splits;
+  }
+
   Status run(const CodedArgs<SparseArgs>& args, const CodedTensors& tensors) const {
     return args.layout == CodedLayout::kPacked4 ? packed.run(PackedOf(args.sparse), tensors.packed)
                                                 : sparse.run(args.sparse, tensors.sparse);
   }
 };
+
+template <typename Args, typename TensorsOfArgs>
+bool Splits(const Kernel<Args, TensorsOfArgs>& kernel, const Args&) {
+  return kernel.splits;
+}
+
+template <typename PackedArgs, typename SparseArgs>
+bool Splits(const CodedKernel<PackedArgs, SparseArgs>& kernel, const CodedArgs<SparseArgs>& args) {
+  return kernel.splits(args);
+}
+
+template <typename TensorsOfArgs>
+void GiveShare(Share share, Span<uint8_t> scratch, TensorsOfArgs* tensors) {
+  tensors->share = share;
+  tensors->scratch = scratch;
+}
+
+void GiveShare(Share share, Span<uint8_t> scratch, CodedTensors* tensors) {
+  GiveShare(share, scratch, &tensors->packed);
+  GiveShare(share, scratch, &tensors->sparse);
+}
 
 struct Conv2DOp {
   using Storage = CodebookStorage;
@@ -455,7 +485,8 @@ struct DepthwiseConv2DOp {
                geometry.output_channels,
                4,
                {input.batch, geometry.window.height.output, geometry.window.width.output,
-                geometry.output_channels}};
+                geometry.output_channels},
+               geometry.taps};
     return kTfLiteOk;
   }
 };
@@ -608,7 +639,7 @@ void Free(TfLiteContext*, void* buffer) {
 
 // Returns null when there is no memory; Prepare then reports it.
 template <typename Op>
-NodeOf<Op>* NewNode(TfLiteContext* context, const KernelSet* kernels) {
+NodeOf<Op>* NewNode(TfLiteContext* context, const KernelSet* kernels, ThreadPool* threads) {
   void* memory = malloc(sizeof(NodeOf<Op>));
   if (memory == nullptr) return nullptr;
   auto* node = new (memory) NodeOf<Op>();
@@ -617,6 +648,7 @@ NodeOf<Op>* NewNode(TfLiteContext* context, const KernelSet* kernels) {
     return nullptr;
   }
   node->kernels = kernels;
+  node->threads = threads;
   return node;
 }
 
@@ -630,18 +662,21 @@ void* Init(TfLiteContext* context, const char* buffer, size_t) {
                                       &registration) != kTfLiteOk) {
     return nullptr;
   }
-  const auto& plugin = *static_cast<const Plugin*>(params.delegate->data);
-  auto* node = NewNode<Op>(context, plugin.kernels);
+  auto& plugin = *static_cast<Plugin*>(params.delegate->data);
+  auto* node = NewNode<Op>(context, plugin.kernels, &plugin.threads);
   if (node == nullptr) return nullptr;
   CopyOptions(original->custom_initial_data, original->custom_initial_data_size, node);
   CopyTensorIndices(*original, node);
   return node;
 }
 
+// Of all nodes that were resolved, whichever interpreter they are in.
+ThreadPool resolved_threads;
+
 // Of a node that was resolved: `buffer` holds its options, and its tensors are known in Prepare.
 template <typename Op>
 void* InitResolved(TfLiteContext* context, const char* buffer, size_t length) {
-  auto* node = NewNode<Op>(context, FindKernelSet("auto"));
+  auto* node = NewNode<Op>(context, FindKernelSet("auto"), &resolved_threads);
   if (node != nullptr) CopyOptions(buffer, static_cast<int64_t>(length), node);
   return node;
 }
@@ -735,6 +770,20 @@ TfLiteStatus ResizeScratch(const Site& site, size_t bytes, const Node& node, TfL
   return Resize(site, node.scratch, 1, shape);
 }
 
+// A thread is woken only for so many products: on a slow core they take tens of microseconds.
+constexpr int64_t kLeastProducts = 1 << 18;
+
+// Into how many parts an operator is split. `wanted` is checked.
+int32_t SharesOf(const Wanted& wanted, size_t share_bytes, int threads) {
+  int64_t products = wanted.depth;
+  for (int i = 0; i < wanted.output_rank; ++i) products *= wanted.output_shape[i];
+  const int64_t room = kMaxElements / static_cast<int64_t>(share_bytes + 1);
+  int64_t shares = threads < ThreadPool::kMostParts ? threads : ThreadPool::kMostParts;
+  if (shares > products / kLeastProducts) shares = products / kLeastProducts;
+  if (shares > room) shares = room;
+  return shares > 1 ? static_cast<int32_t>(shares) : 1;
+}
+
 template <typename Op>
 TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* host) {
   const Site site = {context, &Op::kSpec};
@@ -759,11 +808,17 @@ TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* host) {
   EDGEAX_RETURN_IF_ERROR(node->storage.Prepare(site, operands, options, wanted));
   EDGEAX_RETURN_IF_ERROR(CheckOutput(site, wanted));
   EDGEAX_RETURN_IF_ERROR(CopyChannels<Op>(site, operands, wanted, node));
+  const auto& kernel = Op::KernelIn(*node->kernels);
   size_t scratch_bytes = 0;
-  if (Op::KernelIn(*node->kernels).scratch_bytes(node->args, &scratch_bytes) != Status::kOk) {
+  if (kernel.scratch_bytes(node->args, &scratch_bytes) != Status::kOk) {
     return Fail(site, "the kernel %s rejects the shapes.", node->kernels->name);
   }
-  EDGEAX_RETURN_IF_ERROR(ResizeScratch(site, scratch_bytes, *node, host));
+  node->share_bytes = AlignedBytes(scratch_bytes);
+  node->shares = Splits(kernel, node->args)
+                     ? SharesOf(wanted, node->share_bytes, context->recommended_num_threads)
+                     : 1;
+  const size_t shares = static_cast<size_t>(node->shares);
+  EDGEAX_RETURN_IF_ERROR(ResizeScratch(site, shares * node->share_bytes, *node, host));
   return Resize(site, node->output, wanted.output_rank, wanted.output_shape);
 }
 
@@ -772,6 +827,30 @@ TfLiteStatus PrepareResolved(TfLiteContext* context, TfLiteNode* host) {
   auto* node = static_cast<NodeOf<Op>*>(host->user_data);
   if (node != nullptr) CopyTensorIndices(*host, node);
   return Prepare<Op>(context, host);
+}
+
+// Runs a kernel, in as many parts as Prepare decided. Returns kOk when all of them do.
+template <typename Op, typename TensorsOfArgs>
+Status RunShares(const NodeOf<Op>& node, const TensorsOfArgs& tensors, Span<uint8_t> scratch) {
+  struct Call {
+    const NodeOf<Op>& node;
+    const TensorsOfArgs& tensors;
+    Span<uint8_t> scratch;
+    Status statuses[ThreadPool::kMostParts];
+  } call = {node, tensors, scratch, {}};
+  const auto run = [](void* context, int32_t part) {
+    auto& call = *static_cast<Call*>(context);
+    const NodeOf<Op>& node = call.node;
+    TensorsOfArgs own = call.tensors;
+    uint8_t* start = call.scratch.data + static_cast<size_t>(part) * node.share_bytes;
+    GiveShare({part, node.shares}, {start, node.share_bytes}, &own);
+    call.statuses[part] = Op::KernelIn(*node.kernels).run(node.args, own);
+  };
+  node.threads->Run(node.shares, run, &call);
+  for (int32_t i = 0; i < node.shares; ++i) {
+    if (call.statuses[i] != Status::kOk) return call.statuses[i];
+  }
+  return Status::kOk;
 }
 
 template <typename Op>
@@ -790,7 +869,7 @@ TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* host) {
     return Fail(site, "tensors input and output must have memory. Allocate the tensors first.");
   }
   const auto tensors = node.storage.TensorsOf(all, node.inputs, common);
-  const Status status = Op::KernelIn(*node.kernels).run(node.args, tensors);
+  const Status status = RunShares(node, tensors, common.scratch);
   if (status == Status::kOk) return kTfLiteOk;
   return Fail(site, "the kernel %s failed with status %d.", node.kernels->name,
               static_cast<int>(status));

@@ -1,6 +1,7 @@
 #pragma once  // adapters/tflite_ops.h: the operators as an interpreter calls them.
 
 #include "tflite_kernels/adapters/tflite_abi.h"
+#include "tflite_kernels/adapters/thread_pool.h"
 #include "tflite_kernels/arch/dispatch.h"
 
 namespace edgeax {
@@ -8,6 +9,7 @@ namespace edgeax {
 // What TfLiteDelegate::data points to.
 struct Plugin {
   const KernelSet* kernels;
+  ThreadPool threads;
 };
 
 // What runs in place of a node of that custom_name; null when the operator is not ours.

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <new>
+
 #include "tflite_kernels/adapters/export.h"
 #include "tflite_kernels/adapters/memory.h"
 #include "tflite_kernels/adapters/tflite_ops.h"
@@ -87,7 +89,7 @@ TfLiteStatus PrepareDelegate(TfLiteContext* context, TfLiteDelegate* delegate) {
   return kTfLiteOk;
 }
 
-// What one call of tflite_plugin_create_delegate makes.
+// What one call of tflite_plugin_create_delegate makes; it starts with what the interpreter sees.
 struct PluginDelegate {
   TfLiteDelegate delegate;
   Plugin plugin;
@@ -103,11 +105,12 @@ EDGEAX_EXPORT TfLiteDelegate* tflite_plugin_create_delegate(char** option_keys,
   const edgeax::KernelSet* kernels =
       edgeax::ReadOptions(option_keys, option_values, count, report_error);
   if (kernels == nullptr) return nullptr;
-  auto* made = static_cast<edgeax::PluginDelegate*>(calloc(1, sizeof(edgeax::PluginDelegate)));
-  if (made == nullptr) {
+  void* memory = malloc(sizeof(edgeax::PluginDelegate));
+  if (memory == nullptr) {
     edgeax::Report(report_error, "there is no memory for the delegate.", "nothing");
     return nullptr;
   }
+  auto* made = new (memory) edgeax::PluginDelegate();
   made->plugin.kernels = kernels;
   made->delegate.data = &made->plugin;
   made->delegate.Prepare = edgeax::PrepareDelegate;
@@ -117,4 +120,9 @@ EDGEAX_EXPORT TfLiteDelegate* tflite_plugin_create_delegate(char** option_keys,
   return &made->delegate;
 }
 
-EDGEAX_EXPORT void tflite_plugin_destroy_delegate(TfLiteDelegate* delegate) { free(delegate); }
+EDGEAX_EXPORT void tflite_plugin_destroy_delegate(TfLiteDelegate* delegate) {
+  if (delegate == nullptr) return;
+  auto* made = reinterpret_cast<edgeax::PluginDelegate*>(delegate);
+  made->~PluginDelegate();
+  free(made);
+}

@@ -103,8 +103,9 @@ Status Conv2DOn(const Conv2DArgs& args, const Tensors& tensors) {
   const int32_t row_bytes = PackedBytes(geometry.depth, bits);
   const int32_t pixels =
       args.input.batch * geometry.window.height.output * geometry.window.width.output;
-  for (int32_t first = 0; first < pixels; first += plan.block_rows) {
-    const int32_t left_over = pixels - first;
+  const Range range = RangeOf(pixels, Simd::kRows, tensors.share);
+  for (int32_t first = range.begin; first < range.end; first += plan.block_rows) {
+    const int32_t left_over = range.end - first;
     const int32_t rows = left_over < plan.block_rows ? left_over : plan.block_rows;
     for (int32_t group = 0; group < args.groups; ++group) {
       const WindowGatherer<Simd> gatherer = {args, geometry, tensors.input.data,

@@ -206,22 +206,27 @@ struct Depthwise {
     if (bits == 1) Decode<1>();
     if (bits == 2) Decode<2>();
     if (bits == 4) Decode<4>();
-    int8_t* output = tensors.output.data;
-    for (int32_t n = 0; n < args.input.batch; ++n) {
-      for (int32_t y = 0; y < geometry.window.height.output; ++y) {
-        bool was_inner = false;
-        for (int32_t x = 0; x < geometry.window.width.output; ++x) {
-          const bool is_inner = IsInner(n, y, x);
-          if (is_inner && was_inner) {
-            MovePointers();
-          } else {
-            Gather(n, y, x);
-          }
-          was_inner = is_inner;
-          RunPosition(output);
-          output += geometry.output_channels;
-        }
+    const int32_t height = geometry.window.height.output;
+    const Range lines = RangeOf(args.input.batch * height, 1, tensors.share);
+    const size_t line_size =
+        static_cast<size_t>(geometry.window.width.output) * geometry.output_channels;
+    for (int32_t line = lines.begin; line < lines.end; ++line) {
+      RunLine(line / height, line % height, tensors.output.data + line * line_size);
+    }
+  }
+
+  void RunLine(int32_t n, int32_t y, int8_t* output) const {
+    bool was_inner = false;
+    for (int32_t x = 0; x < geometry.window.width.output; ++x) {
+      const bool is_inner = IsInner(n, y, x);
+      if (is_inner && was_inner) {
+        MovePointers();
+      } else {
+        Gather(n, y, x);
       }
+      was_inner = is_inner;
+      RunPosition(output);
+      output += geometry.output_channels;
     }
   }
 

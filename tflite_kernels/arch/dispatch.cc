@@ -72,26 +72,26 @@ constexpr KernelSet kSets[] = {
 #if defined(__x86_64__)
     {"avx2",
      HasAvx2,
-     {Conv2DAvx2, Conv2DScratchBytesAvx2},
-     {DepthwiseConv2DAvx2, DepthwiseConv2DScratchBytesAvx2},
-     {FullyConnectedAvx2, FullyConnectedScratchBytesAvx2},
-     {SparseConv2DAvx2, SparseConv2DScratchBytesAvx2},
-     {SparseFullyConnectedAvx2, SparseFullyConnectedScratchBytesAvx2}},
+     {Conv2DAvx2, Conv2DScratchBytesAvx2, true},
+     {DepthwiseConv2DAvx2, DepthwiseConv2DScratchBytesAvx2, true},
+     {FullyConnectedAvx2, FullyConnectedScratchBytesAvx2, true},
+     {SparseConv2DAvx2, SparseConv2DScratchBytesAvx2, true},
+     {SparseFullyConnectedAvx2, SparseFullyConnectedScratchBytesAvx2, true}},
 #elif defined(__aarch64__)
     {"neon",
      Always,
-     {Conv2DNeon, Conv2DScratchBytesNeon},
-     {DepthwiseConv2DNeon, DepthwiseConv2DScratchBytesNeon},
-     {FullyConnectedNeon, FullyConnectedScratchBytesNeon},
-     {SparseConv2DNeon, SparseConv2DScratchBytesNeon},
-     {SparseFullyConnectedNeon, SparseFullyConnectedScratchBytesNeon}},
+     {Conv2DNeon, Conv2DScratchBytesNeon, true},
+     {DepthwiseConv2DNeon, DepthwiseConv2DScratchBytesNeon, true},
+     {FullyConnectedNeon, FullyConnectedScratchBytesNeon, true},
+     {SparseConv2DNeon, SparseConv2DScratchBytesNeon, true},
+     {SparseFullyConnectedNeon, SparseFullyConnectedScratchBytesNeon, true}},
     {"neon_dotprod",
      HasDotprod,
-     {Conv2DNeonDotprod, Conv2DScratchBytesNeonDotprod},
-     {DepthwiseConv2DNeon, DepthwiseConv2DScratchBytesNeon},  // the dot product does not help
-     {FullyConnectedNeonDotprod, FullyConnectedScratchBytesNeonDotprod},
-     {SparseConv2DNeonDotprod, SparseConv2DScratchBytesNeonDotprod},
-     {SparseFullyConnectedNeonDotprod, SparseFullyConnectedScratchBytesNeonDotprod}},
+     {Conv2DNeonDotprod, Conv2DScratchBytesNeonDotprod, true},
+     {DepthwiseConv2DNeon, DepthwiseConv2DScratchBytesNeon, true},  // the dot product does not help
+     {FullyConnectedNeonDotprod, FullyConnectedScratchBytesNeonDotprod, true},
+     {SparseConv2DNeonDotprod, SparseConv2DScratchBytesNeonDotprod, true},
+     {SparseFullyConnectedNeonDotprod, SparseFullyConnectedScratchBytesNeonDotprod, true}},
 #endif
 };
 

@@ -9,11 +9,13 @@
 namespace edgeax {
 
 // One operator on one instruction set. `scratch_bytes` checks the arguments and gives the size of
-// `scratch` that `run` asks for; both read it from one plan.
+// `scratch` that `run` asks for; both read it from one plan. Whether `run` computes only the share
+// that the tensors name, with that much scratch each.
 template <typename Args, typename TensorsOfArgs = Tensors>
 struct Kernel {
   Status (*run)(const Args& args, const TensorsOfArgs& tensors);
   Status (*scratch_bytes)(const Args& args, size_t* bytes);
+  bool splits = false;
 };
 
 // All operators on one instruction set. Every set gives the integers of "reference".

@@ -31,12 +31,15 @@ Status FullyConnectedOn(const FullyConnectedArgs& args, const Tensors& tensors) 
   const int8_t* input_end = tensors.input.data + tensors.input.size;
   const NibbleTables tables = TablesOf(tensors.codebook);
   const int32_t bits = CodeBits(tensors.codebook.size);
+  const int32_t row_bytes = PackedBytes(args.depth, bits);
+  const Range range = RangeOf(args.outputs, Simd::kColumns, tensors.share);
   const CodebookColumns columns = {
-      {args.outputs, tensors.bias.data, tensors.requantization.data, tables.largest},
-      tensors.weights.data,
+      {range.end - range.begin, tensors.bias.data + range.begin,
+       tensors.requantization.data + range.begin, tables.largest},
+      tensors.weights.data + static_cast<size_t>(range.begin) * row_bytes,
       tensors.weights.data + tensors.weights.size,
       bits,
-      PackedBytes(args.depth, bits),
+      row_bytes,
       args.depth,
       &tables};
   for (int32_t first = 0; first < args.rows; first += plan.block_rows) {
@@ -47,8 +50,8 @@ Status FullyConnectedOn(const FullyConnectedArgs& args, const Tensors& tensors) 
                      args.depth, args.quantization, product.LeftRow(r));
       product.FinishLeftRow(r, args.depth);
     }
-    product.Run(columns, rows, tensors.output.data + static_cast<size_t>(first) * args.outputs,
-                static_cast<size_t>(args.outputs));
+    int8_t* output = tensors.output.data + static_cast<size_t>(first) * args.outputs + range.begin;
+    product.Run(columns, rows, output, static_cast<size_t>(args.outputs));
   }
   return Status::kOk;
 }

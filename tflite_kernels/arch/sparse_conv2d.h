@@ -40,18 +40,21 @@ Status SparseConv2DOn(const SparseConv2DArgs& args, const SparseTensors& tensors
                                    conv2d.quantization, tensors.scratch);
   const int32_t pixels =
       conv2d.input.batch * geometry.window.height.output * geometry.window.width.output;
+  const Range range = RangeOf(pixels, kLanes, tensors.share);
+  if (range.begin == range.end) return Status::kOk;
   for (int32_t group = 0; group < conv2d.groups; ++group) {
     const WindowGatherer<Simd> gatherer = {conv2d, geometry, tensors.input.data,
                                            tensors.input.data + tensors.input.size,
                                            group * geometry.group_inputs};
     const auto gather = [&](int32_t pixel, typename Simd::Left* to) {
-      gatherer.Gather(PositionOf(geometry.window, pixel), to);
+      gatherer.Gather(PositionOf(geometry.window, range.begin + pixel), to);
     };
     const int32_t channel = group * geometry.group_outputs;
     const Columns columns = {geometry.group_outputs, tensors.bias.data + channel,
                              tensors.requantization.data + channel, kLargestWeight};
-    product.Run(channel, columns, pixels, gather, tensors.output.data + channel,
-                static_cast<size_t>(conv2d.output_channels));
+    const size_t stride = static_cast<size_t>(conv2d.output_channels);
+    product.Run(channel, columns, range.end - range.begin, gather,
+                tensors.output.data + static_cast<size_t>(range.begin) * stride + channel, stride);
   }
   return Status::kOk;
 }

@@ -34,11 +34,12 @@ Status SparseFullyConnectedOn(const SparseFullyConnectedArgs& args, const Sparse
     Simd::PackLeft(tensors.input.data + static_cast<size_t>(row) * sizes.depth, input_end,
                    sizes.depth, sizes.quantization, to);
   };
-  const Columns columns = {sizes.outputs, tensors.bias.data, tensors.requantization.data,
-                           kLargestWeight};
+  const Range range = RangeOf(sizes.outputs, Simd::kColumns, tensors.share);
+  const Columns columns = {range.end - range.begin, tensors.bias.data + range.begin,
+                           tensors.requantization.data + range.begin, kLargestWeight};
   const SparseMatMul<Simd> product(plan, args.format, sizes.depth, tensors.weights,
                                    sizes.quantization, tensors.scratch);
-  product.Run(0, columns, sizes.rows, gather, tensors.output.data,
+  product.Run(range.begin, columns, sizes.rows, gather, tensors.output.data + range.begin,
               static_cast<size_t>(sizes.outputs));
   return Status::kOk;
 }

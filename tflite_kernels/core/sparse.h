@@ -43,6 +43,7 @@ struct SparseTensors {
   Span<const Requantization> requantization;
   Span<uint8_t> scratch;
   Span<int8_t> output;
+  Share share = {0, 1};
 };
 
 // Returns kBadArgument when there is no such format.

@@ -19,7 +19,8 @@ struct Quantization {
 // kernel says, packed as in packing.h, `codebook` the values that they stand for, whose number says
 // the bits of a code. A weight's real value is its channel's scale times the codebook's value; the
 // scales are in `requantization`, see RequantizationFromScales. Per output channel: `bias` and
-// `requantization`.
+// `requantization`. `share` is for kernels that can be split, see arch/dispatch.h; the others
+// compute everything.
 struct Tensors {
   Span<const int8_t> input;
   Span<const uint8_t> weights;
@@ -28,6 +29,7 @@ struct Tensors {
   Span<const int8_t> codebook;
   Span<uint8_t> scratch;
   Span<int8_t> output;
+  Share share = {0, 1};
 };
 
 // factor[c] = input_scale * weight_scales[c] / output_scale, in double. Weight scales may be

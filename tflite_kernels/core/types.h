@@ -47,6 +47,25 @@ static inline int64_t CheckedProduct(Factors... factors) {
   return product;
 }
 
+// Part number `index` of `count` of the output of one call. Each part is computed by a call of its
+// own, with scratch of its own, and together they give what one call gives.
+struct Share {
+  int32_t index, count;
+};
+
+struct Range {
+  int32_t begin, end;
+};
+
+// The part of [0, total) that falls to a share: whole steps, but for the last one.
+static inline Range RangeOf(int32_t total, int32_t step, Share share) {
+  const int64_t steps = (static_cast<int64_t>(total) + step - 1) / step;
+  const int64_t begin = steps * share.index / share.count * step;
+  const int64_t end = steps * (share.index + 1) / share.count * step;
+  return {static_cast<int32_t>(begin < total ? begin : total),
+          static_cast<int32_t>(end < total ? end : total)};
+}
+
 static inline bool HasSize(size_t size, int64_t wanted) {
   return wanted >= 0 && static_cast<uint64_t>(wanted) == size;
 }
