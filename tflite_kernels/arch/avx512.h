@@ -259,7 +259,7 @@ struct Avx512 {
 
   // Weights that lie further on in memory, four rows of them, are fetched meanwhile.
   static void Prefetch(const uint8_t* from, ptrdiff_t ahead) {
-    _mm_prefetch(reinterpret_cast<const char*>(from) + ahead, _MM_HINT_T0);
+    _mm_prefetch(reinterpret_cast<const char*>(from) + ahead, _MM_HINT_T1);
   }
 
   template <bool kWithSums>

@@ -96,8 +96,8 @@ constexpr KernelSet kSets[] = {
      {Conv2DAvx512, Conv2DScratchBytesAvx512},
      {DepthwiseConv2DAvx2, DepthwiseConv2DScratchBytesAvx2},  // not measured to gain
      {FullyConnectedAvx512, FullyConnectedScratchBytesAvx512},
-     {SparseConv2DAvx2, SparseConv2DScratchBytesAvx2},
-     {SparseFullyConnectedAvx2, SparseFullyConnectedScratchBytesAvx2}},
+     {SparseConv2DAvx512, SparseConv2DScratchBytesAvx512},
+     {SparseFullyConnectedAvx512, SparseFullyConnectedScratchBytesAvx512}},
 #elif defined(__aarch64__)
     {"neon",
      Always,
