@@ -56,6 +56,15 @@ def test_random_cases_give_the_codes_of_the_numpy_oracle(operator):
             np.testing.assert_array_equal(native.run(isa, case), expected, f"{case.name} on {isa}")
 
 
+def test_sparse_convolutions_of_whole_groups_of_channels_give_the_codes_of_the_numpy_oracle():
+    for seed in range(54):  # each block with each density
+        case = random_cases.draw_whole_groups(seed)
+        expected = oracle.run(case)
+        for isa in SETS:
+            found = native.run(isa, case, GuardedArrays(seed % 2 == 0))
+            np.testing.assert_array_equal(found, expected, f"{case.name} on {isa}")
+
+
 @pytest.mark.parametrize("at_end", [True, False], ids=["beyond_the_end", "before_the_start"])
 @pytest.mark.parametrize("operator", random_cases.OPERATORS)
 def test_kernels_touch_nothing_outside_their_tensors(operator, at_end):

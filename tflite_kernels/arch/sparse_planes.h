@@ -36,8 +36,8 @@ PlanesPlan PlanPlanes(const SparseConv2DArgs& args, const Conv2DGeometry& geomet
   const int64_t pitch = width.output + int64_t{width.kernel - 1} * width.dilation;
   const int64_t inputs =
       (geometry.group_inputs + Simd::kDepthStep - 1) / Simd::kDepthStep * int64_t{Simd::kDepthStep};
-  // A strip may write beyond the end of the last line.
-  const int64_t plane = lines * pitch + kStripRows;
+  // A strip may write beyond the end of the last line. Planes start at whole registers.
+  const int64_t plane = (lines * pitch + kStripRows + kLanes - 1) / kLanes * kLanes;
   plan.serves = height.stride == 1 && width.stride == 1 && args.format.block % Simd::kGroup == 0 &&
                 geometry.group_inputs % Simd::kGroup == 0 &&
                 plane <= int64_t{height.input} * width.input * kMostPadding + kMorePadding &&
@@ -170,25 +170,30 @@ struct SparsePlanes {
   }
 
   // A column's list. Returns the number of its entries.
-  int32_t ListColumn(int32_t column, int32_t* places, ListWeight* to, ListSums* list) const {
+  int32_t ListColumn(int32_t column, int32_t* to_offsets, ListWeight* to, ListSums* list) const {
     const SparseWeights& weights = tensors.weights;
     const SparseStart* start = weights.starts.data + column;
-    WritePlaces(args.format.places, weights.indices.data + start[0].index,
-                weights.indices.data + start[1].index, places);
-    const int32_t units = args.format.block / Simd::kGroup;
-    const int32_t blocks = (start[1].value - start[0].value) / args.format.block;
-    if (units > 1) {
-      for (int32_t i = 0; i < blocks; ++i) places[i] *= units;
-      SplitOffsets(blocks, units, 1, places);
-    }
-    // A last block may reach beyond the row.
+    const uint8_t* indices = weights.indices.data + start[0].index;
     const int32_t groups = geometry.depth / Simd::kGroup;
-    int32_t count = blocks * units;
-    while (count > 0 && places[count - 1] >= groups) --count;
-    for (int32_t i = 0; i < count; ++i) places[i] = table[places[i]];
+    const int32_t units = args.format.block / Simd::kGroup;
+    int32_t count;
+    if (units == 1 && args.format.places == Places::kBitmask) {
+      count = Simd::SelectByMask(table, indices, groups, to_offsets);
+    } else {
+      WritePlaces(args.format.places, indices, weights.indices.data + start[1].index, to_offsets);
+      const int32_t blocks = (start[1].value - start[0].value) / args.format.block;
+      if (units > 1) {
+        for (int32_t i = 0; i < blocks; ++i) to_offsets[i] *= units;
+        SplitOffsets(blocks, units, 1, to_offsets);
+      }
+      count = blocks * units;
+      // A last block may reach beyond the row.
+      while (count > 0 && to_offsets[count - 1] >= groups) --count;
+      for (int32_t i = 0; i < count; ++i) to_offsets[i] = table[to_offsets[i]];
+    }
     *list = Simd::CopyWeights(weights.values.data + start[0].value, count * Simd::kGroup, to);
     for (; count % kListStep != 0; ++count) {
-      places[count] = 0;
+      to_offsets[count] = 0;
       for (int32_t i = 0; i < Simd::kGroup; ++i) to[count * Simd::kGroup + i] = 0;
     }
     return count;
@@ -214,13 +219,26 @@ struct SparsePlanes {
                      channel;
     int32_t x = 0;
     for (int32_t r = 0; r < rows; r += kPlaneRows) {
-      for (int32_t i = 0; i < count; ++i) {
-        Simd::template AddLanes<Simd::kGroup, kPlaneRows / kLanes>(
-            planes + static_cast<size_t>(r) * Simd::kGroup, offsets + i * plan.most_entries,
-            list_weights + i * plan.most_entries * Simd::kGroup, entries[i], lists[i].has_lowest,
-            sums + i * kPlaneRows);
+      const int32_t used = rows - r < kPlaneRows ? rows - r : kPlaneRows;
+      if (used <= kLanes) {
+        AddTile<1>(r, count, entries, lists);
+      } else if (used <= 2 * kLanes) {
+        AddTile<2>(r, count, entries, lists);
+      } else {
+        AddTile<4>(r, count, entries, lists);
       }
-      StoreRows(finish, r + kPlaneRows < rows ? kPlaneRows : rows - r, &x, &output);
+      StoreRows(finish, used, &x, &output);
+    }
+  }
+
+  // The sums of kParts * kLanes positions from `row` on.
+  template <int32_t kParts>
+  void AddTile(int32_t row, int32_t count, const int32_t* entries, const ListSums* lists) const {
+    for (int32_t i = 0; i < count; ++i) {
+      Simd::template AddLanes<Simd::kGroup, kParts>(
+          planes + static_cast<size_t>(row) * Simd::kGroup, offsets + i * plan.most_entries,
+          list_weights + i * plan.most_entries * Simd::kGroup, entries[i], lists[i].has_lowest,
+          sums + i * kPlaneRows);
     }
   }
 
