@@ -36,8 +36,10 @@ PlanesPlan PlanPlanes(const SparseConv2DArgs& args, const Conv2DGeometry& geomet
   const int64_t pitch = width.output + int64_t{width.kernel - 1} * width.dilation;
   const int64_t inputs =
       (geometry.group_inputs + Simd::kDepthStep - 1) / Simd::kDepthStep * int64_t{Simd::kDepthStep};
-  // A strip may write beyond the end of the last line. Planes start at whole registers.
-  const int64_t plane = (lines * pitch + kStripRows + kLanes - 1) / kLanes * kLanes;
+  // A strip may write beyond the end of the last line. Without other taps than the first all
+  // registers can be whole cache lines; else the planes had better be small.
+  const int64_t step = geometry.depth == geometry.group_inputs ? kLanes : 1;
+  const int64_t plane = (lines * pitch + kStripRows + step - 1) / step * step;
   plan.serves = height.stride == 1 && width.stride == 1 && args.format.block % Simd::kGroup == 0 &&
                 geometry.group_inputs % Simd::kGroup == 0 &&
                 plane <= int64_t{height.input} * width.input * kMostPadding + kMorePadding &&
