@@ -65,7 +65,7 @@ struct SparseAvx512 : Avx512 {
   static constexpr int32_t kSumRows = 16;
   // The Lanes form serves up to so many weights of a hundred that are left.
   static constexpr int32_t kLanesPercent = 8;
-  static constexpr int32_t kGroupedLanesPercent = 55;
+  static constexpr int32_t kGroupedLanesPercent = 42;
 
   // The Vector form reads weights of a mask with their zeros from so many of a hundred on.
   static constexpr int32_t kExpandPercent = 10;
