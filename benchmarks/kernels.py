@@ -35,7 +35,7 @@ from tests.emulation import process
 
 OURS = "ours"
 _WARM_UP = 3
-_SECONDS = 2.0  # of each side of a row
+_SECONDS = 1.0  # of each side of a row
 _MOST_ROUNDS = 500
 _COLD_ROUNDS = 31
 _QUICK_ROUNDS = 5
