@@ -27,7 +27,30 @@ def draw(operator: str, seed: int) -> Case:
         "EdgeaxSparseConv2D": _conv2d,
         "EdgeaxSparseFullyConnected": _fully_connected,
     }[operator]
-    options, shape, rows, row, output_shape = build(source)
+    return _fill(source, operator, seed, *build(source))
+
+
+def draw_whole_groups(seed: int) -> Case:
+    """A sparse convolution of stride 1 whose blocks are of 4, 8 or 16 inputs, of 4 * n channels."""
+    source = np.random.default_rng((len(OPERATORS), seed))
+    options, shape, outputs, row, output_shape = _conv2d(source)
+    while options["stride_height"] != 1 or options["stride_width"] != 1:
+        options, shape, outputs, row, output_shape = _conv2d(source)
+    case = "EdgeaxSparseConv2D", 5 * seed + 2 + seed // 9 % 3
+    return _fill(source, *case, options, (*shape[:3], 4 * shape[3]), outputs, 4 * row, output_shape)
+
+
+def _fill(
+    source: np.random.Generator,
+    operator: str,
+    seed: int,
+    options: dict[str, int],
+    shape: tuple[int, ...],
+    rows: int,
+    row: int,
+    output_shape: tuple[int, ...],
+) -> Case:
+    """Draws the numbers of a case."""
     channels = output_shape[-1]
     entries = ENTRIES[seed % len(ENTRIES)]
     extreme = source.random() < 0.2

@@ -22,7 +22,8 @@ SETS = native.isas()
 def test_this_machine_runs_the_instruction_sets_that_its_processor_has():
     with open("/proc/cpuinfo") as file:
         words = set(file.read().split())
-    expected = ["reference"] + [name for name in ("avx2",) if name in words]
+    expected = ["reference"] + ["avx2"] * ("avx2" in words)
+    expected += ["avx512"] * ({"avx512f", "avx512bw", "avx512_vnni"} <= words)
     expected += ["neon"] * ("asimd" in words) + ["neon_dotprod"] * ("asimddp" in words)
     assert expected == SETS
 
@@ -53,6 +54,15 @@ def test_random_cases_give_the_codes_of_the_numpy_oracle(operator):
         expected = oracle.run(case)
         for isa in SETS:
             np.testing.assert_array_equal(native.run(isa, case), expected, f"{case.name} on {isa}")
+
+
+def test_sparse_convolutions_of_whole_groups_of_channels_give_the_codes_of_the_numpy_oracle():
+    for seed in range(54):  # each block with each density
+        case = random_cases.draw_whole_groups(seed)
+        expected = oracle.run(case)
+        for isa in SETS:
+            found = native.run(isa, case, GuardedArrays(seed % 2 == 0))
+            np.testing.assert_array_equal(found, expected, f"{case.name} on {isa}")
 
 
 @pytest.mark.parametrize("at_end", [True, False], ids=["beyond_the_end", "before_the_start"])

@@ -15,16 +15,30 @@ bool Always() { return true; }
 
 #if defined(__x86_64__)
 // __builtin_cpu_supports would do, but ziglang's answers no in a shared library.
-bool HasAvx2() {
+bool OsSaves(unsigned state) {
   unsigned a, b, c, d;
-  constexpr unsigned kOsSavesRegisters = 1u << 27, kAvx = 1u << 28, kAvx2 = 1u << 5;
+  constexpr unsigned kOsSavesRegisters = 1u << 27, kAvx = 1u << 28;
   if (__get_cpuid(1, &a, &b, &c, &d) == 0) return false;
   if ((c & kOsSavesRegisters) == 0 || (c & kAvx) == 0) return false;
   unsigned low, high;
   __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-  constexpr unsigned kSseAndAvxState = 6;
-  if ((low & kSseAndAvxState) != kSseAndAvxState) return false;
+  return (low & state) == state;
+}
+
+bool HasAvx2() {
+  unsigned a, b, c, d;
+  constexpr unsigned kSseAndAvxState = 0x06, kAvx2 = 1u << 5;
+  if (!OsSaves(kSseAndAvxState)) return false;
   return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (b & kAvx2) != 0;
+}
+
+bool HasAvx512() {
+  unsigned a, b, c, d;
+  constexpr unsigned kMaskAndWideState = 0xE6, kVnni = 1u << 11;
+  constexpr unsigned kFDqBwVl = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
+  if (!HasAvx2() || !OsSaves(kMaskAndWideState)) return false;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
+  return (b & kFDqBwVl) == kFDqBwVl && (c & kVnni) != 0;
 }
 #elif defined(__aarch64__)
 bool HasDotprod() {
@@ -77,6 +91,13 @@ constexpr KernelSet kSets[] = {
      {FullyConnectedAvx2, FullyConnectedScratchBytesAvx2, true},
      {SparseConv2DAvx2, SparseConv2DScratchBytesAvx2, true},
      {SparseFullyConnectedAvx2, SparseFullyConnectedScratchBytesAvx2, true}},
+    {"avx512",
+     HasAvx512,
+     {Conv2DAvx512, Conv2DScratchBytesAvx512, true},
+     {DepthwiseConv2DAvx2, DepthwiseConv2DScratchBytesAvx2, true},  // not measured to gain
+     {FullyConnectedAvx512, FullyConnectedScratchBytesAvx512, true},
+     {SparseConv2DAvx512, SparseConv2DScratchBytesAvx512, true},
+     {SparseFullyConnectedAvx512, SparseFullyConnectedScratchBytesAvx512, true}},
 #elif defined(__aarch64__)
     {"neon",
      Always,

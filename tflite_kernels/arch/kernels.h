@@ -20,6 +20,11 @@ EDGEAX_DECLARE_KERNEL(FullyConnected, Avx2, Tensors)
 EDGEAX_DECLARE_KERNEL(SparseConv2D, Avx2, SparseTensors)
 EDGEAX_DECLARE_KERNEL(SparseFullyConnected, Avx2, SparseTensors)
 
+EDGEAX_DECLARE_KERNEL(Conv2D, Avx512, Tensors)
+EDGEAX_DECLARE_KERNEL(FullyConnected, Avx512, Tensors)
+EDGEAX_DECLARE_KERNEL(SparseConv2D, Avx512, SparseTensors)
+EDGEAX_DECLARE_KERNEL(SparseFullyConnected, Avx512, SparseTensors)
+
 EDGEAX_DECLARE_KERNEL(Conv2D, Neon, Tensors)
 EDGEAX_DECLARE_KERNEL(DepthwiseConv2D, Neon, Tensors)
 EDGEAX_DECLARE_KERNEL(FullyConnected, Neon, Tensors)

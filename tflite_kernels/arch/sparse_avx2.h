@@ -8,8 +8,11 @@ namespace {
 
 struct SparseAvx2 : Avx2 {
   using ListWeight = int16_t;
+  using VectorNumber = int16_t;         // less the zero point
   static constexpr int32_t kGroup = 2;  // depths that vpmaddwd takes at once
   static constexpr int32_t kFewSparseRows = 3;
+  static constexpr bool kDotsMaskOfFours = false;
+  static constexpr bool kUsesPlanes = false;
   static constexpr int32_t kSumRows = 8;
   // The Lanes form serves up to so many weights of a hundred that are left.
   static constexpr int32_t kLanesPercent = 30;
@@ -20,6 +23,7 @@ struct SparseAvx2 : Avx2 {
 
   // What the zero point adds to a sum: it is taken off on the left.
   static int32_t OffsetOf(int32_t, const Quantization&) { return 0; }
+  static int32_t VectorOffset(const int8_t*, int32_t, const Quantization&) { return 0; }
 
   static ListSums CopyWeights(const int8_t* values, int32_t count, ListWeight* to) {
     int32_t i = 0;

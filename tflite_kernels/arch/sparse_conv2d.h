@@ -2,6 +2,7 @@
 
 #include "tflite_kernels/arch/conv2d.h"
 #include "tflite_kernels/arch/sparse_matmul.h"
+#include "tflite_kernels/arch/sparse_planes.h"
 #include "tflite_kernels/core/sparse_conv2d.h"
 
 namespace edgeax {
@@ -24,7 +25,24 @@ Status SparseConv2DScratchBytesOn(const SparseConv2DArgs& args, size_t* bytes) {
   SparsePlan plan;
   const Status status = PlanSparseConv2D<Simd>(args, &geometry, &plan);
   *bytes = status == Status::kOk ? plan.total_bytes : 0;
+  if constexpr (Simd::kUsesPlanes) {
+    if (status == Status::kOk) {
+      *bytes = Largest(*bytes, PlanPlanes<Simd>(args, geometry).total_bytes);
+    }
+  }
   return status;
+}
+
+// Whether the convolution is one of planes, and computed.
+template <typename Simd>
+bool RunPlanes(const SparseConv2DArgs& args, const Conv2DGeometry& geometry,
+               const SparseTensors& tensors) {
+  const PlanesPlan plan = PlanPlanes<Simd>(args, geometry);
+  const int64_t weights = int64_t{args.conv2d.output_channels} * geometry.depth;
+  const int64_t left = static_cast<int64_t>(tensors.weights.values.size);
+  if (!plan.serves || left * 100 > weights * Simd::kGroupedLanesPercent) return false;
+  SparsePlanes<Simd>(plan, args, geometry, tensors).Run();
+  return true;
 }
 
 template <typename Simd>
@@ -33,9 +51,14 @@ Status SparseConv2DOn(const SparseConv2DArgs& args, const SparseTensors& tensors
   SparsePlan plan;
   Status status = PlanSparseConv2D<Simd>(args, &geometry, &plan);
   if (status == Status::kOk) status = CheckSparseConv2D(args, tensors, &geometry);
+  size_t scratch_bytes;
+  if (status == Status::kOk) status = SparseConv2DScratchBytesOn<Simd>(args, &scratch_bytes);
   if (status != Status::kOk) return status;
-  if (tensors.scratch.size < plan.total_bytes) return Status::kBadScratch;
+  if (tensors.scratch.size < scratch_bytes) return Status::kBadScratch;
   const Conv2DArgs& conv2d = args.conv2d;
+  if constexpr (Simd::kUsesPlanes) {
+    if (RunPlanes<Simd>(args, geometry, tensors)) return Status::kOk;
+  }
   const SparseMatMul<Simd> product(plan, args.format, geometry.depth, tensors.weights,
                                    conv2d.quantization, tensors.scratch);
   const int32_t pixels =

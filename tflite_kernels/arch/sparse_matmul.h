@@ -68,7 +68,8 @@ SparsePlan PlanSparse(int64_t rows, int32_t depth) {
   plan.strip_bytes = AlignedBytes(kStripRows * row_bytes + Simd::kDepthStep * sizeof(Left));
   plan.sums_bytes =
       AlignedBytes(static_cast<size_t>(plan.block_rows) * Simd::kColumns * sizeof(int32_t));
-  plan.vectors_bytes = AlignedBytes(Simd::kFewSparseRows * padded_depth * sizeof(int16_t));
+  plan.vectors_bytes =
+      AlignedBytes(Simd::kFewSparseRows * padded_depth * sizeof(typename Simd::VectorNumber));
   const size_t dense_bytes = plan.dense.total_bytes + AlignedBytes(padded_depth * Simd::kColumns);
   const size_t lanes_bytes = plan.lanes_bytes + plan.strip_bytes + plan.sums_bytes;
   const size_t vector_bytes = plan.vectors_bytes + plan.strip_bytes;
@@ -177,6 +178,7 @@ template <typename Simd>
 struct SparseMatMul {
   using Left = typename Simd::Left;
   using ListWeight = typename Simd::ListWeight;
+  using VectorNumber = typename Simd::VectorNumber;
 
   SparseMatMul(const SparsePlan& plan, const SparseFormat& format, int32_t depth,
                const SparseWeights& weights, const Quantization& quantization,
@@ -250,7 +252,7 @@ struct SparseMatMul {
   template <typename Gather>
   void RunVectors(int32_t first, const Columns& columns, int32_t rows, const Gather& gather,
                   int8_t* output, size_t stride) const {
-    int16_t* vectors = reinterpret_cast<int16_t*>(rest);
+    VectorNumber* vectors = reinterpret_cast<VectorNumber*>(rest);
     Left* row = reinterpret_cast<Left*>(rest + plan.vectors_bytes);
     const int32_t pitch = plan.dense.padded_depth;
     for (int32_t r = 0; r < rows; ++r) {
@@ -271,20 +273,31 @@ struct SparseMatMul {
   }
 
   // Sums of the products of each vector with a column, kColumns numbers apart.
-  void DotColumn(int32_t column, const int16_t* vectors, int32_t rows, int32_t* sums) const {
+  void DotColumn(int32_t column, const VectorNumber* vectors, int32_t rows, int32_t* sums) const {
     const int8_t* values = ValuesOf(column);
     const int32_t pitch = plan.dense.padded_depth;
+    if constexpr (Simd::kDotsMaskOfFours) {
+      if (format.block == 4 && format.places == Places::kBitmask) {
+        const uint8_t* mask = weights.indices.data + weights.starts.data[column].index;
+        for (int32_t r = 0; r < rows; ++r) {
+          sums[r * Simd::kColumns] =
+              Simd::DotMaskOfFours(vectors + r * pitch, depth, mask, values, quantization);
+        }
+        return;
+      }
+    }
+    const int32_t offset = Simd::VectorOffset(values, CountOf(column), quantization);
     if (IsMaskOfSingles() &&
         CountOf(column) * int64_t{100} > int64_t{depth} * Simd::kExpandPercent) {
       for (int32_t r = 0; r < rows; ++r) {
-        sums[r * Simd::kColumns] = DotMask(column, vectors + r * pitch);
+        sums[r * Simd::kColumns] = DotMask(column, vectors + r * pitch) + offset;
       }
       return;
     }
     const int32_t count = ListOffsets(column, format.block);
     if (format.block == 2) SplitOffsets(count, 2, 1, offsets);
     for (int32_t r = 0; r < rows; ++r) {
-      sums[r * Simd::kColumns] = Dot(vectors + r * pitch, values, count);
+      sums[r * Simd::kColumns] = Dot(vectors + r * pitch, values, count) + offset;
     }
   }
 
@@ -308,7 +321,7 @@ struct SparseMatMul {
     }
   }
 
-  int32_t DotMask(int32_t column, const int16_t* vector) const {
+  int32_t DotMask(int32_t column, const VectorNumber* vector) const {
     typename Simd::MaskSum sum;
     int32_t rest_of_sum = 0;
     VisitMask(
@@ -320,7 +333,7 @@ struct SparseMatMul {
     return sum.Total() + rest_of_sum;
   }
 
-  int32_t Dot(const int16_t* vector, const int8_t* values, int32_t blocks) const {
+  int32_t Dot(const VectorNumber* vector, const int8_t* values, int32_t blocks) const {
     switch (format.block) {
       case 4:
         return Simd::template DotBlocks<4>(vector, offsets, values, blocks);
@@ -333,7 +346,7 @@ struct SparseMatMul {
     }
   }
 
-  int32_t DotSingles(const int16_t* vector, const int8_t* values, int32_t count) const {
+  int32_t DotSingles(const VectorNumber* vector, const int8_t* values, int32_t count) const {
     const auto product = [&](int32_t i) { return vector[offsets[i]] * values[i]; };
     int32_t a = 0, b = 0, c = 0, d = 0;
     int32_t i = 0;

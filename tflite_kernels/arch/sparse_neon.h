@@ -138,7 +138,10 @@ __attribute__((noinline)) void AddSingles(const int8_t* lanes, const int32_t* of
 template <typename Base>
 struct SparseNeonSteps : Base {
   using ListWeight = int8_t;
+  using VectorNumber = int16_t;  // less the zero point
   static constexpr int32_t kFewSparseRows = 2;
+  static constexpr bool kDotsMaskOfFours = false;
+  static constexpr bool kUsesPlanes = false;
   static constexpr int32_t kSumRows = 4;
 
   // The Vector form reads weights of a mask with their zeros from so many of a hundred on.
@@ -148,6 +151,8 @@ struct SparseNeonSteps : Base {
   static int32_t OffsetOf(int32_t weight_sum, const Quantization& quantization) {
     return ZeroPointOffset(weight_sum, quantization);
   }
+
+  static int32_t VectorOffset(const int8_t*, int32_t, const Quantization&) { return 0; }
 
   static ListSums CopyWeights(const int8_t* values, int32_t count, ListWeight* to) {
     int32x4_t sums = vdupq_n_s32(0);

@@ -1,0 +1,204 @@
+"""Low-bit and sparse operators against XNNPACK's int8, one whole operator in the stock interpreter.
+
+Each row is a kind of weights and a shape. Two files, or three, with one operator each run in turns
+on one thread: ours, and TFLite's built-in operator, which XNNPACK computes, with the same weights
+as int8, or as int4 where an issue wants that too. `speed` is how many times as fast ours is, the
+median of the ratios within a turn; `noise` how far off it may be. Inputs and outputs are int8.
+
+`cold` rows read a buffer of twice the largest cache before each invoke, so that weights come from
+memory as in a network of many layers.
+
+`other_codes` is the part of the outputs in which both differ: our sums are rounded as fixed point,
+XNNPACK's in float32. `*_peak_mib` is the peak of memory above the interpreter without a model, in a
+process of its own: the file, what is packed of it and the tensors.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import edgeax
+from benchmarks import hosts
+from benchmarks.harness import Benchmark, run
+from benchmarks.layer_kinds import COLD, KINDS, Kind, as_options
+from benchmarks.operator_files import Shape, built_in_file, custom_file
+from edgeax.runtime import latency
+from tests.emulation import process
+
+OURS = "ours"
+_WARM_UP = 3
+_SECONDS = 1.0  # of each side of a row
+_MOST_ROUNDS = 500
+_COLD_ROUNDS = 31
+_QUICK_ROUNDS = 5
+_CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+_UNKNOWN_CACHE = 64 * 2**20
+
+
+def measure(benchmark: Benchmark, quick: bool) -> None:
+    """Fills the report with one row a kind, shape and state of the caches, and adds the targets."""
+    for kind in KINDS:
+        for shape in kind.shapes[:1] if quick else kind.shapes:
+            for cold in (False, True) if shape in COLD and not quick else (False,):
+                _add_row(benchmark, kind, shape, cold, _QUICK_ROUNDS if quick else None)
+
+
+def _add_row(
+    benchmark: Benchmark, kind: Kind, shape: Shape, cold: bool, rounds: int | None
+) -> None:
+    """Measures one row and adds its targets."""
+    targets = [w for w in kind.wanted if w.cold == cold and shape in w.shapes]
+    row = row_of(kind, shape, cold, sorted({"int8", *(w.baseline for w in targets)}), rounds)
+    place = benchmark.row(**row)
+    print(row, file=sys.stderr, flush=True)
+    for wanted in targets:
+        speed = row["speed" if wanted.baseline == "int8" else f"speed_of_{wanted.baseline}"]
+        name = f"{kind.name}, {shape.name}{', cold' if cold else ''}: speed of {wanted.baseline}"
+        holds = speed >= wanted.speed
+        benchmark.wanted(name, speed, f">= {wanted.speed}", holds, row=place)
+
+
+def row_of(
+    kind: Kind, shape: Shape, cold: bool, baselines: Sequence[str], rounds: int | None
+) -> dict[str, Any]:
+    """Returns a row: times, bytes and memory of a drawn layer.
+
+    Args:
+        kind: How weights are stored.
+        shape: What the layer computes.
+        cold: Whether caches are emptied before each invoke.
+        baselines: Types of weights of the built-in operator, "int8" among them.
+        rounds: How often each side is timed; None for as many as a few seconds take.
+    """
+    source = np.random.default_rng(0)
+    layer = kind.draw(shape, source)
+    scale = source.uniform(0.005, 0.01, shape.outputs).astype(np.float32)
+    codes = source.integers(-128, 128, shape.input, dtype=np.int8)
+    files = {OURS: custom_file(shape, layer.weights, scale, **as_options(layer, shape))}
+    for dtype in baselines:
+        weights = layer.weights if dtype == "int8" else layer.weights >> 4
+        files[dtype] = built_in_file(shape, weights, scale, dtype)
+    interpreters = {
+        name: edgeax.Interpreter(model_content=file, num_threads=1) for name, file in files.items()
+    }
+    ours, theirs = (interpreters[name].run(codes, raw=True) for name in (OURS, "int8"))
+    times_ms = turns(interpreters, Evicter() if cold else _nothing, rounds)
+    speeds = {dtype: _speed(times_ms[OURS], times_ms[dtype]) for dtype in baselines}
+    return {
+        "kind": kind.name,
+        "shape": shape.name,
+        "caches": "cold" if cold else "warm",
+        "speed": speeds["int8"],
+        "noise": latency.noise(times_ms[OURS], times_ms["int8"]),
+        "ms": statistics.median(times_ms[OURS]),
+        "int8_ms": statistics.median(times_ms["int8"]),
+        **{f"speed_of_{name}": speed for name, speed in speeds.items() if name != "int8"},
+        "gmacs_per_s": shape.macs / statistics.median(times_ms[OURS]) / 1e6,
+        "other_codes": float(np.mean(ours != theirs)),
+        "file_bytes": len(files[OURS]),
+        "int8_file_bytes": len(files["int8"]),
+        "peak_mib": peak_mib(files[OURS], codes),
+        "int8_peak_mib": peak_mib(files["int8"], codes),
+    }
+
+
+def turns(
+    interpreters: Mapping[str, edgeax.Interpreter],
+    before: Callable[[], None],
+    rounds: int | None,
+) -> dict[str, list[float]]:
+    """Times the interpreters one after the other, again and again.
+
+    Args:
+        interpreters: Name to interpreter, its input set.
+        before: Called before each invoke, and not timed.
+        rounds: How often, or None for as often as `_SECONDS` allow.
+    Returns:
+        Name to the milliseconds of each round.
+    """
+    times_ms: dict[str, list[float]] = {name: [] for name in interpreters}
+    start = time.perf_counter()
+    for _ in range(_WARM_UP):
+        _take_turns(interpreters, before)
+    if rounds is None:
+        each = (time.perf_counter() - start) / (_WARM_UP * len(interpreters))
+        rounds = max(_COLD_ROUNDS, min(_MOST_ROUNDS, int(_SECONDS / each)))
+    for _ in range(rounds):
+        for name, elapsed_ms in _take_turns(interpreters, before).items():
+            times_ms[name].append(elapsed_ms)
+    return times_ms
+
+
+def _take_turns(
+    interpreters: Mapping[str, edgeax.Interpreter], before: Callable[[], None]
+) -> dict[str, float]:
+    """Milliseconds of one invoke of each."""
+    elapsed_ms = {}
+    for name, interpreter in interpreters.items():
+        before()
+        start = time.perf_counter()
+        interpreter.invoke()
+        elapsed_ms[name] = 1000.0 * (time.perf_counter() - start)
+    return elapsed_ms
+
+
+def _speed(ours_ms: Sequence[float], theirs_ms: Sequence[float]) -> float:
+    """How many times as fast ours is: the median of the ratios of the rounds."""
+    pairs = zip(ours_ms, theirs_ms, strict=True)
+    return statistics.median(theirs / ours for ours, theirs in pairs)
+
+
+def _nothing() -> None:
+    pass
+
+
+class Evicter:
+    """Reads so much other memory that nothing else stays in any cache."""
+
+    def __init__(self) -> None:
+        self._buffer = np.ones(2 * largest_cache() // 8, np.int64)
+
+    def __call__(self) -> None:
+        """Reads it."""
+        self._buffer.sum()
+
+
+def largest_cache() -> int:
+    """Bytes of the processor's largest cache as Linux knows it, else 64 MiB."""
+    sizes = [file.read_text().strip() for file in _CACHES.glob("index*/size")]
+    units = {"K": 2**10, "M": 2**20}
+    return max((int(size[:-1]) * units[size[-1]] for size in sizes), default=_UNKNOWN_CACHE)
+
+
+def peak_mib(file: bytes, codes: np.ndarray) -> float:
+    """Peak of memory that a file takes in a fresh process; the plugin is loaded for any file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.tflite")
+        path.write_bytes(file)
+        return _here().run(path, codes, plugin=True).peak_mib
+
+
+def _here() -> hosts.Host:
+    """The interpreter of this environment."""
+
+    def execute(words: Sequence[str]) -> process.Outcome:
+        return process.run([sys.executable, "-I", hosts.CHILD, *words], timeout_s=600)
+
+    return hosts.Host(hosts.NEWEST, Path(edgeax.delegate_path()), execute)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the benchmark."""
+    return run("kernels", measure, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+
+from benchmarks import layer_kinds
+from benchmarks.layer_kinds import KINDS
+from benchmarks.operator_files import conv, fully_connected
+from edgeax.formats import packing, sparse
+
+SHAPE = fully_connected(128, 6)
+
+
+def drawn(draw, shape=SHAPE):
+    return draw(shape, np.random.default_rng(3))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_codes_and_codebook_give_the_weights(bits):
+    layer = drawn(layer_kinds.codebook(bits))
+    values = layer.constants["codebook"]
+    codes = packing.unpack(layer.constants["weights"], bits, SHAPE.depth, signed=False)
+    assert len(set(values.tolist())) == 1 << bits
+    assert np.array_equal(values[codes], layer.weights)
+
+
+def test_as_many_blocks_are_left_as_it_says():
+    layer = drawn(layer_kinds.blocks(4, 4, 16))
+    left = layer.weights.reshape(6, 2, 16, 4) != 0
+    assert (left.all(axis=3) == left.any(axis=3)).all()
+    assert (left.any(axis=3).sum(axis=2) == 4).all()
+    rows = sparse.SparseRows(
+        128, 4, sparse.BITMASK, *(layer.constants[n] for n in ("weights", "indices"))
+    )
+    assert np.array_equal(sparse.decode(rows, 6), layer.weights)
+
+
+def test_a_last_group_of_blocks_may_be_cut_off():
+    assert drawn(layer_kinds.blocks(4, 1, 4), conv(3, 3, 2, 3)).weights.shape == (2, 27)
+
+
+def test_the_shapes_are_those_of_the_issue_and_every_target_is_measured():
+    assert [shape.name for shape in layer_kinds.CONVOLUTIONS] == [
+        "conv3x3 56,64,64",
+        "conv3x3 28,128,128",
+        "conv3x3 14,256,256",
+        "conv3x3 7,512,512",
+        "conv1x1 56,64,256",
+        "conv1x1 14,512,512",
+    ]
+    for kind in KINDS:
+        for wanted in kind.wanted:
+            assert set(wanted.shapes) <= set(kind.shapes)
+            assert not wanted.cold or set(wanted.shapes) <= set(layer_kinds.COLD)
+
+
+def test_an_operator_is_named_for_its_shape():
+    layer = drawn(layer_kinds.codebook(4))
+    assert layer_kinds.as_options(layer, SHAPE)["operator"] == "EdgeaxFullyConnected"
+    assert layer_kinds.as_options(layer, conv(3, 4, 5, 1))["operator"] == "EdgeaxConv2D"

@@ -1,0 +1,267 @@
+#pragma once  // arch/sparse_planes.h: sparse convolution of stride 1 without gathered windows.
+
+#include "tflite_kernels/arch/conv2d.h"
+#include "tflite_kernels/arch/sparse_matmul.h"
+
+// The Lanes form of arch/sparse_matmul.h for blocks that are whole groups of channels. An image
+// lies in scratch once, with its padding, as planes [channel / group][position][channel % group]. A
+// tap of the window is then a distance within a plane, and lanes are positions beside each other,
+// those beyond the end of a line too: they are computed and thrown away. The lists of a tile of
+// columns are made once for the whole image.
+namespace edgeax {
+
+// Positions that are computed for all columns of a tile before the next ones.
+constexpr int32_t kPlaneRows = 4 * kLanes;
+
+// A plane may have so many times the positions of the image, and so many more.
+constexpr int32_t kMostPadding = 4;
+constexpr int32_t kMorePadding = 4096;
+
+struct PlanesPlan {
+  bool serves;
+  int32_t pitch;          // positions of a line
+  int32_t plane;          // positions of a plane
+  int32_t strip_numbers;  // of one position, all planes
+  int32_t most_entries;   // of the list of a column
+  size_t planes_bytes, strip_bytes, table_bytes, offsets_bytes, weights_bytes, sums_bytes;
+  size_t total_bytes;
+};
+
+template <typename Simd>
+PlanesPlan PlanPlanes(const SparseConv2DArgs& args, const Conv2DGeometry& geometry) {
+  using Left = typename Simd::Left;
+  const Axis &height = geometry.window.height, &width = geometry.window.width;
+  PlanesPlan plan = {};
+  const int64_t lines = height.output + int64_t{height.kernel - 1} * height.dilation;
+  const int64_t pitch = width.output + int64_t{width.kernel - 1} * width.dilation;
+  const int64_t inputs =
+      (geometry.group_inputs + Simd::kDepthStep - 1) / Simd::kDepthStep * int64_t{Simd::kDepthStep};
+  // A strip may write beyond the end of the last line. Without other taps than the first all
+  // registers can be whole cache lines; else the planes had better be small.
+  const int64_t step = geometry.depth == geometry.group_inputs ? kLanes : 1;
+  const int64_t plane = (lines * pitch + kStripRows + step - 1) / step * step;
+  plan.serves = height.stride == 1 && width.stride == 1 && args.format.block % Simd::kGroup == 0 &&
+                geometry.group_inputs % Simd::kGroup == 0 &&
+                plane <= int64_t{height.input} * width.input * kMostPadding + kMorePadding &&
+                (plane + kPlaneRows) * inputs <= kMaxElements;
+  if (!plan.serves) return plan;
+  plan.pitch = static_cast<int32_t>(pitch);
+  plan.plane = static_cast<int32_t>(plane);
+  plan.strip_numbers = static_cast<int32_t>(inputs);
+  plan.most_entries = (geometry.depth / Simd::kGroup + kMaxSparseBlock + kListSpill + kListStep) /
+                      kListStep * kListStep;
+  const size_t entries = static_cast<size_t>(plan.most_entries);
+  plan.planes_bytes =
+      AlignedBytes(static_cast<size_t>((plane + kPlaneRows) * inputs) * sizeof(Left));
+  plan.strip_bytes =
+      AlignedBytes(static_cast<size_t>(kStripRows * inputs + Simd::kDepthStep) * sizeof(Left));
+  plan.table_bytes = AlignedBytes(entries * sizeof(int32_t));
+  plan.offsets_bytes = AlignedBytes(entries * Simd::kColumns * sizeof(int32_t));
+  plan.weights_bytes =
+      AlignedBytes(entries * Simd::kColumns * Simd::kGroup * sizeof(typename Simd::ListWeight));
+  plan.sums_bytes = AlignedBytes(size_t{Simd::kColumns} * kPlaneRows * sizeof(int32_t));
+  plan.total_bytes = kScratchAlignment + plan.planes_bytes + plan.strip_bytes + plan.table_bytes +
+                     plan.offsets_bytes + plan.weights_bytes + plan.sums_bytes;
+  return plan;
+}
+
+template <typename Simd>
+struct SparsePlanes {
+  using Left = typename Simd::Left;
+  using ListWeight = typename Simd::ListWeight;
+
+  SparsePlanes(const PlanesPlan& plan, const SparseConv2DArgs& args, const Conv2DGeometry& geometry,
+               const SparseTensors& tensors)
+      : plan(plan), args(args), geometry(geometry), tensors(tensors) {
+    uint8_t* at = AlignedStart(tensors.scratch.data);
+    const auto next = [&](size_t bytes) {
+      uint8_t* const start = at;
+      at += bytes;
+      return start;
+    };
+    planes = reinterpret_cast<Left*>(next(plan.planes_bytes));
+    strip = reinterpret_cast<Left*>(next(plan.strip_bytes));
+    table = reinterpret_cast<int32_t*>(next(plan.table_bytes));
+    offsets = reinterpret_cast<int32_t*>(next(plan.offsets_bytes));
+    list_weights = reinterpret_cast<ListWeight*>(next(plan.weights_bytes));
+    sums = reinterpret_cast<int32_t*>(next(plan.sums_bytes));
+  }
+
+  const PlanesPlan& plan;
+  const SparseConv2DArgs& args;
+  const Conv2DGeometry& geometry;
+  const SparseTensors& tensors;
+  Left* planes;
+  Left* strip;
+  int32_t* table;            // where the groups of a row of weights meet the planes
+  int32_t* offsets;          // lists of a tile
+  ListWeight* list_weights;  // of the same
+  int32_t* sums;             // [columns][kPlaneRows]
+
+  void Run() const {
+    WriteTable();
+    // Tiles of all groups, so that a share has whole ones.
+    const int32_t tiles = (geometry.group_outputs - 1) / Simd::kColumns + 1;
+    const Range range = RangeOf(args.conv2d.groups * tiles, 1, tensors.share);
+    for (int32_t batch = 0; batch < args.conv2d.input.batch; ++batch) {
+      for (int32_t tile = range.begin; tile < range.end; ++tile) {
+        const int32_t group = tile / tiles, c = tile % tiles * Simd::kColumns;
+        if (c == 0 || tile == range.begin) WritePlanes(batch, group * geometry.group_inputs);
+        RunTile(batch, group * geometry.group_outputs + c, geometry.group_outputs - c);
+      }
+    }
+  }
+
+  void WriteTable() const {
+    const Axis &height = geometry.window.height, &width = geometry.window.width;
+    int32_t* to = table;
+    for (int32_t ky = 0; ky < height.kernel; ++ky) {
+      for (int32_t kx = 0; kx < width.kernel; ++kx) {
+        const int32_t tap = ky * height.dilation * plan.pitch + kx * width.dilation;
+        for (int32_t c = 0; c < geometry.group_inputs; c += Simd::kGroup) {
+          *to++ = c * plan.plane + tap * Simd::kGroup;
+        }
+      }
+    }
+  }
+
+  Left* PlaneAt(int32_t channel, int32_t position) const {
+    return planes + static_cast<size_t>(channel) * plan.plane +
+           static_cast<size_t>(position) * Simd::kGroup;
+  }
+
+  void WritePlanes(int32_t batch, int32_t first_channel) const {
+    const Shape4& input = args.conv2d.input;
+    const Axis& height = geometry.window.height;
+    const int32_t lines = height.output + (height.kernel - 1) * height.dilation;
+    for (int32_t line = 0; line < lines; ++line) {
+      const int32_t y = line - height.pad;
+      const int32_t start = line * plan.pitch;
+      if (!AxisHas(height, y)) {
+        FillPositions(start, plan.pitch);
+        continue;
+      }
+      const size_t pixel = (static_cast<size_t>(batch) * input.height + y) * input.width;
+      WriteLine(tensors.input.data + pixel * input.channels + first_channel, start);
+    }
+  }
+
+  void FillPositions(int32_t position, int32_t count) const {
+    for (int32_t c = 0; c < geometry.group_inputs; c += Simd::kGroup) {
+      Simd::FillLeft(PlaneAt(c, position), count * Simd::kGroup, args.conv2d.quantization);
+    }
+  }
+
+  // The pixels of a line, then the padding beside them: a strip may write beyond the pixels.
+  void WriteLine(const int8_t* line, int32_t start) const {
+    const Axis& width = geometry.window.width;
+    const int32_t fit = plan.pitch - width.pad;
+    const int32_t pixels = width.input < fit ? width.input : fit;
+    for (int32_t x = 0; x < pixels; x += kStripRows) {
+      for (int32_t i = 0; i < kStripRows && x + i < pixels; ++i) {
+        const int8_t* from = line + static_cast<ptrdiff_t>(x + i) * args.conv2d.input.channels;
+        Simd::PackLeft(from, tensors.input.data + tensors.input.size, geometry.group_inputs,
+                       args.conv2d.quantization, strip + i * plan.strip_numbers);
+      }
+      for (int32_t c = 0; c < plan.strip_numbers; c += Simd::kDepthStep) {
+        Simd::template Transpose<Simd::kGroup>(strip + c, plan.strip_numbers,
+                                               PlaneAt(c, start + width.pad + x),
+                                               ptrdiff_t{plan.plane} * Simd::kGroup);
+      }
+    }
+    FillPositions(start, width.pad);
+    FillPositions(start + width.pad + pixels, plan.pitch - width.pad - pixels);
+  }
+
+  // A column's list. Returns the number of its entries.
+  int32_t ListColumn(int32_t column, int32_t* to_offsets, ListWeight* to, ListSums* list) const {
+    const SparseWeights& weights = tensors.weights;
+    const SparseStart* start = weights.starts.data + column;
+    const uint8_t* indices = weights.indices.data + start[0].index;
+    const int32_t groups = geometry.depth / Simd::kGroup;
+    const int32_t units = args.format.block / Simd::kGroup;
+    int32_t count;
+    if (units == 1 && args.format.places == Places::kBitmask) {
+      count = Simd::SelectByMask(table, indices, groups, to_offsets);
+    } else {
+      WritePlaces(args.format.places, indices, weights.indices.data + start[1].index, to_offsets);
+      const int32_t blocks = (start[1].value - start[0].value) / args.format.block;
+      if (units > 1) {
+        for (int32_t i = 0; i < blocks; ++i) to_offsets[i] *= units;
+        SplitOffsets(blocks, units, 1, to_offsets);
+      }
+      count = blocks * units;
+      // A last block may reach beyond the row.
+      while (count > 0 && to_offsets[count - 1] >= groups) --count;
+      for (int32_t i = 0; i < count; ++i) to_offsets[i] = table[to_offsets[i]];
+    }
+    *list = Simd::CopyWeights(weights.values.data + start[0].value, count * Simd::kGroup, to);
+    for (; count % kListStep != 0; ++count) {
+      to_offsets[count] = 0;
+      for (int32_t i = 0; i < Simd::kGroup; ++i) to[count * Simd::kGroup + i] = 0;
+    }
+    return count;
+  }
+
+  // The tile of columns that starts with output channel `channel`, of which `left_over` follow.
+  void RunTile(int32_t batch, int32_t channel, int32_t left_over) const {
+    const int32_t count = left_over < Simd::kColumns ? left_over : Simd::kColumns;
+    int32_t entries[Simd::kColumns], added[Simd::kColumns] = {};
+    ListSums lists[Simd::kColumns];
+    for (int32_t i = 0; i < count; ++i) {
+      entries[i] = ListColumn(channel + i, offsets + i * plan.most_entries,
+                              list_weights + i * plan.most_entries * Simd::kGroup, &lists[i]);
+      added[i] = Simd::OffsetOf(lists[i].sum, args.conv2d.quantization);
+    }
+    const typename Simd::Finish finish(tensors.bias.data + channel,
+                                       tensors.requantization.data + channel, added, count,
+                                       args.conv2d.quantization);
+    const int32_t height = geometry.window.height.output, width = geometry.window.width.output;
+    const int32_t rows = height * plan.pitch - (plan.pitch - width);
+    int8_t* output = tensors.output.data +
+                     static_cast<size_t>(batch) * height * width * args.conv2d.output_channels +
+                     channel;
+    int32_t x = 0;
+    for (int32_t r = 0; r < rows; r += kPlaneRows) {
+      const int32_t used = rows - r < kPlaneRows ? rows - r : kPlaneRows;
+      if (used <= kLanes) {
+        AddTile<1>(r, count, entries, lists);
+      } else if (used <= 2 * kLanes) {
+        AddTile<2>(r, count, entries, lists);
+      } else {
+        AddTile<4>(r, count, entries, lists);
+      }
+      StoreRows(finish, used, &x, &output);
+    }
+  }
+
+  // The sums of kParts * kLanes positions from `row` on.
+  template <int32_t kParts>
+  void AddTile(int32_t row, int32_t count, const int32_t* entries, const ListSums* lists) const {
+    for (int32_t i = 0; i < count; ++i) {
+      Simd::template AddLanes<Simd::kGroup, kParts>(
+          planes + static_cast<size_t>(row) * Simd::kGroup, offsets + i * plan.most_entries,
+          list_weights + i * plan.most_entries * Simd::kGroup, entries[i], lists[i].has_lowest,
+          sums + i * kPlaneRows);
+    }
+  }
+
+  // The codes of `rows` positions, the first of which is `x` of its line.
+  void StoreRows(const typename Simd::Finish& finish, int32_t rows, int32_t* x,
+                 int8_t** output) const {
+    const int32_t width = geometry.window.width.output;
+    for (int32_t r = 0; r < rows; r += Simd::kSumRows) {
+      int32_t by_row[Simd::kSumRows * Simd::kColumns];
+      Simd::TransposeSums(sums + r, kPlaneRows, by_row);
+      for (int32_t i = 0; i < Simd::kSumRows && r + i < rows; ++i) {
+        if (*x < width) {
+          finish.Store(by_row + i * Simd::kColumns, *output);
+          *output += args.conv2d.output_channels;
+        }
+        if (++*x == plan.pitch) *x = 0;
+      }
+    }
+  }
+};
+
+}  // namespace edgeax
