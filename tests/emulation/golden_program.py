@@ -30,7 +30,7 @@ def count() -> int:
         if case["bits"] == 4 and not case["signed"]
     ]
     rounding = sum(map(len, cases.load("rounding.json").values()))
-    operators = sum(len(cases.load(name)) for name in ("operators.json", "sparse.json"))
+    operators = sum(len(cases.load(name)) for name in cases.OPERATOR_FILES)
     coded = sum(len(case["buffers"]) for case in cases.load("coded.json"))
     return rounding + len(rows) + operators + coded
 

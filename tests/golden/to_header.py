@@ -114,9 +114,7 @@ def text() -> str:
         if case["bits"] == 4 and not case["signed"]
     ]
     operators = [
-        _operator(case, array)
-        for name in ("operators.json", "sparse.json")
-        for case in cases.load(name)
+        _operator(case, array) for name in cases.OPERATOR_FILES for case in cases.load(name)
     ]
     coded = [row for case in cases.load("coded.json") for row in _coded(case, array)]
     tables = [
@@ -138,7 +136,7 @@ def write(path: Path) -> Path:
 
 def _operator(case: dict[str, Any], array: Any) -> str:
     operator = OPERATORS[case["operator"]]
-    packed = _packed(case["weights_index"]) if "weights_index" in case else []
+    packed = _packed(case) if "weights_index" in case else []
     values, indices = case.get("values", []), case.get("indices", [])
     into, out = case["input"], case["output"]
     parts = [
@@ -195,13 +193,13 @@ def _coded(case: dict[str, Any], array: Any) -> list[str]:
     ]
 
 
-def _packed(weights_index: dict[str, Any]) -> list[int]:
-    (rows, columns), index = weights_index["shape"], weights_index["data"]
-    return [
-        byte
-        for row in range(rows)
-        for byte in cases.pack(index[row * columns : (row + 1) * columns], 4)
-    ]
+def _packed(case: dict[str, Any]) -> list[int]:
+    options, index = case["options"], case["weights_index"]["data"]
+    run, bits = case["weights_index"]["shape"][1], 4  # codes that share bytes
+    if "input_channels" in options:
+        run, bits = options["input_channels"] // options.get("groups", 1), 1
+    runs = (index[at : at + run] for at in range(0, len(index), run))
+    return [byte for codes in runs for byte in cases.pack(codes, bits)]
 
 
 def _literal(kind: str, value: Any) -> str:

@@ -11,6 +11,8 @@ OPERATORS = (
     "EdgeaxFullyConnected",
     "EdgeaxSparseConv2D",
     "EdgeaxSparseFullyConnected",
+    "EdgeaxBinaryConv2D",
+    "EdgeaxBinaryFullyConnected",
 )
 BLOCKS = (1, 2, 4, 8, 16)
 DENSITIES = (0.0, 0.02, 0.1, 0.3, 0.75, 1.0)
@@ -25,6 +27,8 @@ def draw(operator: str, seed: int) -> Case:
         "EdgeaxFullyConnected": _fully_connected,
         "EdgeaxSparseConv2D": _conv2d,
         "EdgeaxSparseFullyConnected": _fully_connected,
+        "EdgeaxBinaryConv2D": _conv2d,
+        "EdgeaxBinaryFullyConnected": _fully_connected,
     }[operator]
     options, shape, rows, row, output_shape = build(source)
     channels = output_shape[-1]
@@ -52,7 +56,36 @@ def draw(operator: str, seed: int) -> Case:
         int(source.choice([-128, 127, 0, source.integers(-128, 128)])),
         output_shape,
     )
+    if case.is_binary:
+        return _binarize(source, case, typical)
     return _prune(source, case, seed, extreme) if "Sparse" in operator else case
+
+
+def _binarize(source: np.random.Generator, case: Case, typical: float) -> Case:
+    """Makes a case binary."""
+    case.weights = case.weights & np.uint8(1)
+    case.codebook = np.int8([])
+    count = case.input.shape[-1]
+    case.options |= {
+        "input_packed": int(source.integers(2)),
+        "output_packed": int(source.integers(2)),
+        "input_channels": count,
+    }
+    if case.operator == "EdgeaxBinaryConv2D":
+        case.options |= {"pad_value": int(source.integers(2))}
+    # A sum of signs is that much smaller than one of products of codes.
+    case.output_scale = float(np.float32(case.output_scale / (typical / 0.02) * 0.02))
+    deep = 4096 * int(np.sqrt(case.weights.shape[1])) + 1
+    case.bias = source.integers(-deep, deep, case.bias.size).astype(np.int32)
+    if source.random() < 0.1:
+        case.bias[:] = source.choice(np.int32([-(2**30), 2**30]), case.bias.size)
+    case.bias[source.random(case.bias.size) < 0.2] &= ~np.int32(4095)  # a sum may meet them
+    if case.options["input_packed"]:  # any bits, those beyond the last number too
+        shape = (*case.input.shape[:-1], -(-count // 8))
+        case.input = source.integers(-128, 128, shape, dtype=np.int8)
+    if case.options["output_packed"]:
+        case.output_shape = (*case.output_shape[:-1], -(-case.output_shape[-1] // 8))
+    return case
 
 
 def _prune(source: np.random.Generator, case: Case, seed: int, extreme: bool) -> Case:

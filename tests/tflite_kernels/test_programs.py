@@ -25,7 +25,7 @@ def golden_count() -> int:
     """Vectors that C++ runs: all but the packing of other widths than unsigned 4 bits."""
     rounding, packing = cases.load("rounding.json"), cases.load("packing.json")["pack"]
     unpack = [case for case in packing if case["bits"] == 4 and not case["signed"]]
-    operators = sum(len(cases.load(name)) for name in ("operators.json", "sparse.json"))
+    operators = sum(len(cases.load(name)) for name in cases.OPERATOR_FILES)
     coded = sum(len(case["buffers"]) for case in cases.load("coded.json"))
     return sum(map(len, rounding.values())) + len(unpack) + operators + coded
 

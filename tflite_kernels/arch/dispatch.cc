@@ -61,6 +61,17 @@ Status NoScratch(const SparseFullyConnectedArgs& args, size_t* bytes) {
   return CheckSparseFullyConnected(args);
 }
 
+Status NoScratch(const BinaryConv2DArgs& args, size_t* bytes) {
+  *bytes = 0;
+  BinaryConv2DGeometry geometry;
+  return GeometryOf(args, &geometry);
+}
+
+Status NoScratch(const BinaryFullyConnectedArgs& args, size_t* bytes) {
+  *bytes = 0;
+  return CheckBinaryFullyConnected(args);
+}
+
 constexpr KernelSet kSets[] = {
     {"reference",
      Always,
@@ -68,7 +79,9 @@ constexpr KernelSet kSets[] = {
      {DepthwiseConv2D, NoScratch},
      {FullyConnected, NoScratch},
      {SparseConv2D, NoScratch},
-     {SparseFullyConnected, NoScratch}},
+     {SparseFullyConnected, NoScratch},
+     {BinaryConv2D, NoScratch},
+     {BinaryFullyConnected, NoScratch}},
 #if defined(__x86_64__)
     {"avx2",
      HasAvx2,
@@ -76,7 +89,9 @@ constexpr KernelSet kSets[] = {
      {DepthwiseConv2DAvx2, DepthwiseConv2DScratchBytesAvx2},
      {FullyConnectedAvx2, FullyConnectedScratchBytesAvx2},
      {SparseConv2DAvx2, SparseConv2DScratchBytesAvx2},
-     {SparseFullyConnectedAvx2, SparseFullyConnectedScratchBytesAvx2}},
+     {SparseFullyConnectedAvx2, SparseFullyConnectedScratchBytesAvx2},
+     {BinaryConv2D, NoScratch},
+     {BinaryFullyConnected, NoScratch}},
 #elif defined(__aarch64__)
     {"neon",
      Always,
@@ -84,14 +99,18 @@ constexpr KernelSet kSets[] = {
      {DepthwiseConv2DNeon, DepthwiseConv2DScratchBytesNeon},
      {FullyConnectedNeon, FullyConnectedScratchBytesNeon},
      {SparseConv2DNeon, SparseConv2DScratchBytesNeon},
-     {SparseFullyConnectedNeon, SparseFullyConnectedScratchBytesNeon}},
+     {SparseFullyConnectedNeon, SparseFullyConnectedScratchBytesNeon},
+     {BinaryConv2D, NoScratch},
+     {BinaryFullyConnected, NoScratch}},
     {"neon_dotprod",
      HasDotprod,
      {Conv2DNeonDotprod, Conv2DScratchBytesNeonDotprod},
      {DepthwiseConv2DNeon, DepthwiseConv2DScratchBytesNeon},  // the dot product does not help
      {FullyConnectedNeonDotprod, FullyConnectedScratchBytesNeonDotprod},
      {SparseConv2DNeonDotprod, SparseConv2DScratchBytesNeonDotprod},
-     {SparseFullyConnectedNeonDotprod, SparseFullyConnectedScratchBytesNeonDotprod}},
+     {SparseFullyConnectedNeonDotprod, SparseFullyConnectedScratchBytesNeonDotprod},
+     {BinaryConv2D, NoScratch},
+     {BinaryFullyConnected, NoScratch}},
 #endif
 };
 
