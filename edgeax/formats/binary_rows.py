@@ -67,7 +67,7 @@ def fold(gain: np.ndarray, offset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             at most `MAX_BIAS`; or a number is not finite.
     Example: `fold([0.5], [-0.75])` is `([0.5], [-6144])`.
     """
-    gain, offset = np.float64(gain), np.float64(offset)
+    gain, offset = np.asarray(gain, np.float64), np.asarray(offset, np.float64)
     with np.errstate(all="ignore"):
         scale = gain.astype(np.float32)
         bias = np.rint(offset / scale.astype(np.float64) * 2**FRACTION_BITS)

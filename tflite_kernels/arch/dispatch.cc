@@ -15,16 +15,30 @@ bool Always() { return true; }
 
 #if defined(__x86_64__)
 // __builtin_cpu_supports would do, but ziglang's answers no in a shared library.
-bool HasAvx2() {
+bool OsSaves(unsigned state) {
   unsigned a, b, c, d;
-  constexpr unsigned kOsSavesRegisters = 1u << 27, kAvx = 1u << 28, kAvx2 = 1u << 5;
+  constexpr unsigned kOsSavesRegisters = 1u << 27, kAvx = 1u << 28;
   if (__get_cpuid(1, &a, &b, &c, &d) == 0) return false;
   if ((c & kOsSavesRegisters) == 0 || (c & kAvx) == 0) return false;
   unsigned low, high;
   __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-  constexpr unsigned kSseAndAvxState = 6;
-  if ((low & kSseAndAvxState) != kSseAndAvxState) return false;
+  return (low & state) == state;
+}
+
+bool HasAvx2() {
+  unsigned a, b, c, d;
+  constexpr unsigned kSseAndAvxState = 0x06, kAvx2 = 1u << 5;
+  if (!OsSaves(kSseAndAvxState)) return false;
   return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (b & kAvx2) != 0;
+}
+
+bool HasAvx512() {
+  unsigned a, b, c, d;
+  constexpr unsigned kMaskAndWideState = 0xE6, kVnniAndVpopcntdq = 1u << 11 | 1u << 14;
+  constexpr unsigned kFDqBwVl = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
+  if (!HasAvx2() || !OsSaves(kMaskAndWideState)) return false;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
+  return (b & kFDqBwVl) == kFDqBwVl && (c & kVnniAndVpopcntdq) == kVnniAndVpopcntdq;
 }
 #elif defined(__aarch64__)
 bool HasDotprod() {
@@ -90,8 +104,17 @@ constexpr KernelSet kSets[] = {
      {FullyConnectedAvx2, FullyConnectedScratchBytesAvx2},
      {SparseConv2DAvx2, SparseConv2DScratchBytesAvx2},
      {SparseFullyConnectedAvx2, SparseFullyConnectedScratchBytesAvx2},
-     {BinaryConv2D, NoScratch},
-     {BinaryFullyConnected, NoScratch}},
+     {BinaryConv2DAvx2, BinaryConv2DScratchBytesAvx2},
+     {BinaryFullyConnectedAvx2, BinaryFullyConnectedScratchBytesAvx2}},
+    {"avx512",
+     HasAvx512,
+     {Conv2DAvx2, Conv2DScratchBytesAvx2},
+     {DepthwiseConv2DAvx2, DepthwiseConv2DScratchBytesAvx2},
+     {FullyConnectedAvx2, FullyConnectedScratchBytesAvx2},
+     {SparseConv2DAvx2, SparseConv2DScratchBytesAvx2},
+     {SparseFullyConnectedAvx2, SparseFullyConnectedScratchBytesAvx2},
+     {BinaryConv2DAvx512, BinaryConv2DScratchBytesAvx512},
+     {BinaryFullyConnectedAvx512, BinaryFullyConnectedScratchBytesAvx512}},
 #elif defined(__aarch64__)
     {"neon",
      Always,
@@ -100,8 +123,8 @@ constexpr KernelSet kSets[] = {
      {FullyConnectedNeon, FullyConnectedScratchBytesNeon},
      {SparseConv2DNeon, SparseConv2DScratchBytesNeon},
      {SparseFullyConnectedNeon, SparseFullyConnectedScratchBytesNeon},
-     {BinaryConv2D, NoScratch},
-     {BinaryFullyConnected, NoScratch}},
+     {BinaryConv2DNeon, BinaryConv2DScratchBytesNeon},
+     {BinaryFullyConnectedNeon, BinaryFullyConnectedScratchBytesNeon}},
     {"neon_dotprod",
      HasDotprod,
      {Conv2DNeonDotprod, Conv2DScratchBytesNeonDotprod},
@@ -109,8 +132,8 @@ constexpr KernelSet kSets[] = {
      {FullyConnectedNeonDotprod, FullyConnectedScratchBytesNeonDotprod},
      {SparseConv2DNeonDotprod, SparseConv2DScratchBytesNeonDotprod},
      {SparseFullyConnectedNeonDotprod, SparseFullyConnectedScratchBytesNeonDotprod},
-     {BinaryConv2D, NoScratch},
-     {BinaryFullyConnected, NoScratch}},
+     {BinaryConv2DNeon, BinaryConv2DScratchBytesNeon},
+     {BinaryFullyConnectedNeon, BinaryFullyConnectedScratchBytesNeon}},
 #endif
 };
 
