@@ -251,10 +251,12 @@ struct BinaryAvx2 {
                               _mm256_slli_epi32(LoadWide(differences), kBinaryFractionBits));
     }
 
-    void Store(const Difference* differences, int8_t* output) const {
-      for (int32_t part = 0; part * kLanes < count; ++part) {
-        const Difference* from = differences + part * kLanes;
-        parts[part].Store(Units(from), Units(from + 8), output + part * kLanes);
+    void Store(const Difference* differences, int32_t rows, int8_t* output, size_t stride) const {
+      for (int32_t r = 0; r < rows; ++r, differences += kColumns, output += stride) {
+        for (int32_t part = 0; part * kLanes < count; ++part) {
+          const Difference* from = differences + part * kLanes;
+          parts[part].Store(Units(from), Units(from + 8), output + part * kLanes);
+        }
       }
     }
 

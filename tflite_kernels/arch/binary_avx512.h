@@ -156,21 +156,28 @@ struct BinaryAvx512 {
       return _mm512_cvtsepi64_epi8(moved);
     }
 
-    void Store(const Difference* differences, int8_t* output) const {
-      if (!in_vectors) return StoreOneByOne(differences, output);
-      const __m128i low = _mm_unpacklo_epi64(Eight(differences, 0), Eight(differences, 8));
-      const __m128i high = _mm_unpacklo_epi64(Eight(differences, 16), Eight(differences, 24));
-      __m256i all = _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
-      all = _mm256_max_epi8(all, _mm256_set1_epi8(static_cast<int8_t>(quantization.output_min)));
-      all = _mm256_min_epi8(all, _mm256_set1_epi8(static_cast<int8_t>(quantization.output_max)));
-      _mm256_mask_storeu_epi8(output, static_cast<__mmask32>(LastMask(count)), all);
+    void Store(const Difference* differences, int32_t rows, int8_t* output, size_t stride) const {
+      if (!in_vectors) return StoreOneByOne(differences, rows, output, stride);
+      const __m256i lowest = _mm256_set1_epi8(static_cast<int8_t>(quantization.output_min));
+      const __m256i highest = _mm256_set1_epi8(static_cast<int8_t>(quantization.output_max));
+      const __mmask32 stored = static_cast<__mmask32>(LastMask(count));
+      for (int32_t r = 0; r < rows; ++r, differences += kColumns, output += stride) {
+        const __m128i low = _mm_unpacklo_epi64(Eight(differences, 0), Eight(differences, 8));
+        const __m128i high = _mm_unpacklo_epi64(Eight(differences, 16), Eight(differences, 24));
+        const __m256i all = _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
+        _mm256_mask_storeu_epi8(output, stored,
+                                _mm256_min_epi8(_mm256_max_epi8(all, lowest), highest));
+      }
     }
 
-    void StoreOneByOne(const Difference* differences, int8_t* output) const {
-      for (int32_t c = 0; c < count; ++c) {
-        const int32_t sum = depth - static_cast<int32_t>(differences[c]);
-        const uint32_t total = static_cast<uint32_t>(BinaryTotal(bias[c], sum));
-        output[c] = OutputCode(total, factors[c], quantization);
+    void StoreOneByOne(const Difference* differences, int32_t rows, int8_t* output,
+                       size_t stride) const {
+      for (int32_t r = 0; r < rows; ++r, differences += kColumns, output += stride) {
+        for (int32_t c = 0; c < count; ++c) {
+          const int32_t sum = depth - static_cast<int32_t>(differences[c]);
+          const uint32_t total = static_cast<uint32_t>(BinaryTotal(bias[c], sum));
+          output[c] = OutputCode(total, factors[c], quantization);
+        }
       }
     }
 

@@ -10,7 +10,7 @@ struct BinaryConv2DPlan {
   BinaryPlan product;
   size_t pixel_bytes;  // all groups of one pixel, in words
   size_t image_bytes;
-  size_t insides_bytes;
+  size_t borders_bytes;
   size_t tap_sums_bytes;
   size_t total_bytes;
 };
@@ -18,6 +18,12 @@ struct BinaryConv2DPlan {
 // Taps of a window that lie inside the image: from first to before end along each axis.
 struct WindowInside {
   int32_t first_y, end_y, first_x, end_x;
+};
+
+// A row of a block whose window does not lie inside the image as a whole.
+struct BorderRow {
+  int32_t row;
+  WindowInside inside;
 };
 
 static inline bool SameInside(const WindowInside& a, const WindowInside& b) {
@@ -43,11 +49,11 @@ Status PlanBinaryConv2D(const BinaryConv2DArgs& args, BinaryConv2DGeometry* geom
       static_cast<size_t>(args.conv2d.groups) * WordsOf(tap_bits) * Simd::kLeftWordBytes;
   if (CheckedProduct(pixels, plan->pixel_bytes) < 0) return Status::kBadShape;
   plan->image_bytes = AlignedBytes(static_cast<size_t>(pixels) * plan->pixel_bytes);
-  plan->insides_bytes =
-      AlignedBytes(static_cast<size_t>(plan->product.block_rows) * sizeof(WindowInside));
+  plan->borders_bytes =
+      AlignedBytes(static_cast<size_t>(plan->product.block_rows) * sizeof(BorderRow));
   plan->tap_sums_bytes = AlignedBytes(static_cast<size_t>(taps) * Simd::kColumns * sizeof(int32_t));
   plan->total_bytes =
-      plan->product.total_bytes + plan->image_bytes + plan->insides_bytes + plan->tap_sums_bytes;
+      plan->product.total_bytes + plan->image_bytes + plan->borders_bytes + plan->tap_sums_bytes;
   return Status::kOk;
 }
 
@@ -60,20 +66,26 @@ Status BinaryConv2DScratchBytesOn(const BinaryConv2DArgs& args, size_t* bytes) {
   return status;
 }
 
+// The rows of a block that read beside the image.
+struct BorderRows {
+  BorderRow* rows;
+  int32_t count;
+};
+
 // Makes the taps outside the image count as 0. They hold bits 0, that is +1, so they add to a sum
 // what the column's weights there sum up to.
 template <typename Simd>
 struct PaddingCorrection {
   const BinaryColumns& columns;
   const WindowGeometry& window;
-  const WindowInside* insides;  // of each row
-  int32_t* tap_sums;            // [taps][columns of a tile]
-  bool is_wanted;
+  BorderRows borders;  // none where outside counts as +1
+  int32_t* tap_sums;   // [taps][columns of a tile]
+  int32_t next = 0;
   WindowInside last = {-1, -1, -1, -1};
   int32_t last_sums[Simd::kColumns] = {};
 
   void Start(const uint8_t* right) {
-    if (!is_wanted) return;
+    if (borders.count == 0) return;
     const int32_t words = WordsOf(columns.tap_bits);
     int32_t* sums = tap_sums;
     for (int32_t t = 0; t < columns.taps; ++t, sums += Simd::kColumns) {
@@ -81,16 +93,17 @@ struct PaddingCorrection {
       for (int32_t c = 0; c < Simd::kColumns; ++c) sums[c] = columns.tap_bits - 2 * sums[c];
       right += static_cast<size_t>(words) * Simd::kRightWordBytes * Simd::kColumns;
     }
+    next = 0;
     last = {-1, -1, -1, -1};
   }
 
-  template <typename Difference>
-  void Add(int32_t row, Difference* differences) {
-    if (!is_wanted || SameInside(insides[row], {0, window.height.kernel, 0, window.width.kernel})) {
-      return;
+  void Add(int32_t first, int32_t rows, typename Simd::Difference* differences) {
+    for (; next < borders.count && borders.rows[next].row < first + rows; ++next) {
+      const BorderRow& border = borders.rows[next];
+      if (!SameInside(border.inside, last)) SumOutside(border.inside);
+      typename Simd::Difference* of_row = differences + (border.row - first) * Simd::kColumns;
+      for (int32_t c = 0; c < Simd::kColumns; ++c) of_row[c] += last_sums[c];
     }
-    if (!SameInside(insides[row], last)) SumOutside(insides[row]);
-    for (int32_t c = 0; c < Simd::kColumns; ++c) differences[c] += last_sums[c];
   }
 
   void SumOutside(const WindowInside& inside) {
@@ -107,6 +120,55 @@ struct PaddingCorrection {
   }
 };
 
+// Gathers the words of output positions into rows of a product.
+template <typename Simd>
+struct BinaryGatherer {
+  const WindowGeometry& window;
+  const uint8_t* image;  // of the first pixel, the first word of the group
+  size_t pixel_bytes;
+  size_t tap_bytes;
+
+  const uint8_t* PixelAt(int32_t batch, int32_t y, int32_t x) const {
+    const size_t line = static_cast<size_t>(batch) * window.height.input + y;
+    return image + (line * window.width.input + x) * pixel_bytes;
+  }
+
+  // `taps` positions of the window beside each other: one run of memory when nothing lies between.
+  void CopyTaps(const uint8_t* from, int32_t taps, uint8_t* to) const {
+    if (window.width.dilation == 1 && pixel_bytes == tap_bytes) {
+      return Simd::CopyWords(from, static_cast<size_t>(taps) * tap_bytes, to);
+    }
+    for (int32_t t = 0; t < taps; ++t, to += tap_bytes) {
+      Simd::CopyWords(from, tap_bytes, to);
+      from += static_cast<size_t>(window.width.dilation) * pixel_bytes;
+    }
+  }
+
+  // A window inside the image, whose first tap is the pixel at `from`.
+  void GatherWhole(const uint8_t* from, uint8_t* to) const {
+    const size_t line_bytes =
+        static_cast<size_t>(window.height.dilation) * window.width.input * pixel_bytes;
+    for (int32_t ky = 0; ky < window.height.kernel; ++ky, from += line_bytes) {
+      CopyTaps(from, window.width.kernel, to);
+      to += static_cast<size_t>(window.width.kernel) * tap_bytes;
+    }
+  }
+
+  void GatherInside(int32_t batch, int32_t y, int32_t x, const WindowInside& inside,
+                    uint8_t* to) const {
+    const int32_t taps = inside.end_x - inside.first_x;
+    const size_t line_bytes = static_cast<size_t>(window.width.kernel) * tap_bytes;
+    memset(to, 0, static_cast<size_t>(window.height.kernel) * line_bytes);
+    if (taps == 0) return;
+    to += static_cast<size_t>(inside.first_x) * tap_bytes;
+    for (int32_t ky = inside.first_y; ky < inside.end_y; ++ky) {
+      const uint8_t* from = PixelAt(batch, AxisInput(window.height, y, ky),
+                                    AxisInput(window.width, x, inside.first_x));
+      CopyTaps(from, taps, to + static_cast<size_t>(ky) * line_bytes);
+    }
+  }
+};
+
 // The taps of an axis that are inside at one output position.
 static inline void InsideOf(const Axis& axis, int32_t output, int32_t* first, int32_t* end) {
   *first = 0;
@@ -115,50 +177,9 @@ static inline void InsideOf(const Axis& axis, int32_t output, int32_t* first, in
   while (*end > *first && AxisInput(axis, output, *end - 1) >= axis.input) --*end;
 }
 
-// Gathers the words of output positions into rows of a product.
-template <typename Simd>
-struct BinaryGatherer {
-  const BinaryConv2DArgs& args;
-  const WindowGeometry& window;
-  const uint8_t* image;  // of the first pixel, the first word of the group
-  size_t pixel_bytes;
-  size_t tap_bytes;
-
-  void Gather(int32_t batch, int32_t at_y, int32_t at_x, const WindowInside& inside,
-              uint8_t* to) const {
-    const Axis& height = window.height;
-    const Axis& width = window.width;
-    const size_t line_bytes = static_cast<size_t>(width.kernel) * tap_bytes;
-    // Taps of a line are one run of memory when nothing lies between them.
-    const bool is_run = width.dilation == 1 && pixel_bytes == tap_bytes;
-    for (int32_t ky = 0; ky < height.kernel; ++ky, to += line_bytes) {
-      if (ky < inside.first_y || ky >= inside.end_y) {
-        memset(to, 0, line_bytes);
-        continue;
-      }
-      const int32_t y = AxisInput(height, at_y, ky);
-      const uint8_t* line =
-          image + (static_cast<size_t>(batch) * height.input + y) * width.input * pixel_bytes;
-      GatherLine(line, at_x, inside, is_run, to);
-    }
-  }
-
-  void GatherLine(const uint8_t* line, int32_t at_x, const WindowInside& inside, bool is_run,
-                  uint8_t* to) const {
-    const Axis& width = window.width;
-    const size_t before = static_cast<size_t>(inside.first_x) * tap_bytes;
-    memset(to, 0, before);
-    const size_t after = static_cast<size_t>(width.kernel - inside.end_x) * tap_bytes;
-    memset(to + static_cast<size_t>(inside.end_x) * tap_bytes, 0, after);
-    const int32_t run = is_run ? inside.end_x - inside.first_x : 1;
-    for (int32_t kx = inside.first_x; kx < inside.end_x; kx += run) {
-      const int32_t x = AxisInput(width, at_x, kx);
-      Simd::CopyWords(line + static_cast<size_t>(x) * pixel_bytes,
-                      static_cast<size_t>(run) * tap_bytes,
-                      to + static_cast<size_t>(kx) * tap_bytes);
-    }
-  }
-};
+static inline bool IsWhole(const Axis& axis, int32_t output) {
+  return AxisInput(axis, output, 0) >= 0 && AxisInput(axis, output, axis.kernel - 1) < axis.input;
+}
 
 // Writes the words of all pixels: [pixels][groups][words of a tap].
 template <typename Simd>
@@ -180,23 +201,33 @@ void PackImage(const BinaryConv2DArgs& args, const BinaryConv2DGeometry& geometr
 // The rows `first` to `first + rows` of the product of one group.
 template <typename Simd>
 void GatherBlock(const BinaryGatherer<Simd>& gatherer, const BinaryMatMul<Simd>& product,
-                 int32_t first, int32_t rows, WindowInside* insides) {
-  const WindowGeometry& window = gatherer.window;
-  const int32_t width = window.width.output, height = window.height.output;
-  int32_t x = first % width, y = first / width % height, batch = first / width / height;
-  WindowInside inside;
-  InsideOf(window.height, y, &inside.first_y, &inside.end_y);
+                 int32_t first, int32_t rows, BorderRows* borders) {
+  const Axis& height = gatherer.window.height;
+  const Axis& width = gatherer.window.width;
+  int32_t x = first % width.output;
+  int32_t y = first / width.output % height.output;
+  int32_t batch = first / width.output / height.output;
+  borders->count = 0;
+  bool is_line_whole = IsWhole(height, y);
   for (int32_t r = 0; r < rows; ++r) {
-    InsideOf(window.width, x, &inside.first_x, &inside.end_x);
-    insides[r] = inside;
-    gatherer.Gather(batch, y, x, inside, product.LeftRow(r));
-    if (++x < width) continue;
+    if (is_line_whole && IsWhole(width, x)) {
+      const uint8_t* from =
+          gatherer.PixelAt(batch, AxisInput(height, y, 0), AxisInput(width, x, 0));
+      gatherer.GatherWhole(from, product.LeftRow(r));
+    } else {
+      BorderRow* border = borders->rows + borders->count++;
+      border->row = r;
+      InsideOf(height, y, &border->inside.first_y, &border->inside.end_y);
+      InsideOf(width, x, &border->inside.first_x, &border->inside.end_x);
+      gatherer.GatherInside(batch, y, x, border->inside, product.LeftRow(r));
+    }
+    if (++x < width.output) continue;
     x = 0;
-    if (++y == height) {
+    if (++y == height.output) {
       y = 0;
       ++batch;
     }
-    InsideOf(window.height, y, &inside.first_y, &inside.end_y);
+    is_line_whole = IsWhole(height, y);
   }
 }
 
@@ -210,8 +241,8 @@ Status BinaryConv2DOn(const BinaryConv2DArgs& args, const BinaryTensors& tensors
   if (tensors.scratch.size < plan.total_bytes) return Status::kBadScratch;
   const BinaryMatMul<Simd> product(plan.product, tensors.scratch.data);
   uint8_t* image = product.right + plan.product.right_bytes;
-  auto* insides = reinterpret_cast<WindowInside*>(image + plan.image_bytes);
-  auto* tap_sums = reinterpret_cast<int32_t*>(image + plan.image_bytes + plan.insides_bytes);
+  auto* border_rows = reinterpret_cast<BorderRow*>(image + plan.image_bytes);
+  auto* tap_sums = reinterpret_cast<int32_t*>(image + plan.image_bytes + plan.borders_bytes);
   PackImage<Simd>(args, geometry, tensors.input, image);
 
   const Conv2DArgs& conv2d = args.conv2d;
@@ -226,10 +257,11 @@ Status BinaryConv2DOn(const BinaryConv2DArgs& args, const BinaryTensors& tensors
     const int32_t rows = left_over < plan.product.block_rows ? left_over : plan.product.block_rows;
     int8_t* output = tensors.output.data + static_cast<size_t>(first) * output_bytes;
     for (int32_t group = 0; group < conv2d.groups; ++group) {
-      const BinaryGatherer<Simd> gatherer = {args, window,
-                                             image + static_cast<size_t>(group) * tap_bytes,
+      const BinaryGatherer<Simd> gatherer = {window, image + static_cast<size_t>(group) * tap_bytes,
                                              plan.pixel_bytes, tap_bytes};
-      GatherBlock(gatherer, product, first, rows, insides);
+      BorderRows borders = {border_rows, 0};
+      GatherBlock(gatherer, product, first, rows, &borders);
+      if (args.pad_value != 0) borders.count = 0;
       const int32_t channel = group * geometry.conv2d.group_outputs;
       const BinaryColumns columns = {
           geometry.conv2d.group_outputs,
@@ -239,8 +271,7 @@ Status BinaryConv2DOn(const BinaryConv2DArgs& args, const BinaryTensors& tensors
           tensors.weights.data + tensors.weights.size,
           window.height.kernel * window.width.kernel,
           geometry.conv2d.group_inputs};
-      PaddingCorrection<Simd> correction = {columns, window, insides, tap_sums,
-                                            args.pad_value == 0};
+      PaddingCorrection<Simd> correction = {columns, window, borders, tap_sums};
       product.Run(columns, rows, args.form, conv2d.quantization, &correction, channel, output,
                   output_bytes);
     }

@@ -65,7 +65,7 @@ void RunFewBinaryRows(const BinaryColumns& columns, const BinaryMatMul<Simd>& pr
         differences[i] = 2 * CountDifferences<Simd>(product.LeftRow(r), weights, columns.tap_bits,
                                                     columns.weights_end);
       }
-      finish.Store(differences, c, output + static_cast<size_t>(r) * stride);
+      finish.Store(differences, 1, c, output + static_cast<size_t>(r) * stride, stride);
     }
   }
 }

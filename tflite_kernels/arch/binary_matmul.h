@@ -124,15 +124,14 @@ static inline void StoreBits(uint64_t bits, int32_t first, int32_t count, int8_t
   for (; count > 0; count -= 8, bits >>= 8) *to++ = static_cast<uint8_t>(bits);
 }
 
-// What follows the D of one row and a tile of columns.
+// What follows the D of a tile: `Simd::Codes` makes codes of them.
 template <typename Simd>
 struct BinaryFinish {
   using Difference = typename Simd::Difference;
 
   BinaryFinish(const BinaryColumns& columns, int32_t first, const BinaryForm& form,
                const Quantization& quantization)
-      : first(first),
-        count(columns.count - first < Simd::kColumns ? columns.count - first : Simd::kColumns),
+      : count(columns.count - first < Simd::kColumns ? columns.count - first : Simd::kColumns),
         is_packed(form.output_packed != 0),
         codes(columns.bias + first, columns.factors + first, Depth(columns), count, quantization) {
     for (int32_t c = 0; c < Simd::kColumns; ++c) {
@@ -146,16 +145,17 @@ struct BinaryFinish {
     }
   }
 
-  // `output` is the pixel or vector, `channel` the number of the tile's first channel in it.
-  void Store(const Difference* differences, int32_t channel, int8_t* output) const {
-    if (is_packed) {
+  // Row r of `differences` goes to the pixel or vector at output + r * stride, `channel` the number
+  // of the tile's first channel in it.
+  void Store(const Difference* differences, int32_t rows, int32_t channel, int8_t* output,
+             size_t stride) const {
+    if (!is_packed) return codes.Store(differences, rows, output + channel, stride);
+    for (int32_t r = 0; r < rows; ++r, differences += Simd::kColumns, output += stride) {
       StoreBits(Simd::Above(differences, above) ^ inverted, channel, count, output);
-    } else {
-      codes.Store(differences, output + channel);
     }
   }
 
-  int32_t first, count;
+  int32_t count;
   bool is_packed;
   uint64_t inverted = 0;
   Difference above[Simd::kColumns];
@@ -242,8 +242,8 @@ struct BinaryMatMul {
 
   uint8_t* LeftRow(int32_t row) const { return left + static_cast<size_t>(row) * plan.row_bytes; }
 
-  // Compares the first `rows` rows of `left` with all columns. `correct.Start(right, first)` is
-  // called before the rows of a tile, and `correct.Add(row, differences)` for each row. Row r goes
+  // Compares the first `rows` rows of `left` with all columns. `correct.Start(right)` is called
+  // before the rows of a tile, and `correct.Add(row, count, differences)` for some rows. Row r goes
   // to the pixel or vector at output + r * stride, its channels from `channel` on.
   template <typename Correct>
   void Run(const BinaryColumns& columns, int32_t rows, const BinaryForm& form,
@@ -258,11 +258,10 @@ struct BinaryMatMul {
         for (int32_t i = 0; i < Simd::kRows; ++i) row[i] = LeftRow(r + i < rows ? r + i : rows - 1);
         Difference differences[Simd::kRows * Simd::kColumns];
         Simd::Multiply(row, right, plan.words, differences);
-        for (int32_t i = 0; i < Simd::kRows && r + i < rows; ++i) {
-          Difference* of_row = differences + i * Simd::kColumns;
-          correct->Add(r + i, of_row);
-          finish.Store(of_row, channel + c, output + static_cast<size_t>(r + i) * stride);
-        }
+        const int32_t count = rows - r < Simd::kRows ? rows - r : Simd::kRows;
+        correct->Add(r, count, differences);
+        finish.Store(differences, count, channel + c, output + static_cast<size_t>(r) * stride,
+                     stride);
       }
     }
   }
@@ -272,7 +271,7 @@ struct BinaryMatMul {
 template <typename Simd>
 struct NoCorrection {
   void Start(const uint8_t*) {}
-  void Add(int32_t, typename Simd::Difference*) {}
+  void Add(int32_t, int32_t, typename Simd::Difference*) {}
 };
 
 }  // namespace edgeax

@@ -63,10 +63,6 @@ struct BinaryNeon {
     return vaddq_u8(sum, vcntq_u8(veorq_u8(x, w)));
   }
 
-  static uint8x16_t LoadTwice(const uint8_t* word) {
-    return vreinterpretq_u8_u64(vld1q_dup_u64(reinterpret_cast<const uint64_t*>(word)));
-  }
-
   // Twice the sums of each eight bytes, to differences or added to them.
   static void StoreTwice(uint8x16_t a, uint8x16_t b, uint8x16_t c, uint8x16_t d, bool is_first,
                          Difference* to) {
@@ -83,12 +79,44 @@ struct BinaryNeon {
     vst1q_s32(to + 4, high);
   }
 
-#define EDGEAX_ADD_WORD(row)                                              \
-  do {                                                                    \
-    const uint8x16_t x = LoadTwice(r##row + k * kWordBytes);              \
-    s##row##0 = Add(s##row##0, x, w0), s##row##1 = Add(s##row##1, x, w1); \
-    s##row##2 = Add(s##row##2, x, w2), s##row##3 = Add(s##row##3, x, w3); \
-  } while (false)
+  // A word of a row and four registers of columns, in assembly: GCC 12 mixes the rows until it has
+  // no register left for the sums.
+#define EDGEAX_ADD_WORD(row)                                                                   \
+  __asm__ volatile(                                                                            \
+      "ld1r {%[x].2d}, [%[from]], #8\n\t"                                                      \
+      "eor %[a].16b, %[x].16b, %[w0].16b\n\t"                                                  \
+      "eor %[b].16b, %[x].16b, %[w1].16b\n\t"                                                  \
+      "eor %[c].16b, %[x].16b, %[w2].16b\n\t"                                                  \
+      "eor %[x].16b, %[x].16b, %[w3].16b\n\t"                                                  \
+      "cnt %[a].16b, %[a].16b\n\t"                                                             \
+      "cnt %[b].16b, %[b].16b\n\t"                                                             \
+      "cnt %[c].16b, %[c].16b\n\t"                                                             \
+      "cnt %[x].16b, %[x].16b\n\t"                                                             \
+      "add %[s0].16b, %[s0].16b, %[a].16b\n\t"                                                 \
+      "add %[s1].16b, %[s1].16b, %[b].16b\n\t"                                                 \
+      "add %[s2].16b, %[s2].16b, %[c].16b\n\t"                                                 \
+      "add %[s3].16b, %[s3].16b, %[x].16b"                                                     \
+      : [from] "+r"(r##row), [s0] "+w"(s##row##0), [s1] "+w"(s##row##1), [s2] "+w"(s##row##2), \
+        [s3] "+w"(s##row##3), [x] "=&w"(x), [a] "=&w"(a), [b] "=&w"(b), [c] "=&w"(c)           \
+      : [w0] "w"(w0), [w1] "w"(w1), [w2] "w"(w2), [w3] "w"(w3)                                 \
+      : "memory")
+
+  // The same for the first word: the sums begin with it.
+#define EDGEAX_FIRST_WORD(row)                                                                    \
+  __asm__ volatile(                                                                               \
+      "ld1r {%[s3].2d}, [%[from]], #8\n\t"                                                        \
+      "eor %[s0].16b, %[s3].16b, %[w0].16b\n\t"                                                   \
+      "eor %[s1].16b, %[s3].16b, %[w1].16b\n\t"                                                   \
+      "eor %[s2].16b, %[s3].16b, %[w2].16b\n\t"                                                   \
+      "eor %[s3].16b, %[s3].16b, %[w3].16b\n\t"                                                   \
+      "cnt %[s0].16b, %[s0].16b\n\t"                                                              \
+      "cnt %[s1].16b, %[s1].16b\n\t"                                                              \
+      "cnt %[s2].16b, %[s2].16b\n\t"                                                              \
+      "cnt %[s3].16b, %[s3].16b"                                                                  \
+      : [from] "+r"(r##row), [s0] "=&w"(s##row##0), [s1] "=&w"(s##row##1), [s2] "=&w"(s##row##2), \
+        [s3] "=&w"(s##row##3)                                                                     \
+      : [w0] "w"(w0), [w1] "w"(w1), [w2] "w"(w2), [w3] "w"(w3)                                    \
+      : "memory")
 
 #define EDGEAX_STORE_ROW(row) \
   StoreTwice(s##row##0, s##row##1, s##row##2, s##row##3, first == 0, differences + row * kColumns)
@@ -102,16 +130,21 @@ struct BinaryNeon {
     for (int32_t first = 0; first < words; first += kMost) {
       const int32_t end = words - first < kMost ? words : first + kMost;
       // Named one by one: GCC keeps an array of accumulators in memory.
-      const uint8x16_t zero = vdupq_n_u8(0);
-      uint8x16_t s00 = zero, s01 = zero, s02 = zero, s03 = zero;
-      uint8x16_t s10 = zero, s11 = zero, s12 = zero, s13 = zero;
-      uint8x16_t s20 = zero, s21 = zero, s22 = zero, s23 = zero;
-      uint8x16_t s30 = zero, s31 = zero, s32 = zero, s33 = zero;
-      uint8x16_t s40 = zero, s41 = zero, s42 = zero, s43 = zero;
-      uint8x16_t s50 = zero, s51 = zero, s52 = zero, s53 = zero;
-      for (ptrdiff_t k = first; k < end; ++k, right += kColumns * kWordBytes) {
-        const uint8x16_t w0 = vld1q_u8(right), w1 = vld1q_u8(right + 16);
-        const uint8x16_t w2 = vld1q_u8(right + 32), w3 = vld1q_u8(right + 48);
+      uint8x16_t s00, s01, s02, s03, s10, s11, s12, s13, s20, s21, s22, s23;
+      uint8x16_t s30, s31, s32, s33, s40, s41, s42, s43, s50, s51, s52, s53;
+      uint8x16_t w0 = vld1q_u8(right), w1 = vld1q_u8(right + 16);
+      uint8x16_t w2 = vld1q_u8(right + 32), w3 = vld1q_u8(right + 48);
+      EDGEAX_FIRST_WORD(0);
+      EDGEAX_FIRST_WORD(1);
+      EDGEAX_FIRST_WORD(2);
+      EDGEAX_FIRST_WORD(3);
+      EDGEAX_FIRST_WORD(4);
+      EDGEAX_FIRST_WORD(5);
+      right += kColumns * kWordBytes;
+      for (int32_t k = first + 1; k < end; ++k, right += kColumns * kWordBytes) {
+        uint8x16_t x, a, b, c;
+        w0 = vld1q_u8(right), w1 = vld1q_u8(right + 16);
+        w2 = vld1q_u8(right + 32), w3 = vld1q_u8(right + 48);
         EDGEAX_ADD_WORD(0);
         EDGEAX_ADD_WORD(1);
         EDGEAX_ADD_WORD(2);
@@ -128,6 +161,7 @@ struct BinaryNeon {
     }
   }
 #undef EDGEAX_ADD_WORD
+#undef EDGEAX_FIRST_WORD
 #undef EDGEAX_STORE_ROW
 
   // Bits that differ in `words` words.
@@ -179,31 +213,55 @@ struct BinaryNeon {
       }
     }
 
-    // Channels i .. i + 3, saturated to int16.
-    int16x4_t Four(const Difference* differences, int32_t i) const {
-      const int32x4_t d = vld1q_s32(differences + i), m = vld1q_s32(slope + i);
-      const int64x2_t low = vmlal_s32(vld1q_s64(start + i), vget_low_s32(d), vget_low_s32(m));
-      const int64x2_t high = vmlal_high_s32(vld1q_s64(start + i + 2), d, m);
-      const int32x2_t low_words = vqmovn_s64(vshlq_s64(low, vld1q_s64(left + i)));
-      return vqmovn_s32(vqmovn_high_s64(low_words, vshlq_s64(high, vld1q_s64(left + i + 2))));
-    }
+    // What the sums of four channels are finished with, kept in registers for all rows of a tile.
+    struct Four {
+      Four(const Codes& codes, int32_t i)
+          : start_low(vld1q_s64(codes.start + i)),
+            start_high(vld1q_s64(codes.start + i + 2)),
+            left_low(vld1q_s64(codes.left + i)),
+            left_high(vld1q_s64(codes.left + i + 2)),
+            slope(vld1q_s32(codes.slope + i)) {}
 
-    void Store(const Difference* differences, int8_t* output) const {
-      if (!in_vectors) return StoreOneByOne(differences, output);
+      // Saturated to int16.
+      int16x4_t Scaled(const Difference* differences) const {
+        const int32x4_t d = vld1q_s32(differences);
+        const int64x2_t low = vmlal_s32(start_low, vget_low_s32(d), vget_low_s32(slope));
+        const int64x2_t high = vmlal_high_s32(start_high, d, slope);
+        const int32x2_t low_words = vqmovn_s64(vshlq_s64(low, left_low));
+        return vqmovn_s32(vqmovn_high_s64(low_words, vshlq_s64(high, left_high)));
+      }
+
+      int64x2_t start_low, start_high, left_low, left_high;
+      int32x4_t slope;
+    };
+
+    void Store(const Difference* differences, int32_t rows, int8_t* output, size_t stride) const {
+      if (!in_vectors) return StoreOneByOne(differences, rows, output, stride);
+      const Four first(*this, 0), second(*this, 4);
       const int8x8_t low = vdup_n_s8(static_cast<int8_t>(quantization.output_min));
       const int8x8_t high = vdup_n_s8(static_cast<int8_t>(quantization.output_max));
-      const int16x8_t words = vcombine_s16(Four(differences, 0), Four(differences, 4));
-      const int8x8_t codes = vmin_s8(vmax_s8(vqmovn_s16(words), low), high);
-      if (count == kColumns) return vst1_s8(output, codes);
-      int8_t all[16];
-      vst1_s8(all, codes);
-      CopyFirst(all, count, output);
+      for (int32_t r = 0; r < rows; ++r, differences += kColumns, output += stride) {
+        const int16x8_t words =
+            vcombine_s16(first.Scaled(differences), second.Scaled(differences + 4));
+        const int8x8_t codes = vmin_s8(vmax_s8(vqmovn_s16(words), low), high);
+        if (count == kColumns) {
+          vst1_s8(output, codes);
+          continue;
+        }
+        int8_t all[16];
+        vst1_s8(all, codes);
+        CopyFirst(all, count, output);
+      }
     }
 
-    void StoreOneByOne(const Difference* differences, int8_t* output) const {
-      for (int32_t c = 0; c < count; ++c) {
-        const uint32_t total = static_cast<uint32_t>(BinaryTotal(bias[c], depth - differences[c]));
-        output[c] = OutputCode(total, factors[c], quantization);
+    void StoreOneByOne(const Difference* differences, int32_t rows, int8_t* output,
+                       size_t stride) const {
+      for (int32_t r = 0; r < rows; ++r, differences += kColumns, output += stride) {
+        for (int32_t c = 0; c < count; ++c) {
+          const uint32_t total =
+              static_cast<uint32_t>(BinaryTotal(bias[c], depth - differences[c]));
+          output[c] = OutputCode(total, factors[c], quantization);
+        }
       }
     }
 
