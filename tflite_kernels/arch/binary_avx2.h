@@ -161,10 +161,12 @@ struct BinaryAvx2 {
   } while (false)
 
   // differences [4 rows][64 columns]. Not inlined: the loop needs its registers.
-  __attribute__((noinline)) static void Multiply(const uint8_t* const* rows, const uint8_t* right,
-                                                 int32_t words, Difference* differences) {
+  __attribute__((noinline)) static void Multiply(const uint8_t* rows, size_t row_bytes,
+                                                 const uint8_t* right, int32_t words,
+                                                 Difference* differences) {
     constexpr int32_t kMost = 3 * kNibbles;  // 48 times 4 bits still fit a byte
-    const uint8_t *r0 = rows[0], *r1 = rows[1], *r2 = rows[2], *r3 = rows[3];
+    const uint8_t *r0 = rows, *r1 = r0 + row_bytes, *r2 = r1 + row_bytes;
+    const uint8_t* r3 = r2 + row_bytes;
     memset(differences, 0, kRows * kColumns * sizeof(Difference));
     const int32_t nibbles = words * kNibbles;
     for (int32_t first = 0; first < nibbles; first += kMost) {

@@ -76,10 +76,11 @@ struct BinaryAvx512 {
   } while (false)
 
   // differences [6 rows][32 columns]. Not inlined: the loop needs all registers.
-  __attribute__((noinline)) static void Multiply(const uint8_t* const* rows, const uint8_t* right,
-                                                 int32_t words, Difference* differences) {
-    const uint8_t *r0 = rows[0], *r1 = rows[1], *r2 = rows[2];
-    const uint8_t *r3 = rows[3], *r4 = rows[4], *r5 = rows[5];
+  __attribute__((noinline)) static void Multiply(const uint8_t* rows, size_t row_bytes,
+                                                 const uint8_t* right, int32_t words,
+                                                 Difference* differences) {
+    const uint8_t *r0 = rows, *r1 = r0 + row_bytes, *r2 = r1 + row_bytes;
+    const uint8_t *r3 = r2 + row_bytes, *r4 = r3 + row_bytes, *r5 = r4 + row_bytes;
     // Named one by one: GCC keeps an array of accumulators in memory.
     const __m512i zero = _mm512_setzero_si512();
     __m512i s00 = zero, s01 = zero, s02 = zero, s03 = zero;

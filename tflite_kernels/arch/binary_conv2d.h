@@ -72,6 +72,11 @@ struct BorderRows {
   int32_t count;
 };
 
+template <typename Simd, typename Sum>
+void AddColumns(const int32_t* __restrict some, Sum* __restrict sums) {
+  for (int32_t c = 0; c < Simd::kColumns; ++c) sums[c] += some[c];
+}
+
 // Makes the taps outside the image count as 0. They hold bits 0, that is +1, so they add to a sum
 // what the column's weights there sum up to.
 template <typename Simd>
@@ -81,8 +86,10 @@ struct PaddingCorrection {
   BorderRows borders;  // none where outside counts as +1
   int32_t* tap_sums;   // [taps][columns of a tile]
   int32_t next = 0;
-  WindowInside last = {-1, -1, -1, -1};
-  int32_t last_sums[Simd::kColumns] = {};
+  // Sums over the taps outside, of the last window that is cut off at neither, one, the other or
+  // both ends of a line.
+  WindowInside last[4] = {};
+  int32_t last_sums[4][Simd::kColumns] = {};
 
   void Start(const uint8_t* right) {
     if (borders.count == 0) return;
@@ -94,29 +101,33 @@ struct PaddingCorrection {
       right += static_cast<size_t>(words) * Simd::kRightWordBytes * Simd::kColumns;
     }
     next = 0;
-    last = {-1, -1, -1, -1};
+    for (WindowInside& inside : last) inside = {-1, -1, -1, -1};
   }
 
   void Add(int32_t first, int32_t rows, typename Simd::Difference* differences) {
     for (; next < borders.count && borders.rows[next].row < first + rows; ++next) {
       const BorderRow& border = borders.rows[next];
-      if (!SameInside(border.inside, last)) SumOutside(border.inside);
-      typename Simd::Difference* of_row = differences + (border.row - first) * Simd::kColumns;
-      for (int32_t c = 0; c < Simd::kColumns; ++c) of_row[c] += last_sums[c];
+      const int32_t* sums = SumsOutside(border.inside);
+      AddColumns<Simd>(sums, differences + (border.row - first) * Simd::kColumns);
     }
   }
 
-  void SumOutside(const WindowInside& inside) {
-    last = inside;
-    memset(last_sums, 0, sizeof(last_sums));
+  const int32_t* SumsOutside(const WindowInside& inside) {
+    const int32_t kind =
+        (inside.first_x > 0 ? 1 : 0) + (inside.end_x < window.width.kernel ? 2 : 0);
+    int32_t* outside = last_sums[kind];
+    if (SameInside(inside, last[kind])) return outside;
+    last[kind] = inside;
+    memset(outside, 0, sizeof(last_sums[kind]));
     const int32_t* sums = tap_sums;
     for (int32_t y = 0; y < window.height.kernel; ++y) {
       const bool is_line = y >= inside.first_y && y < inside.end_y;
       for (int32_t x = 0; x < window.width.kernel; ++x, sums += Simd::kColumns) {
         if (is_line && x >= inside.first_x && x < inside.end_x) continue;
-        for (int32_t c = 0; c < Simd::kColumns; ++c) last_sums[c] += sums[c];
+        AddColumns<Simd>(sums, outside);
       }
     }
+    return outside;
   }
 };
 

@@ -64,33 +64,20 @@ static inline int32_t Depth(const BinaryColumns& columns) {
 // beyond the last are repeated; what comes of them is thrown away.
 template <int32_t kColumns>
 static inline void PackWords(const BinaryColumns& columns, int32_t first, uint64_t* right) {
-  const int32_t words = WordsOf(columns.tap_bits), tap_bytes = TapBytes(columns);
+  const int32_t whole = WordsOf(columns.tap_bits) - 1, tap_bytes = TapBytes(columns);
   const uint64_t last = LastMask(columns.tap_bits);
   for (int32_t c = 0; c < kColumns; ++c) {
     const int32_t row = first + c < columns.count ? first + c : columns.count - 1;
     const uint8_t* from = columns.weights + static_cast<size_t>(row) * RowBytes(columns);
     const bool is_inside = columns.weights_end - from >= RowBytes(columns) + kWordBytes;
     uint64_t* to = right + c;
-    for (int32_t t = 0; t < columns.taps; ++t, from += tap_bytes) {
-      for (int32_t w = 0; w < words; ++w, to += kColumns) {
-        uint64_t word;
-        if (is_inside) {
-          memcpy(&word, from + w * kWordBytes, kWordBytes);
-        } else {
-          word = LoadWord(from + w * kWordBytes, columns.weights_end);
-        }
-        *to = w + 1 == words ? word & last : word;
+    for (int32_t t = 0; t < columns.taps; ++t, from += tap_bytes, to += kColumns) {
+      const uint8_t* word = from;
+      for (int32_t w = 0; w < whole; ++w, word += kWordBytes, to += kColumns) {
+        memcpy(to, word, kWordBytes);
       }
+      *to = LoadWord(word, is_inside ? word + kWordBytes : columns.weights_end) & last;
     }
-  }
-}
-
-// counts[c] = bits of column c of `words` words that PackWords wrote.
-template <int32_t kColumns>
-static inline void CountWords(const uint64_t* right, int32_t words, int32_t* counts) {
-  memset(counts, 0, kColumns * sizeof(int32_t));
-  for (int32_t w = 0; w < words; ++w, right += kColumns) {
-    for (int32_t c = 0; c < kColumns; ++c) counts[c] += __builtin_popcountll(right[c]);
   }
 }
 
@@ -237,7 +224,7 @@ struct BinaryMatMul {
       : plan(plan), left(AlignedStart(scratch)), right(left + plan.left_bytes) {}
 
   const BinaryPlan& plan;
-  uint8_t* const left;   // [block_rows][words of a row]
+  uint8_t* const left;   // [block_rows][words of a row]; those not gathered may hold anything
   uint8_t* const right;  // one tile
 
   uint8_t* LeftRow(int32_t row) const { return left + static_cast<size_t>(row) * plan.row_bytes; }
@@ -254,10 +241,8 @@ struct BinaryMatMul {
       correct->Start(right);
       const BinaryFinish<Simd> finish(columns, c, form, quantization);
       for (int32_t r = 0; r < rows; r += Simd::kRows) {
-        const uint8_t* row[Simd::kRows];
-        for (int32_t i = 0; i < Simd::kRows; ++i) row[i] = LeftRow(r + i < rows ? r + i : rows - 1);
         Difference differences[Simd::kRows * Simd::kColumns];
-        Simd::Multiply(row, right, plan.words, differences);
+        Simd::Multiply(LeftRow(r), plan.row_bytes, right, plan.words, differences);
         const int32_t count = rows - r < Simd::kRows ? rows - r : Simd::kRows;
         correct->Add(r, count, differences);
         finish.Store(differences, count, channel + c, output + static_cast<size_t>(r) * stride,

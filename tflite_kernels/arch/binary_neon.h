@@ -122,11 +122,12 @@ struct BinaryNeon {
   StoreTwice(s##row##0, s##row##1, s##row##2, s##row##3, first == 0, differences + row * kColumns)
 
   // differences [6 rows][8 columns]. Not inlined: the loop needs all registers.
-  __attribute__((noinline)) static void Multiply(const uint8_t* const* rows, const uint8_t* right,
-                                                 int32_t words, Difference* differences) {
+  __attribute__((noinline)) static void Multiply(const uint8_t* rows, size_t row_bytes,
+                                                 const uint8_t* right, int32_t words,
+                                                 Difference* differences) {
     constexpr int32_t kMost = 31;  // times 8 bits still fit a byte
-    const uint8_t *r0 = rows[0], *r1 = rows[1], *r2 = rows[2];
-    const uint8_t *r3 = rows[3], *r4 = rows[4], *r5 = rows[5];
+    const uint8_t *r0 = rows, *r1 = r0 + row_bytes, *r2 = r1 + row_bytes;
+    const uint8_t *r3 = r2 + row_bytes, *r4 = r3 + row_bytes, *r5 = r4 + row_bytes;
     for (int32_t first = 0; first < words; first += kMost) {
       const int32_t end = words - first < kMost ? words : first + kMost;
       // Named one by one: GCC keeps an array of accumulators in memory.
@@ -141,6 +142,7 @@ struct BinaryNeon {
       EDGEAX_FIRST_WORD(4);
       EDGEAX_FIRST_WORD(5);
       right += kColumns * kWordBytes;
+#pragma GCC unroll 2
       for (int32_t k = first + 1; k < end; ++k, right += kColumns * kWordBytes) {
         uint8x16_t x, a, b, c;
         w0 = vld1q_u8(right), w1 = vld1q_u8(right + 16);
