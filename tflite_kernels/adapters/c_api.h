@@ -136,8 +136,8 @@ enum {
 #define EDGEAX_C_API_VERSION 2
 int32_t edgeax_version(void);
 
-/* Instruction sets compiled in. Names: "reference", "avx2", "neon", "neon_dotprod"; NULL beyond
- * the last one. `supported`: 1 when this processor runs it, for "auto" too. */
+/* Instruction sets compiled in. Names: "reference", "avx2", "avx512", "neon", "neon_dotprod";
+ * NULL beyond the last one. `supported`: 1 when this processor runs it, for "auto" too. */
 int32_t edgeax_isa_count(void);
 const char* edgeax_isa_name(int32_t index);
 int32_t edgeax_isa_supported(const char* isa);

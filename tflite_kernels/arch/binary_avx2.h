@@ -31,7 +31,7 @@ alignas(64) constexpr uint8_t kNibbleDifferences[16][16] = {
 // table each, and a word of a column 16 bytes of 4 bits, columns beside each other.
 struct BinaryAvx2 {
   using Difference = int32_t;
-  static constexpr int32_t kRows = 4;
+  static constexpr int32_t kRows = 6;
   static constexpr int32_t kColumns = 64;
   static constexpr int32_t kLeftWordBytes = 16;
   static constexpr int32_t kRightWordBytes = 16;
@@ -113,26 +113,22 @@ struct BinaryAvx2 {
       const int32_t at = first + c < columns.count ? first + c : columns.count - 1;
       row[c] = columns.weights + static_cast<size_t>(at) * RowBytes(columns);
     }
+    // The last of the rows ends last.
+    const ptrdiff_t room = columns.weights_end - row[kColumns - 1];
     for (int32_t t = 0; t < columns.taps; ++t) {
       for (int32_t w = 0; w < words; ++w, right += kNibbles * kColumns) {
         const ptrdiff_t at = static_cast<ptrdiff_t>(t) * tap_bytes + w * kWordBytes;
         const uint64_t mask = w + 1 == words ? last : ~uint64_t{0};
+        const bool is_inside = at + kWordBytes <= room;
         for (int32_t c = 0; c < kColumns; c += 16) {
           uint64_t some[16];
           for (int32_t i = 0; i < 16; ++i) {
-            some[i] = LoadWord(row[c + i] + at, columns.weights_end) & mask;
+            const uint8_t* from = row[c + i] + at;
+            some[i] = LoadWord(from, is_inside ? from + kWordBytes : columns.weights_end) & mask;
           }
           StoreColumns(some, right + c);
         }
       }
-    }
-  }
-
-  // counts[c] = bits of column c: those that differ from a row of zeros.
-  static void CountColumns(const uint8_t* right, int32_t words, int32_t* counts) {
-    memset(counts, 0, kColumns * sizeof(int32_t));
-    for (int32_t n = 0; n < words * kNibbles; ++n, right += kColumns) {
-      for (int32_t c = 0; c < kColumns; ++c) counts[c] += kNibbleDifferences[0][right[c]];
     }
   }
 
@@ -141,52 +137,82 @@ struct BinaryAvx2 {
     return _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table)));
   }
 
-  // Adds twice the 32 counts of a register to differences.
-  static void AddTwice(__m256i counts, Difference* to) {
-    const auto add = [](__m128i eight, Difference* at) {
+  // Twice the 32 counts of a register, to differences or added to them.
+  static void StoreTwice(__m256i counts, bool is_first, Difference* to) {
+    const auto store = [&](__m128i eight, Difference* at) {
       const __m256i wide = _mm256_cvtepu8_epi32(eight);
-      StoreWide(at, _mm256_add_epi32(LoadWide(at), _mm256_add_epi32(wide, wide)));
+      const __m256i twice = _mm256_add_epi32(wide, wide);
+      StoreWide(at, is_first ? twice : _mm256_add_epi32(twice, LoadWide(at)));
     };
     const __m128i low = _mm256_castsi256_si128(counts);
     const __m128i high = _mm256_extracti128_si256(counts, 1);
-    add(low, to), add(_mm_srli_si128(low, 8), to + 8);
-    add(high, to + 16), add(_mm_srli_si128(high, 8), to + 24);
+    store(low, to), store(_mm_srli_si128(low, 8), to + 8);
+    store(high, to + 16), store(_mm_srli_si128(high, 8), to + 24);
   }
 
+  // Numbers of four bits whose counts still fit a byte.
+  static constexpr int32_t kMost = 63;
+
+  // counts[c] = twice the bits of column c: those that differ from a row of zeros.
+  static void CountColumns(const uint8_t* right, int32_t words, int32_t* counts) {
+    const uint8_t zero = 0;
+    const __m256i table = Table(&zero);
+    const int32_t nibbles = words * kNibbles;
+    for (int32_t first = 0; first < nibbles; first += kMost) {
+      const int32_t end = nibbles - first < kMost ? nibbles : first + kMost;
+      __m256i s0 = _mm256_setzero_si256(), s1 = s0;
+      for (int32_t n = first; n < end; ++n, right += kColumns) {
+        s0 = _mm256_add_epi8(s0, _mm256_shuffle_epi8(table, LoadWide(right)));
+        s1 = _mm256_add_epi8(s1, _mm256_shuffle_epi8(table, LoadWide(right + 32)));
+      }
+      StoreTwice(s0, first == 0, counts), StoreTwice(s1, first == 0, counts + 32);
+    }
+  }
+
+  // The barrier keeps the rows in order: mixed by GCC 12 they need more registers than there are.
 #define EDGEAX_ADD_NIBBLE(row)                                              \
   do {                                                                      \
     const __m256i table = Table(r##row + n);                                \
     s##row##0 = _mm256_add_epi8(s##row##0, _mm256_shuffle_epi8(table, w0)); \
     s##row##1 = _mm256_add_epi8(s##row##1, _mm256_shuffle_epi8(table, w1)); \
+    __asm__ volatile("" : "+x"(s##row##0), "+x"(s##row##1) : : "memory");   \
   } while (false)
 
-  // differences [4 rows][64 columns]. Not inlined: the loop needs its registers.
+#define EDGEAX_STORE_ROW(row)                                      \
+  StoreTwice(s##row##0, first == 0, differences + row * kColumns), \
+      StoreTwice(s##row##1, first == 0, differences + row * kColumns + 32)
+
+  // differences [6 rows][64 columns]. Not inlined: the loop needs all 16 registers.
   __attribute__((noinline)) static void Multiply(const uint8_t* rows, size_t row_bytes,
                                                  const uint8_t* right, int32_t words,
                                                  Difference* differences) {
-    constexpr int32_t kMost = 3 * kNibbles;  // 48 times 4 bits still fit a byte
     const uint8_t *r0 = rows, *r1 = r0 + row_bytes, *r2 = r1 + row_bytes;
-    const uint8_t* r3 = r2 + row_bytes;
-    memset(differences, 0, kRows * kColumns * sizeof(Difference));
+    const uint8_t *r3 = r2 + row_bytes, *r4 = r3 + row_bytes, *r5 = r4 + row_bytes;
     const int32_t nibbles = words * kNibbles;
     for (int32_t first = 0; first < nibbles; first += kMost) {
       const int32_t end = nibbles - first < kMost ? nibbles : first + kMost;
       // Named one by one: GCC keeps an array of accumulators in memory.
       __m256i s00 = _mm256_setzero_si256(), s01 = s00, s10 = s00, s11 = s00;
       __m256i s20 = s00, s21 = s00, s30 = s00, s31 = s00;
+      __m256i s40 = s00, s41 = s00, s50 = s00, s51 = s00;
       for (ptrdiff_t n = first; n < end; ++n, right += kColumns) {
         const __m256i w0 = LoadWide(right), w1 = LoadWide(right + 32);
         EDGEAX_ADD_NIBBLE(0);
         EDGEAX_ADD_NIBBLE(1);
         EDGEAX_ADD_NIBBLE(2);
         EDGEAX_ADD_NIBBLE(3);
+        EDGEAX_ADD_NIBBLE(4);
+        EDGEAX_ADD_NIBBLE(5);
       }
-      AddTwice(s00, differences), AddTwice(s01, differences + 32);
-      AddTwice(s10, differences + 64), AddTwice(s11, differences + 96);
-      AddTwice(s20, differences + 128), AddTwice(s21, differences + 160);
-      AddTwice(s30, differences + 192), AddTwice(s31, differences + 224);
+      EDGEAX_STORE_ROW(0);
+      EDGEAX_STORE_ROW(1);
+      EDGEAX_STORE_ROW(2);
+      EDGEAX_STORE_ROW(3);
+      EDGEAX_STORE_ROW(4);
+      EDGEAX_STORE_ROW(5);
     }
   }
+#undef EDGEAX_STORE_ROW
 #undef EDGEAX_ADD_NIBBLE
 
   // Bits that differ in `words` words.

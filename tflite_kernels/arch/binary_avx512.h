@@ -37,6 +37,7 @@ struct BinaryAvx512 {
     PackWords<kColumns>(columns, first, reinterpret_cast<uint64_t*>(right));
   }
 
+  // counts[c] = twice the bits of column c.
   static void CountColumns(const uint8_t* right, int32_t words, int32_t* counts) {
     __m512i s0 = _mm512_setzero_si512(), s1 = s0, s2 = s0, s3 = s0;
     for (int32_t w = 0; w < words; ++w, right += kColumns * kWordBytes) {
@@ -46,24 +47,38 @@ struct BinaryAvx512 {
       s3 = _mm512_add_epi64(s3, _mm512_popcnt_epi64(Load(right + 192)));
     }
     const auto store = [&](int32_t c, __m512i sum) {
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(counts + c), _mm512_cvtepi64_epi32(sum));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(counts + c),
+                          _mm512_cvtepi64_epi32(_mm512_add_epi64(sum, sum)));
     };
     store(0, s0), store(8, s1), store(16, s2), store(24, s3);
   }
 
+  static __m512i Count(__m512i x, __m512i w) { return _mm512_popcnt_epi64(_mm512_xor_si512(x, w)); }
+
   static __m512i Add(__m512i sum, __m512i x, __m512i w) {
-    return _mm512_add_epi64(sum, _mm512_popcnt_epi64(_mm512_xor_si512(x, w)));
+    return _mm512_add_epi64(sum, Count(x, w));
+  }
+
+  static __m512i LoadEverywhere(const uint8_t* from) {
+    long long word;
+    memcpy(&word, from, sizeof(word));
+    return _mm512_set1_epi64(word);
   }
 
   static void StoreTwice(Difference* to, __m512i sum) {
     _mm512_storeu_si512(to, _mm512_add_epi64(sum, sum));
   }
 
+#define EDGEAX_FIRST_WORD(row)                   \
+  const __m512i x##row = LoadEverywhere(r##row); \
+  __m512i s##row##0 = Count(x##row, w0);         \
+  __m512i s##row##1 = Count(x##row, w1);         \
+  __m512i s##row##2 = Count(x##row, w2);         \
+  __m512i s##row##3 = Count(x##row, w3)
+
 #define EDGEAX_ADD_WORD(row)                                              \
   do {                                                                    \
-    long long word;                                                       \
-    memcpy(&word, r##row + k * kWordBytes, sizeof(word));                 \
-    const __m512i x = _mm512_set1_epi64(word);                            \
+    const __m512i x = LoadEverywhere(r##row + k * kWordBytes);            \
     s##row##0 = Add(s##row##0, x, w0), s##row##1 = Add(s##row##1, x, w1); \
     s##row##2 = Add(s##row##2, x, w2), s##row##3 = Add(s##row##3, x, w3); \
   } while (false)
@@ -81,17 +96,19 @@ struct BinaryAvx512 {
                                                  Difference* differences) {
     const uint8_t *r0 = rows, *r1 = r0 + row_bytes, *r2 = r1 + row_bytes;
     const uint8_t *r3 = r2 + row_bytes, *r4 = r3 + row_bytes, *r5 = r4 + row_bytes;
-    // Named one by one: GCC keeps an array of accumulators in memory.
-    const __m512i zero = _mm512_setzero_si512();
-    __m512i s00 = zero, s01 = zero, s02 = zero, s03 = zero;
-    __m512i s10 = zero, s11 = zero, s12 = zero, s13 = zero;
-    __m512i s20 = zero, s21 = zero, s22 = zero, s23 = zero;
-    __m512i s30 = zero, s31 = zero, s32 = zero, s33 = zero;
-    __m512i s40 = zero, s41 = zero, s42 = zero, s43 = zero;
-    __m512i s50 = zero, s51 = zero, s52 = zero, s53 = zero;
-    for (ptrdiff_t k = 0; k < words; ++k, right += kColumns * kWordBytes) {
-      const __m512i w0 = Load(right), w1 = Load(right + 64);
-      const __m512i w2 = Load(right + 128), w3 = Load(right + 192);
+    __m512i w0 = Load(right), w1 = Load(right + 64);
+    __m512i w2 = Load(right + 128), w3 = Load(right + 192);
+    // Sums are named one by one: GCC keeps an array of accumulators in memory.
+    EDGEAX_FIRST_WORD(0);
+    EDGEAX_FIRST_WORD(1);
+    EDGEAX_FIRST_WORD(2);
+    EDGEAX_FIRST_WORD(3);
+    EDGEAX_FIRST_WORD(4);
+    EDGEAX_FIRST_WORD(5);
+    for (ptrdiff_t k = 1; k < words; ++k) {
+      right += kColumns * kWordBytes;
+      w0 = Load(right), w1 = Load(right + 64);
+      w2 = Load(right + 128), w3 = Load(right + 192);
       EDGEAX_ADD_WORD(0);
       EDGEAX_ADD_WORD(1);
       EDGEAX_ADD_WORD(2);
@@ -106,6 +123,7 @@ struct BinaryAvx512 {
     EDGEAX_STORE_ROW(4);
     EDGEAX_STORE_ROW(5);
   }
+#undef EDGEAX_FIRST_WORD
 #undef EDGEAX_ADD_WORD
 #undef EDGEAX_STORE_ROW
 

@@ -97,7 +97,7 @@ struct PaddingCorrection {
     int32_t* sums = tap_sums;
     for (int32_t t = 0; t < columns.taps; ++t, sums += Simd::kColumns) {
       Simd::CountColumns(right, words, sums);
-      for (int32_t c = 0; c < Simd::kColumns; ++c) sums[c] = columns.tap_bits - 2 * sums[c];
+      for (int32_t c = 0; c < Simd::kColumns; ++c) sums[c] = columns.tap_bits - sums[c];
       right += static_cast<size_t>(words) * Simd::kRightWordBytes * Simd::kColumns;
     }
     next = 0;

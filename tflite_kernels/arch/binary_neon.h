@@ -47,6 +47,7 @@ struct BinaryNeon {
     PackWords<kColumns>(columns, first, reinterpret_cast<uint64_t*>(right));
   }
 
+  // counts[c] = twice the bits of column c.
   static void CountColumns(const uint8_t* right, int32_t words, int32_t* counts) {
     for (int32_t c = 0; c < kColumns; c += 2) {
       uint64x2_t sum = vdupq_n_u64(0);
@@ -54,8 +55,8 @@ struct BinaryNeon {
       for (int32_t w = 0; w < words; ++w, from += kColumns * kWordBytes) {
         sum = vpadalq_u32(sum, vpaddlq_u16(vpaddlq_u8(vcntq_u8(vld1q_u8(from)))));
       }
-      counts[c] = static_cast<int32_t>(vgetq_lane_u64(sum, 0));
-      counts[c + 1] = static_cast<int32_t>(vgetq_lane_u64(sum, 1));
+      counts[c] = static_cast<int32_t>(2 * vgetq_lane_u64(sum, 0));
+      counts[c + 1] = static_cast<int32_t>(2 * vgetq_lane_u64(sum, 1));
     }
   }
 
