@@ -134,34 +134,49 @@ struct PaddingCorrection {
 // Gathers the words of output positions into rows of a product.
 template <typename Simd>
 struct BinaryGatherer {
+  BinaryGatherer(const WindowGeometry& window, const uint8_t* image, size_t pixel_bytes,
+                 size_t tap_bytes)
+      : window(window),
+        image(image),
+        pixel_bytes(pixel_bytes),
+        tap_bytes(tap_bytes),
+        is_run(window.width.dilation == 1 && pixel_bytes == tap_bytes) {}
+
   const WindowGeometry& window;
   const uint8_t* image;  // of the first pixel, the first word of the group
   size_t pixel_bytes;
   size_t tap_bytes;
+  bool is_run;  // whether taps beside each other are one run of memory
 
   const uint8_t* PixelAt(int32_t batch, int32_t y, int32_t x) const {
     const size_t line = static_cast<size_t>(batch) * window.height.input + y;
     return image + (line * window.width.input + x) * pixel_bytes;
   }
 
-  // `taps` positions of the window beside each other: one run of memory when nothing lies between.
+  // `taps` positions of the window beside each other.
   void CopyTaps(const uint8_t* from, int32_t taps, uint8_t* to) const {
-    if (window.width.dilation == 1 && pixel_bytes == tap_bytes) {
-      return Simd::CopyWords(from, static_cast<size_t>(taps) * tap_bytes, to);
-    }
+    if (is_run) return Simd::CopyWords(from, static_cast<size_t>(taps) * tap_bytes, to);
     for (int32_t t = 0; t < taps; ++t, to += tap_bytes) {
       Simd::CopyWords(from, tap_bytes, to);
       from += static_cast<size_t>(window.width.dilation) * pixel_bytes;
     }
   }
 
-  // A window inside the image, whose first tap is the pixel at `from`.
-  void GatherWhole(const uint8_t* from, uint8_t* to) const {
+  // Windows of `count` outputs beside each other that lie inside the image, the first tap of the
+  // first one at the pixel at `from`, to rows of `row_bytes` bytes.
+  void GatherWhole(const uint8_t* from, int32_t count, uint8_t* to, size_t row_bytes) const {
     const size_t line_bytes =
         static_cast<size_t>(window.height.dilation) * window.width.input * pixel_bytes;
-    for (int32_t ky = 0; ky < window.height.kernel; ++ky, from += line_bytes) {
-      CopyTaps(from, window.width.kernel, to);
-      to += static_cast<size_t>(window.width.kernel) * tap_bytes;
+    const size_t taps_bytes = static_cast<size_t>(window.width.kernel) * tap_bytes;
+    const size_t step = static_cast<size_t>(window.width.stride) * pixel_bytes;
+    for (int32_t i = 0; i < count; ++i, from += step, to += row_bytes) {
+      const uint8_t* line = from;
+      uint8_t* line_to = to;
+      for (int32_t ky = 0; ky < window.height.kernel; ++ky) {
+        CopyTaps(line, window.width.kernel, line_to);
+        line += line_bytes;
+        line_to += taps_bytes;
+      }
     }
   }
 
@@ -219,26 +234,28 @@ void GatherBlock(const BinaryGatherer<Simd>& gatherer, const BinaryMatMul<Simd>&
   int32_t y = first / width.output % height.output;
   int32_t batch = first / width.output / height.output;
   borders->count = 0;
-  bool is_line_whole = IsWhole(height, y);
-  for (int32_t r = 0; r < rows; ++r) {
-    if (is_line_whole && IsWhole(width, x)) {
-      const uint8_t* from =
-          gatherer.PixelAt(batch, AxisInput(height, y, 0), AxisInput(width, x, 0));
-      gatherer.GatherWhole(from, product.LeftRow(r));
+  for (int32_t r = 0; r < rows;) {
+    if (IsWhole(height, y) && IsWhole(width, x)) {
+      int32_t count = 1;
+      while (r + count < rows && x + count < width.output && IsWhole(width, x + count)) ++count;
+      gatherer.GatherWhole(gatherer.PixelAt(batch, AxisInput(height, y, 0), AxisInput(width, x, 0)),
+                           count, product.LeftRow(r), product.plan.row_bytes);
+      r += count;
+      x += count;
     } else {
       BorderRow* border = borders->rows + borders->count++;
       border->row = r;
       InsideOf(height, y, &border->inside.first_y, &border->inside.end_y);
       InsideOf(width, x, &border->inside.first_x, &border->inside.end_x);
       gatherer.GatherInside(batch, y, x, border->inside, product.LeftRow(r));
+      ++r;
+      ++x;
     }
-    if (++x < width.output) continue;
+    if (x < width.output) continue;
     x = 0;
-    if (++y == height.output) {
-      y = 0;
-      ++batch;
-    }
-    is_line_whole = IsWhole(height, y);
+    if (++y < height.output) continue;
+    y = 0;
+    ++batch;
   }
 }
 
@@ -268,8 +285,8 @@ Status BinaryConv2DOn(const BinaryConv2DArgs& args, const BinaryTensors& tensors
     const int32_t rows = left_over < plan.product.block_rows ? left_over : plan.product.block_rows;
     int8_t* output = tensors.output.data + static_cast<size_t>(first) * output_bytes;
     for (int32_t group = 0; group < conv2d.groups; ++group) {
-      const BinaryGatherer<Simd> gatherer = {window, image + static_cast<size_t>(group) * tap_bytes,
-                                             plan.pixel_bytes, tap_bytes};
+      const BinaryGatherer<Simd> gatherer(window, image + static_cast<size_t>(group) * tap_bytes,
+                                          plan.pixel_bytes, tap_bytes);
       BorderRows borders = {border_rows, 0};
       GatherBlock(gatherer, product, first, rows, &borders);
       if (args.pad_value != 0) borders.count = 0;

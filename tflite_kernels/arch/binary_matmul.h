@@ -152,13 +152,13 @@ struct BinaryFinish {
 // Writes the bits of `count` int8 codes in words, the last one filled up.
 template <typename Simd>
 uint8_t* PackCodes(const int8_t* codes, int32_t count, int32_t zero_point, uint8_t* to) {
-  for (int32_t i = 0; i < count; i += kWordBits, to += Simd::kLeftWordBytes) {
-    const int32_t left_over = count - i;
-    Simd::StoreWord(Simd::Negative(codes + i, left_over < kWordBits ? left_over : kWordBits,
-                                   static_cast<int8_t>(zero_point)),
-                    to);
+  const int8_t zero = static_cast<int8_t>(zero_point);
+  for (; count >= kWordBits; count -= kWordBits, codes += kWordBits, to += Simd::kLeftWordBytes) {
+    Simd::StoreWord(Simd::Negative(codes, kWordBits, zero), to);
   }
-  return to;
+  if (count == 0) return to;
+  Simd::StoreWord(Simd::Negative(codes, count, zero), to);
+  return to + Simd::kLeftWordBytes;
 }
 
 // The same for `count` bits from number `first` of a row of bits that ends at `end`.
