@@ -37,7 +37,7 @@ struct BinaryAvx2 {
   static constexpr int32_t kRightWordBytes = 16;
   static constexpr int32_t kNibbles = 16;  // of a word
 
-  // The four bits of a word, each in a byte, the first in the lowest.
+  // Four bits of a word in each byte, the lowest first.
   static __m128i Nibbles(uint64_t word) {
     const __m128i mask = _mm_set1_epi8(15);
     const __m128i bytes = _mm_cvtsi64_si128(static_cast<int64_t>(word));
@@ -73,7 +73,7 @@ struct BinaryAvx2 {
     }
   }
 
-  // Four words of 16 columns each to bytes [8 of a word][16 columns], two words at a time.
+  // A byte each of 16 columns: its low four bits, and its high four bits a row of columns further.
   static void StoreNibbles(__m128i bytes, uint8_t* to) {
     const __m128i mask = _mm_set1_epi8(15);
     const __m128i high = _mm_and_si128(_mm_srli_epi16(bytes, 4), mask);

@@ -31,7 +31,7 @@ Status BinaryFullyConnectedScratchBytesOn(const BinaryFullyConnectedArgs& args, 
   return status;
 }
 
-// How Simd::Negative and plain words go together.
+// The same with words as they are, for rows that are compared with weights where these lie.
 template <typename Simd>
 struct PlainWords : Simd {
   static constexpr int32_t kLeftWordBytes = kWordBytes;
