@@ -100,6 +100,7 @@ class CustomOperator:
 _CODEBOOK_INPUTS = ("input", "weights", "bias", "scale", "codebook")
 _SPARSE_INPUTS = ("input", "weights", "bias", "scale", "indices")
 _CODED_INPUTS = ("input", "coded")
+_BINARY_INPUTS = ("input", "weights", "bias", "scale")
 
 _WINDOW = (
     Option("kernel_height", 1, 4096, "Rows of the kernel."),
@@ -117,6 +118,14 @@ _SPARSE = (
     Option("block", 1, 16, "Weights in a block: 1, 2, 4, 8 or 16; see edgeax/formats/sparse.py."),
     Option("places", 0, 2, "How blocks are placed: 0 a bit mask, 1 in 4 bits each, 2 in 8 bits."),
 )
+
+_BINARY = (
+    Option("input_packed", 0, 1, "1 = the input holds bits, 0 = int8 codes."),
+    Option("output_packed", 0, 1, "1 = the output holds bits, 0 = int8 codes."),
+    Option("input_channels", 1, 65536, "Numbers in the last dimension of the input."),
+)
+
+_PAD_VALUE = Option("pad_value", 0, 1, "What positions outside the image count as.")
 
 _KEEP_NUM_DIMS = Option("keep_num_dims", 0, 1, "1 = output [..., N], 0 = output [rows, N].")
 
@@ -173,6 +182,18 @@ OPERATORS: dict[str, CustomOperator] = {
             1,
             _CODED_INPUTS,
             (_KEEP_NUM_DIMS, *_CLAMP),
+        ),
+        CustomOperator(
+            "EdgeaxBinaryConv2D",
+            1,
+            _BINARY_INPUTS,
+            (*_WINDOW, _GROUPS, *_BINARY, _PAD_VALUE, *_CLAMP),
+        ),
+        CustomOperator(
+            "EdgeaxBinaryFullyConnected",
+            1,
+            _BINARY_INPUTS,
+            (_KEEP_NUM_DIMS, *_BINARY, *_CLAMP),
         ),
     )
 }

@@ -25,7 +25,7 @@ def count() -> int:
     rows.
     """
     rounding = sum(map(len, cases.load("rounding.json").values()))
-    operators = sum(len(cases.load(name)) for name in ("operators.json", "sparse.json"))
+    operators = sum(len(cases.load(name)) for name in cases.OPERATOR_FILES)
     coded = sum(len(case["buffers"]) for case in cases.load("coded.json"))
     return rounding + len(cases.rows_of_codes()) + operators + coded
 

@@ -50,13 +50,21 @@ def test_options_lie_in_the_file_as_the_version_and_the_fields_in_order():
         keep_num_dims=1, block=16, places=1, output_min=-5, output_max=6
     )
     assert packed.hex() == "01000000010000001000000001000000fbffffff06000000"
+    binary = {"input_packed": 1, "output_packed": 0, "input_channels": 66}
+    packed = OPERATORS["EdgeaxBinaryConv2D"].pack_options(**CONV, **binary, pad_value=1)
+    assert packed == struct.pack("<15i", 1, 3, 5, 1, 2, 4, 1, 1, 2, 1, 0, 66, 1, -128, 127)
+    packed = OPERATORS["EdgeaxBinaryFullyConnected"].pack_options(
+        keep_num_dims=1, **binary, output_min=-5, output_max=6
+    )
+    assert packed == struct.pack("<7i", 1, 1, 1, 0, 66, -5, 6)
 
 
 def test_the_inputs_are_those_of_the_kernels():
     for operator in OPERATORS.values():
-        key = "indices" if "Sparse" in operator.name else "codebook"
+        key = ["indices"] if "Sparse" in operator.name else ["codebook"]
+        key = [] if "Binary" in operator.name else key
         coded = "Coded" in operator.name
-        wanted = ("coded",) if coded else ("weights", "bias", "scale", key)
+        wanted = ("coded",) if coded else ("weights", "bias", "scale", *key)
         assert operator.inputs == ("input", *wanted)
         assert operator.version == 1
 

@@ -10,7 +10,9 @@ it; a test fails when they are stale.
 "packed"}]}`, one row each. `operators.json`: a list of cases; weights_index holds the unpacked rows
 as the operator stores them, shape `[rows, codes in a row]`. `sparse.json`: the same for sparse
 operators; weights holds the rows with their zeros, `[rows, weights in a row]`, and values and
-indices what the file holds of them. Real numbers are hex strings. `coded.json`: see coded_cases.py.
+indices what the file holds of them. `binary.json`: weights_index holds bits, and input and output
+bytes of bits, as int8, where they are packed. Real numbers are hex strings. `coded.json`: see
+coded_cases.py.
 """
 
 import itertools
@@ -25,6 +27,7 @@ from typing import Any
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 KINDS = ("single", "double")
+OPERATOR_FILES = ("operators.json", "sparse.json", "binary.json")
 
 
 # Arithmetic, by definition.
@@ -123,6 +126,9 @@ def store(rows: list[list[int]], block: int, places: int) -> tuple[list[int], li
 
 def weight_rows(case: dict[str, Any]) -> tuple[list[int], int]:
     """Returns the weights, row after row as the operator stores them, and how many a row has."""
+    if "Binary" in case["operator"]:
+        index = case["weights_index"]
+        return [1 - 2 * bit for bit in index["data"]], index["shape"][1]
     if "weights" in case:
         return case["weights"]["data"], case["weights"]["shape"][1]
     index = case["weights_index"]
@@ -140,10 +146,37 @@ def taps(case: dict[str, Any], axis: int, size: int) -> tuple[int, int, int, int
     return -(-(size - extent + 1) // stride), 0, stride, dilation
 
 
+def numbers(case: dict[str, Any]) -> tuple[list[int], int]:
+    """Returns the input less its zero point, +1 and -1 if binary, and how many make a pixel."""
+    data, last = case["input"]["data"], case["input"]["shape"][-1]
+    zero = case["input"]["zero_point"]
+    if "Binary" not in case["operator"]:
+        return [code - zero for code in data], last
+    if not case["options"]["input_packed"]:
+        return [1 if code >= zero else -1 for code in data], last
+    count = case["options"]["input_channels"]
+    rows = [data[at : at + last] for at in range(0, len(data), last)]
+    return [1 - 2 * (row[i // 8] >> i % 8 & 1) for row in rows for i in range(count)], count
+
+
+def pack_output(case: dict[str, Any]) -> None:
+    """Packs the bits that are the data of an output, if so wanted, to bytes as int8."""
+    if not case["options"].get("output_packed"):
+        return
+    out, count = case["output"], len(case["bias"])
+    rows = [out["data"][at : at + count] for at in range(0, len(out["data"]), count)]
+    out["data"] = [byte - 256 * (byte > 127) for row in rows for byte in pack(row, 1)]
+    out["shape"] = [*out["shape"][:-1], -(-count // 8)]
+
+
 def finish(case: dict[str, Any], acc: int, channel: int) -> int:
-    """Bias, requantization, zero point and clamp of one output."""
+    """Bias, requantization, zero point and clamp of one output; the bit of a packed one."""
     scales = (case["input"]["scale"], case["scale"][channel], case["output"]["scale"])
     into, weight, out = (Fraction(float.fromhex(scale)) for scale in scales)
+    if "Binary" in case["operator"]:
+        into, acc = Fraction(1, 4096), 4096 * acc
+        if case["options"]["output_packed"]:
+            return int((case["bias"][channel] + acc) * weight < 0)
     multiplier, shift = quantize_multiplier(float(into * weight / out))
     total = wrap_int32(case["bias"][channel] + acc)
     code = case["output"]["zero_point"] + requantize(total, multiplier, shift, case["rounding"])
@@ -153,8 +186,9 @@ def finish(case: dict[str, Any], acc: int, channel: int) -> int:
 def convolve(case: dict[str, Any]) -> None:
     """Fills in shape and data of the output of a convolution's case."""
     depthwise = case["operator"] == "EdgeaxDepthwiseConv2D"
-    options, zero = case["options"], case["input"]["zero_point"]
-    batch, height, width, channels = case["input"]["shape"]
+    options = case["options"]
+    batch, height, width, _ = case["input"]["shape"]
+    inputs, channels = numbers(case)
     kernel_height, kernel_width = options["kernel_height"], options["kernel_width"]
     outputs = len(case["bias"])
     out_height, top, stride_y, dilation_y = taps(case, 0, height)
@@ -163,9 +197,8 @@ def convolve(case: dict[str, Any]) -> None:
 
     def x_at(n: int, y: int, x: int, channel: int) -> int:
         if not (0 <= y < height and 0 <= x < width):
-            return 0
-        flat = ((n * height + y) * width + x) * channels + channel
-        return case["input"]["data"][flat] - zero
+            return options.get("pad_value", 0)
+        return inputs[((n * height + y) * width + x) * channels + channel]
 
     def weight_at(channel: int, tap: int, i: int, depth: int) -> int:
         return weights[tap * row + channel if depthwise else channel * row + tap * depth + i]
@@ -188,13 +221,14 @@ def convolve(case: dict[str, Any]) -> None:
     shape = [batch, out_height, out_width, outputs]
     case["output"]["shape"] = shape
     case["output"]["data"] = [value(*at) for at in itertools.product(*map(range, shape))]
+    pack_output(case)
 
 
 def multiply(case: dict[str, Any]) -> None:
     """Fills in shape and data of the output of a fully connected case."""
     outputs = len(case["bias"])
     weights, depth = weight_rows(case)
-    codes = [code - case["input"]["zero_point"] for code in case["input"]["data"]]
+    codes, _ = numbers(case)
     rows = len(codes) // depth
     keep = case["options"]["keep_num_dims"]
     case["output"]["shape"] = [*(case["input"]["shape"][:-1] if keep else [rows]), outputs]
@@ -207,6 +241,7 @@ def multiply(case: dict[str, Any]) -> None:
         for r in range(rows)
         for c in range(outputs)
     ]
+    pack_output(case)
 
 
 # Cases.
@@ -414,6 +449,46 @@ SPARSE_FULLY_CONNECTED: list[tuple[str, list[int], int, dict[str, int], Left, di
 ]
 
 
+# name, input shape in numbers, output channels, options that differ, `draw` arguments
+IN_BITS, OUT_BITS, PAD_ONE = {"input_packed": 1}, {"output_packed": 1}, {"pad_value": 1}
+BINARY_CONV2D: list[tuple[str, list[int], int, dict[str, int], dict[str, Any]]] = [
+    ("pointwise", [1, 3, 4, 5], 3, KERNEL_1X1, {}),
+    ("same", [1, 4, 3, 3], 4, {}, {}),
+    ("same_pad_one", [1, 4, 3, 3], 4, PAD_ONE, {}),
+    ("same_bits_in", [1, 3, 4, 11], 3, IN_BITS, {}),
+    ("same_bits_out", [1, 3, 4, 2], 11, OUT_BITS, {}),
+    ("same_bits_in_and_out", [1, 3, 3, 8], 8, IN_BITS | OUT_BITS | PAD_ONE, {}),
+    ("valid", [1, 4, 5, 9], 3, VALID, {}),
+    ("same_stride_2", [1, 5, 6, 2], 3, STRIDE_2, {}),
+    ("valid_stride_3x2", [2, 7, 6, 2], 2, VALID | STRIDE_3X2 | KERNEL_2X3, {}),
+    ("same_dilation_2", [1, 4, 5, 3], 2, DILATION_2, {}),
+    ("kernel_larger_than_input", [1, 2, 1, 3], 2, {"kernel_height": 5, "kernel_width": 4}, {}),
+    ("one_number", [1, 1, 1, 1], 1, KERNEL_1X1, {}),
+    ("groups_2", [1, 3, 3, 6], 4, {"groups": 2}, {}),
+    ("groups_3_bits_in_and_out", [1, 3, 3, 9], 15, {"groups": 3} | IN_BITS | OUT_BITS, {}),
+    ("deep_row", [1, 3, 3, 70], 2, VALID, {}),
+    ("many_channels", [1, 1, 2, 64], 35, KERNEL_1X1 | IN_BITS, {}),
+    ("zero_point_low", [1, 3, 3, 2], 3, {}, {"zero_in": -128, "zero_out": 127}),
+    ("zero_point_high", [1, 3, 3, 2], 3, {}, {"zero_in": 127, "zero_out": -128}),
+    ("ties", [1, 3, 3, 3], 6, {}, {"ties": True}),
+    ("scale_zero", [1, 2, 2, 2], 4, {}, {"scale_zero": True}),
+    ("scale_zero_bits_out", [1, 2, 2, 2], 4, OUT_BITS, {"scale_zero": True}),
+    ("relu6", [1, 3, 3, 2], 3, {"output_min": -100, "output_max": 42}, {"zero_out": -100}),
+]
+BINARY_FULLY_CONNECTED: list[tuple[str, list[int], int, dict[str, int], dict[str, Any]]] = [
+    ("one_number", [1, 1], 1, {}, {}),
+    ("odd_depth", [3, 7], 5, {}, {}),
+    ("bits_in", [2, 21], 4, IN_BITS, {}),
+    ("bits_out", [2, 16], 9, OUT_BITS, {}),
+    ("long_row", [1, 131], 3, {}, {}),
+    ("many_outputs", [2, 9], 37, IN_BITS | OUT_BITS, {}),
+    ("rows_flattened", [2, 3, 5], 4, {}, {}),
+    ("rows_kept", [2, 3, 5], 9, OUT_BITS | {"keep_num_dims": 1}, {}),
+    ("ties", [4, 9], 6, {}, {"ties": True}),
+    ("relu", [4, 9], 4, {"output_min": -11}, {"zero_out": -11}),
+]
+
+
 def draw(
     source: random.Random,
     case: dict[str, Any],
@@ -540,6 +615,51 @@ def sparse() -> list[dict[str, Any]]:
     return cases
 
 
+def binarize(source: random.Random, case: dict[str, Any], is_tie: bool) -> dict[str, Any]:
+    """Returns a drawn case with bits for weights and, where it says so, for inputs."""
+    into, index = case["input"], case["weights_index"]
+    depth = index["shape"][1]
+    index["data"] = [code & 1 for code in index["data"]]
+    # Whole and half sums, so that one may meet the bias.
+    unit = 4096 if is_tie else 2048
+    case["bias"] = [source.randrange(-2 * depth, 2 * depth + 1) * unit for _ in case["bias"]]
+    scale_out = 1.0 if is_tie else float32(max(map(float.fromhex, case["scale"])) * depth / 40)
+    case["output"]["scale"] = scale_out.hex()
+    if case["options"]["input_packed"]:
+        into["shape"][-1] = -(-into["shape"][-1] // 8)
+        into["data"] = into["data"][: math.prod(into["shape"])]
+    parts = [key for key in case if key != "codebook"]
+    return {key: case[key] for key in parts}
+
+
+def binary() -> list[dict[str, Any]]:
+    cases: list[dict[str, Any]] = []
+    common = {"input_packed": 0, "output_packed": 0}
+    clamps = {"output_min": -128, "output_max": 127}
+
+    def add(
+        operator: str, name: str, options: dict[str, int], shape: list[int], outputs: int,
+        depth: int, how: dict[str, Any],
+    ) -> None:  # fmt: skip
+        is_tie = name == "ties"
+        for kind in KINDS if is_tie else KINDS[:1]:
+            source = random.Random(f"{operator} {name}")
+            case = {"name": f"{name}_{kind}", "operator": operator, "rounding": kind}
+            case["options"] = clamps | options | {"input_channels": shape[-1]}
+            drawn = draw(source, case, outputs, [*shape], [outputs, depth], depth, **how)
+            cases.append(binarize(source, drawn, is_tie))
+            (convolve if operator == "EdgeaxBinaryConv2D" else multiply)(cases[-1])
+
+    for name, shape, outputs, changes, how in BINARY_CONV2D:
+        options = {**WINDOW, "groups": 1, **common, "pad_value": 0, **changes}
+        depth = options["kernel_height"] * options["kernel_width"] * shape[3] // options["groups"]
+        add("EdgeaxBinaryConv2D", name, options, shape, outputs, depth, how)
+    for name, shape, outputs, changes, how in BINARY_FULLY_CONNECTED:
+        options = {"keep_num_dims": 0, **common, **changes}
+        add("EdgeaxBinaryFullyConnected", name, options, shape, outputs, shape[-1], how)
+    return cases
+
+
 def operators() -> list[dict[str, Any]]:
     cases: list[dict[str, Any]] = []
     clamps = {"output_min": -128, "output_max": 127}
@@ -596,6 +716,7 @@ def texts() -> dict[str, str]:
         "packing.json": by_key(packing()),
         "operators.json": one_per_line(operators()) + "\n",
         "sparse.json": one_per_line(sparse()) + "\n",
+        "binary.json": one_per_line(binary()) + "\n",
         "coded.json": one_per_line(coded_cases.coded()) + "\n",
     }
 

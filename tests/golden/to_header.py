@@ -114,9 +114,7 @@ def text() -> str:
         for case in cases.rows_of_codes()
     ]
     operators = [
-        _operator(case, array)
-        for name in ("operators.json", "sparse.json")
-        for case in cases.load(name)
+        _operator(case, array) for name in cases.OPERATOR_FILES for case in cases.load(name)
     ]
     coded = [row for case in cases.load("coded.json") for row in _coded(case, array)]
     tables = [
@@ -197,13 +195,13 @@ def _coded(case: dict[str, Any], array: Any) -> list[str]:
 
 
 def _packed(case: dict[str, Any]) -> list[int]:
-    (rows, columns), index = case["weights_index"]["shape"], case["weights_index"]["data"]
-    bits = len(case["codebook"]).bit_length() - 1
-    return [
-        byte
-        for row in range(rows)
-        for byte in cases.pack(index[row * columns : (row + 1) * columns], bits)
-    ]
+    options, index = case["options"], case["weights_index"]["data"]
+    run = case["weights_index"]["shape"][1]  # codes that share bytes
+    bits = len(case.get("codebook", ())).bit_length() - 1
+    if "input_channels" in options:
+        run, bits = options["input_channels"] // options.get("groups", 1), 1
+    runs = (index[at : at + run] for at in range(0, len(index), run))
+    return [byte for codes in runs for byte in cases.pack(codes, bits)]
 
 
 def _literal(kind: str, value: Any) -> str:

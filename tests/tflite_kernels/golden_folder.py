@@ -20,7 +20,10 @@ def write(folder: Path) -> int:
     for entry in entries:
         case = native.golden_case(entry)
         expected = np.int8(entry["output"]["data"]).reshape(entry["output"]["shape"])
-        _write(folder / case.name, models.model_of(case), x=case.input, y=expected)
+        model = models.model_of(case)
+        x, y = case.input, expected
+        x, y = x.view(model.tensors[0].dtype), y.view(model.tensors[-1].dtype)
+        _write(folder / case.name, model, x=x, y=y)
     refused = native.golden_case(entries[0])
     cut = models.model_of(refused)
     cut.operators[0].custom_options = cut.operators[0].custom_options[:-4]

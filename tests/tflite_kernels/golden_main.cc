@@ -2,6 +2,8 @@
 // "golden: N passed, 0 failed" and ends with 0, or names what failed and ends with 1.
 
 #include "golden_vectors.h"
+#include "tflite_kernels/core/binary_conv2d.h"
+#include "tflite_kernels/core/binary_fully_connected.h"
 #include "tflite_kernels/core/coded.h"
 #include "tflite_kernels/core/conv2d.h"
 #include "tflite_kernels/core/depthwise_conv2d.h"
@@ -169,9 +171,46 @@ Status RunSparse(const golden::OperatorCase& c, const CommonTensors& common) {
   return status == Status::kOk ? edgeax::SparseFullyConnected(args, tensors) : status;
 }
 
+bool IsBinary(const golden::OperatorCase& c) {
+  const char* name = edgeax::kOperatorSpecs[c.operator_number].name;
+  return name == edgeax::kBinaryConv2DName || name == edgeax::kBinaryFullyConnectedName;
+}
+
+// input_packed, output_packed, input_channels.
+const int32_t* BinaryOptionsOf(const golden::OperatorCase& c) {
+  const char* name = edgeax::kOperatorSpecs[c.operator_number].name;
+  return c.options + (name == edgeax::kBinaryConv2DName ? 8 : 1);
+}
+
+Status RunBinary(const golden::OperatorCase& c, const CommonTensors& common) {
+  const edgeax::BinaryTensors tensors = {common.input, {c.weights, c.weights_size},
+                                         common.bias,  common.requantization,
+                                         {nullptr, 0}, common.output};
+  const int32_t* options = BinaryOptionsOf(c);
+  const edgeax::BinaryForm form = {options[0], options[1]};
+  if (edgeax::kOperatorSpecs[c.operator_number].name == edgeax::kBinaryConv2DName) {
+    edgeax::Conv2DArgs conv2d = Conv2DArgsOf(c, options + 4);
+    conv2d.input.channels = options[2];
+    return edgeax::BinaryConv2D({conv2d, form, options[3]}, tensors);
+  }
+  edgeax::FullyConnectedArgs sizes = FullyConnectedArgsOf(c, options + 3);
+  sizes.depth = options[2];
+  return edgeax::BinaryFullyConnected({sizes, form}, tensors);
+}
+
+Status FactorsOf(const golden::OperatorCase& c, edgeax::Span<edgeax::Requantization> factors) {
+  const edgeax::Span<const float> scale = {c.scale, c.channels};
+  if (!IsBinary(c)) {
+    return RequantizationFromScales(c.input_scale, scale, c.output_scale, factors);
+  }
+  const bool is_packed = BinaryOptionsOf(c)[1] != 0;
+  return BinaryRequantization(scale, is_packed ? 1.0f : c.output_scale, factors);
+}
+
 // Options lie in the order of edgeax::kOperatorSpecs.
 Status RunKernel(const golden::OperatorCase& c, const CommonTensors& common) {
   if (c.indices_size > 0) return RunSparse(c, common);
+  if (IsBinary(c)) return RunBinary(c, common);
   const edgeax::Tensors tensors = {
       common.input,          {c.weights, c.weights_size},   common.bias,
       common.requantization, {c.codebook, c.codebook_size}, {nullptr, 0},
@@ -192,10 +231,7 @@ bool OperatorIsRight(const golden::OperatorCase& c) {
   static int8_t output[kMaxOutput + 1];
   if (c.channels > kMaxChannels || c.output_size > kMaxOutput) return false;
   for (int8_t& value : output) value = kUntouched;
-  if (edgeax::RequantizationFromScales(c.input_scale, {c.scale, c.channels}, c.output_scale,
-                                       {factors, c.channels}) != Status::kOk) {
-    return false;
-  }
+  if (FactorsOf(c, {factors, c.channels}) != Status::kOk) return false;
   CommonTensors tensors = {{c.input, c.input_size},
                            {c.bias, c.channels},
                            {factors, c.channels},

@@ -430,10 +430,82 @@ bool SparseFullyConnectedAgrees(Random* random, int number) {
   return false;
 }
 
+struct BinaryMemory : CommonMemory {
+  BinaryMemory(Random* random, int32_t depth, size_t input_size, size_t weight_bytes,
+               size_t channels, size_t output_size)
+      : CommonMemory(random, Codes(random), input_size, channels, output_size),
+        weights(weight_bytes) {
+    for (size_t i = 0; i < weight_bytes; ++i) weights[i] = static_cast<uint8_t>(random->Next());
+    for (size_t c = 0; c < channels; ++c) {
+      const int32_t most = random->OneIn(10) ? edgeax::kMaxBinaryBias : 4096 * depth;
+      bias[c] = random->Range(-most, most);
+      if (random->OneIn(3)) bias[c] &= -4096;  // a sum may meet it
+    }
+  }
+
+  edgeax::BinaryTensors Tensors(Exact<uint8_t>* scratch, Exact<int8_t>* to) {
+    return {input.view(), weights.view(), bias.view(), factors.view(), scratch->span(), to->span()};
+  }
+
+  Exact<uint8_t> weights;
+};
+
+edgeax::BinaryForm RandomForm(Random* random) { return {random->Range(0, 1), random->Range(0, 1)}; }
+
+bool BinaryConvAgrees(Random* random, int number) {
+  edgeax::Conv2DGeometry geometry;
+  edgeax::BinaryConv2DArgs args = {RandomConv2D(random, &geometry), RandomForm(random),
+                                   random->Range(0, 1)};
+  if (random->OneIn(3)) {  // whole registers of channels
+    args.conv2d.input.channels = 64 * args.conv2d.groups * random->Range(1, 3);
+    if (GeometryOf(args.conv2d, &geometry) != Status::kOk) return true;
+  }
+  edgeax::BinaryConv2DGeometry binary;
+  if (GeometryOf(args, &binary) != Status::kOk) return false;
+  const edgeax::Shape4& in = args.conv2d.input;
+  const int32_t outputs = args.conv2d.output_channels;
+  const size_t pixels =
+      size_t(in.batch) * geometry.window.height.output * geometry.window.width.output;
+  BinaryMemory memory(random, geometry.depth,
+                      size_t(in.batch) * in.height * in.width *
+                          edgeax::BinaryBytes(args.form.input_packed, in.channels),
+                      size_t(outputs) * binary.row_bytes, size_t(outputs),
+                      pixels * edgeax::BinaryBytes(args.form.output_packed, outputs));
+  const auto kernel_of = [](const edgeax::KernelSet& set) -> const auto& {
+    return set.binary_conv2d;
+  };
+  if (AllAgree(args, &memory, kernel_of, number)) return true;
+  printf("binary conv2d input %d %d %d %d outputs %d groups %d packed %d %d pad %d\n", in.batch,
+         in.height, in.width, in.channels, outputs, args.conv2d.groups, args.form.input_packed,
+         args.form.output_packed, args.pad_value);
+  return false;
+}
+
+bool BinaryFullyConnectedAgrees(Random* random, int number) {
+  const edgeax::FullyConnectedArgs sizes = RandomFullyConnected(random);
+  const edgeax::BinaryFullyConnectedArgs args = {sizes, RandomForm(random)};
+  BinaryMemory memory(
+      random, sizes.depth,
+      size_t(sizes.rows) * edgeax::BinaryBytes(args.form.input_packed, sizes.depth),
+      size_t(sizes.outputs) * edgeax::PackedBytes(sizes.depth, 1), size_t(sizes.outputs),
+      size_t(sizes.rows) * edgeax::BinaryBytes(args.form.output_packed, sizes.outputs));
+  const auto kernel_of = [](const edgeax::KernelSet& set) -> const auto& {
+    return set.binary_fully_connected;
+  };
+  if (AllAgree(args, &memory, kernel_of, number)) return true;
+  printf("binary fully connected rows %d depth %d outputs %d packed %d %d\n", sizes.rows,
+         sizes.depth, sizes.outputs, args.form.input_packed, args.form.output_packed);
+  return false;
+}
+
 // One operator after the other.
-constexpr bool (*kAgree[])(Random* random, int number) = {ConvAgrees, DepthwiseAgrees,
-                                                          FullyConnectedAgrees, SparseConvAgrees,
-                                                          SparseFullyConnectedAgrees};
+constexpr bool (*kAgree[])(Random* random, int number) = {ConvAgrees,
+                                                          DepthwiseAgrees,
+                                                          FullyConnectedAgrees,
+                                                          SparseConvAgrees,
+                                                          SparseFullyConnectedAgrees,
+                                                          BinaryConvAgrees,
+                                                          BinaryFullyConnectedAgrees};
 constexpr int kOperators = sizeof(kAgree) / sizeof(kAgree[0]);
 
 }  // namespace

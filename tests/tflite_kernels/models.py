@@ -133,17 +133,15 @@ def add_case(model: Model, case: Case, source: int | None = None) -> int:
         The number of the output tensor.
     """
     packed = case.packed()
-    key = (
-        Tensor("codebook", case.codebook.shape, np.int8, data=case.codebook)
-        if case.indices is None
-        else Tensor("indices", case.indices.shape, np.uint8, data=case.indices)
-    )
     constants = [
         Tensor("weights", packed.shape, packed.dtype, data=packed),
         Tensor("bias", case.bias.shape, np.int32, data=case.bias),
         Tensor("scale", case.scale.shape, np.float32, data=case.scale),
-        key,
     ]
+    if case.indices is not None:
+        constants.append(Tensor("indices", case.indices.shape, np.uint8, data=case.indices))
+    elif not case.is_binary:
+        constants.append(Tensor("codebook", case.codebook.shape, np.int8, data=case.codebook))
     source = _source(model, case) if source is None else source
     numbers = [model.add(constant) for constant in constants]
     return _add_operator(model, case, case.operator, [source, *numbers])
@@ -193,15 +191,23 @@ def coded_model_of(case: Case, data: bytes) -> Model:
 
 
 def _source(model: Model, case: Case) -> int:
-    into = Tensor("x", case.input.shape, np.int8, case.input_scale, case.input_zero_point)
-    model.inputs.append(model.add(into))
+    into = (case.input_scale, case.input_zero_point)
+    model.inputs.append(model.add(_activation(case, "input", "x", case.input.shape, *into)))
     return model.inputs[-1]
 
 
+def _activation(
+    case: Case, side: str, name: str, shape: tuple[int, ...], scale: float, zero_point: int
+) -> Tensor:
+    """The tensor of codes, or of bits, on the side "input" or "output" of a case."""
+    if case.options.get(f"{side}_packed"):
+        return Tensor(name, shape, np.uint8)
+    return Tensor(name, shape, np.int8, scale, zero_point)
+
+
 def _add_operator(model: Model, case: Case, name: str, numbers: list[int]) -> int:
-    output = model.add(
-        Tensor("y", case.output_shape, np.int8, case.output_scale, case.output_zero_point)
-    )
+    out = (case.output_scale, case.output_zero_point)
+    output = model.add(_activation(case, "output", "y", case.output_shape, *out))
     options = {option.name: case.options[option.name] for option in OPERATORS[name].options}
     packed = OPERATORS[name].pack_options(**options)
     model.operators.append(Operator(numbers, [output], name, packed))

@@ -106,12 +106,25 @@ class SparseFullyConnectedArgs(ctypes.Structure):
     _fields_ = [("fully_connected", FullyConnectedArgs), *_SPARSE_FORMAT]
 
 
+_BINARY_FORM = [(name, ctypes.c_int32) for name in ("input_packed", "output_packed")]
+
+
+class BinaryConv2DArgs(ctypes.Structure):
+    _fields_ = [("conv2d", Conv2DArgs), *_BINARY_FORM, ("pad_value", ctypes.c_int32)]
+
+
+class BinaryFullyConnectedArgs(ctypes.Structure):
+    _fields_ = [("fully_connected", FullyConnectedArgs), *_BINARY_FORM]
+
+
 FUNCTIONS = {
     "EdgeaxConv2D": ("edgeax_conv2d", Conv2DArgs),
     "EdgeaxDepthwiseConv2D": ("edgeax_depthwise_conv2d", DepthwiseConv2DArgs),
     "EdgeaxFullyConnected": ("edgeax_fully_connected", FullyConnectedArgs),
     "EdgeaxSparseConv2D": ("edgeax_sparse_conv2d", SparseConv2DArgs),
     "EdgeaxSparseFullyConnected": ("edgeax_sparse_fully_connected", SparseFullyConnectedArgs),
+    "EdgeaxBinaryConv2D": ("edgeax_binary_conv2d", BinaryConv2DArgs),
+    "EdgeaxBinaryFullyConnected": ("edgeax_binary_fully_connected", BinaryFullyConnectedArgs),
 }
 
 
@@ -124,12 +137,12 @@ class Case:
         operator: Name in the operator table.
         options: The options of the operator table.
         kind: Rounding, "single" or "double".
-        input: int8, [N, H, W, C] or [..., K].
-        weights: One row of the operator per row: uint8 codes, unpacked; of a sparse operator the
-            int8 weights with their zeros.
+        input: int8, [N, H, W, C] or [..., K]; bytes of bits where a binary operator's is packed.
+        weights: One row of the operator per row: uint8 codes or bits, unpacked; of a sparse
+            operator the int8 weights with their zeros.
         bias: int32, (channels,).
         scale: float32, (channels,).
-        codebook: int8, (16,), (4,) or (2,); of a sparse operator nothing.
+        codebook: int8, (16,), (4,) or (2,); of a sparse or binary operator nothing.
         input_scale: float32.
         input_zero_point: int8.
         output_scale: float32.
@@ -160,10 +173,23 @@ class Case:
     def is_sparse(self) -> bool:
         return self.indices is not None
 
+    @property
+    def is_binary(self) -> bool:
+        return "Binary" in self.operator
+
+    @property
+    def tap(self) -> int:
+        """Weights of a binary operator that share bytes."""
+        return self.options["input_channels"] // self.options.get("groups", 1)
+
     def packed(self) -> np.ndarray:
         """The weights as the file holds them; spare bits are set, as nothing may read them."""
         if self.values is not None:
             return self.values
+        if self.is_binary:
+            taps = self.weights.reshape(len(self.weights), -1, self.tap)
+            taps = np.pad(taps, ((0, 0), (0, 0), (0, -self.tap % 8)), constant_values=1)
+            return np.packbits(taps, axis=-1, bitorder="little").reshape(len(taps), -1)
         bits = self.codebook.size.bit_length() - 1
         rows = self.weights.astype(np.uint8)[..., np.newaxis]
         fields = np.unpackbits(rows, axis=-1, count=bits, bitorder="little")
@@ -174,11 +200,11 @@ class Case:
 
 def golden_entries() -> list[dict[str, Any]]:
     """The entries of all golden files of operators."""
-    return [*golden.load("operators.json"), *golden.load("sparse.json")]
+    return [entry for name in golden.OPERATOR_FILES for entry in golden.load(name)]
 
 
 def golden_case(entry: dict[str, Any]) -> Case:
-    """A case of tests/golden/operators.json or sparse.json."""
+    """A case of one of the golden files of operators."""
     into, out = entry["input"], entry["output"]
     is_sparse = "weights" in entry
     weights = entry["weights" if is_sparse else "weights_index"]
@@ -271,19 +297,25 @@ def quantization(case: Case) -> Quantization:
 def arguments(case: Case) -> ctypes.Structure:
     """The C arguments of a case."""
     dense = _dense_arguments(case)
-    if not case.is_sparse:
+    more: tuple[str, ...] = ()
+    if case.is_sparse:
+        more = ("block", "places")
+    elif case.is_binary:
+        more = ("input_packed", "output_packed", *(["pad_value"] * ("pad_value" in case.options)))
+    if not more:
         return dense
-    return FUNCTIONS[case.operator][1](dense, case.options["block"], case.options["places"])
+    return FUNCTIONS[case.operator][1](dense, *(case.options[name] for name in more))
 
 
 def _dense_arguments(case: Case) -> ctypes.Structure:
+    depth = case.options.get("input_channels", case.input.shape[-1])
     if case.operator.endswith("FullyConnected"):
         rows = int(np.prod(case.input.shape[:-1]))
-        return FullyConnectedArgs(rows, case.input.shape[-1], len(case.weights), quantization(case))
+        return FullyConnectedArgs(rows, depth, len(case.weights), quantization(case))
     window = Window(*(case.options[name] for name, _ in Window._fields_))
     if case.operator != "EdgeaxDepthwiseConv2D":
         channels = (len(case.weights), case.options["groups"])
-        return Conv2DArgs(*case.input.shape, *channels, window, quantization(case))
+        return Conv2DArgs(*case.input.shape[:3], depth, *channels, window, quantization(case))
     multiplier = case.options["depth_multiplier"]
     return DepthwiseConv2DArgs(*case.input.shape, multiplier, window, quantization(case))
 

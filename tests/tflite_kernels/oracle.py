@@ -16,15 +16,28 @@ INT32 = np.iinfo(np.int32)
 def run(case: Case) -> np.ndarray:
     """The int8 output of a case, in its output shape."""
     if case.operator.endswith("FullyConnected"):
-        rows = case.input.reshape(-1, case.input.shape[-1]).astype(np.int64)
-        sums = (rows - case.input_zero_point) @ values(case).T
+        x = centered(case)
+        sums = x.reshape(-1, x.shape[-1]) @ values(case).T
     else:
         sums = windows(case)
     return finish(case, sums).reshape(case.output_shape)
 
 
+def centered(case: Case) -> np.ndarray:
+    """The input less its zero point, int64; of a binary operator +1 and -1."""
+    if not case.is_binary:
+        return case.input.astype(np.int64) - case.input_zero_point
+    if not case.options["input_packed"]:
+        return np.where(case.input < case.input_zero_point, -1, 1)
+    count = case.options["input_channels"]
+    bits = np.unpackbits(case.input.view(np.uint8), axis=-1, count=count, bitorder="little")
+    return 1 - 2 * bits.astype(np.int64)
+
+
 def values(case: Case) -> np.ndarray:
     """The weights, int64 in the shape of the codes."""
+    if case.is_binary:
+        return 1 - 2 * case.weights.astype(np.int64)
     if case.is_sparse:
         return case.weights.astype(np.int64)
     return case.codebook.astype(np.int64)[case.weights]
@@ -44,11 +57,13 @@ def axis(case: Case, name: str, size: int) -> tuple[int, int, int]:
 
 def windows(case: Case) -> np.ndarray:
     """Sums of a convolution, int64 [N, OH, OW, Cout]."""
-    _, height, width, channels = case.input.shape
+    x = centered(case)
+    _, height, width, channels = x.shape
     out_height, top, bottom = axis(case, "height", height)
     out_width, left, right = axis(case, "width", width)
-    centered = case.input.astype(np.int64) - case.input_zero_point
-    padded = np.pad(centered, ((0, 0), (top, bottom), (left, right), (0, 0)))
+    outside = case.options.get("pad_value", 0)
+    edges = ((0, 0), (top, bottom), (left, right), (0, 0))
+    padded = np.pad(x, edges, constant_values=outside)
     kernel_height, kernel_width = case.options["kernel_height"], case.options["kernel_width"]
     weights = values(case)
     sums = 0
@@ -81,11 +96,14 @@ def grouped(
 
 def finish(case: Case, sums: np.ndarray) -> np.ndarray:
     """Bias, requantization, zero point and clamp; the last axis are channels."""
-    total = sums.astype(np.int64) + case.bias
+    total = sums.astype(np.int64) * (4096 if case.is_binary else 1) + case.bias
+    if case.is_binary and case.options["output_packed"]:
+        bits = total * np.sign(case.scale) < 0
+        return np.packbits(bits, axis=-1, bitorder="little").view(np.int8)
     total = (total + 2**31) % 2**32 - 2**31
+    input_scale = 1 / 4096 if case.is_binary else float(np.float32(case.input_scale))
     ratios = [
-        float(np.float32(case.input_scale)) * float(scale) / float(np.float32(case.output_scale))
-        for scale in case.scale
+        input_scale * float(scale) / float(np.float32(case.output_scale)) for scale in case.scale
     ]
     columns = [
         requantize(total[..., c], *quantize_multiplier(ratio), case.kind)

@@ -11,6 +11,8 @@ OPERATORS = (
     "EdgeaxFullyConnected",
     "EdgeaxSparseConv2D",
     "EdgeaxSparseFullyConnected",
+    "EdgeaxBinaryConv2D",
+    "EdgeaxBinaryFullyConnected",
 )
 ENTRIES = (16, 4, 2)  # of a codebook
 BLOCKS = (1, 2, 4, 8, 16)
@@ -26,6 +28,8 @@ def draw(operator: str, seed: int) -> Case:
         "EdgeaxFullyConnected": _fully_connected,
         "EdgeaxSparseConv2D": _conv2d,
         "EdgeaxSparseFullyConnected": _fully_connected,
+        "EdgeaxBinaryConv2D": _conv2d,
+        "EdgeaxBinaryFullyConnected": _fully_connected,
     }[operator]
     return _fill(source, operator, seed, *build(source))
 
@@ -77,10 +81,39 @@ def _fill(
         int(source.choice([-128, 127, 0, source.integers(-128, 128)])),
         output_shape,
     )
+    if case.is_binary:
+        return _binarize(source, case, typical)
     if "Sparse" in operator:
         return _prune(source, case, seed, extreme)
     largest = source.choice([1, 2, 8, 15, 16, 128])  # kernels treat small weights in their own way
     case.codebook = np.clip(case.codebook, -largest, largest - (largest == 128)).astype(np.int8)
+    return case
+
+
+def _binarize(source: np.random.Generator, case: Case, typical: float) -> Case:
+    """Makes a case binary."""
+    case.weights = case.weights & np.uint8(1)
+    case.codebook = np.int8([])
+    count = case.input.shape[-1]
+    case.options |= {
+        "input_packed": int(source.integers(2)),
+        "output_packed": int(source.integers(2)),
+        "input_channels": count,
+    }
+    if case.operator == "EdgeaxBinaryConv2D":
+        case.options |= {"pad_value": int(source.integers(2))}
+    # A sum of signs is that much smaller than one of products of codes.
+    case.output_scale = float(np.float32(case.output_scale / (typical / 0.02) * 0.02))
+    deep = 4096 * int(np.sqrt(case.weights.shape[1])) + 1
+    case.bias = source.integers(-deep, deep, case.bias.size).astype(np.int32)
+    if source.random() < 0.1:
+        case.bias[:] = source.choice(np.int32([-(2**30), 2**30]), case.bias.size)
+    case.bias[source.random(case.bias.size) < 0.2] &= ~np.int32(4095)  # a sum may meet them
+    if case.options["input_packed"]:  # any bits, those beyond the last number too
+        shape = (*case.input.shape[:-1], -(-count // 8))
+        case.input = source.integers(-128, 128, shape, dtype=np.int8)
+    if case.options["output_packed"]:
+        case.output_shape = (*case.output_shape[:-1], -(-case.output_shape[-1] // 8))
     return case
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from edgeax.formats import packing, sparse
+from edgeax.formats import binary_rows, packing, sparse
 from edgeax.formats.operators import OPERATORS
 from tests.golden import cases as golden
 from tests.tflite_kernels import native, oracle, random_cases
@@ -23,7 +23,8 @@ def test_this_machine_runs_the_instruction_sets_that_its_processor_has():
     with open("/proc/cpuinfo") as file:
         words = set(file.read().split())
     expected = ["reference"] + ["avx2"] * ("avx2" in words)
-    expected += ["avx512"] * ({"avx512f", "avx512bw", "avx512_vnni"} <= words)
+    wide = {"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni", "avx512_vpopcntdq"}
+    expected += ["avx512"] * (wide <= words)
     expected += ["neon"] * ("asimd" in words) + ["neon_dotprod"] * ("asimddp" in words)
     assert expected == SETS
 
@@ -298,6 +299,88 @@ def test_a_block_beyond_the_end_of_its_row_is_refused(case, isa):
     assert (output == 77).all()
 
 
+# A convolution of bits to bits and a matrix product of codes to codes.
+BINARY_CASES = [
+    native.golden_case(entry)
+    for entry in ENTRIES
+    if (entry["operator"], entry["name"])
+    in (
+        ("EdgeaxBinaryConv2D", "groups_3_bits_in_and_out_single"),
+        ("EdgeaxBinaryFullyConnected", "odd_depth_single"),
+    )
+]
+
+
+@pytest.mark.parametrize("isa", SETS)
+@pytest.mark.parametrize("case", BINARY_CASES, ids=lambda case: case.operator)
+@pytest.mark.parametrize("field", ["input_size", "weights_size", "channels", "output_size"])
+def test_a_binary_span_of_the_wrong_size_is_refused_and_the_output_untouched(field, case, isa):
+    for change in (-1, 1):
+        output = np.full(case.output_shape, 77, np.int8)
+        longer = dataclasses.replace(
+            case, **{name: np.append(getattr(case, name), 1) for name in ("bias", "scale")}
+        )
+        longer.scale = longer.scale.astype(np.float32)
+        tensors = native.tensors(longer, np.ascontiguousarray, output)
+        tensors.channels = case.bias.size
+        setattr(tensors, field, getattr(tensors, field) + change)
+        function = getattr(native.load(), native.FUNCTIONS[case.operator][0])
+        status = function(isa.encode(), ctypes.byref(native.arguments(case)), ctypes.byref(tensors))
+        assert status == native.BAD_SHAPE
+        assert (output == 77).all()
+
+
+@pytest.mark.parametrize("isa", SETS)
+@pytest.mark.parametrize("case", BINARY_CASES, ids=lambda case: case.operator)
+@pytest.mark.parametrize("field", ["input_packed", "output_packed", "pad_value"])
+@pytest.mark.parametrize("value", [-1, 2])
+def test_a_binary_form_that_there_is_not_is_refused(field, value, case, isa):
+    if field in case.options:
+        changed = dataclasses.replace(case, options=case.options | {field: value})
+        status, output = native.call(isa, changed)
+        assert status == native.BAD_ARGUMENT
+        assert (output == 77).all()
+
+
+@pytest.mark.parametrize("isa", SETS)
+@pytest.mark.parametrize("case", BINARY_CASES, ids=lambda case: case.operator)
+@pytest.mark.parametrize("value", [-(2**30) - 1, 2**30 + 1, -(2**31)])
+def test_a_binary_bias_out_of_range_is_refused(value, case, isa):
+    bias = case.bias.copy()
+    bias[-1] = value
+    status, output = native.call(isa, dataclasses.replace(case, bias=bias))
+    assert status == native.BAD_ARGUMENT
+    assert (output == 77).all()
+
+
+@pytest.mark.parametrize("isa", SETS)
+@pytest.mark.parametrize("rows", [1, 40])
+@pytest.mark.parametrize("output_packed", [0, 1])
+def test_the_deepest_row_of_bits_does_not_overflow(output_packed, rows, isa):
+    depth, outputs = 65536, 3
+    case = random_cases.draw("EdgeaxBinaryFullyConnected", 0)
+    case.options = {
+        "keep_num_dims": 0,
+        "input_packed": 1,
+        "output_packed": output_packed,
+        "input_channels": depth,
+        "output_min": -128,
+        "output_max": 127,
+    }
+    case.input = np.zeros((rows, depth // 8), np.int8)
+    case.weights = np.zeros((outputs, depth), np.uint8)
+    case.weights[0] = 1  # a sum of -65536, then of 65536, then of 0
+    case.weights[2, ::2] = 1
+    case.bias = np.int32([-(2**30), 2**30, -1])
+    case.scale = np.float32([1, 1, 1])
+    case.output_scale, case.output_zero_point = 2.0**12, 0
+    # (2**30 / 4096 + 65536) / 4096 = 80, and the third a little below 0.
+    expected = [0b101] if output_packed else [-80, 80, 0]
+    case.output_shape = (rows, len(expected))
+    assert native.run(isa, case).tolist() == [expected] * rows
+    np.testing.assert_array_equal(native.run(isa, case), oracle.run(case))
+
+
 def test_a_scale_that_is_not_finite_is_refused():
     case = conv2d_case()
     case.scale[-1] = np.inf
@@ -409,6 +492,8 @@ def test_the_readme_shows_the_bytes_that_a_file_holds():
     mask, four = (sparse.encode(row, 1, p) for p in (sparse.BITMASK, sparse.RELATIVE4))
     for part in (mask.values, mask.indices, four.indices):
         assert f"`{part.tobytes().hex(' ')}`" in readme
+    signs = binary_rows.pack_signs(np.float32([-2, 0, 3, -1]))
+    assert f"`{signs.tobytes().hex(' ')}`" in readme
 
 
 def test_the_library_says_which_interface_it_has():

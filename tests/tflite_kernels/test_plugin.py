@@ -21,7 +21,9 @@ from tflite_kernels import build_library
 
 ENTRIES = [entry for entry in native.golden_entries() if entry["rounding"] == "single"]
 FOLDER = Path(__file__).resolve().parent
-CONV, DEPTHWISE, DENSE, SPARSE_CONV, SPARSE_DENSE = random_cases.OPERATORS
+CONV, DEPTHWISE, DENSE, SPARSE_CONV, SPARSE_DENSE, BINARY_CONV, BINARY_DENSE = (
+    random_cases.OPERATORS
+)
 # Sizes of the C structs, the same in all releases from 2.14 on.
 STRUCT_BYTES = {
     "TfLiteContext": 200,
@@ -198,6 +200,20 @@ def test_inputs_are_taken_in_the_order_of_the_operator_not_of_their_numbers(
 
 def _tensor_lists(model: models.Model) -> list[list[int]]:
     return [part for o in model.operators for part in (o.inputs, o.outputs)]
+
+
+def test_bits_go_from_one_binary_operator_to_the_next(library):
+    conv = golden_named(BINARY_CONV, "same_bits_in_and_out")
+    model = models.Model()
+    bits = models.add_case(model, conv)
+    second = golden_named(BINARY_CONV, "many_channels")
+    pixels = (*conv.output_shape[:3], 1)
+    second.input, second.weights = oracle.run(conv).reshape(pixels), second.weights[:, :8]
+    second.options |= {"input_channels": 8}
+    second.output_shape = (*pixels[:3], len(second.weights))
+    model.outputs = [models.add_case(model, second, bits)]
+    found = run(start(library, model.write()), conv.input.view(np.uint8))
+    np.testing.assert_array_equal(found, oracle.run(second))
 
 
 def test_every_signature_of_a_file_gets_the_operators(library):
@@ -824,6 +840,88 @@ BAD += [
             constant("scale", np.ones(40, np.float32)),
         ),
         "tensor output must have at most 2147418112 elements.",
+    ),
+]
+
+
+# The input of BINARY_CONV is [1, 3, 4, 2] of 11 numbers in bits, weights [3, 18], kernel 3x3; that
+# of BINARY_DENSE [3, 7], weights [5, 1].
+GOOD |= {BINARY_CONV: "same_bits_in", BINARY_DENSE: "odd_depth"}
+BAD += [
+    (BINARY_CONV, options_cut(56), "the options must have 60 bytes. Received: 56."),
+    (BINARY_DENSE, options_cut(32), "the options must have 28 bytes. Received: 32."),
+    *(
+        (operator, option(operator, name, value), f"option {name} must lie in [{ends}].")
+        for operator in (BINARY_CONV, BINARY_DENSE)
+        for name, ends, values in (
+            ("input_packed", "0, 1", (-1, 2)),
+            ("output_packed", "0, 1", (-1, 2)),
+            ("input_channels", "1, 65536", (0, 65537)),
+        )
+        for value in values
+    ),
+    (BINARY_CONV, option(BINARY_CONV, "pad_value", -1), "option pad_value must lie in [0, 1]."),
+    (BINARY_CONV, option(BINARY_CONV, "input_packed", 0), "tensor input must be int8."),
+    (BINARY_DENSE, option(BINARY_DENSE, "input_packed", 1), "tensor input must be uint8."),
+    (BINARY_CONV, option(BINARY_CONV, "output_packed", 1), "tensor output must be uint8."),
+    (BINARY_CONV, option(BINARY_CONV, "input_channels", 9), None),  # two bytes hold 9 numbers too
+    (
+        BINARY_CONV,
+        option(BINARY_CONV, "input_channels", 17),
+        "the last dimension of tensor input must be 3 for the options input_packed 1 and "
+        "input_channels 17. Received: 2.",
+    ),
+    (
+        BINARY_DENSE,
+        option(BINARY_DENSE, "input_channels", 8),
+        "the last dimension of tensor input must be 8 for the options input_packed 0 and "
+        "input_channels 8. Received: 7.",
+    ),
+    (
+        BINARY_CONV,
+        option(BINARY_CONV, "groups", 2),
+        "option groups must divide the 11 channels of tensor input and the 3 rows of tensor "
+        "weights. Received: 2.",
+    ),
+    (
+        BINARY_CONV,
+        option(BINARY_CONV, "kernel_height", 2),
+        "tensor weights must have the shape [3, 12]. Received: [3, 18].",
+    ),
+    (
+        BINARY_CONV,
+        both(option(BINARY_CONV, "kernel_height", 4096), option(BINARY_CONV, "kernel_width", 4096)),
+        "a row of tensor weights (kernel_height x kernel_width x channels of a group) must have at "
+        "most 65536 weights",
+    ),
+    (
+        BINARY_CONV,
+        both(option(BINARY_CONV, "padding", 1), tensor("x", shape=(1, 2, 6, 2))),
+        "tensor input of height 2 and width 6 must hold the dilated kernel",
+    ),
+    (
+        BINARY_DENSE,
+        constant("weights", np.zeros((5, 2), np.uint8)),
+        "tensor weights must have the shape [5, 1]. Received: [5, 2].",
+    ),
+    (BINARY_CONV, inputs(0, 1, 2, 3, 3), "the operator must have 4 inputs and 1 output."),
+    (BINARY_CONV, tensor("weights", dtype=np.int8), "tensor weights must be uint8."),
+    (BINARY_DENSE, tensor("x", scale=None), "tensor input must be quantized with one scale"),
+    (BINARY_CONV, tensor("y", scale=0.0), "the scale of tensor output must be positive and finite"),
+    *(
+        (BINARY_CONV, tensor(name, data=None), f"tensor {name} must be a constant of the model.")
+        for name in ("weights", "bias", "scale")
+    ),
+    (BINARY_CONV, constant("bias", np.int32([0, -(2**30), 2**30])), None),
+    (
+        BINARY_CONV,
+        constant("bias", np.int32([0, 2**30 + 1, 0])),
+        "every number of tensor bias must lie in [-1073741824, 1073741824]. Received: 1073741825.",
+    ),
+    (
+        BINARY_CONV,
+        constant("scale", np.float32([1, np.nan, 1])),
+        "every number of tensor scale must be finite.",
     ),
 ]
 

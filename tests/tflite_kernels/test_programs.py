@@ -24,7 +24,7 @@ ARM_SETS = {
 def golden_count() -> int:
     """Vectors that C++ runs: all but the packing of codes that no operator has."""
     rounding, unpack = cases.load("rounding.json"), cases.rows_of_codes()
-    operators = sum(len(cases.load(name)) for name in ("operators.json", "sparse.json"))
+    operators = sum(len(cases.load(name)) for name in cases.OPERATOR_FILES)
     coded = sum(len(case["buffers"]) for case in cases.load("coded.json"))
     return sum(map(len, rounding.values())) + len(unpack) + operators + coded
 

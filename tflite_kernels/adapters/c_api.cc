@@ -51,10 +51,24 @@ SparseFullyConnectedArgs From(const EdgeaxSparseFullyConnectedArgs& a) {
   return {From(a.fully_connected), {a.block, static_cast<Places>(a.places)}};
 }
 
+BinaryConv2DArgs From(const EdgeaxBinaryConv2DArgs& a) {
+  return {From(a.conv2d), {a.input_packed, a.output_packed}, a.pad_value};
+}
+
+BinaryFullyConnectedArgs From(const EdgeaxBinaryFullyConnectedArgs& a) {
+  return {From(a.fully_connected), {a.input_packed, a.output_packed}};
+}
+
 const EdgeaxQuantization& QuantizationOf(const EdgeaxSparseConv2DArgs& a) {
   return a.conv2d.quantization;
 }
 const EdgeaxQuantization& QuantizationOf(const EdgeaxSparseFullyConnectedArgs& a) {
+  return a.fully_connected.quantization;
+}
+const EdgeaxQuantization& QuantizationOf(const EdgeaxBinaryConv2DArgs& a) {
+  return a.conv2d.quantization;
+}
+const EdgeaxQuantization& QuantizationOf(const EdgeaxBinaryFullyConnectedArgs& a) {
   return a.fully_connected.quantization;
 }
 template <typename CArgs>
@@ -77,6 +91,34 @@ const Kernel<SparseConv2DArgs, SparseTensors>& KernelOf(const KernelSet& set,
 const Kernel<SparseFullyConnectedArgs, SparseTensors>& KernelOf(const KernelSet& set,
                                                                 const SparseFullyConnectedArgs*) {
   return set.sparse_fully_connected;
+}
+
+const Kernel<BinaryConv2DArgs, BinaryTensors>& KernelOf(const KernelSet& set,
+                                                        const BinaryConv2DArgs*) {
+  return set.binary_conv2d;
+}
+const Kernel<BinaryFullyConnectedArgs, BinaryTensors>& KernelOf(const KernelSet& set,
+                                                                const BinaryFullyConnectedArgs*) {
+  return set.binary_fully_connected;
+}
+
+// The factors of a kernel's sums.
+template <typename Args>
+Status FactorsOf(const Args&, const EdgeaxQuantization& q, Span<const float> scales,
+                 Span<Requantization> factors) {
+  return RequantizationFromScales(q.input_scale, scales, q.output_scale, factors);
+}
+Status FactorsOf(const BinaryForm& form, const EdgeaxQuantization& q, Span<const float> scales,
+                 Span<Requantization> factors) {
+  return BinaryRequantization(scales, form.output_packed != 0 ? 1.0f : q.output_scale, factors);
+}
+Status FactorsOf(const BinaryConv2DArgs& args, const EdgeaxQuantization& q,
+                 Span<const float> scales, Span<Requantization> factors) {
+  return FactorsOf(args.form, q, scales, factors);
+}
+Status FactorsOf(const BinaryFullyConnectedArgs& args, const EdgeaxQuantization& q,
+                 Span<const float> scales, Span<Requantization> factors) {
+  return FactorsOf(args.form, q, scales, factors);
 }
 
 int32_t Code(Status status) { return static_cast<int32_t>(status); }
@@ -143,14 +185,25 @@ int32_t MakeTensors(const Args& args, const EdgeaxSparseTensors& t, CallMemory* 
   return kEdgeaxOk;
 }
 
+template <typename Args>
+int32_t MakeTensors(const Args&, const EdgeaxTensors& t, CallMemory* memory,
+                    BinaryTensors* tensors) {
+  *tensors = {{t.input, t.input_size},
+              {t.weights, t.weights_size},
+              {t.bias, t.channels},
+              {memory->factors.data(), t.channels},
+              {memory->scratch.data(), memory->scratch.size()},
+              {t.output, t.output_size}};
+  return kEdgeaxOk;
+}
+
 template <typename Args, typename TensorsOfArgs, typename CTensors>
 int32_t Run(const Kernel<Args, TensorsOfArgs>& kernel, const Args& args,
             const EdgeaxQuantization& quantization, const CTensors& t) {
   CallMemory memory;
   if (!memory.factors.Allocate(t.channels)) return kEdgeaxNoMemory;
   Status status =
-      RequantizationFromScales(quantization.input_scale, {t.scale, t.channels},
-                               quantization.output_scale, {memory.factors.data(), t.channels});
+      FactorsOf(args, quantization, {t.scale, t.channels}, {memory.factors.data(), t.channels});
   if (status != Status::kOk) return Code(status);
   size_t scratch_bytes = 0;
   status = kernel.scratch_bytes(args, &scratch_bytes);
@@ -239,6 +292,28 @@ EDGEAX_EXPORT int32_t edgeax_sparse_conv2d_scratch_bytes(const char* isa,
 
 EDGEAX_EXPORT int32_t edgeax_sparse_fully_connected_scratch_bytes(
     const char* isa, const EdgeaxSparseFullyConnectedArgs* args, size_t* bytes) {
+  return edgeax::ScratchBytes(isa, *args, bytes);
+}
+
+EDGEAX_EXPORT int32_t edgeax_binary_conv2d(const char* isa, const EdgeaxBinaryConv2DArgs* args,
+                                           const EdgeaxTensors* tensors) {
+  return edgeax::Run(isa, *args, *tensors);
+}
+
+EDGEAX_EXPORT int32_t edgeax_binary_fully_connected(const char* isa,
+                                                    const EdgeaxBinaryFullyConnectedArgs* args,
+                                                    const EdgeaxTensors* tensors) {
+  return edgeax::Run(isa, *args, *tensors);
+}
+
+EDGEAX_EXPORT int32_t edgeax_binary_conv2d_scratch_bytes(const char* isa,
+                                                         const EdgeaxBinaryConv2DArgs* args,
+                                                         size_t* bytes) {
+  return edgeax::ScratchBytes(isa, *args, bytes);
+}
+
+EDGEAX_EXPORT int32_t edgeax_binary_fully_connected_scratch_bytes(
+    const char* isa, const EdgeaxBinaryFullyConnectedArgs* args, size_t* bytes) {
   return edgeax::ScratchBytes(isa, *args, bytes);
 }
 

@@ -91,6 +91,18 @@ typedef struct EdgeaxSparseFullyConnectedArgs {
   int32_t block, places;
 } EdgeaxSparseFullyConnectedArgs;
 
+/* See core/binary.h: channels and depth count numbers, and what is packed holds bits. */
+typedef struct EdgeaxBinaryConv2DArgs {
+  EdgeaxConv2DArgs conv2d;
+  int32_t input_packed, output_packed;
+  int32_t pad_value; /* 0 or 1 */
+} EdgeaxBinaryConv2DArgs;
+
+typedef struct EdgeaxBinaryFullyConnectedArgs {
+  EdgeaxFullyConnectedArgs fully_connected;
+  int32_t input_packed, output_packed;
+} EdgeaxBinaryFullyConnectedArgs;
+
 /* What a buffer of coded rows says of them, see core/coded.h. `layout`: 0 4-bit indices, 1 sparse.
  * Sizes in elements; `scales` is 1 or the number of rows. */
 typedef struct EdgeaxCodedRows {
@@ -145,6 +157,13 @@ int32_t edgeax_sparse_conv2d(const char* isa, const EdgeaxSparseConv2DArgs* args
 int32_t edgeax_sparse_fully_connected(const char* isa, const EdgeaxSparseFullyConnectedArgs* args,
                                       const EdgeaxSparseTensors* tensors);
 
+/* The same for numbers that are +1 or -1. `codebook` and input_scale are not looked at, nor is
+ * output_scale where the output is packed. */
+int32_t edgeax_binary_conv2d(const char* isa, const EdgeaxBinaryConv2DArgs* args,
+                             const EdgeaxTensors* tensors);
+int32_t edgeax_binary_fully_connected(const char* isa, const EdgeaxBinaryFullyConnectedArgs* args,
+                                      const EdgeaxTensors* tensors);
+
 /* Bytes of scratch that those kernels ask for. */
 int32_t edgeax_conv2d_scratch_bytes(const char* isa, const EdgeaxConv2DArgs* args, size_t* bytes);
 int32_t edgeax_depthwise_conv2d_scratch_bytes(const char* isa,
@@ -155,6 +174,12 @@ int32_t edgeax_sparse_conv2d_scratch_bytes(const char* isa, const EdgeaxSparseCo
                                            size_t* bytes);
 int32_t edgeax_sparse_fully_connected_scratch_bytes(const char* isa,
                                                     const EdgeaxSparseFullyConnectedArgs* args,
+                                                    size_t* bytes);
+
+int32_t edgeax_binary_conv2d_scratch_bytes(const char* isa, const EdgeaxBinaryConv2DArgs* args,
+                                           size_t* bytes);
+int32_t edgeax_binary_fully_connected_scratch_bytes(const char* isa,
+                                                    const EdgeaxBinaryFullyConnectedArgs* args,
                                                     size_t* bytes);
 
 /* ratio = multiplier * 2**(shift - 31), rounded. */

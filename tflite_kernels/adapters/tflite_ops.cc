@@ -14,7 +14,7 @@ namespace edgeax {
 namespace {
 
 constexpr int kInputCount = kConv2DInputCount;
-constexpr int kMaxOptionNumbers = 1 + kSparseConv2DOptionCount;
+constexpr int kMaxOptionNumbers = 1 + kBinaryConv2DOptionCount;
 constexpr char kOutputName[] = "output";
 constexpr char kScratchName[] = "edgeax_scratch";
 
@@ -206,6 +206,45 @@ struct SparseStorage : ChannelTensors {
   }
 };
 
+// Rows of bits, `weight_columns` bytes each.
+struct BinaryStorage : ChannelTensors {
+  static constexpr char kRowsText[] = "rows of tensor weights";
+
+  static TfLiteStatus CheckOperands(const Site& site, const Operands& operands) {
+    EDGEAX_RETURN_IF_ERROR(CheckChannels(site, operands));
+    EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.weights, kTfLiteUInt8));
+    EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.weights, 2, 2));
+    return CheckConstant(site, operands.weights, sizeof(uint8_t));
+  }
+
+  static int32_t RowsOf(const Operands& operands) { return operands.weights.tensor->dims->data[0]; }
+
+  template <typename Options>
+  TfLiteStatus Prepare(const Site& site, const Operands& operands, const Options&,
+                       const Wanted& wanted) {
+    return CheckMatrix(site, operands.weights, wanted.weight_rows, wanted.weight_columns);
+  }
+
+  static TfLiteStatus CopyChannels(const Site& site, const Operands& operands, Span<int32_t> bias,
+                                   Span<float> scale) {
+    EDGEAX_RETURN_IF_ERROR(ChannelTensors::CopyChannels(site, operands, bias, scale));
+    for (size_t i = 0; i < bias.size; ++i) {
+      if (bias.data[i] >= -kMaxBinaryBias && bias.data[i] <= kMaxBinaryBias) continue;
+      return Fail(site, "every number of tensor bias must lie in [%d, %d]. Received: %d.",
+                  -static_cast<int>(kMaxBinaryBias), static_cast<int>(kMaxBinaryBias),
+                  static_cast<int>(bias.data[i]));
+    }
+    return kTfLiteOk;
+  }
+
+  BinaryTensors TensorsOf(const TfLiteTensor* all, const int* inputs,
+                          const CommonTensors& common) const {
+    return {common.input,   BytesOf<uint8_t>(all[inputs[kWeights]]),
+            common.bias,    common.requantization,
+            common.scratch, common.output};
+  }
+};
+
 // What a kernel for coded weights reads and writes: one of both, as they were decoded.
 struct CodedTensors {
   Tensors packed;
@@ -309,6 +348,11 @@ Shape4 Shape4Of(const TfLiteIntArray& dims) {
   return {dims.data[0], dims.data[1], dims.data[2], dims.data[3]};
 }
 
+int32_t LastOf(const Operands& operands) {
+  const TfLiteIntArray& dims = *operands.input.tensor->dims;
+  return dims.data[dims.size - 1];
+}
+
 TfLiteStatus FailWindow(const Site& site, const Shape4& input) {
   return Fail(site,
               "tensor input of height %d and width %d must hold the dilated kernel "
@@ -319,10 +363,10 @@ TfLiteStatus FailWindow(const Site& site, const Shape4& input) {
 // As many channels as the storage has rows.
 template <typename Options, typename Storage>
 TfLiteStatus TranslateConv2D(const Site& site, const Options& options, const Operands& operands,
-                             const Storage& storage, const Quantization& quantization,
-                             Conv2DArgs* args, Conv2DGeometry* geometry) {
+                             const Shape4& input, const Storage& storage,
+                             const Quantization& quantization, Conv2DArgs* args,
+                             Conv2DGeometry* geometry) {
   const int32_t channels = storage.RowsOf(operands);
-  const Shape4 input = Shape4Of(*operands.input.tensor->dims);
   if (input.channels % options.groups != 0 || channels % options.groups != 0) {
     return Fail(site,
                 "option groups must divide the %d channels of tensor input and the %d %s. "
@@ -353,11 +397,10 @@ Wanted WantedOf(const Conv2DArgs& args, const Conv2DGeometry& geometry, int32_t 
 
 template <typename Options>
 TfLiteStatus TranslateFullyConnected(const Site& site, const Options& options,
-                                     const Operands& operands, int32_t outputs,
+                                     const Operands& operands, int32_t depth, int32_t outputs,
                                      const Quantization& quantization, FullyConnectedArgs* args,
                                      Wanted* wanted) {
   const TfLiteIntArray& dims = *operands.input.tensor->dims;
-  const int32_t depth = dims.data[dims.size - 1];
   int32_t rows = 1;
   for (int i = 0; i + 1 < dims.size; ++i) rows *= dims.data[i];  // CheckShape: no overflow
   *args = {rows, depth, outputs, quantization};
@@ -372,6 +415,18 @@ TfLiteStatus TranslateFullyConnected(const Site& site, const Options& options,
     wanted->output_shape[dims.size - 1] = outputs;
   }
   return kTfLiteOk;
+}
+
+// Whether the last dimension of the input holds option input_channels.
+template <typename Options>
+TfLiteStatus CheckBinaryInput(const Site& site, const Options& options, const Operands& operands) {
+  const int32_t wanted = BinaryBytes(options.input_packed, options.input_channels);
+  if (LastOf(operands) == wanted) return kTfLiteOk;
+  return Fail(site,
+              "the last dimension of tensor input must be %d for the options input_packed %d and "
+              "input_channels %d. Received: %d.",
+              static_cast<int>(wanted), static_cast<int>(options.input_packed),
+              static_cast<int>(options.input_channels), static_cast<int>(LastOf(operands)));
 }
 
 template <typename Options>
@@ -447,8 +502,9 @@ struct Conv2DOp {
                                 const Storage& storage, const Quantization& quantization,
                                 Args* args, Wanted* wanted) {
     Conv2DGeometry geometry;
-    EDGEAX_RETURN_IF_ERROR(
-        TranslateConv2D(site, options, operands, storage, quantization, args, &geometry));
+    EDGEAX_RETURN_IF_ERROR(TranslateConv2D(site, options, operands,
+                                           Shape4Of(*operands.input.tensor->dims), storage,
+                                           quantization, args, &geometry));
     *wanted = WantedOf(*args, geometry, PackedBytes(geometry.depth, storage.bits));
     return kTfLiteOk;
   }
@@ -504,8 +560,9 @@ struct FullyConnectedOp {
   static TfLiteStatus Translate(const Site& site, const Options& options, const Operands& operands,
                                 const Storage& storage, const Quantization& quantization,
                                 Args* args, Wanted* wanted) {
-    EDGEAX_RETURN_IF_ERROR(TranslateFullyConnected(
-        site, options, operands, storage.RowsOf(operands), quantization, args, wanted));
+    EDGEAX_RETURN_IF_ERROR(TranslateFullyConnected(site, options, operands, LastOf(operands),
+                                                   storage.RowsOf(operands), quantization, args,
+                                                   wanted));
     wanted->weight_columns = PackedBytes(args->depth, storage.bits);
     return kTfLiteOk;
   }
@@ -528,8 +585,9 @@ struct SparseConv2DOp {
                                 Args* args, Wanted* wanted) {
     args->format = FormatOf(options);
     Conv2DGeometry geometry;
-    EDGEAX_RETURN_IF_ERROR(
-        TranslateConv2D(site, options, operands, storage, quantization, &args->conv2d, &geometry));
+    EDGEAX_RETURN_IF_ERROR(TranslateConv2D(site, options, operands,
+                                           Shape4Of(*operands.input.tensor->dims), storage,
+                                           quantization, &args->conv2d, &geometry));
     *wanted = WantedOf(args->conv2d, geometry, geometry.depth);
     return kTfLiteOk;
   }
@@ -551,8 +609,9 @@ struct SparseFullyConnectedOp {
                                 const Storage& storage, const Quantization& quantization,
                                 Args* args, Wanted* wanted) {
     args->format = FormatOf(options);
-    return TranslateFullyConnected(site, options, operands, storage.RowsOf(operands), quantization,
-                                   &args->fully_connected, wanted);
+    return TranslateFullyConnected(site, options, operands, LastOf(operands),
+                                   storage.RowsOf(operands), quantization, &args->fully_connected,
+                                   wanted);
   }
 };
 
@@ -574,8 +633,9 @@ struct CodedConv2DOp {
     args->layout = storage.rows.layout;
     args->sparse.format = storage.rows.format;
     Conv2DGeometry geometry;
-    EDGEAX_RETURN_IF_ERROR(TranslateConv2D(site, options, operands, storage, quantization,
-                                           &args->sparse.conv2d, &geometry));
+    EDGEAX_RETURN_IF_ERROR(TranslateConv2D(site, options, operands,
+                                           Shape4Of(*operands.input.tensor->dims), storage,
+                                           quantization, &args->sparse.conv2d, &geometry));
     *wanted = WantedOf(args->sparse.conv2d, geometry, geometry.depth);
     return kTfLiteOk;
   }
@@ -598,12 +658,105 @@ struct CodedFullyConnectedOp {
                                 Args* args, Wanted* wanted) {
     args->layout = storage.rows.layout;
     args->sparse.format = storage.rows.format;
-    return TranslateFullyConnected(site, options, operands, storage.RowsOf(operands), quantization,
+    return TranslateFullyConnected(site, options, operands, LastOf(operands),
+                                   storage.RowsOf(operands), quantization,
                                    &args->sparse.fully_connected, wanted);
   }
 };
 
+struct BinaryConv2DOp {
+  using Storage = BinaryStorage;
+  using Args = BinaryConv2DArgs;
+  using Options = BinaryConv2DOptions;
+  static constexpr const OperatorSpec& kSpec = kOperatorSpecs[7];
+  static_assert(kSpec.name == kBinaryConv2DName, "the order of the operator table");
+  static constexpr int kLowRank = 4, kHighRank = 4;
+
+  static const Kernel<Args, BinaryTensors>& KernelIn(const KernelSet& set) {
+    return set.binary_conv2d;
+  }
+
+  static TfLiteStatus Translate(const Site& site, const Options& options, const Operands& operands,
+                                const Storage& storage, const Quantization& quantization,
+                                Args* args, Wanted* wanted) {
+    EDGEAX_RETURN_IF_ERROR(CheckBinaryInput(site, options, operands));
+    args->form = {options.input_packed, options.output_packed};
+    args->pad_value = options.pad_value;
+    Shape4 input = Shape4Of(*operands.input.tensor->dims);
+    input.channels = options.input_channels;
+    BinaryConv2DGeometry geometry;
+    EDGEAX_RETURN_IF_ERROR(TranslateConv2D(site, options, operands, input, storage, quantization,
+                                           &args->conv2d, &geometry.conv2d));
+    if (GeometryOf(*args, &geometry) != Status::kOk) {
+      return Fail(site, "the options do not fit the tensors.");
+    }
+    *wanted = WantedOf(args->conv2d, geometry.conv2d, geometry.row_bytes);
+    wanted->output_shape[3] = BinaryBytes(options.output_packed, args->conv2d.output_channels);
+    return kTfLiteOk;
+  }
+};
+
+struct BinaryFullyConnectedOp {
+  using Storage = BinaryStorage;
+  using Args = BinaryFullyConnectedArgs;
+  using Options = BinaryFullyConnectedOptions;
+  static constexpr const OperatorSpec& kSpec = kOperatorSpecs[8];
+  static_assert(kSpec.name == kBinaryFullyConnectedName, "the order of the operator table");
+  static constexpr int kLowRank = 1, kHighRank = kMaxRank;
+
+  static const Kernel<Args, BinaryTensors>& KernelIn(const KernelSet& set) {
+    return set.binary_fully_connected;
+  }
+
+  static TfLiteStatus Translate(const Site& site, const Options& options, const Operands& operands,
+                                const Storage& storage, const Quantization& quantization,
+                                Args* args, Wanted* wanted) {
+    EDGEAX_RETURN_IF_ERROR(CheckBinaryInput(site, options, operands));
+    args->form = {options.input_packed, options.output_packed};
+    const int32_t outputs = storage.RowsOf(operands);
+    EDGEAX_RETURN_IF_ERROR(TranslateFullyConnected(site, options, operands, options.input_channels,
+                                                   outputs, quantization, &args->fully_connected,
+                                                   wanted));
+    wanted->weight_columns = PackedBytes(options.input_channels, 1);
+    wanted->output_shape[wanted->output_rank - 1] = BinaryBytes(options.output_packed, outputs);
+    return kTfLiteOk;
+  }
+};
+
 // ---- What is common to the operators.
+
+// Which of input and output hold bits.
+template <typename Options>
+BinaryForm FormOf(const Options&) {
+  return {0, 0};
+}
+BinaryForm FormOf(const BinaryConv2DOptions& options) {
+  return {options.input_packed, options.output_packed};
+}
+BinaryForm FormOf(const BinaryFullyConnectedOptions& options) {
+  return {options.input_packed, options.output_packed};
+}
+
+// The factors of a kernel's sums.
+template <typename Args>
+Status FactorsOf(const Args&, const Operands& operands, Span<const float> scales,
+                 Span<Requantization> factors) {
+  return RequantizationFromScales(operands.input.tensor->params.scale, scales,
+                                  operands.output.tensor->params.scale, factors);
+}
+Status FactorsOf(const BinaryForm& form, const Operands& operands, Span<const float> scales,
+                 Span<Requantization> factors) {
+  const float output_scale = form.output_packed != 0 ? 1.0f : operands.output.tensor->params.scale;
+  return BinaryRequantization(scales, output_scale, factors);
+}
+Status FactorsOf(const BinaryConv2DArgs& args, const Operands& operands, Span<const float> scales,
+                 Span<Requantization> factors) {
+  return FactorsOf(args.form, operands, scales, factors);
+}
+Status FactorsOf(const BinaryFullyConnectedArgs& args, const Operands& operands,
+                 Span<const float> scales, Span<Requantization> factors) {
+  return FactorsOf(args.form, operands, scales, factors);
+}
 
 TfLiteIntArray* NewIntArray(int size) {
   // The interpreter frees it with free().
@@ -705,15 +858,25 @@ TfLiteStatus FindOperands(const Site& site, const Node& node, Operands* operands
   return kTfLiteOk;
 }
 
+// Of codes or, where they are packed, of bits.
+TfLiteStatus CheckActivations(const Site& site, const Operand& operand, int32_t is_packed) {
+  if (is_packed != 0) return CheckType(site, operand, kTfLiteUInt8);
+  EDGEAX_RETURN_IF_ERROR(CheckType(site, operand, kTfLiteInt8));
+  return CheckQuantized(site, operand);
+}
+
 // Types, ranks, constants and quantization: all that does not depend on the other tensors.
 template <typename Op>
-TfLiteStatus CheckOperands(const Site& site, const Operands& operands, NodeOf<Op>* node) {
-  EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.input, kTfLiteInt8));
+TfLiteStatus CheckOperands(const Site& site, const BinaryForm& form, const Operands& operands,
+                           NodeOf<Op>* node) {
+  EDGEAX_RETURN_IF_ERROR(CheckActivations(site, operands.input, form.input_packed));
   EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.input, Op::kLowRank, Op::kHighRank));
-  EDGEAX_RETURN_IF_ERROR(CheckQuantized(site, operands.input));
   EDGEAX_RETURN_IF_ERROR(node->storage.CheckOperands(site, operands));
-  EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.output, kTfLiteInt8));
-  return CheckQuantized(site, operands.output);
+  return CheckActivations(site, operands.output, form.output_packed);
+}
+
+int32_t ZeroPointOf(const Operand& operand, int32_t is_packed) {
+  return is_packed != 0 ? 0 : operand.tensor->params.zero_point;
 }
 
 TfLiteStatus CheckOutput(const Site& site, const Wanted& wanted) {
@@ -738,9 +901,8 @@ TfLiteStatus CopyChannels(const Site& site, const Operands& operands, const Want
   }
   EDGEAX_RETURN_IF_ERROR(node->storage.CopyChannels(site, operands, {node->bias.data(), channels},
                                                     {scales.data(), channels}));
-  const Status status = RequantizationFromScales(
-      operands.input.tensor->params.scale, {scales.data(), channels},
-      operands.output.tensor->params.scale, {node->requantization.data(), channels});
+  const Status status = FactorsOf(node->args, operands, {scales.data(), channels},
+                                  {node->requantization.data(), channels});
   if (status == Status::kOk) return kTfLiteOk;
   return Fail(site, "every number of tensor scale must be finite.");
 }
@@ -798,10 +960,11 @@ TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* host) {
   }
   Operands operands;
   EDGEAX_RETURN_IF_ERROR(FindOperands(site, *node, &operands));
-  EDGEAX_RETURN_IF_ERROR(CheckOperands<Op>(site, operands, node));
-  const Quantization quantization = {operands.input.tensor->params.zero_point,
-                                     operands.output.tensor->params.zero_point, options.output_min,
-                                     options.output_max, Rounding::kSingle};
+  const BinaryForm form = FormOf(options);
+  EDGEAX_RETURN_IF_ERROR(CheckOperands<Op>(site, form, operands, node));
+  const Quantization quantization = {ZeroPointOf(operands.input, form.input_packed),
+                                     ZeroPointOf(operands.output, form.output_packed),
+                                     options.output_min, options.output_max, Rounding::kSingle};
   Wanted wanted = {};
   EDGEAX_RETURN_IF_ERROR(
       Op::Translate(site, options, operands, node->storage, quantization, &node->args, &wanted));
@@ -903,6 +1066,8 @@ constexpr TfLiteRegistration kRegistrations[] = {
     RegistrationFor<SparseFullyConnectedOp>(),
     RegistrationFor<CodedConv2DOp>(),
     RegistrationFor<CodedFullyConnectedOp>(),
+    RegistrationFor<BinaryConv2DOp>(),
+    RegistrationFor<BinaryFullyConnectedOp>(),
 };
 
 constexpr TfLiteRegistration kResolverRegistrations[] = {
@@ -913,6 +1078,8 @@ constexpr TfLiteRegistration kResolverRegistrations[] = {
     ResolverRegistrationFor<SparseFullyConnectedOp>(),
     ResolverRegistrationFor<CodedConv2DOp>(),
     ResolverRegistrationFor<CodedFullyConnectedOp>(),
+    ResolverRegistrationFor<BinaryConv2DOp>(),
+    ResolverRegistrationFor<BinaryFullyConnectedOp>(),
 };
 
 }  // namespace

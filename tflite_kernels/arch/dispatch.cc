@@ -34,11 +34,11 @@ bool HasAvx2() {
 
 bool HasAvx512() {
   unsigned a, b, c, d;
-  constexpr unsigned kMaskAndWideState = 0xE6, kVnni = 1u << 11;
+  constexpr unsigned kMaskAndWideState = 0xE6, kVnniAndVpopcntdq = 1u << 11 | 1u << 14;
   constexpr unsigned kFDqBwVl = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
   if (!HasAvx2() || !OsSaves(kMaskAndWideState)) return false;
   if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
-  return (b & kFDqBwVl) == kFDqBwVl && (c & kVnni) != 0;
+  return (b & kFDqBwVl) == kFDqBwVl && (c & kVnniAndVpopcntdq) == kVnniAndVpopcntdq;
 }
 #elif defined(__aarch64__)
 bool HasDotprod() {
@@ -75,6 +75,17 @@ Status NoScratch(const SparseFullyConnectedArgs& args, size_t* bytes) {
   return CheckSparseFullyConnected(args);
 }
 
+Status NoScratch(const BinaryConv2DArgs& args, size_t* bytes) {
+  *bytes = 0;
+  BinaryConv2DGeometry geometry;
+  return GeometryOf(args, &geometry);
+}
+
+Status NoScratch(const BinaryFullyConnectedArgs& args, size_t* bytes) {
+  *bytes = 0;
+  return CheckBinaryFullyConnected(args);
+}
+
 constexpr KernelSet kSets[] = {
     {"reference",
      Always,
@@ -82,7 +93,9 @@ constexpr KernelSet kSets[] = {
      {DepthwiseConv2D, NoScratch},
      {FullyConnected, NoScratch},
      {SparseConv2D, NoScratch},
-     {SparseFullyConnected, NoScratch}},
+     {SparseFullyConnected, NoScratch},
+     {BinaryConv2D, NoScratch},
+     {BinaryFullyConnected, NoScratch}},
 #if defined(__x86_64__)
     {"avx2",
      HasAvx2,
@@ -90,14 +103,18 @@ constexpr KernelSet kSets[] = {
      {DepthwiseConv2DAvx2, DepthwiseConv2DScratchBytesAvx2, true},
      {FullyConnectedAvx2, FullyConnectedScratchBytesAvx2, true},
      {SparseConv2DAvx2, SparseConv2DScratchBytesAvx2, true},
-     {SparseFullyConnectedAvx2, SparseFullyConnectedScratchBytesAvx2, true}},
+     {SparseFullyConnectedAvx2, SparseFullyConnectedScratchBytesAvx2, true},
+     {BinaryConv2DAvx2, BinaryConv2DScratchBytesAvx2},
+     {BinaryFullyConnectedAvx2, BinaryFullyConnectedScratchBytesAvx2}},
     {"avx512",
      HasAvx512,
      {Conv2DAvx512, Conv2DScratchBytesAvx512, true},
      {DepthwiseConv2DAvx2, DepthwiseConv2DScratchBytesAvx2, true},  // not measured to gain
      {FullyConnectedAvx512, FullyConnectedScratchBytesAvx512, true},
      {SparseConv2DAvx512, SparseConv2DScratchBytesAvx512, true},
-     {SparseFullyConnectedAvx512, SparseFullyConnectedScratchBytesAvx512, true}},
+     {SparseFullyConnectedAvx512, SparseFullyConnectedScratchBytesAvx512, true},
+     {BinaryConv2DAvx512, BinaryConv2DScratchBytesAvx512},
+     {BinaryFullyConnectedAvx512, BinaryFullyConnectedScratchBytesAvx512}},
 #elif defined(__aarch64__)
     {"neon",
      Always,
@@ -105,14 +122,18 @@ constexpr KernelSet kSets[] = {
      {DepthwiseConv2DNeon, DepthwiseConv2DScratchBytesNeon, true},
      {FullyConnectedNeon, FullyConnectedScratchBytesNeon, true},
      {SparseConv2DNeon, SparseConv2DScratchBytesNeon, true},
-     {SparseFullyConnectedNeon, SparseFullyConnectedScratchBytesNeon, true}},
+     {SparseFullyConnectedNeon, SparseFullyConnectedScratchBytesNeon, true},
+     {BinaryConv2DNeon, BinaryConv2DScratchBytesNeon},
+     {BinaryFullyConnectedNeon, BinaryFullyConnectedScratchBytesNeon}},
     {"neon_dotprod",
      HasDotprod,
      {Conv2DNeonDotprod, Conv2DScratchBytesNeonDotprod, true},
      {DepthwiseConv2DNeon, DepthwiseConv2DScratchBytesNeon, true},  // the dot product does not help
      {FullyConnectedNeonDotprod, FullyConnectedScratchBytesNeonDotprod, true},
      {SparseConv2DNeonDotprod, SparseConv2DScratchBytesNeonDotprod, true},
-     {SparseFullyConnectedNeonDotprod, SparseFullyConnectedScratchBytesNeonDotprod, true}},
+     {SparseFullyConnectedNeonDotprod, SparseFullyConnectedScratchBytesNeonDotprod, true},
+     {BinaryConv2DNeon, BinaryConv2DScratchBytesNeon},
+     {BinaryFullyConnectedNeon, BinaryFullyConnectedScratchBytesNeon}},
 #endif
 };
 

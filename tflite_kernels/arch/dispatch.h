@@ -1,5 +1,7 @@
 #pragma once  // arch/dispatch.h: which kernels this processor can run.
 
+#include "tflite_kernels/core/binary_conv2d.h"
+#include "tflite_kernels/core/binary_fully_connected.h"
 #include "tflite_kernels/core/conv2d.h"
 #include "tflite_kernels/core/depthwise_conv2d.h"
 #include "tflite_kernels/core/fully_connected.h"
@@ -27,6 +29,8 @@ struct KernelSet {
   Kernel<FullyConnectedArgs> fully_connected;
   Kernel<SparseConv2DArgs, SparseTensors> sparse_conv2d;
   Kernel<SparseFullyConnectedArgs, SparseTensors> sparse_fully_connected;
+  Kernel<BinaryConv2DArgs, BinaryTensors> binary_conv2d;
+  Kernel<BinaryFullyConnectedArgs, BinaryTensors> binary_fully_connected;
 };
 
 // The sets compiled into this library, slowest first; the first is "reference".

@@ -1,5 +1,7 @@
 #pragma once  // arch/kernels.h: the kernels of core/ on other instruction sets, for dispatch.cc.
 
+#include "tflite_kernels/core/binary_conv2d.h"
+#include "tflite_kernels/core/binary_fully_connected.h"
 #include "tflite_kernels/core/conv2d.h"
 #include "tflite_kernels/core/depthwise_conv2d.h"
 #include "tflite_kernels/core/fully_connected.h"
@@ -19,6 +21,11 @@ EDGEAX_DECLARE_KERNEL(DepthwiseConv2D, Avx2, Tensors)
 EDGEAX_DECLARE_KERNEL(FullyConnected, Avx2, Tensors)
 EDGEAX_DECLARE_KERNEL(SparseConv2D, Avx2, SparseTensors)
 EDGEAX_DECLARE_KERNEL(SparseFullyConnected, Avx2, SparseTensors)
+EDGEAX_DECLARE_KERNEL(BinaryConv2D, Avx2, BinaryTensors)
+EDGEAX_DECLARE_KERNEL(BinaryFullyConnected, Avx2, BinaryTensors)
+
+EDGEAX_DECLARE_KERNEL(BinaryConv2D, Avx512, BinaryTensors)
+EDGEAX_DECLARE_KERNEL(BinaryFullyConnected, Avx512, BinaryTensors)
 
 EDGEAX_DECLARE_KERNEL(Conv2D, Avx512, Tensors)
 EDGEAX_DECLARE_KERNEL(FullyConnected, Avx512, Tensors)
@@ -30,6 +37,8 @@ EDGEAX_DECLARE_KERNEL(DepthwiseConv2D, Neon, Tensors)
 EDGEAX_DECLARE_KERNEL(FullyConnected, Neon, Tensors)
 EDGEAX_DECLARE_KERNEL(SparseConv2D, Neon, SparseTensors)
 EDGEAX_DECLARE_KERNEL(SparseFullyConnected, Neon, SparseTensors)
+EDGEAX_DECLARE_KERNEL(BinaryConv2D, Neon, BinaryTensors)
+EDGEAX_DECLARE_KERNEL(BinaryFullyConnected, Neon, BinaryTensors)
 
 EDGEAX_DECLARE_KERNEL(Conv2D, NeonDotprod, Tensors)
 EDGEAX_DECLARE_KERNEL(FullyConnected, NeonDotprod, Tensors)

@@ -383,6 +383,120 @@ constexpr OptionSpec kCodedFullyConnectedOptionSpecs[kCodedFullyConnectedOptionC
 };
 // clang-format on
 
+// EdgeaxBinaryConv2D
+
+constexpr const char kBinaryConv2DName[] = "EdgeaxBinaryConv2D";
+constexpr int32_t kBinaryConv2DVersion = 1;
+constexpr int32_t kBinaryConv2DInputCount = 4;
+constexpr int32_t kBinaryConv2DOptionCount = 14;
+
+// The options as they follow the version in the file.
+struct BinaryConv2DOptions {
+  // Rows of the kernel.
+  int32_t kernel_height;
+  // Columns of the kernel.
+  int32_t kernel_width;
+  // Rows between two outputs.
+  int32_t stride_height;
+  // Columns between two outputs.
+  int32_t stride_width;
+  // Rows between two taps of the kernel; 1 = dense.
+  int32_t dilation_height;
+  // Columns between two taps of the kernel; 1 = dense.
+  int32_t dilation_width;
+  // 0 = SAME, 1 = VALID, as in TFLite.
+  int32_t padding;
+  // Divides input and output channels.
+  int32_t groups;
+  // 1 = the input holds bits, 0 = int8 codes.
+  int32_t input_packed;
+  // 1 = the output holds bits, 0 = int8 codes.
+  int32_t output_packed;
+  // Numbers in the last dimension of the input.
+  int32_t input_channels;
+  // What positions outside the image count as.
+  int32_t pad_value;
+  // Lowest output code (fused activation).
+  int32_t output_min;
+  // Highest output code, not below output_min.
+  int32_t output_max;
+};
+
+// clang-format off
+static_assert(sizeof(BinaryConv2DOptions) ==
+              kBinaryConv2DOptionCount * sizeof(int32_t),
+              "BinaryConv2DOptions must have no padding");
+
+constexpr const char* kBinaryConv2DInputNames[kBinaryConv2DInputCount] = {
+  "input",
+  "weights",
+  "bias",
+  "scale",
+};
+
+constexpr OptionSpec kBinaryConv2DOptionSpecs[kBinaryConv2DOptionCount] = {
+  {"kernel_height", 1, 4096},
+  {"kernel_width", 1, 4096},
+  {"stride_height", 1, 4096},
+  {"stride_width", 1, 4096},
+  {"dilation_height", 1, 4096},
+  {"dilation_width", 1, 4096},
+  {"padding", 0, 1},
+  {"groups", 1, 65536},
+  {"input_packed", 0, 1},
+  {"output_packed", 0, 1},
+  {"input_channels", 1, 65536},
+  {"pad_value", 0, 1},
+  {"output_min", -128, 127},
+  {"output_max", -128, 127},
+};
+// clang-format on
+
+// EdgeaxBinaryFullyConnected
+
+constexpr const char kBinaryFullyConnectedName[] = "EdgeaxBinaryFullyConnected";
+constexpr int32_t kBinaryFullyConnectedVersion = 1;
+constexpr int32_t kBinaryFullyConnectedInputCount = 4;
+constexpr int32_t kBinaryFullyConnectedOptionCount = 6;
+
+// The options as they follow the version in the file.
+struct BinaryFullyConnectedOptions {
+  // 1 = output [..., N], 0 = output [rows, N].
+  int32_t keep_num_dims;
+  // 1 = the input holds bits, 0 = int8 codes.
+  int32_t input_packed;
+  // 1 = the output holds bits, 0 = int8 codes.
+  int32_t output_packed;
+  // Numbers in the last dimension of the input.
+  int32_t input_channels;
+  // Lowest output code (fused activation).
+  int32_t output_min;
+  // Highest output code, not below output_min.
+  int32_t output_max;
+};
+
+// clang-format off
+static_assert(sizeof(BinaryFullyConnectedOptions) ==
+              kBinaryFullyConnectedOptionCount * sizeof(int32_t),
+              "BinaryFullyConnectedOptions must have no padding");
+
+constexpr const char* kBinaryFullyConnectedInputNames[kBinaryFullyConnectedInputCount] = {
+  "input",
+  "weights",
+  "bias",
+  "scale",
+};
+
+constexpr OptionSpec kBinaryFullyConnectedOptionSpecs[kBinaryFullyConnectedOptionCount] = {
+  {"keep_num_dims", 0, 1},
+  {"input_packed", 0, 1},
+  {"output_packed", 0, 1},
+  {"input_channels", 1, 65536},
+  {"output_min", -128, 127},
+  {"output_max", -128, 127},
+};
+// clang-format on
+
 // Every operator above.
 // clang-format off
 constexpr OperatorSpec kOperatorSpecs[] = {
@@ -428,6 +542,18 @@ constexpr OperatorSpec kOperatorSpecs[] = {
    kCodedFullyConnectedInputNames,
    kCodedFullyConnectedOptionCount,
    kCodedFullyConnectedOptionSpecs},
+  {kBinaryConv2DName,
+   kBinaryConv2DVersion,
+   kBinaryConv2DInputCount,
+   kBinaryConv2DInputNames,
+   kBinaryConv2DOptionCount,
+   kBinaryConv2DOptionSpecs},
+  {kBinaryFullyConnectedName,
+   kBinaryFullyConnectedVersion,
+   kBinaryFullyConnectedInputCount,
+   kBinaryFullyConnectedInputNames,
+   kBinaryFullyConnectedOptionCount,
+   kBinaryFullyConnectedOptionSpecs},
 };
 // clang-format on
 
