@@ -111,7 +111,7 @@ SETTINGS = {
         ),
         Setting(
             "beyond",
-            admm(5, 3, conv1=(0.3, 0.5), conv2=(0.85, 0.925), ip1=(0.96, 0.9895), ip2=(0.75, 0.9)),
+            admm(5, 3, conv1=(0.3, 0.5), conv2=(0.85, 0.945), ip1=(0.96, 0.9915), ip2=(0.75, 0.92)),
             (Phase(13, 1e-3, 1.0), Phase(28, 2e-3)),
             most_bytes=13_000,
             most_error=0.95,
