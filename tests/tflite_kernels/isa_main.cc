@@ -30,7 +30,8 @@ class Random {
     return static_cast<uint32_t>(state_ >> 33);
   }
   int32_t Range(int32_t low, int32_t high) {
-    return low + static_cast<int32_t>(Next() % static_cast<uint32_t>(high - low + 1));
+    const uint32_t first = static_cast<uint32_t>(low);
+    return static_cast<int32_t>(first + Next() % (static_cast<uint32_t>(high) - first + 1));
   }
   bool OneIn(int32_t n) { return Range(1, n) == 1; }
   // Mostly small, sometimes up to `high`.
