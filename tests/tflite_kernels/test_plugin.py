@@ -393,17 +393,19 @@ def repeated(case: native.Case, least_products: int) -> native.Case:
 
 
 @pytest.mark.parametrize("threads", [2, 3])
-@pytest.mark.parametrize("operator", [one for one in random_cases.OPERATORS if "Binary" not in one])
+@pytest.mark.parametrize("operator", random_cases.OPERATORS)
 def test_threads_share_an_operator_and_give_the_codes_of_one(operator, threads, library):
     drawn = [random_cases.draw(operator, seed) for seed in range(8)]
-    for case in (one for one in drawn if one.input.ndim > 1):
+    plain = [one for one in drawn if one.input.ndim > 1 and not one.options.get("input_packed")]
+    for case in plain:
         case.kind = "single"
         case = repeated(case, 3 * 2**18)
         interpreter = start(library, models.model_of(case).write(), num_threads=threads)
         gc.collect()  # other interpreters take their threads with them
         before = len(os.listdir("/proc/self/task"))
         for _ in range(3):
-            np.testing.assert_array_equal(run(interpreter, case.input), oracle.run(case))
+            output = run(interpreter, case.input).view(np.int8)  # packed bits are uint8
+            np.testing.assert_array_equal(output, oracle.run(case))
         more = len(os.listdir("/proc/self/task")) - before
         assert more == threads - 1
 

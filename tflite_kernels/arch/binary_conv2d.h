@@ -280,8 +280,9 @@ Status BinaryConv2DOn(const BinaryConv2DArgs& args, const BinaryTensors& tensors
   const size_t output_bytes =
       static_cast<size_t>(BinaryBytes(args.form.output_packed, conv2d.output_channels));
   const int32_t pixels = conv2d.input.batch * window.height.output * window.width.output;
-  for (int32_t first = 0; first < pixels; first += plan.product.block_rows) {
-    const int32_t left_over = pixels - first;
+  const Range range = RangeOf(pixels, Simd::kRows, tensors.share);
+  for (int32_t first = range.begin; first < range.end; first += plan.product.block_rows) {
+    const int32_t left_over = range.end - first;
     const int32_t rows = left_over < plan.product.block_rows ? left_over : plan.product.block_rows;
     int8_t* output = tensors.output.data + static_cast<size_t>(first) * output_bytes;
     for (int32_t group = 0; group < conv2d.groups; ++group) {

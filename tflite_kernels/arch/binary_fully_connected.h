@@ -90,8 +90,9 @@ Status BinaryFullyConnectedOn(const BinaryFullyConnectedArgs& args, const Binary
   const size_t stride = static_cast<size_t>(BinaryBytes(args.form.output_packed, shape.outputs));
   const int8_t* end = tensors.input.data + tensors.input.size;
   const bool is_few = shape.rows <= kFewBinaryRows;
-  for (int32_t first = 0; first < shape.rows; first += plan.block_rows) {
-    const int32_t left_over = shape.rows - first;
+  const Range range = RangeOf(shape.rows, 1, tensors.share);
+  for (int32_t first = range.begin; first < range.end; first += plan.block_rows) {
+    const int32_t left_over = range.end - first;
     const int32_t rows = left_over < plan.block_rows ? left_over : plan.block_rows;
     const int8_t* input = tensors.input.data + static_cast<size_t>(first) * input_bytes;
     int8_t* output = tensors.output.data + static_cast<size_t>(first) * stride;

@@ -104,8 +104,8 @@ constexpr KernelSet kSets[] = {
      {FullyConnectedAvx2, FullyConnectedScratchBytesAvx2, true},
      {SparseConv2DAvx2, SparseConv2DScratchBytesAvx2, true},
      {SparseFullyConnectedAvx2, SparseFullyConnectedScratchBytesAvx2, true},
-     {BinaryConv2DAvx2, BinaryConv2DScratchBytesAvx2},
-     {BinaryFullyConnectedAvx2, BinaryFullyConnectedScratchBytesAvx2}},
+     {BinaryConv2DAvx2, BinaryConv2DScratchBytesAvx2, true},
+     {BinaryFullyConnectedAvx2, BinaryFullyConnectedScratchBytesAvx2, true}},
     {"avx512",
      HasAvx512,
      {Conv2DAvx512, Conv2DScratchBytesAvx512, true},
@@ -113,8 +113,8 @@ constexpr KernelSet kSets[] = {
      {FullyConnectedAvx512, FullyConnectedScratchBytesAvx512, true},
      {SparseConv2DAvx512, SparseConv2DScratchBytesAvx512, true},
      {SparseFullyConnectedAvx512, SparseFullyConnectedScratchBytesAvx512, true},
-     {BinaryConv2DAvx512, BinaryConv2DScratchBytesAvx512},
-     {BinaryFullyConnectedAvx512, BinaryFullyConnectedScratchBytesAvx512}},
+     {BinaryConv2DAvx512, BinaryConv2DScratchBytesAvx512, true},
+     {BinaryFullyConnectedAvx512, BinaryFullyConnectedScratchBytesAvx512, true}},
 #elif defined(__aarch64__)
     {"neon",
      Always,
@@ -123,8 +123,8 @@ constexpr KernelSet kSets[] = {
      {FullyConnectedNeon, FullyConnectedScratchBytesNeon, true},
      {SparseConv2DNeon, SparseConv2DScratchBytesNeon, true},
      {SparseFullyConnectedNeon, SparseFullyConnectedScratchBytesNeon, true},
-     {BinaryConv2DNeon, BinaryConv2DScratchBytesNeon},
-     {BinaryFullyConnectedNeon, BinaryFullyConnectedScratchBytesNeon}},
+     {BinaryConv2DNeon, BinaryConv2DScratchBytesNeon, true},
+     {BinaryFullyConnectedNeon, BinaryFullyConnectedScratchBytesNeon, true}},
     {"neon_dotprod",
      HasDotprod,
      {Conv2DNeonDotprod, Conv2DScratchBytesNeonDotprod, true},
@@ -132,8 +132,8 @@ constexpr KernelSet kSets[] = {
      {FullyConnectedNeonDotprod, FullyConnectedScratchBytesNeonDotprod, true},
      {SparseConv2DNeonDotprod, SparseConv2DScratchBytesNeonDotprod, true},
      {SparseFullyConnectedNeonDotprod, SparseFullyConnectedScratchBytesNeonDotprod, true},
-     {BinaryConv2DNeon, BinaryConv2DScratchBytesNeon},
-     {BinaryFullyConnectedNeon, BinaryFullyConnectedScratchBytesNeon}},
+     {BinaryConv2DNeon, BinaryConv2DScratchBytesNeon, true},
+     {BinaryFullyConnectedNeon, BinaryFullyConnectedScratchBytesNeon, true}},
 #endif
 };
 
