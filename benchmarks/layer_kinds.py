@@ -84,12 +84,25 @@ def codebook(bits: int) -> Callable[[Shape, np.random.Generator], Layer]:
 
     def draw(shape: Shape, source: np.random.Generator) -> Layer:
         values = np.sort(source.choice(np.arange(-127, 128), 1 << bits, replace=False))
-        values = values.astype(np.int8)
-        codes = source.integers(0, 1 << bits, (shape.outputs, shape.depth), dtype=np.uint8)
-        constants = {"weights": packing.pack(codes, bits), "codebook": values}
-        return Layer(values[codes], "Edgeax", constants)
+        return _of_codes(values, bits, shape, source)
 
     return draw
+
+
+def integers(bits: int, low: int, high: int) -> Callable[[Shape, np.random.Generator], Layer]:
+    """Returns what draws whole numbers from `low` to `high`, stored as codes of so many bits."""
+
+    def draw(shape: Shape, source: np.random.Generator) -> Layer:
+        return _of_codes(np.arange(low, high + 1), bits, shape, source)
+
+    return draw
+
+
+def _of_codes(values: np.ndarray, bits: int, shape: Shape, source: np.random.Generator) -> Layer:
+    codes = source.integers(0, len(values), (shape.outputs, shape.depth), dtype=np.uint8)
+    table = np.pad(values.astype(np.int8), (0, (1 << bits) - len(values)))
+    constants = {"weights": packing.pack(codes, bits), "codebook": table}
+    return Layer(table[codes], "Edgeax", constants)
 
 
 def blocks(block: int, kept: int, of: int) -> Callable[[Shape, np.random.Generator], Layer]:
@@ -128,6 +141,14 @@ KINDS = (
             Wanted(1.9, COLD, cold=True),
             Wanted(1.1, COLD, "int4", cold=True),
         ),
+    ),
+    Kind("int4", integers(4, -8, 7), CONVOLUTIONS, (Wanted(0.90, CONVOLUTIONS),)),
+    Kind("int2", integers(2, -2, 1), CONVOLUTIONS, (Wanted(0.90, CONVOLUTIONS),)),
+    Kind(
+        "ternary",
+        integers(2, -1, 1),
+        (*CONVOLUTIONS, *PRODUCTS),
+        (Wanted(0.90, CONVOLUTIONS), Wanted(3.3, COLD, cold=True)),
     ),
     Kind("sparse 75 % 1x4", blocks(4, 4, 16), CONVOLUTIONS, (Wanted(1.6, CONVOLUTIONS),)),
     Kind(

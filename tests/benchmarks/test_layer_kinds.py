@@ -22,6 +22,14 @@ def test_codes_and_codebook_give_the_weights(bits):
     assert np.array_equal(values[codes], layer.weights)
 
 
+def test_whole_numbers_take_the_bits_that_are_asked_for():
+    layer = drawn(layer_kinds.integers(2, -1, 1))
+    assert set(layer.weights.ravel().tolist()) == {-1, 0, 1}
+    assert layer.constants["codebook"].tolist() == [-1, 0, 1, 0]
+    codes = packing.unpack(layer.constants["weights"], 2, SHAPE.depth, signed=False)
+    assert np.array_equal(codes.astype(np.int8) - 1, layer.weights)
+
+
 def test_as_many_blocks_are_left_as_it_says():
     layer = drawn(layer_kinds.blocks(4, 4, 16))
     left = layer.weights.reshape(6, 2, 16, 4) != 0
