@@ -223,8 +223,8 @@ NETWORKS = {
             ),
             Plan(
                 "ADMM",
-                admm(16, conv1=0.5, conv2=0.94, ip1=0.9905, ip2=0.91),
-                (Phase(16, 1e-3, 1.0), Phase(36, 2e-3)),
+                admm(16, conv1=0.5, conv2=0.93, ip1=0.9912, ip2=0.91),
+                (Phase(16, 1e-3, 0.1), Phase(36, 2e-3)),
                 target=Target(71.0, 0.85),
             ),
             Plan(
