@@ -6,7 +6,9 @@ exported by `edgeax.export(..., optimize="size")`. The setting "paper" is held t
 in per cent of all 10,000 test images. The float file has built-in operators only.
 
 Nothing is chosen in a run. Sparsities and epochs are near those of `benchmarks.lenet_pruning`,
-whose docstring says how they were found; those of clustering were taken without a search.
+whose docstring says how they were found; those of clustering were taken without a search. LeNet-5
+"beyond" was given fewer weights after a run on these seeds, whose file was 7 % too long and whose
+error was 0.68 %.
 
 Beside it stands TensorFlow's Model Optimization Toolkit in an environment of its own: the same
 network pruned as much, clustered to as many values with its sparsity preserved, int8 after training

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
 
@@ -23,23 +23,19 @@ def in_processes(function: Callable[..., Found], calls: Sequence[Sequence[object
     Returns:
         What each call returned, in the order of `calls`.
     """
+    if not calls:
+        return []
     former = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, "1"))
     try:
         with ProcessPoolExecutor(
-            max_workers=min(len(calls), os.cpu_count() or 1) or 1,
+            max_workers=min(len(calls), os.cpu_count() or 1),
             mp_context=multiprocessing.get_context("spawn"),
         ) as pool:
-            return list(_results(pool, function, calls))
+            jobs = [pool.submit(function, *arguments) for arguments in calls]
+            return [job.result() for job in jobs]
     finally:
         for name, value in former.items():
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
-
-
-def _results(
-    pool: ProcessPoolExecutor, function: Callable[..., Found], calls: Sequence[Sequence[object]]
-) -> Iterator[Found]:
-    started = [pool.submit(function, *arguments) for arguments in calls]
-    return (job.result() for job in started)
