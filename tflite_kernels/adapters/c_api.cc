@@ -1,5 +1,7 @@
 #include "tflite_kernels/adapters/c_api.h"
 
+#include <type_traits>
+
 #include "tflite_kernels/adapters/export.h"
 #include "tflite_kernels/adapters/memory.h"
 #include "tflite_kernels/arch/dispatch.h"
@@ -103,22 +105,15 @@ const Kernel<BinaryFullyConnectedArgs, BinaryTensors>& KernelOf(const KernelSet&
 }
 
 // The factors of a kernel's sums.
-template <typename Args>
-Status FactorsOf(const Args&, const EdgeaxQuantization& q, Span<const float> scales,
+template <typename TensorsOfArgs, typename Args>
+Status FactorsOf(const Args& args, const EdgeaxQuantization& q, Span<const float> scales,
                  Span<Requantization> factors) {
-  return RequantizationFromScales(q.input_scale, scales, q.output_scale, factors);
-}
-Status FactorsOf(const BinaryForm& form, const EdgeaxQuantization& q, Span<const float> scales,
-                 Span<Requantization> factors) {
-  return BinaryRequantization(scales, form.output_packed != 0 ? 1.0f : q.output_scale, factors);
-}
-Status FactorsOf(const BinaryConv2DArgs& args, const EdgeaxQuantization& q,
-                 Span<const float> scales, Span<Requantization> factors) {
-  return FactorsOf(args.form, q, scales, factors);
-}
-Status FactorsOf(const BinaryFullyConnectedArgs& args, const EdgeaxQuantization& q,
-                 Span<const float> scales, Span<Requantization> factors) {
-  return FactorsOf(args.form, q, scales, factors);
+  if constexpr (std::is_same_v<TensorsOfArgs, BinaryTensors>) {
+    const float output_scale = args.form.output_packed != 0 ? 1.0f : q.output_scale;
+    return BinaryRequantization(scales, output_scale, factors);
+  } else {
+    return RequantizationFromScales(q.input_scale, scales, q.output_scale, factors);
+  }
 }
 
 int32_t Code(Status status) { return static_cast<int32_t>(status); }
@@ -202,8 +197,8 @@ int32_t Run(const Kernel<Args, TensorsOfArgs>& kernel, const Args& args,
             const EdgeaxQuantization& quantization, const CTensors& t) {
   CallMemory memory;
   if (!memory.factors.Allocate(t.channels)) return kEdgeaxNoMemory;
-  Status status =
-      FactorsOf(args, quantization, {t.scale, t.channels}, {memory.factors.data(), t.channels});
+  Status status = FactorsOf<TensorsOfArgs>(args, quantization, {t.scale, t.channels},
+                                           {memory.factors.data(), t.channels});
   if (status != Status::kOk) return Code(status);
   size_t scratch_bytes = 0;
   status = kernel.scratch_bytes(args, &scratch_bytes);

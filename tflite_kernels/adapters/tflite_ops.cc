@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include <new>
+#include <type_traits>
 
 #include "tflite_kernels/adapters/memory.h"
 #include "tflite_kernels/adapters/tflite_check.h"
@@ -102,17 +103,32 @@ struct ChannelTensors {
   }
 };
 
-// Rows of packed codes, `weight_columns` bytes each, and the codebook that they point into.
-struct CodebookStorage : ChannelTensors {
+// Rows of packed weights, `weight_columns` bytes each.
+struct RowStorage : ChannelTensors {
   static constexpr char kRowsText[] = "rows of tensor weights";
 
-  int32_t bits;  // of a code
-
-  TfLiteStatus CheckOperands(const Site& site, const Operands& operands) {
+  static TfLiteStatus CheckRows(const Site& site, const Operands& operands) {
     EDGEAX_RETURN_IF_ERROR(CheckChannels(site, operands));
     EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.weights, kTfLiteUInt8));
     EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.weights, 2, 2));
-    EDGEAX_RETURN_IF_ERROR(CheckConstant(site, operands.weights, sizeof(uint8_t)));
+    return CheckConstant(site, operands.weights, sizeof(uint8_t));
+  }
+
+  static int32_t RowsOf(const Operands& operands) { return operands.weights.tensor->dims->data[0]; }
+
+  template <typename Options>
+  static TfLiteStatus Prepare(const Site& site, const Operands& operands, const Options&,
+                              const Wanted& wanted) {
+    return CheckMatrix(site, operands.weights, wanted.weight_rows, wanted.weight_columns);
+  }
+};
+
+// Rows of codes, and the codebook that they point into.
+struct CodebookStorage : RowStorage {
+  int32_t bits;  // of a code
+
+  TfLiteStatus CheckOperands(const Site& site, const Operands& operands) {
+    EDGEAX_RETURN_IF_ERROR(CheckRows(site, operands));
     EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.key, kTfLiteInt8));
     EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.key, 1, 1));
     const int entries = operands.key.tensor->dims->data[0];
@@ -121,14 +137,6 @@ struct CodebookStorage : ChannelTensors {
       return Fail(site, "tensor codebook must have 16, 4 or 2 entries. Received: %d.", entries);
     }
     return CheckConstant(site, operands.key, sizeof(int8_t));
-  }
-
-  static int32_t RowsOf(const Operands& operands) { return operands.weights.tensor->dims->data[0]; }
-
-  template <typename Options>
-  TfLiteStatus Prepare(const Site& site, const Operands& operands, const Options&,
-                       const Wanted& wanted) {
-    return CheckMatrix(site, operands.weights, wanted.weight_rows, wanted.weight_columns);
   }
 
   Tensors TensorsOf(const TfLiteTensor* all, const int* inputs, const CommonTensors& common) const {
@@ -206,23 +214,10 @@ struct SparseStorage : ChannelTensors {
   }
 };
 
-// Rows of bits, `weight_columns` bytes each.
-struct BinaryStorage : ChannelTensors {
-  static constexpr char kRowsText[] = "rows of tensor weights";
-
+// Rows of bits.
+struct BinaryStorage : RowStorage {
   static TfLiteStatus CheckOperands(const Site& site, const Operands& operands) {
-    EDGEAX_RETURN_IF_ERROR(CheckChannels(site, operands));
-    EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.weights, kTfLiteUInt8));
-    EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.weights, 2, 2));
-    return CheckConstant(site, operands.weights, sizeof(uint8_t));
-  }
-
-  static int32_t RowsOf(const Operands& operands) { return operands.weights.tensor->dims->data[0]; }
-
-  template <typename Options>
-  TfLiteStatus Prepare(const Site& site, const Operands& operands, const Options&,
-                       const Wanted& wanted) {
-    return CheckMatrix(site, operands.weights, wanted.weight_rows, wanted.weight_columns);
+    return CheckRows(site, operands);
   }
 
   static TfLiteStatus CopyChannels(const Site& site, const Operands& operands, Span<int32_t> bias,
@@ -415,6 +410,18 @@ TfLiteStatus TranslateFullyConnected(const Site& site, const Options& options,
     wanted->output_shape[dims.size - 1] = outputs;
   }
   return kTfLiteOk;
+}
+
+// Which of input and output hold bits.
+template <typename Options>
+BinaryForm FormOf(const Options&) {
+  return {0, 0};
+}
+BinaryForm FormOf(const BinaryConv2DOptions& options) {
+  return {options.input_packed, options.output_packed};
+}
+BinaryForm FormOf(const BinaryFullyConnectedOptions& options) {
+  return {options.input_packed, options.output_packed};
 }
 
 // Whether the last dimension of the input holds option input_channels.
@@ -680,7 +687,7 @@ struct BinaryConv2DOp {
                                 const Storage& storage, const Quantization& quantization,
                                 Args* args, Wanted* wanted) {
     EDGEAX_RETURN_IF_ERROR(CheckBinaryInput(site, options, operands));
-    args->form = {options.input_packed, options.output_packed};
+    args->form = FormOf(options);
     args->pad_value = options.pad_value;
     Shape4 input = Shape4Of(*operands.input.tensor->dims);
     input.channels = options.input_channels;
@@ -712,7 +719,7 @@ struct BinaryFullyConnectedOp {
                                 const Storage& storage, const Quantization& quantization,
                                 Args* args, Wanted* wanted) {
     EDGEAX_RETURN_IF_ERROR(CheckBinaryInput(site, options, operands));
-    args->form = {options.input_packed, options.output_packed};
+    args->form = FormOf(options);
     const int32_t outputs = storage.RowsOf(operands);
     EDGEAX_RETURN_IF_ERROR(TranslateFullyConnected(site, options, operands, options.input_channels,
                                                    outputs, quantization, &args->fully_connected,
@@ -725,37 +732,17 @@ struct BinaryFullyConnectedOp {
 
 // ---- What is common to the operators.
 
-// Which of input and output hold bits.
-template <typename Options>
-BinaryForm FormOf(const Options&) {
-  return {0, 0};
-}
-BinaryForm FormOf(const BinaryConv2DOptions& options) {
-  return {options.input_packed, options.output_packed};
-}
-BinaryForm FormOf(const BinaryFullyConnectedOptions& options) {
-  return {options.input_packed, options.output_packed};
-}
-
 // The factors of a kernel's sums.
-template <typename Args>
-Status FactorsOf(const Args&, const Operands& operands, Span<const float> scales,
-                 Span<Requantization> factors) {
-  return RequantizationFromScales(operands.input.tensor->params.scale, scales,
-                                  operands.output.tensor->params.scale, factors);
-}
+template <typename Op>
 Status FactorsOf(const BinaryForm& form, const Operands& operands, Span<const float> scales,
                  Span<Requantization> factors) {
-  const float output_scale = form.output_packed != 0 ? 1.0f : operands.output.tensor->params.scale;
-  return BinaryRequantization(scales, output_scale, factors);
-}
-Status FactorsOf(const BinaryConv2DArgs& args, const Operands& operands, Span<const float> scales,
-                 Span<Requantization> factors) {
-  return FactorsOf(args.form, operands, scales, factors);
-}
-Status FactorsOf(const BinaryFullyConnectedArgs& args, const Operands& operands,
-                 Span<const float> scales, Span<Requantization> factors) {
-  return FactorsOf(args.form, operands, scales, factors);
+  const float output_scale = operands.output.tensor->params.scale;
+  if constexpr (std::is_same_v<typename Op::Storage, BinaryStorage>) {
+    return BinaryRequantization(scales, form.output_packed != 0 ? 1.0f : output_scale, factors);
+  } else {
+    return RequantizationFromScales(operands.input.tensor->params.scale, scales, output_scale,
+                                    factors);
+  }
 }
 
 TfLiteIntArray* NewIntArray(int size) {
@@ -890,8 +877,8 @@ TfLiteStatus CheckOutput(const Site& site, const Wanted& wanted) {
 }
 
 template <typename Op>
-TfLiteStatus CopyChannels(const Site& site, const Operands& operands, const Wanted& wanted,
-                          NodeOf<Op>* node) {
+TfLiteStatus CopyChannels(const Site& site, const BinaryForm& form, const Operands& operands,
+                          const Wanted& wanted, NodeOf<Op>* node) {
   const size_t channels = static_cast<size_t>(wanted.channels);
   Buffer<float> scales;
   if (!node->bias.Allocate(channels) || !node->requantization.Allocate(channels) ||
@@ -901,8 +888,8 @@ TfLiteStatus CopyChannels(const Site& site, const Operands& operands, const Want
   }
   EDGEAX_RETURN_IF_ERROR(node->storage.CopyChannels(site, operands, {node->bias.data(), channels},
                                                     {scales.data(), channels}));
-  const Status status = FactorsOf(node->args, operands, {scales.data(), channels},
-                                  {node->requantization.data(), channels});
+  const Status status = FactorsOf<Op>(form, operands, {scales.data(), channels},
+                                      {node->requantization.data(), channels});
   if (status == Status::kOk) return kTfLiteOk;
   return Fail(site, "every number of tensor scale must be finite.");
 }
@@ -970,7 +957,7 @@ TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* host) {
       Op::Translate(site, options, operands, node->storage, quantization, &node->args, &wanted));
   EDGEAX_RETURN_IF_ERROR(node->storage.Prepare(site, operands, options, wanted));
   EDGEAX_RETURN_IF_ERROR(CheckOutput(site, wanted));
-  EDGEAX_RETURN_IF_ERROR(CopyChannels<Op>(site, operands, wanted, node));
+  EDGEAX_RETURN_IF_ERROR(CopyChannels<Op>(site, form, operands, wanted, node));
   const auto& kernel = Op::KernelIn(*node->kernels);
   size_t scratch_bytes = 0;
   if (kernel.scratch_bytes(node->args, &scratch_bytes) != Status::kOk) {

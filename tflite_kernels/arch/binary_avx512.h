@@ -148,25 +148,8 @@ struct BinaryAvx512 {
     return bits;
   }
 
-  // floor(total * factor + 1/2) + zero point is (D * slope + start) >> right, where of
-  // total = bias + 4096 * (depth - D) the 4096 is a part of the shift.
-  struct Codes {
-    Codes(const int32_t* bias, const Requantization* factors, int32_t depth, int32_t count,
-          const Quantization& quantization)
-        : bias(bias), factors(factors), quantization(quantization), depth(depth), count(count) {
-      in_vectors = quantization.rounding == Rounding::kSingle;
-      for (int32_t c = 0; c < kColumns; ++c) {
-        const Requantization factor = c < count ? factors[c] : Requantization{0, 0};
-        const int64_t total = c < count ? BinaryTotal(bias[c], depth) : 0;
-        // Such large factors are rare, and left to core/.
-        if (31 - factor.shift < kBinaryFractionBits) in_vectors = false;
-        right[c] = 31 - factor.shift - kBinaryFractionBits;
-        const int64_t half = int64_t{1} << (30 - factor.shift);
-        start[c] = (total * factor.multiplier + half) >> kBinaryFractionBits;
-        if (in_vectors) start[c] += quantization.output_zero_point * (int64_t{1} << right[c]);
-        slope[c] = -factor.multiplier;
-      }
-    }
+  struct Codes : BinaryLines<BinaryAvx512, kColumns, int64_t> {
+    using BinaryLines::BinaryLines;
 
     __m128i Eight(const Difference* differences, int32_t c) const {
       const __m512i product = _mm512_mul_epi32(Load(differences + c), Load(slope + c));
@@ -188,24 +171,6 @@ struct BinaryAvx512 {
                                 _mm256_min_epi8(_mm256_max_epi8(all, lowest), highest));
       }
     }
-
-    void StoreOneByOne(const Difference* differences, int32_t rows, int8_t* output,
-                       size_t stride) const {
-      for (int32_t r = 0; r < rows; ++r, differences += kColumns, output += stride) {
-        for (int32_t c = 0; c < count; ++c) {
-          const int32_t sum = depth - static_cast<int32_t>(differences[c]);
-          const uint32_t total = static_cast<uint32_t>(BinaryTotal(bias[c], sum));
-          output[c] = OutputCode(total, factors[c], quantization);
-        }
-      }
-    }
-
-    int64_t slope[kColumns], start[kColumns], right[kColumns];
-    const int32_t* bias;
-    const Requantization* factors;
-    Quantization quantization;
-    int32_t depth, count;
-    bool in_vectors;
   };
 };
 

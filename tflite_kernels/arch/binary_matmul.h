@@ -111,6 +111,49 @@ static inline void StoreBits(uint64_t bits, int32_t first, int32_t count, int8_t
   for (; count > 0; count -= 8, bits >>= 8) *to++ = static_cast<uint8_t>(bits);
 }
 
+// floor(total * factor + 1/2) + zero point is (D * slope + start) >> right, where of
+// total = bias + 4096 * (depth - D) the 4096 is a part of the shift. `Isa`, any type of an unnamed
+// namespace, keeps what is made of this template in its own file.
+template <typename Isa, int32_t kColumns, typename Slope>
+struct BinaryLines {
+  BinaryLines(const int32_t* bias, const Requantization* factors, int32_t depth, int32_t count,
+              const Quantization& quantization)
+      : bias(bias), factors(factors), quantization(quantization), depth(depth), count(count) {
+    in_vectors = quantization.rounding == Rounding::kSingle;
+    for (int32_t c = 0; c < kColumns; ++c) {
+      const Requantization factor = c < count ? factors[c] : Requantization{0, 0};
+      const int64_t total = c < count ? BinaryTotal(bias[c], depth) : 0;
+      right[c] = 31 - factor.shift - kBinaryFractionBits;
+      // Such large factors are rare, and left to core/.
+      if (right[c] < 0) in_vectors = false;
+      const int64_t half = int64_t{1} << (30 - factor.shift);
+      start[c] = (total * factor.multiplier + half) >> kBinaryFractionBits;
+      if (in_vectors) start[c] += quantization.output_zero_point * (int64_t{1} << right[c]);
+      slope[c] = -factor.multiplier;
+    }
+  }
+
+  template <typename Difference>
+  void StoreOneByOne(const Difference* differences, int32_t rows, int8_t* output,
+                     size_t stride) const {
+    for (int32_t r = 0; r < rows; ++r, differences += kColumns, output += stride) {
+      for (int32_t c = 0; c < count; ++c) {
+        const int32_t sum = depth - static_cast<int32_t>(differences[c]);
+        const uint32_t total = static_cast<uint32_t>(BinaryTotal(bias[c], sum));
+        output[c] = OutputCode(total, factors[c], quantization);
+      }
+    }
+  }
+
+  int64_t start[kColumns], right[kColumns];
+  Slope slope[kColumns];
+  const int32_t* bias;
+  const Requantization* factors;
+  Quantization quantization;
+  int32_t depth, count;
+  bool in_vectors;
+};
+
 // What follows the D of a tile: `Simd::Codes` makes codes of them.
 template <typename Simd>
 struct BinaryFinish {

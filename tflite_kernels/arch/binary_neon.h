@@ -195,34 +195,16 @@ struct BinaryNeon {
     return vaddv_u8(vand_u8(all, vcreate_u8(0x8040201008040201)));
   }
 
-  // floor(total * factor + 1/2) + zero point is (D * slope + start) >> right, where of
-  // total = bias + 4096 * (depth - D) the 4096 is a part of the shift.
-  struct Codes {
-    Codes(const int32_t* bias, const Requantization* factors, int32_t depth, int32_t count,
-          const Quantization& quantization)
-        : bias(bias), factors(factors), quantization(quantization), depth(depth), count(count) {
-      in_vectors = quantization.rounding == Rounding::kSingle;
-      for (int32_t c = 0; c < kColumns; ++c) {
-        const Requantization factor = c < count ? factors[c] : Requantization{0, 0};
-        const int64_t total = c < count ? BinaryTotal(bias[c], depth) : 0;
-        const int32_t right = 31 - factor.shift - kBinaryFractionBits;
-        // Such large factors are rare, and left to core/.
-        if (right < 0) in_vectors = false;
-        const int64_t half = int64_t{1} << (30 - factor.shift);
-        start[c] = (total * factor.multiplier + half) >> kBinaryFractionBits;
-        if (in_vectors) start[c] += quantization.output_zero_point * (int64_t{1} << right);
-        slope[c] = -factor.multiplier;
-        left[c] = -right;
-      }
-    }
+  struct Codes : BinaryLines<BinaryNeon, kColumns, int32_t> {
+    using BinaryLines::BinaryLines;
 
     // What the sums of four channels are finished with, kept in registers for all rows of a tile.
     struct Four {
       Four(const Codes& codes, int32_t i)
           : start_low(vld1q_s64(codes.start + i)),
             start_high(vld1q_s64(codes.start + i + 2)),
-            left_low(vld1q_s64(codes.left + i)),
-            left_high(vld1q_s64(codes.left + i + 2)),
+            left_low(vnegq_s64(vld1q_s64(codes.right + i))),
+            left_high(vnegq_s64(vld1q_s64(codes.right + i + 2))),
             slope(vld1q_s32(codes.slope + i)) {}
 
       // Saturated to int16.
@@ -256,25 +238,6 @@ struct BinaryNeon {
         CopyFirst(all, count, output);
       }
     }
-
-    void StoreOneByOne(const Difference* differences, int32_t rows, int8_t* output,
-                       size_t stride) const {
-      for (int32_t r = 0; r < rows; ++r, differences += kColumns, output += stride) {
-        for (int32_t c = 0; c < count; ++c) {
-          const uint32_t total =
-              static_cast<uint32_t>(BinaryTotal(bias[c], depth - differences[c]));
-          output[c] = OutputCode(total, factors[c], quantization);
-        }
-      }
-    }
-
-    int64_t start[kColumns], left[kColumns];
-    int32_t slope[kColumns];
-    const int32_t* bias;
-    const Requantization* factors;
-    Quantization quantization;
-    int32_t depth, count;
-    bool in_vectors;
   };
 };
 

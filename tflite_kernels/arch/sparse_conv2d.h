@@ -7,59 +7,63 @@
 
 namespace edgeax {
 
-// Checks the arguments and plans the product of one group.
+// Both forms, of which only one is used.
+struct SparseConv2DPlan {
+  SparsePlan product;  // of one group
+  PlanesPlan planes;
+  size_t total_bytes;
+};
+
+// Checks the arguments and plans.
 template <typename Simd>
-Status PlanSparseConv2D(const SparseConv2DArgs& args, Conv2DGeometry* geometry, SparsePlan* plan) {
+Status PlanSparseConv2D(const SparseConv2DArgs& args, Conv2DGeometry* geometry,
+                        SparseConv2DPlan* plan) {
   const Status status = GeometryOf(args, geometry);
   if (status != Status::kOk) return status;
   const int64_t rows = CheckedProduct(args.conv2d.input.batch, geometry->window.height.output,
                                       geometry->window.width.output);
   if (rows < 0) return Status::kBadShape;
-  *plan = PlanSparse<Simd>(rows, geometry->depth);
+  plan->product = PlanSparse<Simd>(rows, geometry->depth);
+  plan->planes = {};
+  if constexpr (Simd::kUsesPlanes) plan->planes = PlanPlanes<Simd>(args, *geometry);
+  plan->total_bytes = Largest(plan->product.total_bytes, plan->planes.total_bytes);
   return Status::kOk;
 }
 
 template <typename Simd>
 Status SparseConv2DScratchBytesOn(const SparseConv2DArgs& args, size_t* bytes) {
   Conv2DGeometry geometry;
-  SparsePlan plan;
+  SparseConv2DPlan plan;
   const Status status = PlanSparseConv2D<Simd>(args, &geometry, &plan);
   *bytes = status == Status::kOk ? plan.total_bytes : 0;
-  if constexpr (Simd::kUsesPlanes) {
-    if (status == Status::kOk) {
-      *bytes = Largest(*bytes, PlanPlanes<Simd>(args, geometry).total_bytes);
-    }
-  }
   return status;
 }
 
-// Whether the convolution is one of planes, and computed.
+// Whether few enough weights are left for planes to pay.
 template <typename Simd>
-bool RunPlanes(const SparseConv2DArgs& args, const Conv2DGeometry& geometry,
-               const SparseTensors& tensors) {
-  const PlanesPlan plan = PlanPlanes<Simd>(args, geometry);
+bool HasFewWeights(const SparseConv2DArgs& args, const Conv2DGeometry& geometry,
+                   const SparseTensors& tensors) {
   const int64_t weights = int64_t{args.conv2d.output_channels} * geometry.depth;
   const int64_t left = static_cast<int64_t>(tensors.weights.values.size);
-  if (!plan.serves || left * 100 > weights * Simd::kGroupedLanesPercent) return false;
-  SparsePlanes<Simd>(plan, args, geometry, tensors).Run();
-  return true;
+  return left * 100 <= weights * Simd::kGroupedLanesPercent;
 }
 
 template <typename Simd>
 Status SparseConv2DOn(const SparseConv2DArgs& args, const SparseTensors& tensors) {
   Conv2DGeometry geometry;
-  SparsePlan plan;
+  SparseConv2DPlan plan;
   Status status = PlanSparseConv2D<Simd>(args, &geometry, &plan);
   if (status == Status::kOk) status = CheckSparseConv2D(args, tensors, &geometry);
-  size_t scratch_bytes;
-  if (status == Status::kOk) status = SparseConv2DScratchBytesOn<Simd>(args, &scratch_bytes);
   if (status != Status::kOk) return status;
-  if (tensors.scratch.size < scratch_bytes) return Status::kBadScratch;
-  const Conv2DArgs& conv2d = args.conv2d;
+  if (tensors.scratch.size < plan.total_bytes) return Status::kBadScratch;
   if constexpr (Simd::kUsesPlanes) {
-    if (RunPlanes<Simd>(args, geometry, tensors)) return Status::kOk;
+    if (plan.planes.serves && HasFewWeights<Simd>(args, geometry, tensors)) {
+      SparsePlanes<Simd>(plan.planes, args, geometry, tensors).Run();
+      return Status::kOk;
+    }
   }
-  const SparseMatMul<Simd> product(plan, args.format, geometry.depth, tensors.weights,
+  const Conv2DArgs& conv2d = args.conv2d;
+  const SparseMatMul<Simd> product(plan.product, args.format, geometry.depth, tensors.weights,
                                    conv2d.quantization, tensors.scratch);
   const int32_t pixels =
       conv2d.input.batch * geometry.window.height.output * geometry.window.width.output;
