@@ -19,6 +19,11 @@ NAMES = [f"{entry['operator']}_{entry['name']}" for entry in ENTRIES]
 SETS = native.isas()
 
 
+def golden_cases(*wanted: tuple[str, str]) -> list[native.Case]:
+    """The golden cases of these operators and names."""
+    return [native.golden_case(e) for e in ENTRIES if (e["operator"], e["name"]) in wanted]
+
+
 def test_this_machine_runs_the_instruction_sets_that_its_processor_has():
     with open("/proc/cpuinfo") as file:
         words = set(file.read().split())
@@ -239,15 +244,10 @@ def test_an_argument_out_of_range_is_refused_and_the_output_untouched(
 
 
 # A convolution and a matrix product with places in 4 bits.
-SPARSE_CASES = [
-    native.golden_case(entry)
-    for entry in ENTRIES
-    if (entry["operator"], entry["name"])
-    in (
-        ("EdgeaxSparseConv2D", "same_single"),
-        ("EdgeaxSparseFullyConnected", "blocks_of_2_single"),
-    )
-]
+SPARSE_CASES = golden_cases(
+    ("EdgeaxSparseConv2D", "same_single"),
+    ("EdgeaxSparseFullyConnected", "blocks_of_2_single"),
+)
 
 
 @pytest.mark.parametrize("isa", SETS)
@@ -300,15 +300,10 @@ def test_a_block_beyond_the_end_of_its_row_is_refused(case, isa):
 
 
 # A convolution of bits to bits and a matrix product of codes to codes.
-BINARY_CASES = [
-    native.golden_case(entry)
-    for entry in ENTRIES
-    if (entry["operator"], entry["name"])
-    in (
-        ("EdgeaxBinaryConv2D", "groups_3_bits_in_and_out_single"),
-        ("EdgeaxBinaryFullyConnected", "odd_depth_single"),
-    )
-]
+BINARY_CASES = golden_cases(
+    ("EdgeaxBinaryConv2D", "groups_3_bits_in_and_out_single"),
+    ("EdgeaxBinaryFullyConnected", "odd_depth_single"),
+)
 
 
 @pytest.mark.parametrize("isa", SETS)

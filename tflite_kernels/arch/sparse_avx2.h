@@ -1,12 +1,13 @@
 #pragma once  // arch/sparse_avx2.h: the steps of the sparse driver on AVX2.
 
 #include "tflite_kernels/arch/avx2.h"
+#include "tflite_kernels/arch/expand_x86.h"
 #include "tflite_kernels/arch/sparse_matmul.h"
 
 namespace edgeax {
 namespace {
 
-struct SparseAvx2 : Avx2 {
+struct SparseAvx2 : Avx2, ExpandX86 {
   using ListWeight = int16_t;
   using VectorNumber = int16_t;         // less the zero point
   static constexpr int32_t kGroup = 2;  // depths that vpmaddwd takes at once
@@ -171,27 +172,6 @@ struct SparseAvx2 : Avx2 {
 
   static __m256i Widen16(const int8_t* values) {
     return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(values)));
-  }
-
-  static __m128i Expand8(uint8_t mask, const int8_t* values) {
-    return _mm_shuffle_epi8(
-        _mm_loadl_epi64(reinterpret_cast<const __m128i*>(values)),
-        _mm_loadl_epi64(reinterpret_cast<const __m128i*>(kExpandTable.index[mask])));
-  }
-
-  // 16 weights of a mask with their zeros. Reads 16 values; `values` becomes the next one.
-  static __m128i Expand(const uint8_t* mask, const int8_t** values) {
-    const __m128i first = Expand8(mask[0], *values);
-    *values += kExpandTable.count[mask[0]];
-    const __m128i second = Expand8(mask[1], *values);
-    *values += kExpandTable.count[mask[1]];
-    return _mm_unpacklo_epi64(first, second);
-  }
-
-  // Writes them; returns the next value.
-  static const int8_t* Expand16(const uint8_t* mask, const int8_t* values, int8_t* to) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), Expand(mask, &values));
-    return values;
   }
 
   // The products of a vector with the weights of a mask.

@@ -1,6 +1,7 @@
 #pragma once  // arch/sparse_avx512.h: the steps of the sparse driver on AVX-512 with VNNI.
 
 #include "tflite_kernels/arch/avx512.h"
+#include "tflite_kernels/arch/expand_x86.h"
 #include "tflite_kernels/arch/sparse_matmul.h"
 
 namespace edgeax {
@@ -55,7 +56,7 @@ struct Rows64 {
   }
 };
 
-struct SparseAvx512 : Avx512 {
+struct SparseAvx512 : Avx512, ExpandX86 {
   using ListWeight = int8_t;
   using VectorNumber = uint8_t;         // 128 added, as on the left
   static constexpr int32_t kGroup = 4;  // depths that vpdpbusd takes at once
@@ -279,27 +280,6 @@ struct SparseAvx512 : Avx512 {
       d = Wide::Add(d, Wide::High16(high01, high23), w);
     }
     Wide::Store(a, b, c, d, to);
-  }
-
-  static __m128i Expand8(uint8_t mask, const int8_t* values) {
-    return _mm_shuffle_epi8(
-        _mm_loadl_epi64(reinterpret_cast<const __m128i*>(values)),
-        _mm_loadl_epi64(reinterpret_cast<const __m128i*>(kExpandTable.index[mask])));
-  }
-
-  // 16 weights of a mask with their zeros. Reads 16 values; `values` becomes the next one.
-  static __m128i Expand(const uint8_t* mask, const int8_t** values) {
-    const __m128i first = Expand8(mask[0], *values);
-    *values += kExpandTable.count[mask[0]];
-    const __m128i second = Expand8(mask[1], *values);
-    *values += kExpandTable.count[mask[1]];
-    return _mm_unpacklo_epi64(first, second);
-  }
-
-  // Writes them; returns the next value.
-  static const int8_t* Expand16(const uint8_t* mask, const int8_t* values, int8_t* to) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), Expand(mask, &values));
-    return values;
   }
 
   // The products of a vector with the weights of a mask.
