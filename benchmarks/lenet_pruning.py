@@ -213,7 +213,7 @@ NETWORKS = {
             Plan(
                 "magnitude",
                 magnitude(12, conv1=0.2, conv2=0.8, ip1=0.928, ip2=0.7),
-                (Phase(12, 0.02, 0.1, 0.9, 1e-4), Phase(40, 2e-3)),
+                (Phase(12, 0.02, 0.1, 0.9, 1e-4), Phase(40, 0.05, 0.002, 0.9, 5e-4)),
                 target=Target(12.0, None),
             ),
             Plan(
