@@ -193,27 +193,39 @@ def _prepare_here(interpreter: Interpreter) -> Host:
 
 def _prepare_arm(interpreter: Interpreter) -> Host:
     """The arm64 Python of the emulated CPUs, and the plugin built for it."""
-    cpu = str(interpreter.cpu)
+    plugin, cpu = prepare_arm(interpreter.name), str(interpreter.cpu)
+    return Host(interpreter, plugin, lambda words: aarch64.run_python(cpu, CHILD, *words))
+
+
+def prepare_arm(user: str) -> Path:
+    """Gets arm64 Python and LiteRT ready for every emulated CPU.
+
+    Args:
+        user: What needs them, for messages.
+    Returns:
+        edgeax's plugin, built for aarch64.
+    Raises:
+        RuntimeError: They could not be made; says what is missing, and what to do.
+    """
     wanted = (*packages.USER_MODE, *packages.CROSS_COMPILER)
     tools = ("qemu-aarch64", aarch64.COMPILER)
     missing = [tool for tool in tools if shutil.which(tool) is None]
     if missing:
         raise RuntimeError(
-            f"{interpreter.name} must have {' and '.join(tools)} on PATH. Missing: "
+            f"{user} must have {' and '.join(tools)} on PATH. Missing: "
             f"{', '.join(missing)}. Run: {' '.join(packages.install_command(wanted))}"
         )
     try:
         said = [setup.build_root(), setup.build_site(), setup.build_cpu_roots()]
     except setup.SetupError as error:
         raise RuntimeError(
-            f"{interpreter.name} must have an arm64 Python. Received: {error} Run this again with "
+            f"{user} must have an arm64 Python. Received: {error} Run this again with "
             "a network, or see tests/emulation/README.md."
         ) from error
     if not places.CPU_ROOTS.is_dir():
         raise RuntimeError(
-            f"{interpreter.name} must have an arm64 Python. Received: {'; '.join(said)}. See "
+            f"{user} must have an arm64 Python. Received: {'; '.join(said)}. See "
             "tests/emulation/README.md."
         )
     library = places.BUILD / "interpreters" / "aarch64" / "libedgeax.so"
-    plugin = build_library.build(library, [aarch64.COMPILER], "aarch64")
-    return Host(interpreter, plugin, lambda words: aarch64.run_python(cpu, CHILD, *words))
+    return build_library.build(library, [aarch64.COMPILER], "aarch64")

@@ -128,6 +128,17 @@ def blocks(block: int, kept: int, of: int) -> Callable[[Shape, np.random.Generat
     return draw
 
 
+def binary(shape: Shape, source: np.random.Generator) -> Layer:
+    """Draws weights of +1 and -1 for signs of inputs; outside of the image counts as 0."""
+    signs = source.choice(np.int8([-1, 1]), (shape.outputs, shape.depth))
+    taps = signs.reshape(shape.outputs, -1, shape.input[-1])
+    bits = np.packbits(taps < 0, axis=-1, bitorder="little").reshape(shape.outputs, -1)
+    options = {"input_packed": 0, "output_packed": 0, "input_channels": shape.input[-1]}
+    if shape.kernel:
+        options["pad_value"] = 0
+    return Layer(signs, "EdgeaxBinary", {"weights": bits}, options)
+
+
 COLD = (LARGE_PRODUCT,)
 """Shapes that are measured with weights from memory too."""
 

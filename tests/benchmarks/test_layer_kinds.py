@@ -41,6 +41,15 @@ def test_as_many_blocks_are_left_as_it_says():
     assert np.array_equal(sparse.decode(rows, 6), layer.weights)
 
 
+def test_signs_lie_in_bits_of_whole_bytes_a_tap():
+    layer = drawn(layer_kinds.binary, conv(3, 10, 4, 3))
+    bits = layer.constants["weights"].reshape(4, 9, 2)
+    negative = np.unpackbits(bits, axis=-1, bitorder="little")
+    assert np.array_equal(negative[..., :10], layer.weights.reshape(4, 9, 10) < 0)
+    assert not negative[..., 10:].any()
+    assert layer.options["input_channels"] == 10 and layer.options["pad_value"] == 0
+
+
 def test_a_last_group_of_blocks_may_be_cut_off():
     assert drawn(layer_kinds.blocks(4, 1, 4), conv(3, 3, 2, 3)).weights.shape == (2, 27)
 

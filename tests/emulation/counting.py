@@ -1,7 +1,7 @@
 """Exact instruction counts: builds counter/regioncount.c and reads what it wrote.
 
 The counts are of instructions, not of cycles, and the same in every run. A program marks its
-regions by counter/markers.h.
+regions by counter/markers.h, or by the functions of counter/marks.c.
 """
 
 from dataclasses import dataclass
@@ -28,6 +28,20 @@ def build_plugin(output: Path) -> Path:
     """
     flags = ["-std=c11", "-O2", "-Wall", "-Wextra", "-fPIC", "-shared"]
     process.compile_or_raise(["gcc", *flags, "-o", output, places.COUNTER / "regioncount.c"])
+    return output
+
+
+def build_marks(compiler: str, output: Path) -> Path:
+    """Compiles the marks as functions `begin_region(int)` and `end_region(int)`.
+
+    Args:
+        compiler: For the emulated processor.
+        output: Shared library to write.
+    Returns:
+        `output`.
+    """
+    flags = ["-x", "c", "-std=c11", "-O2", "-Wall", "-Wextra", "-fPIC", "-shared", "-nostdlib"]
+    process.compile_or_raise([compiler, *flags, "-o", output, places.COUNTER / "marks.c"])
     return output
 
 
