@@ -133,10 +133,26 @@ struct Memory : CommonMemory {
   }
 
   edgeax::Tensors Tensors(Exact<uint8_t>* scratch, Exact<int8_t>* to) {
-    return {input.view(),    weights.view(),  bias.view(), factors.view(),
-            codebook.view(), scratch->span(), to->span()};
+    return {input.view(),   weights.view(),  bias.view(),
+            factors.view(), codebook.view(), scratch->span(),
+            to->span(),     {0, 1},          {sums.data(), sums.size()}};
   }
 
+  // False when a sum is not that of the row's weights.
+  bool SumRows(int32_t depth) {
+    sums.resize(bias.size());
+    edgeax::SumRows(weights.view(), codebook.view(), depth, {sums.data(), sums.size()});
+    const int32_t bits = edgeax::CodeBits(codebook.size());
+    const uint8_t* row = weights.view().data;
+    for (size_t r = 0; r < sums.size(); ++r, row += edgeax::PackedBytes(depth, bits)) {
+      int32_t expected_sum = 0;
+      for (int32_t i = 0; i < depth; ++i) expected_sum += codebook[edgeax::Unpack(row, i, bits)];
+      if (sums[r] != expected_sum) return false;
+    }
+    return true;
+  }
+
+  std::vector<int32_t> sums;
   Exact<uint8_t> weights;
   Exact<int8_t> codebook;
 };
@@ -155,6 +171,7 @@ std::vector<uint8_t> RandomIndices(Random* random, const edgeax::SparseFormat& f
                        : format.places == edgeax::Places::kRelative4 ? 4
                                                                      : 8;
   const int32_t highest = (1 << bits) - 1;
+  const bool balanced = random->OneIn(2);
   std::vector<uint8_t> indices;
   for (int32_t r = 0; r < rows; ++r) {
     int32_t used = 8;
@@ -166,9 +183,12 @@ std::vector<uint8_t> RandomIndices(Random* random, const edgeax::SparseFormat& f
       indices.back() = static_cast<uint8_t>(indices.back() | entry << used);
       used += bits;
     };
-    int32_t left_out = 0;
+    int32_t left_out = 0, left_in_group = 0;
     for (int32_t i = 0; i < blocks; ++i) {
-      const bool is_left = random->OneIn(one_in);
+      if (i * format.block % edgeax::kBalancedGroup == 0) left_in_group = 0;
+      const bool fits = !balanced || left_in_group + format.block <= edgeax::kBalancedLeft;
+      const bool is_left = fits && random->OneIn(one_in);
+      if (is_left) left_in_group += format.block;
       if (bits == 1) {
         write(is_left ? 1 : 0);
       } else if (is_left) {
@@ -221,9 +241,23 @@ struct SparseMemory : CommonMemory {
   edgeax::SparseTensors Tensors(Exact<uint8_t>* scratch, Exact<int8_t>* to) {
     return {input.view(),    {values.view(), indices.view(), starts.view()},
             bias.view(),     factors.view(),
-            scratch->span(), to->span()};
+            scratch->span(), to->span(),
+            {0, 1},          {{balanced.data(), balanced.size()}, {sums.data(), sums.size()}}};
   }
 
+  void Balance(const edgeax::SparseFullyConnectedArgs& args) {
+    const int32_t rows = args.fully_connected.outputs, depth = args.fully_connected.depth;
+    balanced.resize(edgeax::BalancedSize(rows, depth));
+    sums.resize(static_cast<size_t>(rows));
+    if (!edgeax::WriteBalanced(args.format, rows, depth,
+                               {values.view(), indices.view(), starts.view()},
+                               {balanced.data(), balanced.size()}, {sums.data(), sums.size()})) {
+      balanced.clear();
+    }
+  }
+
+  std::vector<uint8_t> balanced;
+  std::vector<int32_t> sums;
   Exact<int8_t> values;
   Exact<uint8_t> indices;
   Exact<edgeax::SparseStart> starts;
@@ -371,7 +405,8 @@ bool DepthwiseAgrees(Random* random, int number) {
 }
 
 edgeax::FullyConnectedArgs RandomFullyConnected(Random* random) {
-  const int32_t depth = random->OneIn(40) ? 65536 : random->Size(random->OneIn(4) ? 5000 : 300);
+  int32_t depth = random->OneIn(40) ? 65536 : random->Size(random->OneIn(4) ? 5000 : 300);
+  if (random->OneIn(3)) depth = (depth + 63) / 64 * 64;  // whole steps of any kernel
   return {random->Size(25), depth, depth > 1000 ? random->Size(8) : random->Size(60),
           RandomQuantization(random)};
 }
@@ -381,6 +416,10 @@ bool FullyConnectedAgrees(Random* random, int number) {
   const int32_t depth = args.depth;
   Memory memory(random, size_t(args.rows) * depth, args.outputs, depth, size_t(args.outputs),
                 size_t(args.rows) * args.outputs);
+  if (random->OneIn(2) && !memory.SumRows(depth)) {
+    printf("a sum of weights is wrong, depth %d\n", depth);
+    return false;
+  }
   const auto kernel_of = [](const edgeax::KernelSet& set) -> const auto& {
     return set.fully_connected;
   };
@@ -422,6 +461,7 @@ bool SparseFullyConnectedAgrees(Random* random, int number) {
   const edgeax::SparseFullyConnectedArgs args = {sizes, RandomFormat(random)};
   SparseMemory memory(random, args.format, sizes.depth, size_t(sizes.rows) * sizes.depth,
                       size_t(sizes.outputs), size_t(sizes.rows) * sizes.outputs);
+  if (memory.scanned == Status::kOk && random->OneIn(2)) memory.Balance(args);
   const auto kernel_of = [](const edgeax::KernelSet& set) -> const auto& {
     return set.sparse_fully_connected;
   };

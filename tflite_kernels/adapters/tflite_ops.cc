@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "tflite_kernels/adapters/memory.h"
+#include "tflite_kernels/adapters/prepared_rows.h"
 #include "tflite_kernels/adapters/tflite_check.h"
 #include "tflite_kernels/arch/scratch.h"
 #include "tflite_kernels/core/coded.h"
@@ -126,6 +127,7 @@ struct RowStorage : ChannelTensors {
 // Rows of codes, and the codebook that they point into.
 struct CodebookStorage : RowStorage {
   int32_t bits;  // of a code
+  PreparedRows prepared;
 
   TfLiteStatus CheckOperands(const Site& site, const Operands& operands) {
     EDGEAX_RETURN_IF_ERROR(CheckRows(site, operands));
@@ -140,9 +142,15 @@ struct CodebookStorage : RowStorage {
   }
 
   Tensors TensorsOf(const TfLiteTensor* all, const int* inputs, const CommonTensors& common) const {
-    return {common.input,          BytesOf<uint8_t>(all[inputs[kWeights]]), common.bias,
-            common.requantization, BytesOf<int8_t>(all[inputs[kCodebook]]), common.scratch,
-            common.output};
+    return {common.input,
+            BytesOf<uint8_t>(all[inputs[kWeights]]),
+            common.bias,
+            common.requantization,
+            BytesOf<int8_t>(all[inputs[kCodebook]]),
+            common.scratch,
+            common.output,
+            Share{0, 1},
+            prepared.sums()};
   }
 };
 
@@ -151,6 +159,7 @@ struct SparseStorage : ChannelTensors {
   static constexpr char kRowsText[] = "numbers of tensor bias";
 
   Buffer<SparseStart> starts;
+  PreparedRows prepared;
 
   static TfLiteStatus CheckOperands(const Site& site, const Operands& operands) {
     EDGEAX_RETURN_IF_ERROR(CheckChannels(site, operands));
@@ -197,13 +206,16 @@ struct SparseStorage : ChannelTensors {
                 static_cast<unsigned long long>(values.size));
   }
 
+  SparseWeights WeightsOf(const TfLiteTensor& weights, const TfLiteTensor& indices) const {
+    return {BytesOf<int8_t>(weights), BytesOf<uint8_t>(indices), {starts.data(), starts.size()}};
+  }
+
   SparseTensors TensorsOf(const TfLiteTensor* all, const int* inputs,
                           const CommonTensors& common) const {
-    const SparseWeights weights = {BytesOf<int8_t>(all[inputs[kWeights]]),
-                                   BytesOf<uint8_t>(all[inputs[kIndices]]),
-                                   {starts.data(), starts.size()}};
-    return {common.input,          weights,        common.bias,
-            common.requantization, common.scratch, common.output};
+    return {common.input,   WeightsOf(all[inputs[kWeights]], all[inputs[kIndices]]),
+            common.bias,    common.requantization,
+            common.scratch, common.output,
+            Share{0, 1},    prepared.balanced()};
   }
 
  private:
@@ -256,6 +268,7 @@ struct CodedStorage {
   Buffer<SparseStart> starts;
   Buffer<int32_t> bias;
   Buffer<float> scale;
+  PreparedRows prepared;
 
   TfLiteStatus CheckOperands(const Site& site, const Operands& operands) {
     EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.weights, kTfLiteUInt8));
@@ -321,7 +334,9 @@ struct CodedStorage {
          common.requantization,
          {codebook.data(), codebook.size()},
          common.scratch,
-         common.output},
+         common.output,
+         Share{0, 1},
+         prepared.sums()},
         {common.input, values, common.bias, common.requantization, common.scratch, common.output}};
   }
 };
@@ -493,6 +508,32 @@ void GiveShare(Share share, Span<uint8_t> scratch, TensorsOfArgs* tensors) {
 void GiveShare(Share share, Span<uint8_t> scratch, CodedTensors* tensors) {
   GiveShare(share, scratch, &tensors->packed);
   GiveShare(share, scratch, &tensors->sparse);
+}
+
+// What is made of weights once, for the kernels of products that take it.
+
+template <typename Args, typename Storage>
+void PrepareRows(const Operands&, const Args&, Storage*) {}
+
+void PrepareRows(const Operands& operands, const FullyConnectedArgs& args,
+                 CodebookStorage* storage) {
+  storage->prepared.Sum(args, BytesOf<uint8_t>(*operands.weights.tensor),
+                        BytesOf<int8_t>(*operands.key.tensor));
+}
+
+void PrepareRows(const Operands& operands, const SparseFullyConnectedArgs& args,
+                 SparseStorage* storage) {
+  storage->prepared.Balance(args,
+                            storage->WeightsOf(*operands.weights.tensor, *operands.key.tensor));
+}
+
+// Sparse ones are not balanced: they would lie in memory twice.
+void PrepareRows(const Operands&, const CodedArgs<SparseFullyConnectedArgs>& args,
+                 CodedStorage* storage) {
+  if (args.layout != CodedLayout::kPacked4) return;
+  storage->prepared.Sum(args.sparse.fully_connected,
+                        {storage->weights.data(), storage->weights.size()},
+                        {storage->codebook.data(), storage->codebook.size()});
 }
 
 struct Conv2DOp {
@@ -956,6 +997,7 @@ TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* host) {
   EDGEAX_RETURN_IF_ERROR(
       Op::Translate(site, options, operands, node->storage, quantization, &node->args, &wanted));
   EDGEAX_RETURN_IF_ERROR(node->storage.Prepare(site, operands, options, wanted));
+  if (node->kernels->takes_prepared_rows) PrepareRows(operands, node->args, &node->storage);
   EDGEAX_RETURN_IF_ERROR(CheckOutput(site, wanted));
   EDGEAX_RETURN_IF_ERROR(CopyChannels<Op>(site, form, operands, wanted, node));
   const auto& kernel = Op::KernelIn(*node->kernels);

@@ -124,7 +124,8 @@ constexpr KernelSet kSets[] = {
      {SparseConv2DNeon, SparseConv2DScratchBytesNeon, true},
      {SparseFullyConnectedNeon, SparseFullyConnectedScratchBytesNeon, true},
      {BinaryConv2DNeon, BinaryConv2DScratchBytesNeon, true},
-     {BinaryFullyConnectedNeon, BinaryFullyConnectedScratchBytesNeon, true}},
+     {BinaryFullyConnectedNeon, BinaryFullyConnectedScratchBytesNeon, true},
+     true},
     {"neon_dotprod",
      HasDotprod,
      {Conv2DNeonDotprod, Conv2DScratchBytesNeonDotprod, true},
@@ -133,7 +134,8 @@ constexpr KernelSet kSets[] = {
      {SparseConv2DNeonDotprod, SparseConv2DScratchBytesNeonDotprod, true},
      {SparseFullyConnectedNeonDotprod, SparseFullyConnectedScratchBytesNeonDotprod, true},
      {BinaryConv2DNeon, BinaryConv2DScratchBytesNeon, true},
-     {BinaryFullyConnectedNeon, BinaryFullyConnectedScratchBytesNeon, true}},
+     {BinaryFullyConnectedNeon, BinaryFullyConnectedScratchBytesNeon, true},
+     true},
 #endif
 };
 

@@ -31,6 +31,8 @@ struct KernelSet {
   Kernel<SparseFullyConnectedArgs, SparseTensors> sparse_fully_connected;
   Kernel<BinaryConv2DArgs, BinaryTensors> binary_conv2d;
   Kernel<BinaryFullyConnectedArgs, BinaryTensors> binary_fully_connected;
+  // Whether the products read Tensors::weight_sums and SparseTensors::balanced, if they are there.
+  bool takes_prepared_rows = false;
 };
 
 // The sets compiled into this library, slowest first; the first is "reference".

@@ -33,6 +33,7 @@ Status FullyConnectedOn(const FullyConnectedArgs& args, const Tensors& tensors) 
   const int32_t bits = CodeBits(tensors.codebook.size);
   const int32_t row_bytes = PackedBytes(args.depth, bits);
   const Range range = RangeOf(args.outputs, Simd::kColumns, tensors.share);
+  const bool knows_sums = HasSize(tensors.weight_sums.size, args.outputs);
   const CodebookColumns columns = {
       {range.end - range.begin, tensors.bias.data + range.begin,
        tensors.requantization.data + range.begin, tables.largest},
@@ -41,7 +42,8 @@ Status FullyConnectedOn(const FullyConnectedArgs& args, const Tensors& tensors) 
       bits,
       row_bytes,
       args.depth,
-      &tables};
+      &tables,
+      knows_sums ? tensors.weight_sums.data + range.begin : nullptr};
   for (int32_t first = 0; first < args.rows; first += plan.block_rows) {
     const int32_t left_over = args.rows - first;
     const int32_t rows = left_over < plan.block_rows ? left_over : plan.block_rows;

@@ -30,7 +30,13 @@ struct CodebookColumns {
   int32_t row_bytes;
   int32_t depth;
   const NibbleTables* tables;
+  const int32_t* weight_sums = nullptr;  // of the rows, where they are known
 };
+
+// The number of the row that starts at `row`.
+static inline ptrdiff_t RowNumber(const CodebookColumns& weights, const uint8_t* row) {
+  return (row - weights.weights) / weights.row_bytes;
+}
 
 // Sizes and scratch layout of one product; both the size and the use of scratch follow from it.
 struct MatMulPlan {
@@ -64,6 +70,16 @@ MatMulPlan PlanMatMul(int64_t rows, int32_t depth) {
   if (vector_bytes > plan.right_bytes) plan.right_bytes = vector_bytes;
   plan.total_bytes = plan.left_bytes + plan.right_bytes + kScratchAlignment;
   return plan;
+}
+
+// sums int32 [rows][columns]; the codes of the next row go `stride` further. Instruction sets that
+// do better for several rows have an overload.
+template <typename Finish>
+void StoreRows(const Finish& finish, const int32_t* sums, int32_t columns, int32_t rows,
+               int8_t* output, size_t stride) {
+  for (int32_t r = 0; r < rows; ++r) {
+    finish.Store(sums + r * columns, output + static_cast<size_t>(r) * stride);
+  }
 }
 
 template <typename Simd>
@@ -139,9 +155,9 @@ struct MatMul {
       }
       int32_t sums[Simd::kRows * Simd::kColumns];
       Simd::Multiply(row, right, plan.padded_depth, columns.largest, sums);
-      for (int32_t i = 0; i < Simd::kRows && r + i < rows; ++i) {
-        finish.Store(sums + i * Simd::kColumns, output + static_cast<size_t>(r + i) * stride);
-      }
+      const int32_t left_over = rows - r;
+      StoreRows(finish, sums, Simd::kColumns, left_over < Simd::kRows ? left_over : Simd::kRows,
+                output + static_cast<size_t>(r) * stride, stride);
     }
   }
 

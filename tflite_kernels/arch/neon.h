@@ -5,74 +5,12 @@
 
 #include "tflite_kernels/arch/matmul.h"
 #include "tflite_kernels/arch/neon_codes.h"
+#include "tflite_kernels/arch/neon_dot.h"
+#include "tflite_kernels/arch/neon_finish.h"
+#include "tflite_kernels/arch/neon_tile.h"
 
 namespace edgeax {
 namespace {
-
-// What follows the sums of kLanes output channels, a multiple of 4: bias, scaling, zero point,
-// clamp.
-template <int32_t kLanes>
-struct FinishNeon {
-  // `offsets` are added to the bias; sums wrap around.
-  FinishNeon(const int32_t* bias, const Requantization* factors, const int32_t* offsets,
-             int32_t count, const Quantization& quantization)
-      : factors(factors), quantization(quantization), count(count) {
-    for (int32_t i = 0; i < kLanes; ++i) {
-      const Requantization factor = i < count ? factors[i] : Requantization{0, 0};
-      const uint32_t offset = static_cast<uint32_t>(offsets[i]);
-      start[i] = i < count ? static_cast<int32_t>(static_cast<uint32_t>(bias[i]) + offset) : 0;
-      multiplier[i] = factor.multiplier;
-      left[i] = factor.shift - 31;
-    }
-  }
-
-  // sums int32 [kLanes]; writes `count` codes.
-  void Store(const int32_t* sums, int8_t* output) const {
-    if (quantization.rounding != Rounding::kSingle) return StoreOneByOne(sums, output);
-    int8_t codes[kLanes < 16 ? 16 : kLanes];
-    for (int32_t i = 0; i < kLanes; i += 8) {
-      // A tile of 4 columns fills half of a register.
-      const int16x4_t first = Scaled(sums, i);
-      const int16x4_t second = i + 4 < kLanes ? Scaled(sums, i + 4) : first;
-      // Every step saturates, so what is out of range stays at the right end of it.
-      const int16x8_t zero = vdupq_n_s16(static_cast<int16_t>(quantization.output_zero_point));
-      const int8x8_t bytes = vqmovn_s16(vqaddq_s16(vcombine_s16(first, second), zero));
-      const int8x8_t low = vdup_n_s8(static_cast<int8_t>(quantization.output_min));
-      const int8x8_t high = vdup_n_s8(static_cast<int8_t>(quantization.output_max));
-      vst1_s8(codes + i, vmin_s8(vmax_s8(bytes, low), high));
-    }
-    if (count == kLanes) {
-      memcpy(output, codes, kLanes);
-    } else {
-      CopyFirst(codes, count, output);
-    }
-  }
-
- private:
-  void StoreOneByOne(const int32_t* sums, int8_t* output) const {
-    for (int32_t i = 0; i < count; ++i) {
-      const uint32_t sum = static_cast<uint32_t>(sums[i]) + static_cast<uint32_t>(start[i]);
-      output[i] = OutputCode(sum, factors[i], quantization);
-    }
-  }
-
-  // Channels i .. i + 3: floor(sum * factor + 1/2), saturated to int16.
-  int16x4_t Scaled(const int32_t* sums, int32_t i) const {
-    const int32x4_t sum = vaddq_s32(vld1q_s32(sums + i), vld1q_s32(start + i));
-    const int32x4_t factor = vld1q_s32(multiplier + i);
-    const int64x2_t low = vmull_s32(vget_low_s32(sum), vget_low_s32(factor));
-    const int64x2_t high = vmull_high_s32(sum, factor);
-    const int32x2_t low_words = vqmovn_s64(vrshlq_s64(low, vld1q_s64(left + i)));
-    return vqmovn_s32(vqmovn_high_s64(low_words, vrshlq_s64(high, vld1q_s64(left + i + 2))));
-  }
-
-  int64_t left[kLanes];  // shift to the left, so negative
-  int32_t multiplier[kLanes];
-  int32_t start[kLanes];
-  const Requantization* factors;
-  Quantization quantization;
-  int32_t count;
-};
 
 // Weights up to here are small: at least 16 of their products fit an int16 sum.
 constexpr int32_t kSmallWeight = 15;
@@ -108,6 +46,12 @@ struct NeonSteps {
   static Left* PackLeft(const int8_t* from, const int8_t* end, int32_t count, const Quantization&,
                         Left* to) {
     int32_t i = 0;
+    for (; i + 64 <= count; i += 64) {
+      const int8x16_t a = vld1q_s8(from + i), b = vld1q_s8(from + i + 16);
+      const int8x16_t c = vld1q_s8(from + i + 32), d = vld1q_s8(from + i + 48);
+      vst1q_s8(to + i, a), vst1q_s8(to + i + 16, b);
+      vst1q_s8(to + i + 32, c), vst1q_s8(to + i + 48, d);
+    }
     for (; i < count && end - from >= i + kDepthStep; i += kDepthStep) {
       vst1q_s8(to + i, vld1q_s8(from + i));
     }
@@ -134,6 +78,29 @@ struct NeonSteps {
     return static_cast<size_t>((padded_depth + kStep - 1) / kStep) * kStep;
   }
 
+  // Number i of 16 * kCount goes to place i / kCount of part i % kCount.
+  template <int32_t kCount>
+  static void Deinterleave(const int8_t* from, int8_t* to) {
+    const auto store = [&](int32_t part, int8x16_t numbers) { vst1q_s8(to + 16 * part, numbers); };
+    if (kCount == 2) {
+      const int8x16x2_t parts = vld2q_s8(from);
+      store(0, parts.val[0]), store(1, parts.val[1]);
+      return;
+    }
+    const int8x16x4_t parts = vld4q_s8(from);
+    if (kCount == 4) {
+      store(0, parts.val[0]), store(1, parts.val[1]);
+      store(2, parts.val[2]), store(3, parts.val[3]);
+      return;
+    }
+    const int8x16x4_t next = vld4q_s8(from + 64);
+    const auto split = [&](int32_t part, int8x16_t a, int8x16_t b) {
+      store(part, vuzp1q_s8(a, b)), store(part + 4, vuzp2q_s8(a, b));
+    };
+    split(0, parts.val[0], next.val[0]), split(1, parts.val[1], next.val[1]);
+    split(2, parts.val[2], next.val[2]), split(3, parts.val[3], next.val[3]);
+  }
+
   // A row in the order in which Dot decodes weights: those of the low nibbles first, by their place
   // in the nibble.
   template <int32_t kBits>
@@ -141,7 +108,12 @@ struct NeonSteps {
                          Right* to) {
     constexpr int32_t kCodes = 8 / kBits;  // in a byte
     const int8_t zero = static_cast<int8_t>(quantization.input_zero_point);
-    for (int32_t k = 0; k < padded_depth; k += DotStep<kBits>()) {
+    int32_t k = 0;
+    for (; k + DotStep<kBits>() <= padded_depth; k += DotStep<kBits>()) {
+      Deinterleave<kCodes>(row + k, to);
+      to += DotStep<kBits>();
+    }
+    for (; k < padded_depth; k += DotStep<kBits>()) {
       for (int32_t code = 0; code < kCodes; ++code) {
         for (int32_t i = 0; i < 16; ++i) {
           const int32_t from = k + i * kCodes + code;
@@ -245,17 +217,18 @@ struct Neon : NeonSteps {
   static void Multiply(const Left* const* rows, const Right* right, int32_t padded_depth,
                        int32_t largest, int32_t* sums) {
     if (largest <= kSmallWeight) {
-      MultiplySmall(rows, right, padded_depth, largest, sums);
+      MultiplySmallTile4x4(rows, right, padded_depth, PairsOfProducts(largest) / 2 * 2 * kDepthStep,
+                           sums);
     } else if (largest == kLargestWeight) {
-      MultiplyTile<true>(rows, right, padded_depth, sums);
+      MultiplyLowest(rows, right, padded_depth, sums);
     } else {
-      MultiplyTile<false>(rows, right, padded_depth, sums);
+      MultiplyTile4x4(rows, right, padded_depth, sums);
     }
   }
 
-  template <bool kHasLowest>
-  __attribute__((noinline)) static void MultiplyTile(const Left* const* rows, const Right* right,
-                                                     int32_t padded_depth, int32_t* sums) {
+  // The same where a weight may be -128.
+  __attribute__((noinline)) static void MultiplyLowest(const Left* const* rows, const Right* right,
+                                                       int32_t padded_depth, int32_t* sums) {
     const Left *r0 = rows[0], *r1 = rows[1], *r2 = rows[2], *r3 = rows[3];
     // Named one by one: GCC keeps an array of accumulators in memory.
     const int32x4_t zero = vdupq_n_s32(0);
@@ -268,25 +241,25 @@ struct Neon : NeonSteps {
       const int8x16_t x2 = vld1q_s8(r2 + k), x3 = vld1q_s8(r3 + k);
       int8x16_t w0 = vld1q_s8(right), w1 = vld1q_s8(right + 16);
       int8x16_t w2 = vld1q_s8(right + 32), w3 = vld1q_s8(right + 48);
-      s00 = Add16Products<kHasLowest>(s00, x0, w0);
-      s10 = Add16Products<kHasLowest>(s10, x1, w0);
-      s20 = Add16Products<kHasLowest>(s20, x2, w0);
-      s30 = Add16Products<kHasLowest>(s30, x3, w0);
+      s00 = Add16Products<true>(s00, x0, w0);
+      s10 = Add16Products<true>(s10, x1, w0);
+      s20 = Add16Products<true>(s20, x2, w0);
+      s30 = Add16Products<true>(s30, x3, w0);
       KeepOrder(s00, s10, s20, s30, w1);
-      s01 = Add16Products<kHasLowest>(s01, x0, w1);
-      s11 = Add16Products<kHasLowest>(s11, x1, w1);
-      s21 = Add16Products<kHasLowest>(s21, x2, w1);
-      s31 = Add16Products<kHasLowest>(s31, x3, w1);
+      s01 = Add16Products<true>(s01, x0, w1);
+      s11 = Add16Products<true>(s11, x1, w1);
+      s21 = Add16Products<true>(s21, x2, w1);
+      s31 = Add16Products<true>(s31, x3, w1);
       KeepOrder(s01, s11, s21, s31, w2);
-      s02 = Add16Products<kHasLowest>(s02, x0, w2);
-      s12 = Add16Products<kHasLowest>(s12, x1, w2);
-      s22 = Add16Products<kHasLowest>(s22, x2, w2);
-      s32 = Add16Products<kHasLowest>(s32, x3, w2);
+      s02 = Add16Products<true>(s02, x0, w2);
+      s12 = Add16Products<true>(s12, x1, w2);
+      s22 = Add16Products<true>(s22, x2, w2);
+      s32 = Add16Products<true>(s32, x3, w2);
       KeepOrder(s02, s12, s22, s32, w3);
-      s03 = Add16Products<kHasLowest>(s03, x0, w3);
-      s13 = Add16Products<kHasLowest>(s13, x1, w3);
-      s23 = Add16Products<kHasLowest>(s23, x2, w3);
-      s33 = Add16Products<kHasLowest>(s33, x3, w3);
+      s03 = Add16Products<true>(s03, x0, w3);
+      s13 = Add16Products<true>(s13, x1, w3);
+      s23 = Add16Products<true>(s23, x2, w3);
+      s33 = Add16Products<true>(s33, x3, w3);
     }
     vst1q_s32(sums, vpaddq_s32(vpaddq_s32(s00, s01), vpaddq_s32(s02, s03)));
     vst1q_s32(sums + 4, vpaddq_s32(vpaddq_s32(s10, s11), vpaddq_s32(s12, s13)));
@@ -294,67 +267,48 @@ struct Neon : NeonSteps {
     vst1q_s32(sums + 12, vpaddq_s32(vpaddq_s32(s30, s31), vpaddq_s32(s32, s33)));
   }
 
-  // The same for small weights.
-  static void MultiplySmall(const Left* const* rows, const Right* right, int32_t padded_depth,
-                            int32_t largest, int32_t* sums) {
-    const int32_t most = PairsOfProducts(largest) * kDepthStep;
-    int32_t lanes[16 * 4] = {};  // 4 partial sums each
-    for (int32_t k = 0; k < padded_depth; k += most) {
-      const int32_t left_over = padded_depth - k;
-      AddSmall(rows, k, left_over < most ? left_over : most, right + k * kColumns, lanes);
-    }
-    for (int32_t i = 0; i < 16; i += 4) {
-      const int32_t* four = lanes + 4 * i;
-      const int32x4_t first = vpaddq_s32(vld1q_s32(four), vld1q_s32(four + 4));
-      const int32x4_t second = vpaddq_s32(vld1q_s32(four + 8), vld1q_s32(four + 12));
-      vst1q_s32(sums + i, vpaddq_s32(first, second));
-    }
-  }
-
-  // Adds the products of `depth` weights from `k` on, as many as fit int16 sums.
-  __attribute__((noinline)) static void AddSmall(const Left* const* rows, int32_t k, int32_t depth,
-                                                 const Right* right, int32_t* lanes) {
-    const Left *r0 = rows[0] + k, *r1 = rows[1] + k, *r2 = rows[2] + k, *r3 = rows[3] + k;
-    const int16x8_t zero = vdupq_n_s16(0);
-    int16x8_t s00 = zero, s01 = zero, s02 = zero, s03 = zero;
-    int16x8_t s10 = zero, s11 = zero, s12 = zero, s13 = zero;
-    int16x8_t s20 = zero, s21 = zero, s22 = zero, s23 = zero;
-    int16x8_t s30 = zero, s31 = zero, s32 = zero, s33 = zero;
-    for (int32_t i = 0; i < depth; i += 16, right += 64) {
-      const int8x16_t x0 = vld1q_s8(r0 + i), x1 = vld1q_s8(r1 + i);
-      const int8x16_t x2 = vld1q_s8(r2 + i), x3 = vld1q_s8(r3 + i);
-      const int8x16_t w0 = vld1q_s8(right), w1 = vld1q_s8(right + 16);
-      const int8x16_t w2 = vld1q_s8(right + 32), w3 = vld1q_s8(right + 48);
-      s00 = Add16SmallProducts(s00, x0, w0), s01 = Add16SmallProducts(s01, x0, w1);
-      s02 = Add16SmallProducts(s02, x0, w2), s03 = Add16SmallProducts(s03, x0, w3);
-      s10 = Add16SmallProducts(s10, x1, w0), s11 = Add16SmallProducts(s11, x1, w1);
-      s12 = Add16SmallProducts(s12, x1, w2), s13 = Add16SmallProducts(s13, x1, w3);
-      s20 = Add16SmallProducts(s20, x2, w0), s21 = Add16SmallProducts(s21, x2, w1);
-      s22 = Add16SmallProducts(s22, x2, w2), s23 = Add16SmallProducts(s23, x2, w3);
-      s30 = Add16SmallProducts(s30, x3, w0), s31 = Add16SmallProducts(s31, x3, w1);
-      s32 = Add16SmallProducts(s32, x3, w2), s33 = Add16SmallProducts(s33, x3, w3);
-    }
-    const auto add = [](int16x8_t sum, int32_t* to) {
-      vst1q_s32(to, vpadalq_s16(vld1q_s32(to), sum));
-    };
-    add(s00, lanes), add(s01, lanes + 4), add(s02, lanes + 8), add(s03, lanes + 12);
-    add(s10, lanes + 16), add(s11, lanes + 20), add(s12, lanes + 24), add(s13, lanes + 28);
-    add(s20, lanes + 32), add(s21, lanes + 36), add(s22, lanes + 40), add(s23, lanes + 44);
-    add(s30, lanes + 48), add(s31, lanes + 52), add(s32, lanes + 56), add(s33, lanes + 60);
-  }
-
   // sums[c] = (vector - zero point) . row c of weights, 4 rows.
   template <int32_t kBits>
   static void Dot(const Right* vector, const uint8_t* const* rows, const CodebookColumns& weights,
                   const Quantization& quantization, int32_t* sums) {
+    const int32_t largest = weights.columns.largest;
+    if (DotWhole<kBits>(vector, rows, weights, sums)) {
+      for (int32_t c = 0; c < kColumns; ++c) {
+        const int32_t weight_sum = weights.weight_sums[RowNumber(weights, rows[c])];
+        const int32_t offset = ZeroPointOffset(weight_sum, quantization);
+        sums[c] =
+            static_cast<int32_t>(static_cast<uint32_t>(sums[c]) + static_cast<uint32_t>(offset));
+      }
+      return;
+    }
     for (int32_t c = 0; c < kColumns; ++c) {
-      const int32_t largest = weights.columns.largest;
       sums[c] = largest <= kSmallWeight
                     ? DotRow<kBits, SmallSum>(vector, rows[c], weights, quantization)
                 : largest == kLargestWeight
                     ? DotRow<kBits, WideSum<true>>(vector, rows[c], weights, quantization)
                     : DotRow<kBits, WideSum<false>>(vector, rows[c], weights, quantization);
     }
+  }
+
+  // The products alone, where the sums of weights are known and there is assembly for such rows;
+  // else returns false.
+  template <int32_t kBits>
+  static bool DotWhole(const Right* vector, const uint8_t* const* rows,
+                       const CodebookColumns& weights, int32_t* sums) {
+    constexpr int32_t kStep = 64;
+    if (weights.weight_sums == nullptr || weights.depth % kStep != 0) return false;
+    const int32_t largest = weights.columns.largest, steps = weights.depth / kStep;
+    const NibbleTables& tables = *weights.tables;
+    if (kBits == 4 && largest < kLargestWeight) {
+      DotFourRows(vector, rows, tables.values[0], steps, sums);
+      return true;
+    }
+    if (kBits == 2 && largest <= kSmallWeight) {
+      // A step adds four products to a sum.
+      DotFourSmallRows(vector, rows, tables.values[0], PairsOfProducts(largest) / 2, steps, sums);
+      return true;
+    }
+    return false;
   }
 
   // Products of a row, of which `Finish` takes those so far into int32.

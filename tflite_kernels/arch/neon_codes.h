@@ -40,6 +40,27 @@ inline int8x16_t Decode16(uint8x8_t bytes, const TablesNeon<kBits>& tables) {
   return vreinterpretq_s8_s16(vcombine_s16(vzip1_s16(pairs, more), vzip2_s16(pairs, more)));
 }
 
+// 32 weights from 4 * kBits bytes of codes.
+template <int32_t kBits>
+inline int8x16x2_t Decode32(const uint8_t* bytes, const TablesNeon<kBits>& tables) {
+  if constexpr (kBits == 4) {
+    const uint8x16_t both = vld1q_u8(bytes);
+    const uint8x16_t low = vandq_u8(both, vdupq_n_u8(15)), high = vshrq_n_u8(both, 4);
+    return {{vqtbl1q_s8(tables.first, vzip1q_u8(low, high)),
+             vqtbl1q_s8(tables.first, vzip2q_u8(low, high))}};
+  } else if constexpr (kBits == 2) {
+    const uint8x8_t both = vld1_u8(bytes);
+    const uint8x8_t low = vand_u8(both, vdup_n_u8(15)), high = vshr_n_u8(both, 4);
+    const uint8x16_t nibbles = vcombine_u8(vzip1_u8(low, high), vzip2_u8(low, high));
+    const int8x16_t first = vqtbl1q_s8(tables.first, nibbles);
+    const int8x16_t second = vqtbl1q_s8(tables.second, nibbles);
+    return {{vzip1q_s8(first, second), vzip2q_s8(first, second)}};
+  } else {
+    return {{Decode16(vcreate_u8(LoadNumber<uint16_t>(bytes)), tables),
+             Decode16(vcreate_u8(LoadNumber<uint16_t>(bytes + 2)), tables)}};
+  }
+}
+
 // kBytes of packed codes, 8, 4 or 2; those from `end` on are zero.
 template <int32_t kBytes>
 inline uint8x8_t LoadBytes(const uint8_t* from, const uint8_t* end) {
@@ -70,6 +91,14 @@ struct CodebookRowsNeon {
     return Decode16(LoadBytes<2 * kBits>(rows[row] + (k >> 3) * kBits, end), tables);
   }
 
+  // 32 weights, all of which must lie before the end.
+  int8x16x2_t LoadTwo(int32_t row, int32_t k) const {
+    return Decode32(rows[row] + (k >> 3) * kBits, tables);
+  }
+
+  // So many weights of each of `count` rows lie before the end.
+  ptrdiff_t DepthInside(int32_t count) const { return (end - rows[count - 1]) * (8 / kBits); }
+
   const uint8_t* const* rows;
   const uint8_t* end;
   TablesNeon<kBits> tables;
@@ -78,6 +107,8 @@ struct CodebookRowsNeon {
 // The same for int8 [columns][padded_depth].
 struct DenseRowsNeon {
   int8x16_t Load(int32_t row, int32_t k) const { return vld1q_s8(weights + row * pitch + k); }
+  int8x16x2_t LoadTwo(int32_t row, int32_t k) const { return {{Load(row, k), Load(row, k + 16)}}; }
+  ptrdiff_t DepthInside(int32_t) const { return pitch; }
 
   const int8_t* weights;
   ptrdiff_t pitch;

@@ -1,10 +1,7 @@
 #pragma once  // arch/neon_dotprod.h: the steps of the drivers on aarch64 with the dot product.
 
 #include "tflite_kernels/arch/neon.h"
-
-// On functions instead of a compiler's flag for the file: GCC and ziglang spell that flag
-// differently. What has it may only be called after HasDotprod() of dispatch.cc.
-#define EDGEAX_DOTPROD __attribute__((target("arch=armv8.2-a+dotprod")))
+#include "tflite_kernels/arch/neon_dotprod_tile.h"
 
 namespace edgeax {
 namespace {
@@ -16,13 +13,10 @@ struct NeonDotprod : NeonSteps {
   static constexpr int32_t kFewRows = 2;
 
   // 16 weights each of 4 columns, to [4 fours of weights][8 columns][4]; adds them to `sum`.
-  template <typename Rows>
-  EDGEAX_DOTPROD static int32x4_t PackFour(const Rows& rows, int32_t c, int32_t k, Right* to,
-                                           int32x4_t sum) {
-    const int32x4_t r0 = vreinterpretq_s32_s8(rows.Load(c, k));
-    const int32x4_t r1 = vreinterpretq_s32_s8(rows.Load(c + 1, k));
-    const int32x4_t r2 = vreinterpretq_s32_s8(rows.Load(c + 2, k));
-    const int32x4_t r3 = vreinterpretq_s32_s8(rows.Load(c + 3, k));
+  EDGEAX_DOTPROD static int32x4_t PackFour(int8x16_t c0, int8x16_t c1, int8x16_t c2, int8x16_t c3,
+                                           Right* to, int32x4_t sum) {
+    const int32x4_t r0 = vreinterpretq_s32_s8(c0), r1 = vreinterpretq_s32_s8(c1);
+    const int32x4_t r2 = vreinterpretq_s32_s8(c2), r3 = vreinterpretq_s32_s8(c3);
     // Fours of weights are 32-bit numbers: a 4 x 4 transpose of them.
     const int64x2_t a0 = vreinterpretq_s64_s32(vtrn1q_s32(r0, r1));
     const int64x2_t a1 = vreinterpretq_s64_s32(vtrn2q_s32(r0, r1));
@@ -41,75 +35,50 @@ struct NeonDotprod : NeonSteps {
     return vdotq_s32(vdotq_s32(sum, k2, ones), k3, ones);
   }
 
+  // The same of columns c .. c + 3, from depth k on.
+  template <typename Rows>
+  EDGEAX_DOTPROD static int32x4_t PackStep(const Rows& rows, int32_t c, int32_t k, Right* to,
+                                           int32x4_t sum) {
+    return PackFour(rows.Load(c, k), rows.Load(c + 1, k), rows.Load(c + 2, k), rows.Load(c + 3, k),
+                    to, sum);
+  }
+
+  template <typename Rows>
+  EDGEAX_DOTPROD static int32x4_t PackTwoSteps(const Rows& rows, int32_t c, int32_t k, Right* to,
+                                               int32x4_t sum) {
+    const int8x16x2_t c0 = rows.LoadTwo(c, k), c1 = rows.LoadTwo(c + 1, k);
+    const int8x16x2_t c2 = rows.LoadTwo(c + 2, k), c3 = rows.LoadTwo(c + 3, k);
+    sum = PackFour(c0.val[0], c1.val[0], c2.val[0], c3.val[0], to, sum);
+    return PackFour(c0.val[1], c1.val[1], c2.val[1], c3.val[1], to + kDepthStep * kColumns, sum);
+  }
+
   // right int8 [padded_depth / 4][8 columns][4].
   template <typename Rows>
   EDGEAX_DOTPROD static void PackRight(const Rows& rows, int32_t padded_depth,
                                        const Quantization& quantization, Right* right,
                                        int32_t* offsets) {
     int32x4_t low = vdupq_n_s32(0), high = low;
-    for (int32_t k = 0; k < padded_depth; k += kDepthStep, right += kDepthStep * kColumns) {
-      low = PackFour(rows, 0, k, right, low);
-      high = PackFour(rows, 4, k, right + 16, high);
+    const ptrdiff_t inside = rows.DepthInside(kColumns);
+    int32_t k = 0;
+    for (; k + 2 * kDepthStep <= padded_depth && k + 2 * kDepthStep <= inside;
+         k += 2 * kDepthStep, right += 2 * kDepthStep * kColumns) {
+      low = PackTwoSteps(rows, 0, k, right, low);
+      high = PackTwoSteps(rows, 4, k, right + 16, high);
+    }
+    for (; k < padded_depth; k += kDepthStep, right += kDepthStep * kColumns) {
+      low = PackStep(rows, 0, k, right, low);
+      high = PackStep(rows, 4, k, right + 16, high);
     }
     int32_t sums[kColumns];
     vst1q_s32(sums, low), vst1q_s32(sums + 4, high);
     for (int32_t c = 0; c < kColumns; ++c) offsets[c] = ZeroPointOffset(sums[c], quantization);
   }
 
-  // Adds the products of four depths of eight rows with eight columns.
-#define EDGEAX_ADD_FOUR(lane)                              \
-  do {                                                     \
-    const int8x16_t w0 = vld1q_s8(right + 32 * lane);      \
-    const int8x16_t w1 = vld1q_s8(right + 32 * lane + 16); \
-    s00 = vdotq_laneq_s32(s00, w0, x0, lane);              \
-    s01 = vdotq_laneq_s32(s01, w1, x0, lane);              \
-    s10 = vdotq_laneq_s32(s10, w0, x1, lane);              \
-    s11 = vdotq_laneq_s32(s11, w1, x1, lane);              \
-    s20 = vdotq_laneq_s32(s20, w0, x2, lane);              \
-    s21 = vdotq_laneq_s32(s21, w1, x2, lane);              \
-    s30 = vdotq_laneq_s32(s30, w0, x3, lane);              \
-    s31 = vdotq_laneq_s32(s31, w1, x3, lane);              \
-    s40 = vdotq_laneq_s32(s40, w0, x4, lane);              \
-    s41 = vdotq_laneq_s32(s41, w1, x4, lane);              \
-    s50 = vdotq_laneq_s32(s50, w0, x5, lane);              \
-    s51 = vdotq_laneq_s32(s51, w1, x5, lane);              \
-    s60 = vdotq_laneq_s32(s60, w0, x6, lane);              \
-    s61 = vdotq_laneq_s32(s61, w1, x6, lane);              \
-    s70 = vdotq_laneq_s32(s70, w0, x7, lane);              \
-    s71 = vdotq_laneq_s32(s71, w1, x7, lane);              \
-  } while (false)
-
   // sums int32 [8 rows][8 columns].
-  EDGEAX_DOTPROD __attribute__((noinline)) static void Multiply(const Left* const* rows,
-                                                                const Right* right,
-                                                                int32_t padded_depth, int32_t,
-                                                                int32_t* sums) {
-    const Left *r0 = rows[0], *r1 = rows[1], *r2 = rows[2], *r3 = rows[3];
-    const Left *r4 = rows[4], *r5 = rows[5], *r6 = rows[6], *r7 = rows[7];
-    // Named one by one: GCC keeps an array of accumulators in memory.
-    const int32x4_t zero = vdupq_n_s32(0);
-    int32x4_t s00 = zero, s01 = zero, s10 = zero, s11 = zero, s20 = zero, s21 = zero;
-    int32x4_t s30 = zero, s31 = zero, s40 = zero, s41 = zero, s50 = zero, s51 = zero;
-    int32x4_t s60 = zero, s61 = zero, s70 = zero, s71 = zero;
-    for (int32_t k = 0; k < padded_depth; k += kDepthStep, right += kDepthStep * kColumns) {
-      const int8x16_t x0 = vld1q_s8(r0 + k), x1 = vld1q_s8(r1 + k), x2 = vld1q_s8(r2 + k);
-      const int8x16_t x3 = vld1q_s8(r3 + k), x4 = vld1q_s8(r4 + k), x5 = vld1q_s8(r5 + k);
-      const int8x16_t x6 = vld1q_s8(r6 + k), x7 = vld1q_s8(r7 + k);
-      EDGEAX_ADD_FOUR(0);
-      EDGEAX_ADD_FOUR(1);
-      EDGEAX_ADD_FOUR(2);
-      EDGEAX_ADD_FOUR(3);
-    }
-    vst1q_s32(sums, s00), vst1q_s32(sums + 4, s01);
-    vst1q_s32(sums + 8, s10), vst1q_s32(sums + 12, s11);
-    vst1q_s32(sums + 16, s20), vst1q_s32(sums + 20, s21);
-    vst1q_s32(sums + 24, s30), vst1q_s32(sums + 28, s31);
-    vst1q_s32(sums + 32, s40), vst1q_s32(sums + 36, s41);
-    vst1q_s32(sums + 40, s50), vst1q_s32(sums + 44, s51);
-    vst1q_s32(sums + 48, s60), vst1q_s32(sums + 52, s61);
-    vst1q_s32(sums + 56, s70), vst1q_s32(sums + 60, s71);
+  static void Multiply(const Left* const* rows, const Right* right, int32_t padded_depth, int32_t,
+                       int32_t* sums) {
+    MultiplyTile8x8(rows, right, padded_depth, sums);
   }
-#undef EDGEAX_ADD_FOUR
 
   struct DotSums {
     int32x4_t products, weights;

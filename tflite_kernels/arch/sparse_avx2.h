@@ -14,6 +14,7 @@ struct SparseAvx2 : Avx2, ExpandX86 {
   static constexpr int32_t kFewSparseRows = 3;
   static constexpr bool kDotsMaskOfFours = false;
   static constexpr bool kUsesPlanes = false;
+  static constexpr bool kTakesBalanced = false;
   static constexpr int32_t kSumRows = 8;
   // The Lanes form serves up to so many weights of a hundred that are left.
   static constexpr int32_t kLanesPercent = 30;

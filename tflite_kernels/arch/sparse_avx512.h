@@ -63,6 +63,7 @@ struct SparseAvx512 : Avx512, ExpandX86 {
   static constexpr int32_t kFewSparseRows = 3;
   static constexpr bool kDotsMaskOfFours = true;
   static constexpr bool kUsesPlanes = true;
+  static constexpr bool kTakesBalanced = false;
   static constexpr int32_t kSumRows = 16;
   // The Lanes form serves up to so many weights of a hundred that are left.
   static constexpr int32_t kLanesPercent = 8;

@@ -1,5 +1,6 @@
 #pragma once  // arch/sparse_fully_connected.h: the product with sparse weights on its own.
 
+#include "tflite_kernels/arch/balanced.h"
 #include "tflite_kernels/arch/sparse_matmul.h"
 #include "tflite_kernels/core/sparse_fully_connected.h"
 
@@ -10,6 +11,8 @@ Status PlanSparseFullyConnected(const SparseFullyConnectedArgs& args, SparsePlan
   const Status status = CheckSparseFullyConnected(args);
   if (status != Status::kOk) return status;
   *plan = PlanSparse<Simd>(args.fully_connected.rows, args.fully_connected.depth);
+  const size_t vector_bytes = kScratchAlignment + BalancedVectorBytes(args.fully_connected.depth);
+  if (Simd::kTakesBalanced) plan->total_bytes = Largest(plan->total_bytes, vector_bytes);
   return status;
 }
 
@@ -29,6 +32,15 @@ Status SparseFullyConnectedOn(const SparseFullyConnectedArgs& args, const Sparse
   if (status != Status::kOk) return status;
   if (tensors.scratch.size < plan.total_bytes) return Status::kBadScratch;
   const FullyConnectedArgs& sizes = args.fully_connected;
+  if constexpr (Simd::kTakesBalanced) {
+    const BalancedWeights& balanced = tensors.balanced;
+    if (balanced.bytes.size == BalancedSize(sizes.outputs, sizes.depth) &&
+        HasSize(balanced.sums.size, sizes.outputs) && sizes.rows <= Simd::kFewSparseRows) {
+      int8_t* vector = reinterpret_cast<int8_t*>(AlignedStart(tensors.scratch.data));
+      RunBalanced<typename Simd::Balanced>(sizes, tensors, vector);
+      return Status::kOk;
+    }
+  }
   const int8_t* input_end = tensors.input.data + tensors.input.size;
   const auto gather = [&](int32_t row, typename Simd::Left* to) {
     Simd::PackLeft(tensors.input.data + static_cast<size_t>(row) * sizes.depth, input_end,

@@ -174,6 +174,20 @@ static constexpr ExpandTable MakeExpandTable() {
 
 static constexpr ExpandTable kExpandTable = MakeExpandTable();
 
+// Codes of `rows` rows of sums int32 [kColumns][pitch].
+template <typename Simd>
+void FinishLanes(const typename Simd::Finish& finish, const int32_t* sums, ptrdiff_t pitch,
+                 int32_t rows, int8_t* output, size_t stride) {
+  int32_t by_row[kLanes * Simd::kColumns];
+  for (int32_t r = 0; r < rows; r += kLanes) {
+    for (int32_t i = 0; i < kLanes; i += Simd::kSumRows) {
+      Simd::TransposeSums(sums + r + i, pitch, by_row + i * Simd::kColumns);
+    }
+    StoreRows(finish, by_row, Simd::kColumns, rows - r < kLanes ? rows - r : kLanes,
+              output + static_cast<size_t>(r) * stride, stride);
+  }
+}
+
 template <typename Simd>
 struct SparseMatMul {
   using Left = typename Simd::Left;
@@ -433,13 +447,7 @@ struct SparseMatMul {
     }
     const typename Simd::Finish finish(columns.bias + c, columns.factors + c, added, count,
                                        quantization);
-    for (int32_t r = 0; r < rows; r += Simd::kSumRows) {
-      int32_t by_row[Simd::kSumRows * Simd::kColumns];
-      Simd::TransposeSums(sums + r, plan.block_rows, by_row);
-      for (int32_t i = 0; i < Simd::kSumRows && r + i < rows; ++i) {
-        finish.Store(by_row + i * Simd::kColumns, output + static_cast<size_t>(r + i) * stride);
-      }
-    }
+    FinishLanes<Simd>(finish, sums, plan.block_rows, rows, output, stride);
   }
 
   // ---- Dense.

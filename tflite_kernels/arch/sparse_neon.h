@@ -1,7 +1,10 @@
 #pragma once  // arch/sparse_neon.h: the steps of the sparse driver on aarch64.
 
+#include "tflite_kernels/arch/balanced.h"
+#include "tflite_kernels/arch/balanced_neon.h"
 #include "tflite_kernels/arch/neon.h"
 #include "tflite_kernels/arch/sparse_matmul.h"
+#include "tflite_kernels/arch/sparse_neon_tile.h"
 
 namespace edgeax {
 namespace {
@@ -28,6 +31,36 @@ inline void TransposeBytes(const int8_t* from, ptrdiff_t from_pitch, int8_t* to,
   const int16x4x2_t a2 = pair(load(4), load(5)), a3 = pair(load(6), load(7));
   const int32x2x2_t b0 = four(a0.val[0], a1.val[0]), b1 = four(a0.val[1], a1.val[1]);
   const int32x2x2_t b2 = four(a2.val[0], a3.val[0]), b3 = four(a2.val[1], a3.val[1]);
+  store(0, b0.val[0], b2.val[0]);
+  store(1, b1.val[0], b3.val[0]);
+  store(2, b0.val[1], b2.val[1]);
+  store(3, b1.val[1], b3.val[1]);
+}
+
+// 8 x 8 halfwords, rows so many bytes apart.
+inline void TransposeHalves(const int8_t* from, ptrdiff_t from_pitch, int8_t* to,
+                            ptrdiff_t to_pitch) {
+  const auto load = [&](int32_t i) {
+    return vreinterpretq_s16_s8(vld1q_s8(from + i * from_pitch));
+  };
+  const auto pair = [](int16x8_t a, int16x8_t b) {
+    const int32x4_t even = vreinterpretq_s32_s16(vtrn1q_s16(a, b));
+    const int32x4_t odd = vreinterpretq_s32_s16(vtrn2q_s16(a, b));
+    return int32x4x2_t{{even, odd}};
+  };
+  const auto four = [](int32x4_t a, int32x4_t b) {
+    const int64x2_t even = vreinterpretq_s64_s32(vtrn1q_s32(a, b));
+    const int64x2_t odd = vreinterpretq_s64_s32(vtrn2q_s32(a, b));
+    return int64x2x2_t{{even, odd}};
+  };
+  const auto store = [&](int32_t i, int64x2_t a, int64x2_t b) {
+    vst1q_s8(to + i * to_pitch, vreinterpretq_s8_s64(vtrn1q_s64(a, b)));
+    vst1q_s8(to + (i + 4) * to_pitch, vreinterpretq_s8_s64(vtrn2q_s64(a, b)));
+  };
+  const int32x4x2_t a0 = pair(load(0), load(1)), a1 = pair(load(2), load(3));
+  const int32x4x2_t a2 = pair(load(4), load(5)), a3 = pair(load(6), load(7));
+  const int64x2x2_t b0 = four(a0.val[0], a1.val[0]), b1 = four(a0.val[1], a1.val[1]);
+  const int64x2x2_t b2 = four(a2.val[0], a3.val[0]), b3 = four(a2.val[1], a3.val[1]);
   store(0, b0.val[0], b2.val[0]);
   store(1, b1.val[0], b3.val[0]);
   store(2, b0.val[1], b2.val[1]);
@@ -134,6 +167,55 @@ __attribute__((noinline)) void AddSingles(const int8_t* lanes, const int32_t* of
 }
 #undef EDGEAX_DUP
 
+// Adds the products of two weights each of two pairs of depths with 8 rows. The sum of two products
+// fits int16 unless both are of -128.
+template <bool kHasLowest>
+inline void AddTwoPairs(const int8_t* x, const int8_t* y, int8x16_t wx, int8x16_t wy,
+                        int32x4_t* low_sum, int32x4_t* high_sum) {
+  const int8x16_t from_x = vld1q_s8(x), from_y = vld1q_s8(y);
+  const int16x8_t low = vmull_s8(vget_low_s8(from_x), vget_low_s8(wx));
+  const int16x8_t high = vmull_high_s8(from_x, wx);
+  if (kHasLowest) {
+    *low_sum =
+        vpadalq_s16(vpadalq_s16(*low_sum, low), vmull_s8(vget_low_s8(from_y), vget_low_s8(wy)));
+    *high_sum = vpadalq_s16(vpadalq_s16(*high_sum, high), vmull_high_s8(from_y, wy));
+  } else {
+    *low_sum = vpadalq_s16(*low_sum, vmlal_s8(low, vget_low_s8(from_y), vget_low_s8(wy)));
+    *high_sum = vpadalq_s16(*high_sum, vmlal_high_s8(high, from_y, wy));
+  }
+}
+
+// The same with 16 rows.
+template <bool kHasLowest>
+inline void AddTwoPairs(const int8_t* x, const int8_t* y, int8x16_t wx, int8x16_t wy,
+                        FourSums* sums) {
+  AddTwoPairs<kHasLowest>(x, y, wx, wy, &sums->a, &sums->b);
+  AddTwoPairs<kHasLowest>(x + 16, y + 16, wx, wy, &sums->c, &sums->d);
+}
+
+// sums int32 [16 * kParts rows] of the products of a list of pairs of weights, `count` a multiple
+// of 4.
+template <int32_t kParts, bool kHasLowest>
+__attribute__((noinline)) void AddPairs(const int8_t* lanes, const int32_t* offsets,
+                                        const int8_t* weights, int32_t count, int32_t* to) {
+  LaneSums<kParts> sums;
+  const auto add = [&](const int8_t* x, const int8_t* y, int8x16_t wx, int8x16_t wy) {
+    AddTwoPairs<kHasLowest>(x, y, wx, wy, &sums.first);
+    if (kParts > 1) AddTwoPairs<kHasLowest>(x + 32, y + 32, wx, wy, &sums.second);
+    if (kParts > 2) AddTwoPairs<kHasLowest>(x + 64, y + 64, wx, wy, &sums.third);
+    if (kParts > 2) AddTwoPairs<kHasLowest>(x + 96, y + 96, wx, wy, &sums.fourth);
+  };
+  const auto every = [](int16x8_t pair) { return vreinterpretq_s8_s16(pair); };
+  for (const int32_t* end = offsets + count; offsets < end; offsets += 4, weights += 8) {
+    const int16x4_t w = vreinterpret_s16_s8(vld1_s8(weights));
+    add(lanes + offsets[0], lanes + offsets[1], every(vdupq_lane_s16(w, 0)),
+        every(vdupq_lane_s16(w, 1)));
+    add(lanes + offsets[2], lanes + offsets[3], every(vdupq_lane_s16(w, 2)),
+        every(vdupq_lane_s16(w, 3)));
+  }
+  sums.Store(to);
+}
+
 // What does not depend on the dot product.
 template <typename Base>
 struct SparseNeonSteps : Base {
@@ -141,7 +223,8 @@ struct SparseNeonSteps : Base {
   using VectorNumber = int16_t;  // less the zero point
   static constexpr int32_t kFewSparseRows = 2;
   static constexpr bool kDotsMaskOfFours = false;
-  static constexpr bool kUsesPlanes = false;
+  static constexpr bool kUsesPlanes = true;
+  static constexpr bool kTakesBalanced = true;
   static constexpr int32_t kSumRows = 4;
 
   // The Vector form reads weights of a mask with their zeros from so many of a hundred on.
@@ -188,6 +271,19 @@ struct SparseNeonSteps : Base {
     for (int32_t c = 0; c < Base::kColumns; c += 4) {
       TransposeWords(sums + c * pitch, pitch * kWord, to + c, Base::kColumns * kWord);
     }
+  }
+
+  // The numbers of a table that stand where a mask of `count` bits has ones. Returns how many.
+  static int32_t SelectByMask(const int32_t* table, const uint8_t* mask, int32_t count,
+                              int32_t* to) {
+    int32_t* const start = to;
+    const uint8_t* const end = mask + (count + 7) / 8;
+    for (; count > 0; count -= 64, mask += 8, table += 64) {
+      uint64_t bits = LoadMask(mask, end);
+      if (count < 64) bits &= (uint64_t{1} << count) - 1;
+      for (; bits != 0; bits &= bits - 1) *to++ = table[__builtin_ctzll(bits)];
+    }
+    return static_cast<int32_t>(to - start);
   }
 
   // 8 weights of a mask with their zeros. Reads 8 values; `values` becomes the next one.
@@ -273,22 +369,32 @@ struct SparseNeonSteps : Base {
 };
 
 struct SparseNeon : SparseNeonSteps<Neon> {
-  static constexpr int32_t kGroup = 1;
+  using Balanced = BalancedNeon;
+  static constexpr int32_t kGroup = 2;  // depths whose products sadalp adds
   // The Lanes form serves up to so many weights of a hundred that are left.
   static constexpr int32_t kLanesPercent = 55;
-  static constexpr int32_t kGroupedLanesPercent = kLanesPercent;
+  static constexpr int32_t kGroupedLanesPercent = 75;
 
-  // 8 rows of 8 depths, `from_pitch` numbers apart, to 8 depths of 8 rows.
+  // 8 rows of 8 depths, or of 8 groups, `from_pitch` numbers apart, to so many groups of 8 rows.
   template <int32_t kGroupSize>
   static void Transpose(const int8_t* from, ptrdiff_t from_pitch, int8_t* to, ptrdiff_t to_pitch) {
-    TransposeBytes(from, from_pitch, to, to_pitch);
+    if (kGroupSize == 1) return TransposeBytes(from, from_pitch, to, to_pitch);
+    TransposeHalves(from, from_pitch, to, to_pitch);
   }
 
   // sums int32 [16 * kParts rows] of the products of a list, `count` a multiple of 4.
   template <int32_t kGroupSize, int32_t kParts>
   static void AddLanes(const int8_t* lanes, const int32_t* offsets, const int8_t* weights,
                        int32_t count, bool has_lowest, int32_t* sums) {
-    AddSingleLanes<kParts>(lanes, offsets, weights, count, has_lowest, sums);
+    if (kGroupSize == 1) {
+      AddSingleLanes<kParts>(lanes, offsets, weights, count, has_lowest, sums);
+    } else if (has_lowest) {
+      AddPairs<kParts, true>(lanes, offsets, weights, count, sums);
+    } else if (kParts == 4 && count > 0) {
+      AddPairs64(lanes, offsets, weights, count, sums);
+    } else {
+      AddPairs<kParts, false>(lanes, offsets, weights, count, sums);
+    }
   }
 };
 

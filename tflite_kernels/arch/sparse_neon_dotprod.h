@@ -2,11 +2,13 @@
 
 #include "tflite_kernels/arch/neon_dotprod.h"
 #include "tflite_kernels/arch/sparse_neon.h"
+#include "tflite_kernels/arch/sparse_neon_dotprod_tile.h"
 
 namespace edgeax {
 namespace {
 
 struct SparseNeonDotprod : SparseNeonSteps<NeonDotprod> {
+  using Balanced = BalancedNeonDotprod;
   static constexpr int32_t kGroup = 4;  // depths that sdot takes at once
   // The Lanes form serves up to so many weights of a hundred that are left.
   static constexpr int32_t kLanesPercent = 22;
@@ -26,6 +28,8 @@ struct SparseNeonDotprod : SparseNeonSteps<NeonDotprod> {
                        int32_t count, bool, int32_t* sums) {
     if (kGroupSize == 1) {
       AddSingles<kParts>(lanes, offsets, weights, count, sums);
+    } else if (kParts == 4 && count > 0) {
+      AddGroups64(lanes, offsets, weights, count, sums);
     } else {
       AddGroups<kParts>(lanes, offsets, weights, count, sums);
     }

@@ -33,13 +33,16 @@ PlanesPlan PlanPlanes(const SparseConv2DArgs& args, const Conv2DGeometry& geomet
   const Axis &height = geometry.window.height, &width = geometry.window.width;
   PlanesPlan plan = {};
   const int64_t lines = height.output + int64_t{height.kernel - 1} * height.dilation;
-  const int64_t pitch = width.output + int64_t{width.kernel - 1} * width.dilation;
+  const int64_t line = width.output + int64_t{width.kernel - 1} * width.dilation;
+  // What pads the end of a line pads the start of the next one too.
+  const int64_t after = line - width.pad - width.input;
+  const int64_t pitch = line - (after < width.pad ? (after > 0 ? after : 0) : width.pad);
   const int64_t inputs =
       (geometry.group_inputs + Simd::kDepthStep - 1) / Simd::kDepthStep * int64_t{Simd::kDepthStep};
   // A strip may write beyond the end of the last line. Without other taps than the first all
   // registers can be whole cache lines; else the planes had better be small.
   const int64_t step = geometry.depth == geometry.group_inputs ? kLanes : 1;
-  const int64_t plane = (lines * pitch + kStripRows + step - 1) / step * step;
+  const int64_t plane = (lines * pitch + width.pad + kStripRows + step - 1) / step * step;
   plan.serves = height.stride == 1 && width.stride == 1 && args.format.block % Simd::kGroup == 0 &&
                 geometry.group_inputs % Simd::kGroup == 0 &&
                 plane <= int64_t{height.input} * width.input * kMostPadding + kMorePadding &&
@@ -144,6 +147,7 @@ struct SparsePlanes {
       const size_t pixel = (static_cast<size_t>(batch) * input.height + y) * input.width;
       WriteLine(tensors.input.data + pixel * input.channels + first_channel, start);
     }
+    FillPositions(lines * plan.pitch, geometry.window.width.pad);
   }
 
   void FillPositions(int32_t position, int32_t count) const {
@@ -231,7 +235,7 @@ struct SparsePlanes {
       } else {
         AddTile<4>(r, count, entries, lists);
       }
-      StoreRows(finish, used, &x, &output);
+      StorePositions(finish, used, &x, &output);
     }
   }
 
@@ -247,18 +251,28 @@ struct SparsePlanes {
   }
 
   // The codes of `rows` positions, the first of which is `x` of its line.
-  void StoreRows(const typename Simd::Finish& finish, int32_t rows, int32_t* x,
-                 int8_t** output) const {
+  void StorePositions(const typename Simd::Finish& finish, int32_t rows, int32_t* x,
+                      int8_t** output) const {
+    constexpr int32_t kMost = kLanes;
     const int32_t width = geometry.window.width.output;
-    for (int32_t r = 0; r < rows; r += Simd::kSumRows) {
-      int32_t by_row[Simd::kSumRows * Simd::kColumns];
-      Simd::TransposeSums(sums + r, kPlaneRows, by_row);
-      for (int32_t i = 0; i < Simd::kSumRows && r + i < rows; ++i) {
-        if (*x < width) {
-          finish.Store(by_row + i * Simd::kColumns, *output);
-          *output += args.conv2d.output_channels;
+    const size_t stride = static_cast<size_t>(args.conv2d.output_channels);
+    int32_t by_row[kMost * Simd::kColumns];
+    for (int32_t r = 0; r < rows; r += kMost) {
+      for (int32_t i = 0; i < kMost; i += Simd::kSumRows) {
+        Simd::TransposeSums(sums + r + i, kPlaneRows, by_row + i * Simd::kColumns);
+      }
+      const int32_t count = rows - r < kMost ? rows - r : kMost;
+      for (int32_t i = 0; i < count;) {
+        const bool is_inside = *x < width;
+        const int32_t left_over = (is_inside ? width : plan.pitch) - *x;
+        const int32_t run = count - i < left_over ? count - i : left_over;
+        if (is_inside) {
+          StoreRows(finish, by_row + i * Simd::kColumns, Simd::kColumns, run, *output, stride);
+          *output += static_cast<size_t>(run) * stride;
         }
-        if (++*x == plan.pitch) *x = 0;
+        i += run;
+        *x += run;
+        if (*x == plan.pitch) *x = 0;
       }
     }
   }

@@ -35,7 +35,15 @@ struct SparseWeights {
   Span<const SparseStart> starts;
 };
 
-// What every sparse kernel reads and writes; see Tensors.
+// Rows in the order of core/balanced.h, BalancedSize bytes, and the sum of the weights of each row;
+// or both empty.
+struct BalancedWeights {
+  Span<const uint8_t> bytes;
+  Span<const int32_t> sums;
+};
+
+// What every sparse kernel reads and writes; see Tensors. `balanced` are the weights once more, for
+// kernels that would rather read those.
 struct SparseTensors {
   Span<const int8_t> input;
   SparseWeights weights;
@@ -44,6 +52,7 @@ struct SparseTensors {
   Span<uint8_t> scratch;
   Span<int8_t> output;
   Share share = {0, 1};
+  BalancedWeights balanced = {{nullptr, 0}, {nullptr, 0}};
 };
 
 // Returns kBadArgument when there is no such format.

@@ -1,5 +1,6 @@
 #pragma once  // core/sparse_fully_connected.h: matrix product with sparse int8 weights.
 
+#include "tflite_kernels/core/balanced.h"
 #include "tflite_kernels/core/fully_connected.h"
 #include "tflite_kernels/core/sparse.h"
 

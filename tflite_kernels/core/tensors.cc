@@ -23,6 +23,25 @@ Status RequantizationFromScales(float input_scale, Span<const float> weight_scal
   return Status::kOk;
 }
 
+void SumRows(Span<const uint8_t> weights, Span<const int8_t> codebook, int32_t depth,
+             Span<int32_t> sums) {
+  const int32_t bits = CodeBits(codebook.size), codes = 8 / bits;
+  int32_t sum_of_byte[256] = {};
+  for (int32_t byte = 0; byte < 256; ++byte) {
+    const uint8_t row = static_cast<uint8_t>(byte);
+    for (int32_t i = 0; i < codes; ++i) sum_of_byte[byte] += codebook.data[Unpack(&row, i, bits)];
+  }
+  const uint8_t* row = weights.data;
+  for (size_t r = 0; r < sums.size; ++r, row += PackedBytes(depth, bits)) {
+    int32_t sum = 0;
+    for (int32_t i = 0; i < depth / codes; ++i) sum += sum_of_byte[row[i]];
+    for (int32_t i = depth / codes * codes; i < depth; ++i) {
+      sum += codebook.data[Unpack(row, i, bits)];
+    }
+    sums.data[r] = sum;
+  }
+}
+
 Status CheckQuantization(const Quantization& quantization) {
   const bool in_range = IsInt8(quantization.input_zero_point) &&
                         IsInt8(quantization.output_zero_point) && IsInt8(quantization.output_min) &&

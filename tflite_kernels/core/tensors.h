@@ -19,8 +19,9 @@ struct Quantization {
 // kernel says, packed as in packing.h, `codebook` the values that they stand for, whose number says
 // the bits of a code. A weight's real value is its channel's scale times the codebook's value; the
 // scales are in `requantization`, see RequantizationFromScales. Per output channel: `bias` and
-// `requantization`. `share` is for kernels that can be split, see arch/dispatch.h; the others
-// compute everything.
+// `requantization`. `weight_sums` is empty, or holds what SumRows writes, for kernels that would
+// rather not sum weights up themselves. `share` is for kernels that can be split, see
+// arch/dispatch.h; the others compute everything.
 struct Tensors {
   Span<const int8_t> input;
   Span<const uint8_t> weights;
@@ -30,6 +31,7 @@ struct Tensors {
   Span<uint8_t> scratch;
   Span<int8_t> output;
   Share share = {0, 1};
+  Span<const int32_t> weight_sums = {nullptr, 0};
 };
 
 // factor[c] = input_scale * weight_scales[c] / output_scale, in double. Weight scales may be
@@ -37,6 +39,10 @@ struct Tensors {
 // not finite or an activation's scale is not positive.
 Status RequantizationFromScales(float input_scale, Span<const float> weight_scales,
                                 float output_scale, Span<Requantization> factors);
+
+// Sums of the weights of each of `sums.size` rows of `depth` packed codes.
+void SumRows(Span<const uint8_t> weights, Span<const int8_t> codebook, int32_t depth,
+             Span<int32_t> sums);
 
 Status CheckQuantization(const Quantization& quantization);
 
