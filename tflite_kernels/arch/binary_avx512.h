@@ -12,6 +12,7 @@ struct BinaryAvx512 {
   using Difference = int64_t;
   static constexpr int32_t kRows = 6;
   static constexpr int32_t kColumns = 32;
+  static constexpr int32_t kTilesPerStore = 1;
   static constexpr int32_t kLeftWordBytes = kWordBytes;
   static constexpr int32_t kRightWordBytes = kWordBytes;
 

@@ -283,10 +283,14 @@ struct BinaryMatMul {
       Simd::PackRight(columns, c, right);
       correct->Start(right);
       const BinaryFinish<Simd> finish(columns, c, form, quantization);
-      for (int32_t r = 0; r < rows; r += Simd::kRows) {
-        Difference differences[Simd::kRows * Simd::kColumns];
-        Simd::Multiply(LeftRow(r), plan.row_bytes, right, plan.words, differences);
-        const int32_t count = rows - r < Simd::kRows ? rows - r : Simd::kRows;
+      constexpr int32_t kMost = Simd::kRows * Simd::kTilesPerStore;
+      for (int32_t r = 0; r < rows; r += kMost) {
+        Difference differences[kMost * Simd::kColumns];
+        const int32_t count = rows - r < kMost ? rows - r : kMost;
+        for (int32_t i = 0; i < count; i += Simd::kRows) {
+          Simd::Multiply(LeftRow(r + i), plan.row_bytes, right, plan.words,
+                         differences + i * Simd::kColumns);
+        }
         correct->Add(r, count, differences);
         finish.Store(differences, count, channel + c, output + static_cast<size_t>(r) * stride,
                      stride);

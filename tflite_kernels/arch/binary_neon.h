@@ -14,6 +14,7 @@ struct BinaryNeon {
   using Difference = int32_t;
   static constexpr int32_t kRows = 6;
   static constexpr int32_t kColumns = 8;
+  static constexpr int32_t kTilesPerStore = 4;  // that are finished together
   static constexpr int32_t kLeftWordBytes = kWordBytes;
   static constexpr int32_t kRightWordBytes = kWordBytes;
 
