@@ -406,7 +406,7 @@ bool DepthwiseAgrees(Random* random, int number) {
 
 edgeax::FullyConnectedArgs RandomFullyConnected(Random* random) {
   int32_t depth = random->OneIn(40) ? 65536 : random->Size(random->OneIn(4) ? 5000 : 300);
-  if (random->OneIn(3)) depth = (depth + 63) / 64 * 64;  // whole steps of any kernel
+  if (random->OneIn(3)) depth = (depth + 127) / 128 * 128;  // whole steps of any kernel
   return {random->Size(25), depth, depth > 1000 ? random->Size(8) : random->Size(60),
           RandomQuantization(random)};
 }

@@ -147,6 +147,7 @@ struct Avx2 {
   static constexpr int32_t kColumns = 16;
   static constexpr int32_t kDepthStep = 16;
   static constexpr int32_t kFewRows = 3;
+  static constexpr bool kHasWholeRows = false;
 
   // Writes `count` numbers, or a whole number of steps; reads nothing from `end` on.
   static Left* PackLeft(const int8_t* from, const int8_t* end, int32_t count,

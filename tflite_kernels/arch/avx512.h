@@ -42,6 +42,7 @@ struct Avx512 {
   static constexpr int32_t kColumns = 32;
   static constexpr int32_t kDepthStep = 32;
   static constexpr int32_t kFewRows = 3;
+  static constexpr bool kHasWholeRows = false;
 
   static int32_t LeftZero(const Quantization& quantization) {
     return quantization.input_zero_point + 128;

@@ -14,21 +14,8 @@ struct BalancedNeonSteps {
   // The codes of `count` sums, those of the channels from `c` on.
   static void Store(const int32_t* sums, int32_t c, int32_t count, const FullyConnectedArgs& args,
                     const SparseTensors& tensors, int8_t* output) {
-    const Quantization& quantization = args.quantization;
-    const int32_t* bias = tensors.bias.data + c;
-    const Requantization* factors = tensors.requantization.data + c;
-    const int32_t* weight_sums = tensors.balanced.sums.data + c;
-    if (count == kBalancedColumns && quantization.rounding == Rounding::kSingle) {
-      const int32_t zero = quantization.input_zero_point;
-      const FactorsNeon low = LoadFactors(bias, factors, weight_sums, zero);
-      const FactorsNeon high = LoadFactors(bias + 4, factors + 4, weight_sums + 4, zero);
-      const LimitsNeon limits(quantization);
-      vst1_s8(output, limits.Codes(low.Scaled(sums), high.Scaled(sums + 4)));
-      return;
-    }
-    int32_t offsets[kBalancedColumns] = {};
-    for (int32_t i = 0; i < count; ++i) offsets[i] = ZeroPointOffset(weight_sums[i], quantization);
-    FinishNeon<kBalancedColumns>(bias, factors, offsets, count, quantization).Store(sums, output);
+    StoreEight(sums, count, tensors.bias.data + c, tensors.requantization.data + c,
+               tensors.balanced.sums.data + c, args.quantization, output);
   }
 };
 

@@ -208,13 +208,13 @@ struct BinaryNeon {
             left_high(vnegq_s64(vld1q_s64(codes.right + i + 2))),
             slope(vld1q_s32(codes.slope + i)) {}
 
-      // Saturated to int16.
-      int16x4_t Scaled(const Difference* differences) const {
+      // Saturated to int32.
+      int32x4_t Scaled(const Difference* differences) const {
         const int32x4_t d = vld1q_s32(differences);
         const int64x2_t low = vmlal_s32(start_low, vget_low_s32(d), vget_low_s32(slope));
         const int64x2_t high = vmlal_high_s32(start_high, d, slope);
         const int32x2_t low_words = vqmovn_s64(vshlq_s64(low, left_low));
-        return vqmovn_s32(vqmovn_high_s64(low_words, vshlq_s64(high, left_high)));
+        return vqmovn_high_s64(low_words, vshlq_s64(high, left_high));
       }
 
       int64x2_t start_low, start_high, left_low, left_high;
@@ -227,9 +227,9 @@ struct BinaryNeon {
       const int8x8_t low = vdup_n_s8(static_cast<int8_t>(quantization.output_min));
       const int8x8_t high = vdup_n_s8(static_cast<int8_t>(quantization.output_max));
       for (int32_t r = 0; r < rows; ++r, differences += kColumns, output += stride) {
-        const int16x8_t words =
-            vcombine_s16(first.Scaled(differences), second.Scaled(differences + 4));
-        const int8x8_t codes = vmin_s8(vmax_s8(vqmovn_s16(words), low), high);
+        const int16x4_t half = vqmovn_s32(first.Scaled(differences));
+        const int16x8_t halves = vqmovn_high_s32(half, second.Scaled(differences + 4));
+        const int8x8_t codes = vmin_s8(vmax_s8(vqmovn_s16(halves), low), high);
         if (count == kColumns) {
           vst1_s8(output, codes);
           continue;

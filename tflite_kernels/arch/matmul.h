@@ -33,11 +33,6 @@ struct CodebookColumns {
   const int32_t* weight_sums = nullptr;  // of the rows, where they are known
 };
 
-// The number of the row that starts at `row`.
-static inline ptrdiff_t RowNumber(const CodebookColumns& weights, const uint8_t* row) {
-  return (row - weights.weights) / weights.row_bytes;
-}
-
 // Sizes and scratch layout of one product; both the size and the use of scratch follow from it.
 struct MatMulPlan {
   int32_t padded_depth;
@@ -118,6 +113,15 @@ struct MatMul {
     using CodebookRows = typename Simd::template CodebookRows<kBits>;
     const bool few = rows <= Simd::kFewRows;
     if (few) PackVectors<kBits>(rows);
+    if constexpr (Simd::kHasWholeRows) {
+      if (few && Simd::template ServesWholeRows<kBits>(weights)) {
+        for (int32_t r = 0; r < rows; ++r) {
+          Simd::template RunWholeRows<kBits>(Vector(r), weights, quantization,
+                                             output + static_cast<size_t>(r) * stride);
+        }
+        return;
+      }
+    }
     const Columns& columns = weights.columns;
     for (int32_t c = 0; c < columns.count; c += Simd::kColumns) {
       const int32_t count = TileColumns(columns, c);

@@ -193,6 +193,7 @@ inline void KeepOrder(int32x4_t& a, int32x4_t& b, int32x4_t& c, int32x4_t& d, in
 
 struct Neon : NeonSteps {
   using Finish = FinishNeon<4>;
+  static constexpr bool kHasWholeRows = true;
   static constexpr int32_t kRows = 4;
   static constexpr int32_t kColumns = 4;
   static constexpr int32_t kFewRows = 2;
@@ -201,10 +202,20 @@ struct Neon : NeonSteps {
   template <typename Rows>
   static void PackRight(const Rows& rows, int32_t padded_depth, const Quantization& quantization,
                         Right* right, int32_t* offsets) {
+    constexpr int32_t kStep = kColumns * kDepthStep;
+    const ptrdiff_t inside = rows.DepthInside(kColumns);
     for (int32_t c = 0; c < kColumns; ++c) {
       int32x4_t sum = vdupq_n_s32(0);
       Right* to = right + c * kDepthStep;
-      for (int32_t k = 0; k < padded_depth; k += kDepthStep, to += kColumns * kDepthStep) {
+      int32_t k = 0;
+      for (; k + 2 * kDepthStep <= padded_depth && k + 2 * kDepthStep <= inside;
+           k += 2 * kDepthStep, to += 2 * kStep) {
+        const int8x16x2_t weights = rows.LoadTwo(c, k);
+        vst1q_s8(to, weights.val[0]);
+        vst1q_s8(to + kStep, weights.val[1]);
+        sum = vpadalq_s16(sum, vpadalq_s8(vpaddlq_s8(weights.val[0]), weights.val[1]));
+      }
+      for (; k < padded_depth; k += kDepthStep, to += kStep) {
         const int8x16_t weights = rows.Load(c, k);
         vst1q_s8(to, weights);
         sum = vpadalq_s16(sum, vpaddlq_s8(weights));
@@ -272,15 +283,6 @@ struct Neon : NeonSteps {
   static void Dot(const Right* vector, const uint8_t* const* rows, const CodebookColumns& weights,
                   const Quantization& quantization, int32_t* sums) {
     const int32_t largest = weights.columns.largest;
-    if (DotWhole<kBits>(vector, rows, weights, sums)) {
-      for (int32_t c = 0; c < kColumns; ++c) {
-        const int32_t weight_sum = weights.weight_sums[RowNumber(weights, rows[c])];
-        const int32_t offset = ZeroPointOffset(weight_sum, quantization);
-        sums[c] =
-            static_cast<int32_t>(static_cast<uint32_t>(sums[c]) + static_cast<uint32_t>(offset));
-      }
-      return;
-    }
     for (int32_t c = 0; c < kColumns; ++c) {
       sums[c] = largest <= kSmallWeight
                     ? DotRow<kBits, SmallSum>(vector, rows[c], weights, quantization)
@@ -290,25 +292,52 @@ struct Neon : NeonSteps {
     }
   }
 
-  // The products alone, where the sums of weights are known and there is assembly for such rows;
-  // else returns false.
+  // Weights of a row that DotWhole takes at a time.
   template <int32_t kBits>
-  static bool DotWhole(const Right* vector, const uint8_t* const* rows,
-                       const CodebookColumns& weights, int32_t* sums) {
-    constexpr int32_t kStep = 64;
-    if (weights.weight_sums == nullptr || weights.depth % kStep != 0) return false;
-    const int32_t largest = weights.columns.largest, steps = weights.depth / kStep;
-    const NibbleTables& tables = *weights.tables;
-    if (kBits == 4 && largest < kLargestWeight) {
-      DotFourRows(vector, rows, tables.values[0], steps, sums);
-      return true;
+  static constexpr int32_t WholeStep() {
+    return kBits == 4 ? 64 : 128;
+  }
+
+  // Whether the sums of weights are known and there is assembly for such rows.
+  template <int32_t kBits>
+  static bool ServesWholeRows(const CodebookColumns& weights) {
+    if (weights.weight_sums == nullptr || weights.depth % WholeStep<kBits>() != 0) return false;
+    const int32_t largest = weights.columns.largest;
+    return kBits == 4 ? largest < kLargestWeight : kBits == 2 && largest <= kSmallWeight;
+  }
+
+  // The codes of all columns.
+  template <int32_t kBits>
+  static void RunWholeRows(const Right* vector, const CodebookColumns& weights,
+                           const Quantization& quantization, int8_t* output) {
+    const Columns& columns = weights.columns;
+    for (int32_t c = 0; c < columns.count; c += 2 * kColumns) {
+      const int32_t left_over = columns.count - c;
+      const int32_t count = left_over < 2 * kColumns ? left_over : 2 * kColumns;
+      int32_t sums[2 * kColumns];
+      DotWhole<kBits>(vector, weights, c, sums);
+      if (count > kColumns) DotWhole<kBits>(vector, weights, c + kColumns, sums + kColumns);
+      StoreEight(sums, count, columns.bias + c, columns.factors + c, weights.weight_sums + c,
+                 quantization, output + c);
     }
-    if (kBits == 2 && largest <= kSmallWeight) {
-      // A step adds four products to a sum.
-      DotFourSmallRows(vector, rows, tables.values[0], PairsOfProducts(largest) / 2, steps, sums);
-      return true;
+  }
+
+  // Products of the columns c .. c + 3; those beyond the last are any.
+  template <int32_t kBits>
+  static void DotWhole(const Right* vector, const CodebookColumns& weights, int32_t c,
+                       int32_t* sums) {
+    const uint8_t* rows[kColumns];
+    const uint8_t* row = weights.weights + static_cast<size_t>(c) * weights.row_bytes;
+    for (int32_t i = 0; i < kColumns; ++i) {
+      rows[i] = row;
+      if (c + i + 1 < weights.columns.count) row += weights.row_bytes;
     }
-    return false;
+    const int32_t steps = weights.depth / WholeStep<kBits>();
+    const int8_t* tables = weights.tables->values[0];
+    if (kBits == 4) return DotFourRows(vector, rows, tables, steps, sums);
+    // A step adds eight products to a sum.
+    const int32_t most = PairsOfProducts(weights.columns.largest) / 4;
+    DotFourSmallRows(vector, rows, tables, most, steps, sums);
   }
 
   // Products of a row, of which `Finish` takes those so far into int32.

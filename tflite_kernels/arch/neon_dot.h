@@ -73,12 +73,11 @@ __attribute__((noinline)) void DotFourRows(const int8_t* vector, const uint8_t* 
         "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v30", "v31");
 }
 
-// Adds 64 products of the vector in v0 .. v3 with the 2-bit codes at `row` to the int16 sums s0 and
-// s1.
-#define EDGEAX_ADD_SMALL_ROW(row, s0, s1)    \
-  "ldr q4, [%[" row "]], #16\n"              \
-  "ushr v6.16b, v4.16b, #4\n"                \
-  "and v4.16b, v4.16b, v30.16b\n"            \
+// Adds 64 products of the vector in v0 .. v3 with the 2-bit codes in `codes` to the
+// int16 sums s0 and s1.
+#define EDGEAX_ADD_SMALL(codes, s0, s1)      \
+  "ushr v6.16b, v" #codes ".16b, #4\n"       \
+  "and v4.16b, v" #codes ".16b, v30.16b\n"   \
   "tbl v5.16b, {v29.16b}, v4.16b\n"          \
   "tbl v4.16b, {v28.16b}, v4.16b\n"          \
   "tbl v7.16b, {v29.16b}, v6.16b\n"          \
@@ -92,13 +91,18 @@ __attribute__((noinline)) void DotFourRows(const int8_t* vector, const uint8_t* 
   "smlal2 v" #s0 ".8h, v2.16b, v6.16b\n"     \
   "smlal2 v" #s1 ".8h, v3.16b, v7.16b\n"
 
+// The same with the codes at `row`, of which those for the next 64 products go to `next`.
+#define EDGEAX_ADD_SMALL_ROW(row, next, s0, s1) \
+  "ldp q4, q" #next ", [%[" row "]], #32\n"     \
+  EDGEAX_ADD_SMALL(4, s0, s1)
+
 #define EDGEAX_WIDEN(sum, a, b)              \
   "sadalp v" #sum ".4s, v" #a ".8h\n"        \
   "sadalp v" #sum ".4s, v" #b ".8h\n"
 
 // The same of rows of 2-bit codes, of each 64 numbers of the vector first those that meet the first
-// code of a byte, then the second and so on; `tables` are two of NibbleTables. So many `most` times
-// four products fit an int16 sum.
+// code of a byte, then the second and so on; `tables` are two of NibbleTables. `steps` times 128
+// weights, more than 0; so many `most` times eight products fit an int16 sum.
 __attribute__((noinline)) void DotFourSmallRows(const int8_t* vector, const uint8_t* const* rows,
                                                 const int8_t* tables, int32_t most, int32_t steps,
                                                 int32_t* sums) {
@@ -116,10 +120,15 @@ __attribute__((noinline)) void DotFourSmallRows(const int8_t* vector, const uint
       "sub %w[steps], %w[steps], %w[part]\n"
       "2:\n"
       "ld1 {v0.16b, v1.16b, v2.16b, v3.16b}, [%[vector]], #64\n"
-      EDGEAX_ADD_SMALL_ROW("r0", 16, 17)
-      EDGEAX_ADD_SMALL_ROW("r1", 18, 19)
-      EDGEAX_ADD_SMALL_ROW("r2", 20, 21)
-      EDGEAX_ADD_SMALL_ROW("r3", 22, 23)
+      EDGEAX_ADD_SMALL_ROW("r0", 8, 16, 17)
+      EDGEAX_ADD_SMALL_ROW("r1", 9, 18, 19)
+      EDGEAX_ADD_SMALL_ROW("r2", 10, 20, 21)
+      EDGEAX_ADD_SMALL_ROW("r3", 11, 22, 23)
+      "ld1 {v0.16b, v1.16b, v2.16b, v3.16b}, [%[vector]], #64\n"
+      EDGEAX_ADD_SMALL(8, 16, 17)
+      EDGEAX_ADD_SMALL(9, 18, 19)
+      EDGEAX_ADD_SMALL(10, 20, 21)
+      EDGEAX_ADD_SMALL(11, 22, 23)
       "subs %w[part], %w[part], #1\n"
       "b.ne 2b\n"
       EDGEAX_WIDEN(24, 16, 17)
@@ -134,12 +143,14 @@ __attribute__((noinline)) void DotFourSmallRows(const int8_t* vector, const uint
       : [vector] "+r"(vector), [r0] "+r"(r0), [r1] "+r"(r1), [r2] "+r"(r2), [r3] "+r"(r3),
         [steps] "+r"(steps), [part] "=&r"(part)
       : [tables] "r"(tables), [most] "r"(most), [sums] "r"(sums)
-      : "memory", "cc", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v16", "v17", "v18", "v19",
-        "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30");
+      : "memory", "cc", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11",
+        "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28",
+        "v29", "v30");
 }
 
 #undef EDGEAX_WIDEN
 #undef EDGEAX_ADD_SMALL_ROW
+#undef EDGEAX_ADD_SMALL
 #undef EDGEAX_CLEAR
 #undef EDGEAX_ADD_ROW
 // clang-format on

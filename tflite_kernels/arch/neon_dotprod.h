@@ -8,6 +8,7 @@ namespace {
 
 struct NeonDotprod : NeonSteps {
   using Finish = FinishNeon<8>;
+  static constexpr bool kHasWholeRows = false;
   static constexpr int32_t kRows = 8;
   static constexpr int32_t kColumns = 8;
   static constexpr int32_t kFewRows = 2;

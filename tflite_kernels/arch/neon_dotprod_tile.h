@@ -27,6 +27,20 @@ namespace {
   EDGEAX_ADD_ROW(6, lane, 28, 29)   \
   EDGEAX_ADD_ROW(7, lane, 30, 31)
 
+#define EDGEAX_ADD_SIXTEEN        \
+  "ldr q0, [%[r0]], #16\n"        \
+  "ldr q1, [%[r1]], #16\n"        \
+  "ldr q2, [%[r2]], #16\n"        \
+  "ldr q3, [%[r3]], #16\n"        \
+  "ldr q4, [%[r4]], #16\n"        \
+  "ldr q5, [%[r5]], #16\n"        \
+  "ldr q6, [%[r6]], #16\n"        \
+  "ldr q7, [%[r7]], #16\n"        \
+  EDGEAX_ADD_FOUR(0)              \
+  EDGEAX_ADD_FOUR(1)              \
+  EDGEAX_ADD_FOUR(2)              \
+  EDGEAX_ADD_FOUR(3)
+
 #define EDGEAX_CLEAR_ROW(a, b) \
   "movi v" #a ".4s, #0\n"      \
   "movi v" #b ".4s, #0\n"
@@ -48,21 +62,16 @@ EDGEAX_DOTPROD __attribute__((noinline)) void MultiplyTile8x8(const int8_t* cons
       EDGEAX_CLEAR_ROW(26, 27)
       EDGEAX_CLEAR_ROW(28, 29)
       EDGEAX_CLEAR_ROW(30, 31)
+      "tbz %w[depth], #4, 1f\n"  // an even number of sixteens
+      EDGEAX_ADD_SIXTEEN
+      "cmp %[r7], %[end]\n"
+      "b.eq 2f\n"
       "1:\n"
-      "ldr q0, [%[r0]], #16\n"
-      "ldr q1, [%[r1]], #16\n"
-      "ldr q2, [%[r2]], #16\n"
-      "ldr q3, [%[r3]], #16\n"
-      "ldr q4, [%[r4]], #16\n"
-      "ldr q5, [%[r5]], #16\n"
-      "ldr q6, [%[r6]], #16\n"
-      "ldr q7, [%[r7]], #16\n"
-      EDGEAX_ADD_FOUR(0)
-      EDGEAX_ADD_FOUR(1)
-      EDGEAX_ADD_FOUR(2)
-      EDGEAX_ADD_FOUR(3)
+      EDGEAX_ADD_SIXTEEN
+      EDGEAX_ADD_SIXTEEN
       "cmp %[r7], %[end]\n"
       "b.ne 1b\n"
+      "2:\n"
       "stp q16, q17, [%[sums]]\n"
       "stp q18, q19, [%[sums], #32]\n"
       "stp q20, q21, [%[sums], #64]\n"
@@ -73,13 +82,14 @@ EDGEAX_DOTPROD __attribute__((noinline)) void MultiplyTile8x8(const int8_t* cons
       "stp q30, q31, [%[sums], #224]\n"
       : [r0] "+r"(r0), [r1] "+r"(r1), [r2] "+r"(r2), [r3] "+r"(r3), [r4] "+r"(r4), [r5] "+r"(r5),
         [r6] "+r"(r6), [r7] "+r"(r7), [right] "+r"(right)
-      : [end] "r"(end), [sums] "r"(sums)
+      : [end] "r"(end), [sums] "r"(sums), [depth] "r"(depth)
       : "memory", "cc", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v16", "v17",
         "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30",
         "v31");
 }
 
 #undef EDGEAX_CLEAR_ROW
+#undef EDGEAX_ADD_SIXTEEN
 #undef EDGEAX_ADD_FOUR
 #undef EDGEAX_ADD_ROW
 // clang-format on

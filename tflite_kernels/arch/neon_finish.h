@@ -13,13 +13,13 @@ struct FactorsNeon {
   int32x4_t start, multiplier;
   int64x2_t left_low, left_high;  // shifts to the left, so negative
 
-  // floor(sum * factor + 1/2), saturated to int16.
-  int16x4_t Scaled(const int32_t* sums) const {
+  // floor(sum * factor + 1/2), saturated to int32.
+  int32x4_t Scaled(const int32_t* sums) const {
     const int32x4_t sum = vaddq_s32(vld1q_s32(sums), start);
     const int64x2_t low = vmull_s32(vget_low_s32(sum), vget_low_s32(multiplier));
     const int64x2_t high = vmull_high_s32(sum, multiplier);
     const int32x2_t low_words = vqmovn_s64(vrshlq_s64(low, left_low));
-    return vqmovn_s32(vqmovn_high_s64(low_words, vrshlq_s64(high, left_high)));
+    return vqmovn_high_s64(low_words, vrshlq_s64(high, left_high));
   }
 };
 
@@ -31,8 +31,9 @@ struct LimitsNeon {
         high(vdup_n_s8(static_cast<int8_t>(quantization.output_max))) {}
 
   // Every step saturates, so what is out of range stays at the right end of it.
-  int8x8_t Codes(int16x4_t first, int16x4_t second) const {
-    const int8x8_t bytes = vqmovn_s16(vqaddq_s16(vcombine_s16(first, second), zero));
+  int8x8_t Codes(int32x4_t first, int32x4_t second) const {
+    const int16x8_t halves = vqmovn_high_s32(vqmovn_s32(first), second);
+    const int8x8_t bytes = vqmovn_s16(vqaddq_s16(halves, zero));
     return vmin_s8(vmax_s8(bytes, low), high);
   }
 
@@ -84,8 +85,8 @@ struct FinishNeon {
     const LimitsNeon limits(quantization);
     for (int32_t i = 0; i < kLanes; i += 8) {
       // A tile of 4 columns fills half of a register.
-      const int16x4_t first = FactorsOf(i).Scaled(sums + i);
-      const int16x4_t second = i + 4 < kLanes ? FactorsOf(i + 4).Scaled(sums + i + 4) : first;
+      const int32x4_t first = FactorsOf(i).Scaled(sums + i);
+      const int32x4_t second = i + 4 < kLanes ? FactorsOf(i + 4).Scaled(sums + i + 4) : first;
       vst1_s8(codes + i, limits.Codes(first, second));
     }
     if (count == kLanes) {
@@ -142,6 +143,24 @@ struct FinishNeon {
   Quantization quantization;
   int32_t count;
 };
+
+// The codes of `count` sums, 8 at most, which are to be added to bias - zero_point * weight_sums.
+inline void StoreEight(const int32_t* sums, int32_t count, const int32_t* bias,
+                       const Requantization* factors, const int32_t* weight_sums,
+                       const Quantization& quantization, int8_t* output) {
+  constexpr int32_t kLanes = 8;
+  if (count == kLanes && quantization.rounding == Rounding::kSingle) {
+    const int32_t zero = quantization.input_zero_point;
+    const FactorsNeon low = LoadFactors(bias, factors, weight_sums, zero);
+    const FactorsNeon high = LoadFactors(bias + 4, factors + 4, weight_sums + 4, zero);
+    const LimitsNeon limits(quantization);
+    vst1_s8(output, limits.Codes(low.Scaled(sums), high.Scaled(sums + 4)));
+    return;
+  }
+  int32_t offsets[kLanes] = {};
+  for (int32_t i = 0; i < count; ++i) offsets[i] = ZeroPointOffset(weight_sums[i], quantization);
+  FinishNeon<kLanes>(bias, factors, offsets, count, quantization).Store(sums, output);
+}
 
 template <int32_t kLanes>
 void StoreRows(const FinishNeon<kLanes>& finish, const int32_t* sums, int32_t, int32_t rows,

@@ -14,6 +14,20 @@ struct SparseNeonDotprod : SparseNeonSteps<NeonDotprod> {
   static constexpr int32_t kLanesPercent = 22;
   static constexpr int32_t kGroupedLanesPercent = 55;
 
+  EDGEAX_DOTPROD static ListSums CopyWeights(const int8_t* values, int32_t count, ListWeight* to) {
+    const int8x16_t ones = vdupq_n_s8(1);
+    int32x4_t sums = vdupq_n_s32(0);
+    int32_t i = 0;
+    for (; i + 16 <= count; i += 16) {
+      const int8x16_t weights = vld1q_s8(values + i);
+      vst1q_s8(to + i, weights);
+      sums = vdotq_s32(sums, weights, ones);
+    }
+    int32_t sum = vaddvq_s32(sums);
+    for (; i < count; ++i) sum += to[i] = values[i];
+    return {sum, false};  // -128 is like any other
+  }
+
   // 8 rows of 8 depths, or of 4 groups, `from_pitch` numbers apart, to so many groups of 8 rows.
   template <int32_t kGroupSize>
   static void Transpose(const int8_t* from, ptrdiff_t from_pitch, int8_t* to, ptrdiff_t to_pitch) {
@@ -30,6 +44,8 @@ struct SparseNeonDotprod : SparseNeonSteps<NeonDotprod> {
       AddSingles<kParts>(lanes, offsets, weights, count, sums);
     } else if (kParts == 4 && count > 0) {
       AddGroups64(lanes, offsets, weights, count, sums);
+    } else if (kParts == 2 && count > 0) {
+      AddGroups32(lanes, offsets, weights, count, sums);
     } else {
       AddGroups<kParts>(lanes, offsets, weights, count, sums);
     }
