@@ -14,7 +14,8 @@ struct BinaryNeon {
   using Difference = int32_t;
   static constexpr int32_t kRows = 6;
   static constexpr int32_t kColumns = 8;
-  static constexpr int32_t kTilesPerStore = 4;  // that are finished together
+  static constexpr int32_t kTilesPerStore = 8;  // that are finished together
+  static constexpr int32_t kMostWords = 31;     // times 8 bits still fit a byte
   static constexpr int32_t kLeftWordBytes = kWordBytes;
   static constexpr int32_t kRightWordBytes = kWordBytes;
 
@@ -53,8 +54,13 @@ struct BinaryNeon {
     for (int32_t c = 0; c < kColumns; c += 2) {
       uint64x2_t sum = vdupq_n_u64(0);
       const uint8_t* from = right + c * kWordBytes;
-      for (int32_t w = 0; w < words; ++w, from += kColumns * kWordBytes) {
-        sum = vpadalq_u32(sum, vpaddlq_u16(vpaddlq_u8(vcntq_u8(vld1q_u8(from)))));
+      for (int32_t first = 0; first < words; first += kMostWords) {
+        const int32_t end = words - first < kMostWords ? words : first + kMostWords;
+        uint8x16_t bytes = vdupq_n_u8(0);
+        for (int32_t w = first; w < end; ++w, from += kColumns * kWordBytes) {
+          bytes = vaddq_u8(bytes, vcntq_u8(vld1q_u8(from)));
+        }
+        sum = vpadalq_u32(sum, vpaddlq_u16(vpaddlq_u8(bytes)));
       }
       counts[c] = static_cast<int32_t>(2 * vgetq_lane_u64(sum, 0));
       counts[c + 1] = static_cast<int32_t>(2 * vgetq_lane_u64(sum, 1));
@@ -103,7 +109,18 @@ struct BinaryNeon {
       : [w0] "w"(w0), [w1] "w"(w1), [w2] "w"(w2), [w3] "w"(w3)                                 \
       : "memory")
 
-  // The same for the first word: the sums begin with it.
+  // The same for six rows.
+#define EDGEAX_ADD_WORDS(right)                             \
+  w0 = vld1q_u8(right), w1 = vld1q_u8((right) + 16);        \
+  w2 = vld1q_u8((right) + 32), w3 = vld1q_u8((right) + 48); \
+  EDGEAX_ADD_WORD(0);                                       \
+  EDGEAX_ADD_WORD(1);                                       \
+  EDGEAX_ADD_WORD(2);                                       \
+  EDGEAX_ADD_WORD(3);                                       \
+  EDGEAX_ADD_WORD(4);                                       \
+  EDGEAX_ADD_WORD(5)
+
+  // The same for one row and the first word: the sums begin with it.
 #define EDGEAX_FIRST_WORD(row)                                                                    \
   __asm__ volatile(                                                                               \
       "ld1r {%[s3].2d}, [%[from]], #8\n\t"                                                        \
@@ -127,11 +144,11 @@ struct BinaryNeon {
   __attribute__((noinline)) static void Multiply(const uint8_t* rows, size_t row_bytes,
                                                  const uint8_t* right, int32_t words,
                                                  Difference* differences) {
-    constexpr int32_t kMost = 31;  // times 8 bits still fit a byte
+    constexpr int32_t kTileBytes = kColumns * kWordBytes;  // a word of each column
     const uint8_t *r0 = rows, *r1 = r0 + row_bytes, *r2 = r1 + row_bytes;
     const uint8_t *r3 = r2 + row_bytes, *r4 = r3 + row_bytes, *r5 = r4 + row_bytes;
-    for (int32_t first = 0; first < words; first += kMost) {
-      const int32_t end = words - first < kMost ? words : first + kMost;
+    for (int32_t first = 0; first < words; first += kMostWords) {
+      const int32_t end = words - first < kMostWords ? words : first + kMostWords;
       // Named one by one: GCC keeps an array of accumulators in memory.
       uint8x16_t s00, s01, s02, s03, s10, s11, s12, s13, s20, s21, s22, s23;
       uint8x16_t s30, s31, s32, s33, s40, s41, s42, s43, s50, s51, s52, s53;
@@ -143,18 +160,17 @@ struct BinaryNeon {
       EDGEAX_FIRST_WORD(3);
       EDGEAX_FIRST_WORD(4);
       EDGEAX_FIRST_WORD(5);
-      right += kColumns * kWordBytes;
-#pragma GCC unroll 2
-      for (int32_t k = first + 1; k < end; ++k, right += kColumns * kWordBytes) {
-        uint8x16_t x, a, b, c;
-        w0 = vld1q_u8(right), w1 = vld1q_u8(right + 16);
-        w2 = vld1q_u8(right + 32), w3 = vld1q_u8(right + 48);
-        EDGEAX_ADD_WORD(0);
-        EDGEAX_ADD_WORD(1);
-        EDGEAX_ADD_WORD(2);
-        EDGEAX_ADD_WORD(3);
-        EDGEAX_ADD_WORD(4);
-        EDGEAX_ADD_WORD(5);
+      right += kTileBytes;
+      int32_t k = first + 1;
+      uint8x16_t x, a, b, c;
+      if ((end - k) % 2 != 0) {
+        EDGEAX_ADD_WORDS(right);
+        right += kTileBytes;
+        ++k;
+      }
+      for (; k < end; k += 2, right += 2 * kTileBytes) {
+        EDGEAX_ADD_WORDS(right);
+        EDGEAX_ADD_WORDS(right + kTileBytes);
       }
       EDGEAX_STORE_ROW(0);
       EDGEAX_STORE_ROW(1);
@@ -164,13 +180,14 @@ struct BinaryNeon {
       EDGEAX_STORE_ROW(5);
     }
   }
+#undef EDGEAX_ADD_WORDS
 #undef EDGEAX_ADD_WORD
 #undef EDGEAX_FIRST_WORD
 #undef EDGEAX_STORE_ROW
 
   // Bits that differ in `words` words.
   static int32_t CountWords(const uint8_t* x, const uint8_t* w, int32_t words) {
-    constexpr int32_t kMost = 2 * 31;  // times 8 bits, in two halves, still fit a byte
+    constexpr int32_t kMost = 2 * kMostWords;  // in two halves
     int32_t count = 0;
     for (int32_t first = 0; first < words; first += kMost) {
       const int32_t end = words - first < kMost ? words : first + kMost;
