@@ -53,8 +53,9 @@ bench: $(VENV)/.editable
 	for name in $(BENCHMARKS); do \
 	  $(PYTHON) -m benchmarks.$$name --json build/bench/$$name.json || exit; done
 
-# Tests that take many minutes.
+# Tests that take many minutes, half an hour of fuzzing among them.
 soak: $(VENV)/.editable
+	$(PYTHON) -m tests.emulation.setup
 	$(PYTHON) -m pytest -m soak --timeout 3600
 
 clean:

@@ -10,11 +10,13 @@ USER_MODE = ("qemu-user",)
 CROSS_COMPILER = ("g++-aarch64-linux-gnu",)
 ARMV7_COMPILER = ("g++-arm-linux-gnueabihf",)
 HOST_COMPILER = ("gcc",)
+FUZZER = ("clang-14", "libclang-rt-14-dev")  # for tests/tflite_kernels/test_fuzzing.py
 CMAKE = ("cmake", "ninja-build")  # for tests/tflite_kernels/test_resolver.py
 BAZEL = ("bazel-bootstrap", "bazel-rules-java", "bazel-rules-proto")  # for tests/test_bazel.py
 
 ALL = (
     *(*BARE_METAL, *BOARDS, *USER_MODE, *CROSS_COMPILER, *ARMV7_COMPILER, *HOST_COMPILER),
+    *FUZZER,
     *CMAKE,
     *BAZEL,
 )

@@ -8,6 +8,7 @@ import importlib.util
 import os
 import shutil
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -41,6 +42,18 @@ def armv7_tools() -> None:
     """Needs the 32-bit Arm Linux compiler and QEMU's user mode."""
     _tool("arm-linux-gnueabihf-g++", packages.ARMV7_COMPILER)
     _tool("qemu-arm", packages.USER_MODE)
+
+
+def x86_tools() -> None:
+    """Needs QEMU's user mode for x86-64."""
+    _tool("qemu-x86_64", packages.USER_MODE)
+
+
+def fuzzer() -> None:
+    """Needs clang with the run-time libraries of its sanitizers and of libFuzzer."""
+    _tool("clang++-14", packages.FUZZER)
+    if not _fuzzer_library():
+        _missing("libFuzzer of clang++-14", packages.FUZZER)
 
 
 def bazel() -> None:
@@ -80,6 +93,12 @@ def _bare_metal_headers() -> bool:
     return (
         process.run([*words, "-include", "array", "-x", "c++", "/dev/null"], timeout_s=60).code == 0
     )
+
+
+@functools.cache
+def _fuzzer_library() -> bool:
+    folder = process.run(["clang++-14", "-print-runtime-dir"], timeout_s=60).output.strip()
+    return any(Path(folder).glob("libclang_rt.fuzzer*"))
 
 
 def _missing(what: str, needed: tuple[str, ...]) -> NoReturn:

@@ -129,6 +129,8 @@ def test_a_missing_tool_skips_or_fails_naming_it_and_its_cure(
         raised, match=r"gnueabihf-g\+\+.*apt-get install .* g\+\+-arm-linux-gnueabi"
     ):
         require.armv7_tools()
+    with pytest.raises(raised, match=r"clang\+\+-14.*apt-get install .* libclang-rt-14-dev"):
+        require.fuzzer()
     monkeypatch.setattr(places, "BAZEL", tmp_path / "bazel")
     with pytest.raises(raised, match=r"/bazel\. .*apt-get install .* bazel-bootstrap"):
         require.bazel()

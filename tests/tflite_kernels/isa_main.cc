@@ -9,6 +9,7 @@
 
 #include <vector>
 
+#include "tests/tflite_kernels/memory.h"
 #include "tflite_kernels/arch/dispatch.h"
 
 namespace {
@@ -39,30 +40,6 @@ class Random {
 
  private:
   uint64_t state_;
-};
-
-// Exactly `size` elements; bytes start at an odd address.
-template <typename T>
-class Exact {
- public:
-  explicit Exact(size_t size) : size_(size) {
-    constexpr size_t kShift = sizeof(T) == 1 ? 1 : 0;
-    block_ = malloc(size * sizeof(T) + kShift);
-    data_ = reinterpret_cast<T*>(static_cast<char*>(block_) + kShift);
-  }
-  ~Exact() { free(block_); }
-  Exact(const Exact&) = delete;
-  Exact& operator=(const Exact&) = delete;
-
-  T& operator[](size_t i) { return data_[i]; }
-  size_t size() const { return size_; }
-  Span<T> span() { return {data_, size_}; }
-  Span<const T> view() const { return {data_, size_}; }
-
- private:
-  void* block_;
-  T* data_;
-  size_t size_;
 };
 
 // Codes of a tensor: any, or only those at the ends.
@@ -166,42 +143,15 @@ std::vector<uint8_t> RandomIndices(Random* random, const edgeax::SparseFormat& f
                                    int32_t depth) {
   constexpr int32_t kOneIn[] = {1, 1, 2, 4, 10, 50, 1000000};
   const int32_t one_in = kOneIn[random->Range(0, 6)];
-  const int32_t blocks = (depth - 1) / format.block + 1;
-  const int32_t bits = format.places == edgeax::Places::kBitmask     ? 1
-                       : format.places == edgeax::Places::kRelative4 ? 4
-                                                                     : 8;
-  const int32_t highest = (1 << bits) - 1;
   const bool balanced = random->OneIn(2);
-  std::vector<uint8_t> indices;
-  for (int32_t r = 0; r < rows; ++r) {
-    int32_t used = 8;
-    const auto write = [&](int32_t entry) {
-      if (used == 8) {
-        indices.push_back(0);
-        used = 0;
-      }
-      indices.back() = static_cast<uint8_t>(indices.back() | entry << used);
-      used += bits;
-    };
-    int32_t left_out = 0, left_in_group = 0;
-    for (int32_t i = 0; i < blocks; ++i) {
-      if (i * format.block % edgeax::kBalancedGroup == 0) left_in_group = 0;
-      const bool fits = !balanced || left_in_group + format.block <= edgeax::kBalancedLeft;
-      const bool is_left = fits && random->OneIn(one_in);
-      if (is_left) left_in_group += format.block;
-      if (bits == 1) {
-        write(is_left ? 1 : 0);
-      } else if (is_left) {
-        for (; left_out >= highest; left_out -= highest) write(highest);
-        write(left_out);
-        left_out = 0;
-      } else {
-        ++left_out;
-      }
-    }
-    for (; bits > 1 && left_out > 0; left_out -= highest) write(highest);
-  }
-  return indices;
+  int32_t left_in_group = 0;
+  return WriteIndices(format, rows, depth, [&](int32_t block) {
+    if (block * format.block % edgeax::kBalancedGroup == 0) left_in_group = 0;
+    const bool fits = !balanced || left_in_group + format.block <= edgeax::kBalancedLeft;
+    const bool is_left = fits && random->OneIn(one_in);
+    if (is_left) left_in_group += format.block;
+    return is_left;
+  });
 }
 
 struct SparseMemory : CommonMemory {
@@ -215,7 +165,8 @@ struct SparseMemory : CommonMemory {
                int32_t depth, const std::vector<uint8_t>& places, size_t input_size,
                size_t channels, size_t output_size)
       : CommonMemory(random, codes, input_size, channels, output_size),
-        values(CountValues(format, static_cast<int32_t>(channels), depth, places)),
+        values(CountValues(format, static_cast<int32_t>(channels), depth,
+                           {places.data(), places.size()})),
         indices(places.size()),
         starts(channels + 1) {
     memcpy(indices.span().data, places.data(), places.size());
@@ -223,19 +174,6 @@ struct SparseMemory : CommonMemory {
     for (size_t i = 0; i < values.size(); ++i) values[i] = codes.NextWeight();
     scanned = edgeax::ScanSparse(format, static_cast<int32_t>(channels), depth, values.view(),
                                  indices.view(), starts.span());
-  }
-
-  static size_t CountValues(const edgeax::SparseFormat& format, int32_t rows, int32_t depth,
-                            const std::vector<uint8_t>& places) {
-    size_t count = 0;
-    const uint8_t* next = places.data();
-    for (int32_t r = 0; r < rows; ++r) {
-      edgeax::SparseCursor row =
-          edgeax::SparseRow(format, depth, next, places.data() + places.size());
-      while (edgeax::NextPlace(&row)) count += static_cast<size_t>(format.block);
-      next = row.next;
-    }
-    return count;
   }
 
   edgeax::SparseTensors Tensors(Exact<uint8_t>* scratch, Exact<int8_t>* to) {

@@ -1,0 +1,230 @@
+// A libFuzzer target: calls of every operator, most of them right and some damaged, go through the
+// checks and then through every kernel set of this processor; see fuzz_agree.h for what is held.
+// How to run it: tests/tflite_kernels/fuzzing.py.
+
+#include "tests/tflite_kernels/fuzz_coded.h"
+#include "tflite_kernels/core/op_table.h"
+
+namespace {
+
+// What was done, for the last line that is printed.
+int64_t calls = 0, computed = 0;
+
+void PrintCalls() {
+  fprintf(stderr, "fuzz: %lld calls, %lld computed\n", static_cast<long long>(calls),
+          static_cast<long long>(computed));
+}
+
+template <typename Args>
+void FuzzCodes(FuzzInput* in, Setting* setting, const Args& args,
+               edgeax::Kernel<Args> KernelSet::*kernel) {
+  const Sizes sizes = SizesOf(args);
+  if (IsTooLong(sizes)) return;
+  const int32_t bits = 1 << in->Byte() % 3;
+  const int64_t row = edgeax::PackedBytes(static_cast<int32_t>(sizes.row), bits);
+  Exact<int8_t> input(setting->Size(sizes.input), setting->shift);
+  Exact<uint8_t> weights(setting->Size(CheckedProduct(sizes.rows, row)), setting->shift);
+  Exact<int8_t> codebook(setting->Size(int64_t{1} << bits), setting->shift);
+  const size_t output = setting->Size(sizes.output);
+  in->Fill(&codebook);
+  in->Fill(&input);
+  in->Fill(&weights);
+  Channels channels(in, setting, false, sizes.channels);
+  if (!channels.are_good) return;
+  computed += RunAll(args,
+                     {input.view(),
+                      weights.view(),
+                      channels.bias.view(),
+                      channels.factors.view(),
+                      codebook.view(),
+                      {},
+                      {}},
+                     output, kernel, setting->how);
+}
+
+// Places: any bytes, or those of blocks of which some are left.
+std::vector<uint8_t> IndicesOf(FuzzInput* in, const edgeax::SparseFormat& format,
+                               const Sizes& sizes) {
+  const int32_t rows = static_cast<int32_t>(sizes.rows), depth = static_cast<int32_t>(sizes.row);
+  const uint8_t density = in->Byte();
+  if (density > 0) {
+    return WriteIndices(format, rows, depth, [&](int32_t) { return in->AnyByte() < density; });
+  }
+  std::vector<uint8_t> indices(static_cast<size_t>(in->Number()) % kMostElements);
+  for (uint8_t& byte : indices) byte = in->AnyByte();
+  return indices;
+}
+
+template <typename Args>
+void FuzzSparse(FuzzInput* in, Setting* setting, const Args& args,
+                edgeax::Kernel<Args, edgeax::SparseTensors> KernelSet::*kernel) {
+  const Sizes sizes = SizesOf(args);
+  const int64_t codes = CheckedProduct(sizes.rows, sizes.row);
+  if (IsTooLong(sizes) || codes < 0 || codes > kMostWork) return;
+  const int32_t rows = static_cast<int32_t>(sizes.rows), depth = static_cast<int32_t>(sizes.row);
+  const bool is_format = CheckSparseFormat(args.format) == Status::kOk;
+  const std::vector<uint8_t> places =
+      is_format ? IndicesOf(in, args.format, sizes) : std::vector<uint8_t>(1);
+  Exact<uint8_t> indices(setting->Size(static_cast<int64_t>(places.size())), setting->shift);
+  for (size_t i = 0; i < indices.size(); ++i) indices[i] = i < places.size() ? places[i] : 0;
+  const size_t count = is_format ? CountValues(args.format, rows, depth, indices.view()) : 1;
+  Exact<int8_t> values(setting->Size(static_cast<int64_t>(count)), setting->shift);
+  Exact<int8_t> input(setting->Size(sizes.input), setting->shift);
+  Exact<edgeax::SparseStart> starts(static_cast<size_t>(rows) + 1);
+  const size_t output = setting->Size(sizes.output);
+  in->Fill(&input);
+  in->Fill(&values);
+  Channels channels(in, setting, false, sizes.channels);
+  const Status scanned =
+      ScanSparse(args.format, rows, depth, values.view(), indices.view(), starts.span());
+  if (!channels.are_good || (is_format && scanned != Status::kOk)) return;
+  Expect(is_format || scanned == Status::kBadArgument, "scan", "takes a format that there is not");
+  computed += RunAll(args,
+                     {input.view(),
+                      {values.view(), indices.view(), starts.view()},
+                      channels.bias.view(),
+                      channels.factors.view(),
+                      {},
+                      {}},
+                     output, kernel, setting->how);
+}
+
+template <typename Args>
+void FuzzBinary(FuzzInput* in, Setting* setting, const Args& args,
+                edgeax::Kernel<Args, edgeax::BinaryTensors> KernelSet::*kernel) {
+  const Sizes sizes = SizesOf(args);
+  if (IsTooLong(sizes)) return;
+  Exact<int8_t> input(setting->Size(sizes.input), setting->shift);
+  Exact<uint8_t> weights(setting->Size(CheckedProduct(sizes.rows, sizes.row)), setting->shift);
+  const size_t output = setting->Size(sizes.output);
+  in->Fill(&input);
+  in->Fill(&weights);
+  Channels channels(in, setting, true, sizes.channels);
+  if (!channels.are_good) return;
+  computed += RunAll(
+      args, {input.view(), weights.view(), channels.bias.view(), channels.factors.view(), {}, {}},
+      output, kernel, setting->how);
+}
+
+// Runs decoded rows, when they fit the arguments, as the operators do that have them in one buffer.
+template <typename Args, typename SparseArgs>
+void FuzzCoded(FuzzInput* in, Setting* setting, Args args, int32_t Args::*row_count,
+               edgeax::Kernel<Args> KernelSet::*packed,
+               edgeax::Kernel<SparseArgs, edgeax::SparseTensors> KernelSet::*sparse) {
+  const std::vector<uint8_t> bytes = CodedBytes(in, *setting);
+  Exact<uint8_t> buffer(bytes.size(), setting->shift);
+  if (!bytes.empty()) memcpy(buffer.span().data, bytes.data(), bytes.size());
+  edgeax::CodedRows rows;
+  if (ReadCodedRows(buffer.view(), &rows) != Status::kOk) return;
+  if (int64_t{rows.rows} * rows.depth > kMostElements) return;
+  Decoded decoded(rows, 0xA5);
+  ExpectRightRows(rows, &decoded);
+  args.*row_count = rows.rows;
+  const Sizes sizes = SizesOf(args);
+  if (decoded.status != Status::kOk || sizes.row != rows.depth || IsTooLong(sizes)) return;
+  Exact<int8_t> input(setting->Size(sizes.input), setting->shift);
+  const size_t output = setting->Size(sizes.output);
+  in->Fill(&input);
+  Exact<edgeax::Requantization> factors(decoded.bias.size());
+  if (!FactorsOf(in, *setting, false, decoded.scale.view(), &factors)) return;
+  if (rows.layout == edgeax::CodedLayout::kPacked4) {
+    computed += RunAll(args,
+                       {input.view(),
+                        decoded.weights.view(),
+                        decoded.bias.view(),
+                        factors.view(),
+                        decoded.codebook.view(),
+                        {},
+                        {}},
+                       output, packed, setting->how);
+    return;
+  }
+  const Span<const int8_t> values = {decoded.Values().data, decoded.weights.size()};
+  computed += RunAll(SparseArgs{args, rows.format},
+                     {input.view(),
+                      {values, decoded.indices.view(), decoded.starts.view()},
+                      decoded.bias.view(),
+                      factors.view(),
+                      {},
+                      {}},
+                     output, sparse, setting->how);
+}
+
+void FuzzConv2D(FuzzInput* in, Setting* setting) {
+  FuzzCodes(in, setting, Conv2DArgsOf(in), &KernelSet::conv2d);
+}
+
+void FuzzDepthwiseConv2D(FuzzInput* in, Setting* setting) {
+  edgeax::DepthwiseConv2DArgs args;
+  args.input = ShapeOf(in);
+  args.depth_multiplier = in->Number();
+  args.window = WindowOf(in);
+  args.quantization = QuantizationOf(in);
+  FuzzCodes(in, setting, args, &KernelSet::depthwise_conv2d);
+}
+
+void FuzzFullyConnected(FuzzInput* in, Setting* setting) {
+  FuzzCodes(in, setting, FullyConnectedArgsOf(in), &KernelSet::fully_connected);
+}
+
+void FuzzSparseConv2D(FuzzInput* in, Setting* setting) {
+  const edgeax::Conv2DArgs conv2d = Conv2DArgsOf(in);
+  const edgeax::SparseConv2DArgs args = {conv2d, FormatOf(in)};
+  FuzzSparse(in, setting, args, &KernelSet::sparse_conv2d);
+}
+
+void FuzzSparseFullyConnected(FuzzInput* in, Setting* setting) {
+  const edgeax::FullyConnectedArgs sizes = FullyConnectedArgsOf(in);
+  const edgeax::SparseFullyConnectedArgs args = {sizes, FormatOf(in)};
+  FuzzSparse(in, setting, args, &KernelSet::sparse_fully_connected);
+}
+
+void FuzzCodedConv2D(FuzzInput* in, Setting* setting) {
+  FuzzCoded(in, setting, Conv2DArgsOf(in), &edgeax::Conv2DArgs::output_channels, &KernelSet::conv2d,
+            &KernelSet::sparse_conv2d);
+}
+
+void FuzzCodedFullyConnected(FuzzInput* in, Setting* setting) {
+  FuzzCoded(in, setting, FullyConnectedArgsOf(in), &edgeax::FullyConnectedArgs::outputs,
+            &KernelSet::fully_connected, &KernelSet::sparse_fully_connected);
+}
+
+void FuzzBinaryConv2D(FuzzInput* in, Setting* setting) {
+  const edgeax::Conv2DArgs conv2d = Conv2DArgsOf(in);
+  const edgeax::BinaryForm form = FormOf(in);
+  const edgeax::BinaryConv2DArgs args = {conv2d, form, in->Number()};
+  FuzzBinary(in, setting, args, &KernelSet::binary_conv2d);
+}
+
+void FuzzBinaryFullyConnected(FuzzInput* in, Setting* setting) {
+  const edgeax::FullyConnectedArgs sizes = FullyConnectedArgsOf(in);
+  const edgeax::BinaryFullyConnectedArgs args = {sizes, FormOf(in)};
+  FuzzBinary(in, setting, args, &KernelSet::binary_fully_connected);
+}
+
+// In the order of edgeax::kOperatorSpecs.
+constexpr void (*kFuzz[])(FuzzInput* in, Setting* setting) = {FuzzConv2D,
+                                                              FuzzDepthwiseConv2D,
+                                                              FuzzFullyConnected,
+                                                              FuzzSparseConv2D,
+                                                              FuzzSparseFullyConnected,
+                                                              FuzzCodedConv2D,
+                                                              FuzzCodedFullyConnected,
+                                                              FuzzBinaryConv2D,
+                                                              FuzzBinaryFullyConnected};
+constexpr size_t kOperators = sizeof(kFuzz) / sizeof(kFuzz[0]);
+static_assert(kOperators == sizeof(edgeax::kOperatorSpecs) / sizeof(edgeax::kOperatorSpecs[0]),
+              "every operator is fuzzed");
+
+}  // namespace
+
+extern "C" int LLVMFuzzerInitialize(int*, char***) { return atexit(PrintCalls); }
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  ++calls;
+  FuzzInput in(data, size);
+  const size_t number = in.Byte() % kOperators;
+  Setting setting(&in);
+  kFuzz[number](&in, &setting);
+  return 0;
+}
