@@ -20,7 +20,11 @@ from pathlib import Path
 KERNELS = Path(__file__).resolve().parent
 ROOT = KERNELS.parent
 COMPILERS = ("g++", "c++", "clang++")  # tried in this order when CXX is not set
-ARCHITECTURES = {"__x86_64__": "x86_64", "__aarch64__": "aarch64"}  # by the compiler's own macro
+ARCHITECTURES = {  # the compiler's own macros
+    "x86_64": {"__x86_64__"},
+    "aarch64": {"__aarch64__"},
+    "armv7": {"__ARM_PCS_VFP", "__linux__"},  # with the registers of NEON; the code asks for it
+}
 JOBS = 2
 
 # No fused multiply-add by the compiler's choice: every processor has to give the same bits.
@@ -54,7 +58,7 @@ class Target:
     """What a compiler compiles for.
 
     Attributes:
-        architecture: "x86_64", "aarch64" or "other".
+        architecture: "x86_64", "aarch64", "armv7" or "other".
         is_elf: Whether it links ELF libraries, as on Linux and Android.
         fingerprint: Predefined macros of the compiler, which name its version too.
     """
@@ -99,7 +103,7 @@ def find_target(compiler: Sequence[str]) -> Target:
     """
     macros = _run([*compiler, "-dM", "-E", "-x", "c++", os.devnull], "Asking the compiler")
     defined = {line.split()[1] for line in macros.splitlines() if line.startswith("#define ")}
-    architectures = [name for macro, name in ARCHITECTURES.items() if macro in defined]
+    architectures = [name for name, macros in ARCHITECTURES.items() if macros <= defined]
     return Target(architectures[0] if architectures else "other", "__ELF__" in defined, macros)
 
 
@@ -107,7 +111,7 @@ def list_sources(architecture: str) -> list[tuple[str, list[str]]]:
     """Reads sources.json: the files for one processor, each with its own flags.
 
     Args:
-        architecture: "x86_64", "aarch64", or any other for the portable files alone.
+        architecture: "x86_64", "aarch64", "armv7", or any other for the portable files alone.
 
     Returns:
         Pairs of a file, relative to tflite_kernels/, and its flags.
@@ -141,6 +145,30 @@ def build(
         BuildError: no compiler, or it failed; its own output is in the message.
     """
     compiler = find_compiler() if compiler is None else list(compiler)
+    objects = compile_objects(compiler, architecture, build_dir)
+    return _link(objects, Path(output).absolute(), compiler, find_target(compiler))
+
+
+def compile_objects(
+    compiler: Sequence[str],
+    architecture: str | None = None,
+    build_dir: Path | None = None,
+    folders: Sequence[str] = ("core", "arch", "adapters"),
+) -> list[Path]:
+    """Compiles what changed since the last call.
+
+    Args:
+        compiler: Words that start the C++ compiler.
+        architecture: As of `build`.
+        build_dir: As of `build`.
+        folders: Those whose files are compiled.
+
+    Returns:
+        The object files, in the order of `list_sources`.
+
+    Raises:
+        BuildError: the compiler failed; its own output is in the message.
+    """
     target = find_target(compiler)
     build_dir = ROOT / "build" / "tflite_kernels" if build_dir is None else Path(build_dir)
     build_dir.mkdir(parents=True, exist_ok=True)
@@ -149,12 +177,12 @@ def build(
         jobs = [
             pool.submit(_compile, file, [*compiler, *COMPILE_FLAGS, *flags], target, build_dir)
             for file, flags in sources
+            if Path(file).parts[0] in folders
         ]
         try:
-            objects = [str(job.result()) for job in jobs]
+            return [job.result() for job in jobs]
         finally:
             pool.shutdown(cancel_futures=True)
-    return _link(objects, Path(output).absolute(), compiler, target)
 
 
 def _compile(file: str, command: list[str], target: Target, build_dir: Path) -> Path:
@@ -175,11 +203,11 @@ def _compile(file: str, command: list[str], target: Target, build_dir: Path) -> 
     return result
 
 
-def _link(objects: list[str], output: Path, compiler: list[str], target: Target) -> Path:
+def _link(objects: list[Path], output: Path, compiler: list[str], target: Target) -> Path:
     """Links the objects to a library, written whole or not at all."""
     output.parent.mkdir(parents=True, exist_ok=True)
     unfinished = _unfinished(output)
-    command = [*compiler, "-shared", *objects, "-o", str(unfinished)]
+    command = [*compiler, "-shared", *map(str, objects), "-o", str(unfinished)]
     if target.is_elf:
         command += ELF_LINK_FLAGS
     if any(Path(word).name in ("zig", "ziglang") for word in compiler):

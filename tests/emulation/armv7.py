@@ -1,7 +1,6 @@
 """Programs for 32-bit Arm Linux, on an emulated Cortex-A7 (Raspberry Pi 2 and many small boards).
 
-The kernels of arch/ are for 64-bit Arm, so here the reference kernels of core/ run. No older Arm
-can be played: Debian's compiler and C library for 32-bit Arm are for version 7.
+No older Arm can be played: Debian's compiler and C library for 32-bit Arm are for version 7.
 """
 
 from collections.abc import Sequence
@@ -11,6 +10,11 @@ from tests.emulation import process, user_mode
 
 COMPILER = "arm-linux-gnueabihf-g++"
 CPU = "cortex-a7"
+SETS = {  # by QEMU's name of a processor: the kernel sets that it has
+    "cortex-a7": ("reference", "neon"),
+    "cortex-a15": ("reference", "neon"),
+    "cortex-a7,neon=off": ("reference",),
+}
 FPUS = {"neon": "neon-vfpv4", "no_neon": "vfpv4-d16"}  # what the compiler may use
 
 
@@ -33,14 +37,15 @@ def build(fpu: str, sources: Sequence[Path], output: Path, flags: Sequence[str] 
     return user_mode.build(compiler, sources, output, flags)
 
 
-def run(program: Path, counter: str | None = None, cpu: str = CPU) -> process.Outcome:
+def run(program: Path, *args: str, counter: str | None = None, cpu: str = CPU) -> process.Outcome:
     """Runs a program.
 
     Args:
         program: Program that `build` made.
+        *args: Its arguments.
         counter: Value of QEMU's -plugin option, see counting.py.
-        cpu: QEMU's name of another CPU, to see the program fail there.
+        cpu: QEMU's name of another CPU.
     Returns:
         What it printed, and its exit code.
     """
-    return user_mode.run(["qemu-arm", "-cpu", cpu], program, counter=counter)
+    return user_mode.run(["qemu-arm", "-cpu", cpu], program, *args, counter=counter)

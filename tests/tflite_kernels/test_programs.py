@@ -45,6 +45,12 @@ def kernel_sources(architecture: str) -> list[tuple[Path, list[str]]]:
     ]
 
 
+def kernel_objects(compiler: Sequence[str], architecture: str) -> list[Path]:
+    """Object files of core/ and arch/, as the library has them; what did not change is not
+    compiled anew."""
+    return build_library.compile_objects(compiler, architecture, folders=("core", "arch"))
+
+
 def compile_isa_main(
     compiler: Sequence[str], architecture: str, output: Path, flags: Sequence[str]
 ) -> Path:

@@ -6,6 +6,9 @@
 #include <cpuid.h>
 #elif defined(__aarch64__)
 #include <sys/auxv.h>
+#elif defined(__ARM_PCS_VFP) && defined(__linux__)  // "armv7" of sources.json
+#define EDGEAX_ARMV7
+#include <sys/auxv.h>
 #endif
 
 namespace edgeax {
@@ -44,6 +47,11 @@ bool HasAvx512() {
 bool HasDotprod() {
   constexpr unsigned long kHwcapAsimdDp = 1ul << 20;
   return (getauxval(AT_HWCAP) & kHwcapAsimdDp) != 0;
+}
+#elif defined(EDGEAX_ARMV7)
+bool HasNeon() {
+  constexpr unsigned long kHwcapNeon = 1ul << 12;
+  return (getauxval(AT_HWCAP) & kHwcapNeon) != 0;
 }
 #endif
 
@@ -136,6 +144,16 @@ constexpr KernelSet kSets[] = {
      {BinaryConv2DNeon, BinaryConv2DScratchBytesNeon, true},
      {BinaryFullyConnectedNeon, BinaryFullyConnectedScratchBytesNeon, true},
      true},
+#elif defined(EDGEAX_ARMV7)
+    {"neon",
+     HasNeon,
+     {Conv2DArmv7, Conv2DScratchBytesArmv7, true},
+     {DepthwiseConv2D, NoScratch},
+     {FullyConnectedArmv7, FullyConnectedScratchBytesArmv7, true},
+     {SparseConv2D, NoScratch},
+     {SparseFullyConnected, NoScratch},
+     {BinaryConv2D, NoScratch},
+     {BinaryFullyConnected, NoScratch}},
 #endif
 };
 

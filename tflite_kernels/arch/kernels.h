@@ -40,6 +40,9 @@ EDGEAX_DECLARE_KERNEL(SparseFullyConnected, Neon, SparseTensors)
 EDGEAX_DECLARE_KERNEL(BinaryConv2D, Neon, BinaryTensors)
 EDGEAX_DECLARE_KERNEL(BinaryFullyConnected, Neon, BinaryTensors)
 
+EDGEAX_DECLARE_KERNEL(Conv2D, Armv7, Tensors)
+EDGEAX_DECLARE_KERNEL(FullyConnected, Armv7, Tensors)
+
 EDGEAX_DECLARE_KERNEL(Conv2D, NeonDotprod, Tensors)
 EDGEAX_DECLARE_KERNEL(FullyConnected, NeonDotprod, Tensors)
 EDGEAX_DECLARE_KERNEL(SparseConv2D, NeonDotprod, SparseTensors)
