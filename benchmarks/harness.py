@@ -17,6 +17,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgeax.formats.files import check_writable, write_atomically
 from edgeax.formats.tables import text_table
 
@@ -86,7 +88,8 @@ class Benchmark:
 
     def write(self, path: str | Path) -> None:
         """Writes the report as JSON, whole or not at all."""
-        write_atomically(path, (json.dumps(self.report(), indent=2) + "\n").encode())
+        text = json.dumps(self.report(), indent=2, default=_plain)
+        write_atomically(path, (text + "\n").encode())
 
 
 def run(
@@ -115,6 +118,13 @@ def run(
     if arguments.json:
         benchmark.write(arguments.json)
     return 0
+
+
+def _plain(value: Any) -> Any:
+    """Returns a number of numpy's as one of Python's."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"A report holds numbers, text and lists. Received: {value!r}.")
 
 
 def environment() -> dict[str, Any]:

@@ -310,7 +310,7 @@ def add_wanted(
     """Adds the two targets of a method: its compression, and its error there."""
     times = row["times_with_biases" if target.with_biases else "times_weights"]
     most = dense if target.error is None else target.error
-    words = f"<= {most:.2f}" + (" (dense)" if target.error is None else "")
+    words = f"<= {most:.4g}" + (" (dense)" if target.error is None else "")
     counted = "with biases" if target.with_biases else "of weights"
     benchmark.wanted(
         f"{name}: times {counted}", times, f">= {target.times:g}", times >= target.times, row=place

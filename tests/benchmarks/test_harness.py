@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 
 from benchmarks.harness import Benchmark, environment, run
@@ -57,6 +58,22 @@ def test_run_refuses_a_report_in_a_missing_folder_before_it_measures(tmp_path):
 
     with pytest.raises(ValueError, match="`path` must lie in a folder that exists"):
         run("speed", measure, ["--json", str(tmp_path / "no" / "out.json")])
+
+
+def test_numbers_of_numpy_are_written_as_numbers(tmp_path):
+    benchmark = Benchmark("speed")
+    benchmark.row(left=np.int64(3), share=np.float32(0.5), holds=np.bool_(True))
+    benchmark.write(tmp_path / "report.json")
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["rows"] == [{"left": 3, "share": 0.5, "holds": True}]
+
+
+def test_what_is_no_number_is_refused_and_leaves_no_file(tmp_path):
+    benchmark = Benchmark("speed")
+    benchmark.row(of=object())
+    with pytest.raises(TypeError, match="A report holds numbers.*object object"):
+        benchmark.write(tmp_path / "report.json")
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_environment_names_the_installed_numpy():
