@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.emulation import aarch64, places, process, require
+from tests.emulation import aarch64, armv7, places, process, require
 from tests.tflite_kernels import golden_folder
 from tflite_kernels import build_library
 
@@ -280,6 +280,14 @@ def test_the_targets_of_a_64_bit_arm_processor_have_its_files(tmp_path):
     build_adapters(tmp_path)
     (made,) = tmp_path.rglob("tflite_ops.cc.o")
     assert "AArch64" in process.run(["readelf", "--file-header", made], 60).output
+
+
+def test_the_targets_of_a_32_bit_arm_processor_have_its_files(tmp_path):
+    require.armv7_tools()
+    settings = [f"-DCMAKE_CXX_COMPILER={armv7.COMPILER}", "-DCMAKE_SYSTEM_NAME=Linux"]
+    outcome = configure_kernels(tmp_path, HEADERS, *settings)
+    assert outcome.code == 0, outcome.output
+    check_commands(tmp_path, "armv7", [])
 
 
 @pytest.mark.parametrize("root", ROOTS)
