@@ -97,6 +97,7 @@ struct Armv7 {
   static constexpr int32_t kRows = 2;
   static constexpr int32_t kColumns = 4;
   static constexpr int32_t kFewRows = 1;
+  static constexpr bool kHasWholeRows = false;
 
   // Writes `count` numbers, or a whole number of steps; reads nothing from `end` on.
   static Left* PackLeft(const int8_t* from, const int8_t* end, int32_t count, const Quantization&,
