@@ -166,20 +166,22 @@ def add_rows(benchmark: Benchmark, cpu: str, shape: Shape, counts: Mapping[str, 
     kinds = {kind.name: kind for kind in kinds_of(shape)}
     for name, count in counts.items():
         ratios = {side: counts[side] / count for side in (INT8, INT4) if side in counts}
-        row = benchmark.row(
-            cpu=cpu,
-            shape=shape.name,
-            kind=name,
-            instructions=count,
-            per_instruction=shape.macs / count,
-            ratio=ratios[INT8],
+        row = {
+            "cpu": cpu,
+            "shape": shape.name,
+            "kind": name,
+            "instructions": count,
+            "per_instruction": shape.macs / count,
+            "ratio": ratios[INT8],
             **({"int4_ratio": ratios[INT4]} if INT4 in ratios else {}),
-        )
+        }
+        place = benchmark.row(**row)
+        print(row, file=sys.stderr, flush=True)
         kind = kinds.get(name)
         if kind is not None and shape in SHAPES and cpu in kind.wanted:
             ratio, least = ratios[kind.baseline], kind.wanted[cpu]
             target = f"{cpu}, {shape.name}: {name} to {kind.baseline}"
-            benchmark.wanted(target, ratio, f">= {least}", ratio >= least, row=row)
+            benchmark.wanted(target, ratio, f">= {least}", ratio >= least, row=place)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

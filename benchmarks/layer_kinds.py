@@ -130,7 +130,7 @@ def blocks(block: int, kept: int, of: int) -> Callable[[Shape, np.random.Generat
 
 def binary(shape: Shape, source: np.random.Generator) -> Layer:
     """Draws weights of +1 and -1 for signs of inputs; outside of the image counts as 0."""
-    signs = source.choice(np.int8([-1, 1]), (shape.outputs, shape.depth))
+    signs = source.choice(np.array([-1, 1], np.int8), (shape.outputs, shape.depth))
     taps = signs.reshape(shape.outputs, -1, shape.input[-1])
     bits = np.packbits(taps < 0, axis=-1, bitorder="little").reshape(shape.outputs, -1)
     options = {"input_packed": 0, "output_packed": 0, "input_channels": shape.input[-1]}
