@@ -14,6 +14,7 @@ from edgeax.export.lower_decode import lower_decode
 from edgeax.export.lower_lstm import lower_lstms
 from edgeax.export.lower_wide import lower_wide
 from edgeax.export.rounding import IN_FORMAT, WIDE_BITS
+from edgeax.export.signs import lower_signs
 from edgeax.export.stored import Stored
 from edgeax.export.widen import widen
 from edgeax.formats.flatbuffer import Model, Subgraph
@@ -116,6 +117,7 @@ def _lower(
     file: Model, frozen: Frozen, integer: bool, io: str, forms: Sequence[Form]
 ) -> tuple[Stored, ...]:
     """Gives a converted file the numbers and operators of its frozen model, in place."""
+    lower_signs(file)
     kernels = lower(file, frozen.weights, forms)
     kernels += lower_lstms(file, frozen.lstms, integer)
     if io == "int8":

@@ -78,6 +78,19 @@ def bake(
     return _split(baked, kernels, call)
 
 
+def shifted(part: Part, by: float) -> Part:
+    """Returns the same with `by` added to its bias, which it gets where it has none."""
+    layer = with_bias(part.layer)
+    layer.build(part.layer.input.shape)
+    values = {variable.name: np.asarray(variable) for variable in part.layer.weights}
+    bias = values.get("bias", np.float32(0.0)) + np.float32(by)
+    values["bias"] = bias
+    for variable in layer.weights:
+        variable.assign(np.broadcast_to(values[variable.name], variable.shape))
+    layer.name = part.layer.name
+    return dataclasses.replace(part, layer=layer)
+
+
 def _baked(call: Call) -> keras.layers.Layer:
     """Returns a plain layer with the weights that the layer of a call computes with, in float32."""
     operation = call.operation

@@ -62,6 +62,7 @@ class Carrier:
         scale: float32 `(channels,)`, the converter's scales of the kernel.
         bias: float64 `(channels,)` in real values, or None.
         is_wide: Whether its activations have 16 bits.
+        shift: What the bias lacks; see `FrozenWeight`.
     """
 
     operator: Operator
@@ -69,6 +70,7 @@ class Carrier:
     scale: np.ndarray
     bias: np.ndarray | None
     is_wide: bool = False
+    shift: float = 0.0
 
     def bias_codes(self, scale: np.ndarray) -> np.ndarray:
         """Returns the bias in steps of input scale times `scale`, zeros where there is none.
@@ -177,7 +179,7 @@ def _carrier(graph: Subgraph, operator: Operator, weight: FrozenWeight) -> Carri
     index = operator.inputs[place] if len(operator.inputs) > place else -1
     stored = graph.tensors[index].data if index >= 0 else None
     if stored is None:
-        return Carrier(operator, input_scale, scale, None, is_wide)
+        return Carrier(operator, input_scale, scale, None, is_wide, weight.shift)
     step = input_scale * scale.astype(np.float64)
     # Where all biases are equal, the converter rounds them by the first channel's step.
     equal = stored.size > 1 and bool(np.all(stored == stored.flat[0]))
@@ -188,4 +190,4 @@ def _carrier(graph: Subgraph, operator: Operator, weight: FrozenWeight) -> Carri
         exact = np.asarray(trained, np.float64).ravel()
         same = np.abs(exact - bias) <= 0.501 * step + 1e-6 * np.abs(exact)
         bias = np.where(same, exact, bias)
-    return Carrier(operator, input_scale, scale, bias, is_wide)
+    return Carrier(operator, input_scale, scale, bias, is_wide, weight.shift)

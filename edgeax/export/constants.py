@@ -19,15 +19,22 @@ class Constants:
         self._places: dict[tuple[object, ...], int] = {}
 
     def add(
-        self, name: str, data: np.ndarray, scale: np.ndarray | None = None, axis: int = 0
+        self,
+        name: str,
+        data: np.ndarray,
+        scale: np.ndarray | None = None,
+        axis: int = 0,
+        zero_point: int = 0,
     ) -> int:
         """Returns the index of a constant tensor."""
         scales = b"" if scale is None else np.float32(scale).tobytes()
-        key = (name, data.dtype, data.shape, data.tobytes(), scales)
+        key = (name, data.dtype, data.shape, data.tobytes(), scales, zero_point)
         if key not in self._places:
             self._places[key] = self._graph.add_tensor(name, data, scale=scale)
             if scale is not None:
                 self._graph.tensors[self._places[key]].quantized_axis = axis
+            if zero_point:
+                self._graph.tensors[self._places[key]].zero_point = [zero_point]
         return self._places[key]
 
 

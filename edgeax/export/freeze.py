@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from edgeax.export.bake import Part, as_on_device, bake, limited_activation
+from edgeax.export.bake import Part, as_on_device, bake, limited_activation, shifted
 from edgeax.export.lstm import CellStates, FusedLSTM
 from edgeax.export.rounding import (
     IN_FORMAT,
@@ -23,13 +23,16 @@ from edgeax.export.rounding import (
     Extremes,
     Formatted,
     Grid,
+    Signs,
+    as_signs,
     rounding_in,
     trained_rounding,
     wanted_format,
 )
+from edgeax.export.signs import WholeSign
 from edgeax.export.unfold import unfold
 from edgeax.export.wide import WideActivation, WideConcatenation, changed_grid
-from edgeax.formats import EncodedTensor, NumberFormat
+from edgeax.formats import EncodedTensor, Integer, NumberFormat
 from edgeax.formats.array_format import ArrayFormat
 from edgeax.formats.names import described
 from edgeax.formats.rounding import Halves
@@ -40,6 +43,10 @@ from edgeax.model.graph import Call, Graph, trace
 from edgeax.model.wrapper import Compressed
 
 _layers = keras.layers
+
+# Part of a step that a result of which only the sign is used is lowered by before it is rounded:
+# zero rounds up then, and what is below it down. Less than half by what a bias's own steps take.
+_SHIFT = 0.49
 
 # Of an activation that is nothing but zeros and comes from nothing that is rounded.
 _STEP_OF_ZEROS = 1.0 / 255.0
@@ -55,6 +62,7 @@ class FrozenWeight:
         encoded: The kernel in codes, canonical layout, batch normalization folded in.
         uses: How many times the model calls the layer.
         is_step: Whether it belongs to the steps of a recurrent layer.
+        shift: What its bias lacks, see `Freezer._shift`.
     """
 
     path: str
@@ -62,6 +70,7 @@ class FrozenWeight:
     encoded: EncodedTensor
     uses: int
     is_step: bool = False
+    shift: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,14 +141,16 @@ class _Stage:
         rounding: To which values; None while that is not known.
         format: The format of these values where only their range is not known.
         is_step: Whether it stands within the steps of a recurrent layer.
+        shift: What was taken off the bias of its layer, in favor of the signs of its results.
     """
 
     part: Part
     path: str
     rounded: bool = False
     format: NumberFormat | None = None
-    rounding: Grid | Formatted | None = None
+    rounding: Grid | Formatted | Signs | None = None
     is_step: bool = False
+    shift: float = 0.0
 
 
 # Gets a stage, what went into it and what came out; returns what the next stage gets.
@@ -205,6 +216,7 @@ class _Freezer:
             trained = trained_rounding(end.operation, "output") if integer else None
             if trained is not None or placement.concatenation_of(graph, end) is None:
                 self._ends.setdefault(id(end), graph.path(call.operation))
+        self._has_wide = wide or any(map(_is_wide, graph.calls))
         self._parts: dict[tuple[int, int], list[Part]] = {}
         self._uses: Counter[int] = Counter()
         self._paths: dict[str, str] = {}
@@ -219,6 +231,7 @@ class _Freezer:
     def run(self) -> Frozen:
         if self.integer:
             self._set_ranges()
+            self._shift_biases()
         else:
             self._set_input_formats()
         rounding = _FixedRounding()
@@ -256,7 +269,8 @@ class _Freezer:
             layer, encoded = stage.part.layer, stage.part.kernel
             if encoded is not None:
                 is_step = getattr(layer, "name", "") in self._steps
-                yield FrozenWeight(stage.path, layer, encoded, self._uses[identity], is_step)
+                uses = self._uses[identity]
+                yield FrozenWeight(stage.path, layer, encoded, uses, is_step, stage.shift)
 
     def _left_out(self) -> list[str]:
         paths = {
@@ -419,11 +433,20 @@ class _Freezer:
         inputs, _ = self._build(None, watch)
         return inputs, [results[id(stage)] for stage in stages]
 
-    def _input_rounding(self, tensor: keras.KerasTensor) -> Grid | Formatted | None:
+    def _trained(
+        self, operation: Any, slot: str, place: int = 0
+    ) -> Grid | Formatted | Signs | None:
+        """Returns how training rounds a tensor of a layer, or None; see `trained_rounding`."""
+        rounding = trained_rounding(operation, slot, place)
+        if not self.integer or self._has_wide or id(operation) in self.unfolded.steps:
+            return rounding
+        return as_signs(rounding) or rounding
+
+    def _input_rounding(self, tensor: keras.KerasTensor) -> Grid | Formatted | Signs | None:
         for call in self.original.calls:
             for place, given in enumerate(call.first_argument):
                 if given is tensor:
-                    rounding = trained_rounding(call.operation, "input", place)
+                    rounding = self._trained(call.operation, "input", place)
                     if rounding is not None:
                         return rounding
         return None
@@ -463,15 +486,15 @@ class _Freezer:
             if isinstance(tensor, keras.KerasTensor) and not self.graph.is_input(tensor):
                 format = wanted_format(operation, "input", place)
                 if format is not None and (self.integer or isinstance(format, ArrayFormat)):
-                    rounding = trained_rounding(operation, "input", place)
+                    rounding = self._trained(operation, "input", place)
                     part, path = Part(_layers.Identity()), f"{self.graph.path(operation)}/input"
                     self._name(part, path)
                     entry[place] = _Stage(part, path, True, format, rounding)
         return entry
 
     def _leave_to_entries(self) -> None:
-        """Leaves the rounding of a result to the only layer that reads it, where that rounds it,
-        and rounds nothing between layers that compute in float.
+        """Leaves the rounding of a result to the only layer that reads it, where that rounds it
+        and does not just take its sign, and rounds nothing between layers that compute in float.
         """
         self._leave_float_alone()
         for call in self.graph.calls:
@@ -483,9 +506,14 @@ class _Freezer:
                     break
                 after = self.graph.only_consumer(after)
             stages = [stage for stage in self.stages[id(call)] if not stage.part.moves]
-            if after is not None and self._entries[id(after)] and stages:
+            if after is not None and self._rounds_again(after) and stages:
                 last = stages[-1]
                 last.rounded &= last.rounding is not None or last.part.limit is not None
+
+    def _rounds_again(self, call: Call) -> bool:
+        """Returns whether a layer rounds what it gets, to more than signs."""
+        entries = self._entries[id(call)].values()
+        return bool(entries) and not any(isinstance(entry.rounding, Signs) for entry in entries)
 
     def _leave_float_alone(self) -> None:
         """Rounds no result for which training has no rounding, where its layer computes in float
@@ -496,7 +524,7 @@ class _Freezer:
             readers = [
                 reader for tensor in call.output_tensors for reader in self.graph.consumers(tensor)
             ]
-            if all(self._entries[id(reader)] or id(reader) in free for reader in readers):
+            if all(self._rounds_again(reader) or id(reader) in free for reader in readers):
                 if self._is_untrained(call):
                     free.add(id(call))
         integers = {
@@ -510,7 +538,7 @@ class _Freezer:
             entries = self._entries[id(call)].values()
             given = all(integers.get(id(tensor), True) for tensor in call.input_tensors)
             if entries:
-                given = all(isinstance(entry.rounding, Grid) for entry in entries)
+                given = all(isinstance(entry.rounding, (Grid, Signs)) for entry in entries)
             last = [stage for stage in self.stages[id(call)] if not stage.part.moves][-1:]
             if not given and id(call) in free:
                 for stage in last:
@@ -543,19 +571,19 @@ class _Freezer:
         for stage in stages[:-1]:
             stage.rounded = not stage.part.moves
             if stage.rounded and is_separable(placement.plain(operation)):
-                stage.rounding = trained_rounding(operation, "between")
+                stage.rounding = self._trained(operation, "between")
                 stage.format = wanted_format(operation, "between")
         if id(call) not in self._skipped and placement.splits_activation(operation):
             stages[-1].rounded = True
-            stages[-1].rounding = trained_rounding(operation, "before_activation")
+            stages[-1].rounding = self._trained(operation, "before_activation")
             stages[-1].format = wanted_format(operation, "before_activation")
         stages += self._activation(call)
         if id(call) in self._ends:
             stages = stages or [_Stage(Part(_layers.Identity()), path)]
             last = [stage for stage in stages if not stage.part.moves][-1]
             fixed = placement.FIXED_RANGES.get(placement.activation_name(operation))
-            trained = trained_rounding(operation, "output")
-            if isinstance(trained, Formatted) or (trained and not fixed):
+            trained = self._trained(operation, "output")
+            if isinstance(trained, (Formatted, Signs)) or (trained and not fixed):
                 last.rounding = _limited(trained, last.part.limit)
             elif fixed:
                 last.rounding = Grid.prescribed(fixed, wide=bool(trained and trained.bits > 8))
@@ -568,7 +596,65 @@ class _Freezer:
             last.rounded, last.format = True, wanted_format(operation, "output")
             if last.part.kernel is None:
                 last.path = self._ends[id(call)]
-        return stages
+        return [one for stage in stages for one in self._with_signs_apart(stage)]
+
+    def _with_signs_apart(self, stage: _Stage) -> list[_Stage]:
+        """Returns a stage, or the one whose results are 8-bit integers and that of their signs."""
+        if not isinstance(stage.rounding, Signs):
+            return [stage]
+        signs = Part(_layers.Identity())
+        self._name(signs, stage.path)
+        return [
+            dataclasses.replace(stage, format=None, rounding=None),
+            _Stage(signs, stage.path, True, stage.format, stage.rounding),
+        ]
+
+    def _shift_biases(self) -> None:
+        """Takes half a step off the biases of layers of whose results only the signs are used."""
+        for call in self.graph.calls:
+            stages = self.stages[id(call)]
+            if id(call) in self.folded:
+                call = self.folded[id(call)]
+                stages = stages + self.stages[id(call)]
+            if not stages or stages[0].part.kernel is None:
+                continue
+            first, *rest = stages
+            idle = [stage for stage in rest if isinstance(stage.part.layer, _layers.Identity)]
+            end = next((stage for stage in stages if isinstance(stage.rounding, Grid)), None)
+            if end is None or idle != rest or not self._is_free(first, end):
+                continue
+            if isinstance(stages[-1].rounding, Signs) or self._only_signs(call):
+                assert isinstance(end.rounding, Grid)
+                first.shift = _SHIFT * end.rounding.step
+                first.part = shifted(first.part, -first.shift)
+                self._uses[id(first.part)] = 1
+
+    def _is_free(self, stage: _Stage, end: _Stage) -> bool:
+        """Returns whether training leaves open how the results of a layer are rounded."""
+        grid = end.rounding
+        assert isinstance(grid, Grid)
+        once = self._uses[id(stage.part)] == 1 and not stage.is_step
+        linear = placement.activation_name(stage.part.layer) == "linear"
+        return once and linear and not (grid.trained or grid.is_prescribed)
+
+    def _only_signs(self, call: Call) -> bool:
+        """Returns whether all that reads the results of a call takes their signs."""
+        readers = [(t, reader) for t in call.output_tensors for reader in self.graph.consumers(t)]
+        if not readers or self.graph.is_output(call):
+            return False
+        for tensor, reader in readers:
+            entries = self._entries[id(reader)]
+            if entries:
+                places = [p for p, given in enumerate(reader.first_argument) if given is tensor]
+                found = [entries[place] for place in places if place in entries]
+                if not all(isinstance(entry.rounding, Signs) for entry in found):
+                    return False
+                continue
+            layer = placement.plain(reader.operation)
+            keeps = isinstance(layer, placement.MOVING) and not averages(layer)
+            if not keeps or not self._only_signs(reader):
+                return False
+        return True
 
     def _in_formats(self, call: Call, stages: list[_Stage]) -> list[_Stage]:
         """Returns the layers that replace a call in a float file: they round to formats that the
@@ -631,6 +717,7 @@ class _FixedRounding:
         self.steps: list[str] = []
         self._inputs = 0
         self.formatted: list[tuple[str, str]] = []
+        self._signs = 0
         self._grids: dict[int, Grid] = {}
         # Names of the layers that a tensor went through since it was last rounded.
         self._layers: dict[int, tuple[str, ...]] = {}
@@ -656,6 +743,10 @@ class _FixedRounding:
             self._layers[id(result)] = layers
             self._steps[id(result)] = self._step_before(given)
             return result
+        if isinstance(stage.rounding, Signs):
+            self._signs += 1
+            signs = WholeSign(stage.rounding.magnitude, name=f"signs_{self._signs}")(result)
+            return self._round(signs, stage.rounding.grid, f"of_signs_{self._signs}")
         if isinstance(stage.rounding, Formatted):
             self.formatted.append((stage.path, described(stage.rounding.format)))
             return stage.rounding.layer(f"{IN_FORMAT}_{len(self.formatted)}")(result)
@@ -696,6 +787,16 @@ class _FixedRounding:
         return tensor
 
 
+def _is_wide(call: Call) -> bool:
+    """Returns whether training gives a tensor of a layer 16 bits."""
+    if not isinstance(call.operation, Compressed):
+        return False
+    slots = [("input", place) for place, _ in enumerate(call.first_argument)]
+    slots += [("before_activation", 0), ("output", 0)]
+    formats = [wanted_format(call.operation, *slot) for slot in slots]
+    return any(isinstance(format, Integer) and format.bits == WIDE_BITS for format in formats)
+
+
 def _formatted(operation: Any, slot: str, place: int = 0) -> Formatted | None:
     """Returns how training rounds a tensor of a layer to a format without integers, or None."""
     if not isinstance(wanted_format(operation, slot, place), ArrayFormat):
@@ -704,7 +805,9 @@ def _formatted(operation: Any, slot: str, place: int = 0) -> Formatted | None:
     return rounding if isinstance(rounding, Formatted) else None
 
 
-def _limited(rounding: Grid | Formatted, limit: float | None) -> Grid | Formatted:
+def _limited(
+    rounding: Grid | Formatted | Signs, limit: float | None
+) -> Grid | Formatted | Signs:
     """Returns a rounding that gives nothing above `limit`."""
     if limit is None or not isinstance(rounding, Grid):
         return rounding

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from edgeax.formats import Integer, NumberFormat, Params
 from edgeax.formats.array_format import ArrayFormat
+from edgeax.formats.binary import Binary
 from edgeax.formats.levels import LevelFormat
 from edgeax.formats.minifloat import Minifloat
 from edgeax.formats.scales import floor_log2, power_of_two
@@ -24,6 +25,8 @@ WIDE_BITS = 16
 
 # Training and calibration give no range a smaller end, not even where all values are 0.
 _SMALLEST_END = 1e-6
+
+NARROW_BITS_TOP = 127
 
 _WIDE_TOP = 2.0 ** (WIDE_BITS - 1) - 1
 
@@ -123,6 +126,30 @@ class Formatted:
     def layer(self, name: str | None) -> "InFormat":
         """Returns the layer that rounds to it."""
         return InFormat(self.format, self.params, name=name)
+
+
+@dataclasses.dataclass(frozen=True)
+class Signs:
+    """Two values, `magnitude` and its negative, which an 8-bit tensor holds as 127 and -127: so
+    fine a step is one for the bias beside them too.
+    """
+
+    magnitude: float
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of that tensor."""
+        top = NARROW_BITS_TOP
+        return Grid((-self.magnitude * (top + 1) / top, self.magnitude))
+
+
+def as_signs(rounding: Grid | Formatted | None) -> Signs | None:
+    """Returns the signs that activations of a format are, or None."""
+    if not isinstance(rounding, Formatted) or not isinstance(rounding.format, Binary):
+        return None
+    magnitude = np.asarray(rounding.params.get("scale", 1.0), np.float32)
+    positive = magnitude.size == 1 and bool(magnitude > 0)
+    return Signs(float(magnitude.item())) if positive else None
 
 
 def trained_rounding(operation: Any, slot: str, place: int = 0) -> Grid | Formatted | None:

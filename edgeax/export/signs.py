@@ -1,0 +1,116 @@
+"""Signs of activations: the layer that the converter keeps whole, and the operators it becomes."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from edgeax.export.constants import Constants
+from edgeax.export.placeholder import PREFIX, Placeholder, integer_output, kept_whole
+from edgeax.formats.flatbuffer import Model, Operator, Subgraph, Tensor
+from edgeax.formats.sums import TINY
+
+_OPERATOR = f"{PREFIX}Sign"
+"""Name in the converter's file, until `lower_signs` replaces it."""
+
+_COMPARISON = "GREATER_EQUAL"
+_CHOICE = "SELECT_V2"
+_INTEGER_COMPARISON = 2  # version that takes 8-bit integers
+
+TOP = 127
+"""The 8-bit code of a sign that is positive; its negative is that of one that is not."""
+
+
+class WholeSign(Placeholder):
+    """`magnitude` where a value is at least 0, else its negative."""
+
+    operator = _OPERATOR
+
+    def __init__(self, magnitude: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.magnitude = magnitude
+        self._whole = kept_whole(self._signs, self.operator)
+
+    def call(self, tensor: tf.Tensor) -> tf.Tensor:
+        """Returns the signs."""
+        return tf.ensure_shape(self._whole(tensor), tensor.shape)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Returns the input's shape."""
+        return input_shape
+
+    def _signs(self, tensor: tf.Tensor) -> tf.Tensor:
+        return tf.where(tensor >= -TINY, self.magnitude, -self.magnitude)
+
+
+def lower_signs(model: Model) -> None:
+    """Gives every sign the built-in operators that compute it, in place: in integers where it is
+    one of integers.
+
+    Args:
+        model: As the converter made it.
+    """
+    graph = model.subgraphs[0]
+    constants = Constants(graph)
+    for operator in [op for op in graph.operators if op.name == _OPERATOR]:
+        _lower_sign(graph, constants, operator)
+    graph.drop_unread("DEQUANTIZE")
+    model.prune()
+
+
+def _lower_sign(graph: Subgraph, constants: Constants, operator: Operator) -> None:
+    name = graph.tensors[operator.outputs[0]].name
+    target = integer_output(graph, graph.operators.index(operator), name)
+    place = graph.operators.index(operator)
+    graph.operators.remove(operator)
+    source = _integers_behind(graph, operator.inputs[0])
+    given, made = graph.tensors[source], graph.tensors[target]
+    is_positive = graph.add_state(f"{name}/positive", "bool", given.shape, is_variable=False)
+    if given.dtype == "int8":
+        zero = _like(constants, f"{name}/zero", given, _zero_point(given))
+        graph.insert(place, _COMPARISON, (source, zero), (is_positive,), _INTEGER_COMPARISON)
+    else:
+        least = constants.add(f"{name}/least", np.float32([-TINY]))
+        graph.insert(place, _COMPARISON, (source, least), (is_positive,))
+    ends = [_like(constants, f"{name}/{sign}", made, sign * TOP) for sign in (1, -1)]
+    graph.insert(place + 1, _CHOICE, (is_positive, *ends), (target,))
+
+
+def signs_of(graph: Subgraph, tensor: int) -> int | None:
+    """Returns the tensor whose signs an 8-bit tensor holds, itself where that has no integers; None
+    if it holds no signs.
+    """
+    choice = graph.producer(tensor)
+    if choice is None or graph.operators[choice].name != _CHOICE:
+        return None
+    condition, high, low = graph.operators[choice].inputs
+    comparison = graph.producer(condition)
+    ends = [graph.tensors[index].data for index in (high, low)]
+    if any(end is None for end in ends) or [int(e.flat[0]) for e in ends] != [TOP, -TOP]:
+        return None
+    if comparison is None or graph.operators[comparison].name != _COMPARISON:
+        return None
+    source, zero = graph.operators[comparison].inputs
+    given, limit = graph.tensors[source], graph.tensors[zero].data
+    if limit is None:
+        return None
+    is_sign = given.dtype == "int8" and int(limit.flat[0]) == _zero_point(given)
+    return source if is_sign else tensor
+
+
+def _integers_behind(graph: Subgraph, tensor: int) -> int:
+    """Returns the 8-bit integers that a tensor was made of, or the tensor."""
+    producer = graph.producer(tensor)
+    if producer is None or graph.operators[producer].name != "DEQUANTIZE":
+        return tensor
+    (source,) = graph.operators[producer].inputs
+    return source if graph.tensors[source].dtype == "int8" else tensor
+
+
+def _like(constants: Constants, name: str, tensor: Tensor, code: int) -> int:
+    """Returns the index of an 8-bit code on the grid of a tensor."""
+    return constants.add(name, np.int8([code]), tensor.scale, zero_point=_zero_point(tensor))
+
+
+def _zero_point(tensor: Tensor) -> int:
+    return 0 if tensor.zero_point is None else int(tensor.zero_point[0])
