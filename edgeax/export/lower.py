@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from edgeax.export.carriers import Carrier, Codes, carriers_of, integer_codes, settled
 from edgeax.export.constants import Constants
 from edgeax.export.freeze import FrozenWeight
+from edgeax.export.lower_binary import binary
+from edgeax.export.lower_bits import Thresholds, pack_bits
 from edgeax.export.lower_coded import coded
 from edgeax.export.lower_custom import CustomForm, Form, Unfit, why_built_in, write_custom
 from edgeax.export.lower_dense import BITS, HOW, dense_bytes, write_dense
 from edgeax.export.lower_packed import packed
 from edgeax.export.lower_sparse import sparse
+from edgeax.export.signs import drop_unread_signs
 from edgeax.export.stored import Stored, stored_as
 from edgeax.formats.flatbuffer import Model, Subgraph
 
@@ -39,10 +42,13 @@ def lower(
     """
     graph = model.subgraphs[0]
     constants = Constants(graph)
+    thresholds: Thresholds = {}
     stored = [
-        _lower_weight(model, constants, weight, carriers, forms)
+        _lower_weight(model, constants, weight, carriers, forms, thresholds)
         for weight, carriers in zip(weights, carriers_of(graph, weights), strict=True)
     ]
+    drop_unread_signs(graph)
+    pack_bits(model, constants, thresholds)
     model.prune()
     return tuple(stored)
 
@@ -53,6 +59,7 @@ def _lower_weight(
     weight: FrozenWeight,
     carriers: list[Carrier],
     forms: Sequence[Form],
+    thresholds: Thresholds,
 ) -> Stored:
     graph = model.subgraphs[0]
     if not carriers:
@@ -61,14 +68,29 @@ def _lower_weight(
     pairs = [(carrier, settled(trained, carrier)) for carrier in carriers]
     reasons = [_STEP if weight.is_step else why_built_in(*pair, bool(forms)) for pair in pairs]
     why = next(filter(None, reasons), "")
-    found, why = ([], why) if why else _smallest(graph, pairs, forms)
+    found, why = ([], why) if why else _best(graph, pairs, forms)
     if not found:
         for carrier, codes in pairs:
             write_dense(graph, constants, carrier, codes, weight.path)
         return stored_as(weight, HOW, BITS, why)
     for (carrier, _), form in zip(pairs, found, strict=True):
         write_custom(model, constants, carrier, form, weight.path)
+        if form.threshold is not None:
+            thresholds[carrier.operator.outputs[0]] = form.threshold
     return stored_as(weight, found[0].how, found[0].bits, details=found[0].details)
+
+
+def _best(
+    graph: Subgraph, pairs: list[tuple[Carrier, Codes]], forms: Sequence[Form]
+) -> tuple[list[CustomForm], str]:
+    """Returns a kernel in bits where its inputs are some, by far the fastest, else as `_smallest`
+    does.
+    """
+    try:
+        return [binary(graph, carrier, codes) for carrier, codes in pairs], ""
+    except Unfit as error:
+        found, why = _smallest(graph, pairs, forms)
+        return found, "; ".join(filter(None, (str(error), why)))
 
 
 def _smallest(

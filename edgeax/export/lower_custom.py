@@ -39,6 +39,9 @@ class CustomForm:
         loss: Why it is not taken where the built-in operator's bytes are too few; `{part}` stands
             for its own as a part of these.
         least_gain: Which part of the bytes must go before it is taken instead of another form.
+        source: The tensor that it reads, None for that of the built-in operator.
+        threshold: Biases in place of `bias` where it writes nothing but signs, as bits; None: it
+            cannot.
     """
 
     how: str
@@ -49,6 +52,8 @@ class CustomForm:
     details: Mapping[str, int | float | str] = dataclasses.field(default_factory=dict)
     loss: str = TOO_SMALL
     least_gain: float = 0.0
+    source: int | None = None
+    threshold: np.ndarray | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -100,15 +105,15 @@ def options_for(graph: Subgraph, carrier: Carrier, custom: str, **more: int) -> 
         graph: The graph of the carrier.
         carrier: A built-in operator.
         custom: Name of ours.
-        **more: The options that the built-in one lacks.
+        **more: The options that the built-in one lacks, or in which ours differs.
 
     Raises:
         Unfit: Ours cannot do that.
     """
     operator = carrier.operator
-    options = _OPTIONS[operator.name](graph, operator)
+    options = _OPTIONS[operator.name](graph, operator) | more
     try:
-        return OPERATORS[custom].pack_options(**options, **clamp(graph, operator), **more)
+        return OPERATORS[custom].pack_options(**options, **clamp(graph, operator))
     except ValueError as error:
         raise Unfit(str(error)) from error
 
@@ -119,7 +124,7 @@ def write_custom(
     """Replaces a built-in operator by the custom one."""
     graph = model.subgraphs[0]
     _, *names = OPERATORS[form.operator].inputs
-    inputs = [carrier.operator.inputs[0]]
+    inputs = [carrier.operator.inputs[0] if form.source is None else form.source]
     inputs += [constants.add(f"{path}/{name}", form.constants[name]) for name in names]
     position = graph.operators.index(carrier.operator)
     model.replace_with_custom(graph, position, form.operator, inputs, form.options)

@@ -98,6 +98,12 @@ def signs_of(graph: Subgraph, tensor: int) -> int | None:
     return source if is_sign else tensor
 
 
+def drop_unread_signs(graph: Subgraph) -> None:
+    """Removes what computes signs that nothing reads, and what pads them."""
+    for name in ("PAD", "PADV2", _CHOICE, _COMPARISON):
+        graph.drop_unread(name)
+
+
 def _integers_behind(graph: Subgraph, tensor: int) -> int:
     """Returns the 8-bit integers that a tensor was made of, or the tensor."""
     producer = graph.producer(tensor)

@@ -1,0 +1,141 @@
+"""Lower binary: a kernel of two opposite values beside signs, in the operators that count bits.
+
+The sums of products are exact. What a batch normalization makes of them is folded into a scale and
+a bias for each channel, and where only the sign of that is read, into a threshold [GMC18].
+"""
+
+import dataclasses
+
+import numpy as np
+
+from edgeax.export.carriers import Carrier, Codes
+from edgeax.export.lower_custom import CustomForm, Unfit, options_for
+from edgeax.export.signs import TOP, signs_of
+from edgeax.formats import binary_rows, implements
+from edgeax.formats.flatbuffer import Operator, Subgraph
+from edgeax.formats.operators import PADDING_SAME
+
+HOW = "binary"
+
+_TEST = "tests/export/test_lower_binary.py::"
+
+_CUSTOM = {
+    "CONV_2D": "EdgeaxBinaryConv2D",
+    "FULLY_CONNECTED": "EdgeaxBinaryFullyConnected",
+}
+
+_PADS = ("PAD", "PADV2")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Source:
+    """What a binary operator reads.
+
+    Attributes:
+        tensor: 8-bit integers whose signs are meant.
+        channels: Numbers in its last dimension.
+        changes: Options that differ from those of the built-in operator.
+    """
+
+    tensor: int
+    channels: int
+    changes: dict[str, int]
+
+
+@implements("GMC18", test=_TEST + "test_gmc18_a_threshold_is_the_sign_of_the_batch_normalization")
+def binary(graph: Subgraph, carrier: Carrier, codes: Codes) -> CustomForm:
+    """Returns a kernel of bits for inputs of bits.
+
+    Raises:
+        Unfit: Its inputs are no signs, its codes have more than two values, or an option or a bias
+            is beyond the operator's.
+    """
+    source = _source(graph, carrier.operator)
+    custom = _CUSTOM.get(carrier.operator.name)
+    magnitude = np.abs(codes.codes).max(axis=tuple(range(codes.codes.ndim - 1)))
+    if source is None or custom is None or np.any(np.abs(codes.codes) != magnitude):
+        raise Unfit("")
+    unit = carrier.input_scale * TOP * magnitude
+    gain = np.where(magnitude, codes.scale.astype(np.float64) * unit, 0.0)
+    offset = np.zeros(gain.size) if carrier.bias is None else carrier.bias
+    try:
+        scale, bias = binary_rows.fold(gain, offset)
+        _, threshold = binary_rows.fold(gain, offset + carrier.shift)
+    except ValueError as error:
+        raise Unfit("its gains are too small beside its biases") from error
+    options = {
+        "input_packed": 0,
+        "output_packed": 0,
+        "input_channels": source.channels,
+        **source.changes,
+    }
+    if custom == "EdgeaxBinaryConv2D":
+        options = {"pad_value": 0, **options}
+    return CustomForm(
+        how=HOW,
+        bits=1,
+        operator=custom,
+        options=options_for(graph, carrier, custom, **options),
+        constants={
+            "weights": binary_rows.pack_rows(_taps(codes)),
+            "bias": bias,
+            "scale": scale,
+        },
+        source=source.tensor,
+        threshold=threshold if _passes_signs(carrier.operator) else None,
+    )
+
+
+def _passes_signs(operator: Operator) -> bool:
+    """Returns whether the activation of an operator leaves signs as they are."""
+    return operator.options["fused_activation_function"] in ("NONE", "RELU_N1_TO_1")
+
+
+def _taps(codes: Codes) -> np.ndarray:
+    """Returns codes as `(rows, taps, channels)`."""
+    rows = np.moveaxis(codes.codes, -1, 0)
+    return rows.reshape(len(rows), -1, rows.shape[-1])
+
+
+def _source(graph: Subgraph, operator: Operator) -> _Source | None:
+    """Returns what a built-in operator reads, padding left to ours; None if that is no signs."""
+    tensor, changes = operator.inputs[0], {}
+    producer = graph.producer(tensor)
+    if producer is not None and graph.operators[producer].name in _PADS:
+        pad = graph.operators[producer]
+        value = _pad_value(graph, pad)
+        if value is None or not _pads_as_same(graph, pad, operator):
+            return None
+        tensor = pad.inputs[0]
+        changes = {"padding": PADDING_SAME, "pad_value": value}
+    found = signs_of(graph, tensor)
+    if found is None:
+        return None
+    return _Source(found, graph.tensors[found].shape[-1], changes)
+
+
+def _pad_value(graph: Subgraph, pad: Operator) -> int | None:
+    """Returns what a padding operator puts around, 0 or 1; None for something else."""
+    if len(pad.inputs) < 3:
+        return 0
+    value = graph.tensors[pad.inputs[2]].data
+    codes = {0: 0, TOP: 1}
+    return None if value is None else codes.get(int(value.flat[0]))
+
+
+def _pads_as_same(graph: Subgraph, pad: Operator, operator: Operator) -> bool:
+    """Returns whether a padding operator and a convolution are one with SAME padding."""
+    amounts = graph.tensors[pad.inputs[1]].data
+    options = operator.options
+    if operator.name != "CONV_2D" or options["padding"] != "VALID" or amounts is None:
+        return False
+    sizes = graph.tensors[pad.inputs[0]].shape[1:3]
+    kernel = graph.tensors[operator.inputs[1]].shape[1:3]
+    strides = options["stride_h"], options["stride_w"]
+    dilations = options["dilation_h_factor"], options["dilation_w_factor"]
+    wanted = [[0, 0]]
+    for size, taps, stride, dilation in zip(sizes, kernel, strides, dilations, strict=True):
+        reach = (taps - 1) * dilation + 1
+        total = max((-(-size // stride) - 1) * stride + reach - size, 0)
+        wanted.append([total // 2, total - total // 2])
+    return bool(np.array_equal(amounts, [*wanted, [0, 0]]))
