@@ -14,7 +14,7 @@ from edgeax.export.lower_decode import lower_decode
 from edgeax.export.lower_lstm import lower_lstms
 from edgeax.export.lower_wide import lower_wide
 from edgeax.export.rounding import IN_FORMAT, WIDE_BITS
-from edgeax.export.signs import lower_signs
+from edgeax.export.signs import is_conversion, lower_signs
 from edgeax.export.stored import Stored
 from edgeax.export.widen import widen
 from edgeax.formats.flatbuffer import Model, Subgraph
@@ -167,8 +167,8 @@ def _float_operators(graph: Subgraph, frozen: Frozen) -> tuple[str, ...]:
     found = []
     for operator in graph.operators:
         ends = [graph.tensors[i] for i in (*operator.inputs, *operator.outputs) if i >= 0]
-        computes = operator.name not in ("QUANTIZE", "DEQUANTIZE")
-        if computes and any(t.dtype == "float32" and not t.is_constant for t in ends):
+        converts = operator.name in ("QUANTIZE", "DEQUANTIZE") or is_conversion(graph, operator)
+        if not converts and any(t.dtype == "float32" and not t.is_constant for t in ends):
             name = graph.tensors[operator.outputs[0]].name
             if IN_FORMAT in name and operator.name not in _WITH_KERNEL:
                 continue  # part of how a format is expressed; told of below

@@ -104,14 +104,26 @@ def _source(graph: Subgraph, operator: Operator) -> _Source | None:
     if producer is not None and graph.operators[producer].name in _PADS:
         pad = graph.operators[producer]
         value = _pad_value(graph, pad)
-        if value is None or not _pads_as_same(graph, pad, operator):
-            return None
-        tensor = pad.inputs[0]
-        changes = {"padding": PADDING_SAME, "pad_value": value}
+        if value is not None and _pads_as_same(graph, pad, operator):
+            tensor = pad.inputs[0]
+            changes = {"padding": PADDING_SAME, "pad_value": value}
     found = signs_of(graph, tensor)
-    if found is None:
-        return None
-    return _Source(found, graph.tensors[found].shape[-1], changes)
+    if found is None and _holds_signs(graph, tensor):
+        found = tensor
+    return None if found is None else _Source(found, graph.tensors[found].shape[-1], changes)
+
+
+def _holds_signs(graph: Subgraph, tensor: int) -> bool:
+    """Returns whether the codes of a tensor are signs in another shape, or with ones around."""
+    producer = graph.producer(tensor)
+    if producer is None:
+        return False
+    operator = graph.operators[producer]
+    pads = operator.name in _PADS and _pad_value(graph, operator) == 1
+    if not pads and operator.name != "RESHAPE":
+        return False
+    given = operator.inputs[0]
+    return signs_of(graph, given) is not None or _holds_signs(graph, given)
 
 
 def _pad_value(graph: Subgraph, pad: Operator) -> int | None:

@@ -59,8 +59,9 @@ def lower_signs(model: Model) -> None:
 
 
 def _lower_sign(graph: Subgraph, constants: Constants, operator: Operator) -> None:
-    name = graph.tensors[operator.outputs[0]].name
-    target = integer_output(graph, graph.operators.index(operator), name)
+    whole = graph.tensors[operator.outputs[0]].name
+    target = integer_output(graph, graph.operators.index(operator), whole)
+    name = graph.tensors[target].name
     place = graph.operators.index(operator)
     graph.operators.remove(operator)
     source = _integers_behind(graph, operator.inputs[0])
@@ -96,6 +97,17 @@ def signs_of(graph: Subgraph, tensor: int) -> int | None:
         return None
     is_sign = given.dtype == "int8" and int(limit.flat[0]) == _zero_point(given)
     return source if is_sign else tensor
+
+
+def is_conversion(graph: Subgraph, operator: Operator) -> bool:
+    """Returns whether an operator only takes part in making signs in integers of floats."""
+    if operator.name != _COMPARISON:
+        return False
+    readers = [graph.operators[index] for index in graph.consumers(operator.outputs[0])]
+    return all(
+        reader.name == _CHOICE and graph.tensors[reader.outputs[0]].dtype == "int8"
+        for reader in readers
+    )
 
 
 def drop_unread_signs(graph: Subgraph) -> None:
