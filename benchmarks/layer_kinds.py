@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.operator_files import Shape, conv, fully_connected
+from benchmarks.operator_files import INPUT_SCALE, Shape, conv, fully_connected
 from edgeax.formats import packing, sparse
 
 CONVOLUTIONS = (
@@ -71,12 +71,14 @@ class Kind:
         draw: Returns a random layer of this kind.
         shapes: What is measured.
         wanted: The targets.
+        inputs: The codes that inputs are drawn from.
     """
 
     name: str
     draw: Callable[[Shape, np.random.Generator], Layer]
     shapes: Sequence[Shape]
     wanted: Sequence[Wanted]
+    inputs: Sequence[int] = range(-128, 128)
 
 
 def codebook(bits: int) -> Callable[[Shape, np.random.Generator], Layer]:
@@ -139,6 +141,8 @@ def binary(shape: Shape, source: np.random.Generator) -> Layer:
     return Layer(signs, "EdgeaxBinary", {"weights": bits}, options)
 
 
+_ONE = round(1 / INPUT_SCALE)  # the code of the input 1.0
+
 COLD = (LARGE_PRODUCT,)
 """Shapes that are measured with weights from memory too."""
 
@@ -167,6 +171,17 @@ KINDS = (
         blocks(4, 4, 16),
         PRODUCTS,
         (Wanted(3.0, COLD, cold=True),),
+    ),
+    Kind(
+        "binary",
+        binary,
+        (*CONVOLUTIONS, *PRODUCTS),
+        (
+            Wanted(3.8, CONVOLUTIONS[:1]),
+            Wanted(4.5, CONVOLUTIONS[1:4]),
+            Wanted(7.0, COLD, cold=True),
+        ),
+        inputs=(-_ONE, _ONE),
     ),
 )
 

@@ -50,6 +50,12 @@ def test_signs_lie_in_bits_of_whole_bytes_a_tap():
     assert layer.options["input_channels"] == 10 and layer.options["pad_value"] == 0
 
 
+def test_inputs_of_binary_layers_are_signs():
+    kinds = {kind.name: kind for kind in KINDS}
+    assert kinds["binary"].inputs == (-50, 50)  # -1 and 1 in steps of 0.02
+    assert kinds["ternary"].inputs == range(-128, 128)
+
+
 def test_a_last_group_of_blocks_may_be_cut_off():
     assert drawn(layer_kinds.blocks(4, 1, 4), conv(3, 3, 2, 3)).weights.shape == (2, 27)
 
