@@ -69,10 +69,11 @@ def _is_reshape(graph: Subgraph, operator: Operator) -> bool:
 def _make_bits(model: Model, tensor: int) -> None:
     """Makes a tensor bits, for all that reads it."""
     graph = model.subgraphs[0]
+    channels = graph.tensors[tensor].shape[-1]
     for index in graph.consumers(tensor):
         reader = graph.operators[index]
         if _is_pool(reader):
-            options = _pool_options(reader)
+            options = _pool_options(reader, channels)
             model.replace_with_custom(graph, index, _POOL_OF_BITS, (tensor,), options)
         elif reader.name == "RESHAPE":
             _reshape_bytes(graph, reader)
@@ -80,10 +81,10 @@ def _make_bits(model: Model, tensor: int) -> None:
             _replace(model, index, reader.inputs, input_packed=1)
     bits = graph.tensors[tensor]
     bits.scale, bits.dtype = None, "uint8"
-    bits.shape = (*bits.shape[:-1], -(-bits.shape[-1] // 8))
+    bits.shape = (*bits.shape[:-1], -(-channels // 8))
 
 
-def _pool_options(operator: Operator) -> bytes:
+def _pool_options(operator: Operator, channels: int) -> bytes:
     options = operator.options
     return OPERATORS[_POOL_OF_BITS].pack_options(
         kernel_height=options["filter_height"],
@@ -91,6 +92,7 @@ def _pool_options(operator: Operator) -> bytes:
         stride_height=options["stride_h"],
         stride_width=options["stride_w"],
         padding=PADDING_SAME if options["padding"] == "SAME" else PADDING_VALID,
+        input_channels=channels,
     )
 
 

@@ -112,6 +112,8 @@ _WINDOW = (
     Option("padding", PADDING_SAME, PADDING_VALID, "0 = SAME, 1 = VALID, as in TFLite."),
 )
 
+_DENSE_WINDOW = tuple(option for option in _WINDOW if not option.name.startswith("dilation"))
+
 _GROUPS = Option("groups", 1, 65536, "Divides input and output channels.")
 
 _SPARSE = (
@@ -124,6 +126,8 @@ _BINARY = (
     Option("output_packed", 0, 1, "1 = the output holds bits, 0 = int8 codes."),
     Option("input_channels", 1, 65536, "Numbers in the last dimension of the input."),
 )
+
+_INPUT_CHANNELS = _BINARY[-1]
 
 _PAD_VALUE = Option("pad_value", 0, 1, "What positions outside the image count as.")
 
@@ -194,6 +198,12 @@ OPERATORS: dict[str, CustomOperator] = {
             1,
             _BINARY_INPUTS,
             (_KEEP_NUM_DIMS, *_BINARY, *_CLAMP),
+        ),
+        CustomOperator(
+            "EdgeaxBinaryMaxPool2D",
+            1,
+            ("input",),
+            (*_DENSE_WINDOW, _INPUT_CHANNELS),
         ),
     )
 }

@@ -301,6 +301,18 @@ EDGEAX_EXPORT int32_t edgeax_binary_fully_connected(const char* isa,
   return edgeax::Run(isa, *args, *tensors);
 }
 
+EDGEAX_EXPORT int32_t edgeax_binary_max_pool2d(const char* isa,
+                                               const EdgeaxBinaryMaxPool2DArgs* args,
+                                               const uint8_t* input, size_t input_size,
+                                               uint8_t* output, size_t output_size) {
+  const edgeax::KernelSet* set = edgeax::FindKernelSet(isa);
+  if (set == nullptr) return kEdgeaxUnknownIsa;
+  const edgeax::BinaryMaxPool2DArgs pool = {
+      {args->batch, args->height, args->width, args->channels}, edgeax::From(args->window)};
+  return edgeax::Code(
+      set->binary_max_pool2d.run(pool, {{input, input_size}, {}, {output, output_size}}));
+}
+
 EDGEAX_EXPORT int32_t edgeax_binary_conv2d_scratch_bytes(const char* isa,
                                                          const EdgeaxBinaryConv2DArgs* args,
                                                          size_t* bytes) {

@@ -103,6 +103,12 @@ typedef struct EdgeaxBinaryFullyConnectedArgs {
   int32_t input_packed, output_packed;
 } EdgeaxBinaryFullyConnectedArgs;
 
+/* Max pooling of bits: `channels` counts numbers, and the window has dilation 1. */
+typedef struct EdgeaxBinaryMaxPool2DArgs {
+  int32_t batch, height, width, channels; /* of the input */
+  EdgeaxWindow window;
+} EdgeaxBinaryMaxPool2DArgs;
+
 /* What a buffer of coded rows says of them, see core/coded.h. `layout`: 0 4-bit indices, 1 sparse.
  * Sizes in elements; `scales` is 1 or the number of rows. */
 typedef struct EdgeaxCodedRows {
@@ -163,6 +169,10 @@ int32_t edgeax_binary_conv2d(const char* isa, const EdgeaxBinaryConv2DArgs* args
                              const EdgeaxTensors* tensors);
 int32_t edgeax_binary_fully_connected(const char* isa, const EdgeaxBinaryFullyConnectedArgs* args,
                                       const EdgeaxTensors* tensors);
+
+int32_t edgeax_binary_max_pool2d(const char* isa, const EdgeaxBinaryMaxPool2DArgs* args,
+                                 const uint8_t* input, size_t input_size, uint8_t* output,
+                                 size_t output_size);
 
 /* Bytes of scratch that those kernels ask for. */
 int32_t edgeax_conv2d_scratch_bytes(const char* isa, const EdgeaxConv2DArgs* args, size_t* bytes);

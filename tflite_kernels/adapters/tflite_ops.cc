@@ -252,6 +252,26 @@ struct BinaryStorage : RowStorage {
   }
 };
 
+// Nothing is stored.
+struct NoStorage {
+  static TfLiteStatus CheckOperands(const Site&, const Operands&) { return kTfLiteOk; }
+
+  static TfLiteStatus CopyChannels(const Site&, const Operands&, Span<int32_t>, Span<float>) {
+    return kTfLiteOk;
+  }
+
+  template <typename Options>
+  static TfLiteStatus Prepare(const Site&, const Operands&, const Options&, const Wanted&) {
+    return kTfLiteOk;
+  }
+
+  BinaryPoolTensors TensorsOf(const TfLiteTensor*, const int*, const CommonTensors& common) const {
+    return {{reinterpret_cast<const uint8_t*>(common.input.data), common.input.size},
+            common.scratch,
+            {reinterpret_cast<uint8_t*>(common.output.data), common.output.size}};
+  }
+};
+
 // What a kernel for coded weights reads and writes: one of both, as they were decoded.
 struct CodedTensors {
   Tensors packed;
@@ -439,17 +459,30 @@ BinaryForm FormOf(const BinaryFullyConnectedOptions& options) {
   return {options.input_packed, options.output_packed};
 }
 
+BinaryForm FormOf(const BinaryMaxPool2DOptions&) { return {1, 1}; }
+
 // Whether the last dimension of the input holds option input_channels.
 template <typename Options>
 TfLiteStatus CheckBinaryInput(const Site& site, const Options& options, const Operands& operands) {
-  const int32_t wanted = BinaryBytes(options.input_packed, options.input_channels);
+  const int32_t is_packed = FormOf(options).input_packed;
+  const int32_t wanted = BinaryBytes(is_packed, options.input_channels);
   if (LastOf(operands) == wanted) return kTfLiteOk;
   return Fail(site,
               "the last dimension of tensor input must be %d for the options input_packed %d and "
               "input_channels %d. Received: %d.",
-              static_cast<int>(wanted), static_cast<int>(options.input_packed),
+              static_cast<int>(wanted), static_cast<int>(is_packed),
               static_cast<int>(options.input_channels), static_cast<int>(LastOf(operands)));
 }
+
+// The output codes of an operator that has a fused activation.
+struct Clamp {
+  int32_t low, high;
+};
+template <typename Options>
+Clamp ClampOf(const Options& options) {
+  return {options.output_min, options.output_max};
+}
+Clamp ClampOf(const BinaryMaxPool2DOptions&) { return {-128, 127}; }
 
 template <typename Options>
 SparseFormat FormatOf(const Options& options) {
@@ -771,6 +804,43 @@ struct BinaryFullyConnectedOp {
   }
 };
 
+struct BinaryMaxPool2DOp {
+  using Storage = NoStorage;
+  using Args = BinaryMaxPool2DArgs;
+  using Options = BinaryMaxPool2DOptions;
+  static constexpr const OperatorSpec& kSpec = kOperatorSpecs[9];
+  static_assert(kSpec.name == kBinaryMaxPool2DName, "the order of the operator table");
+  static constexpr int kLowRank = 4, kHighRank = 4;
+
+  static const Kernel<Args, BinaryPoolTensors>& KernelIn(const KernelSet& set) {
+    return set.binary_max_pool2d;
+  }
+
+  static TfLiteStatus Translate(const Site& site, const Options& o, const Operands& operands,
+                                const Storage&, const Quantization&, Args* args, Wanted* wanted) {
+    EDGEAX_RETURN_IF_ERROR(CheckBinaryInput(site, o, operands));
+    Shape4 input = Shape4Of(*operands.input.tensor->dims);
+    const int32_t bytes = input.channels;
+    input.channels = o.input_channels;
+    *args = {input,
+             {o.kernel_height, o.kernel_width, o.stride_height, o.stride_width, 1, 1,
+              static_cast<Padding>(o.padding)}};
+    WindowGeometry window;
+    if (GeometryOf(*args, &window) != Status::kOk) {
+      return Fail(site,
+                  "tensor input of height %d and width %d must hold the window (kernel_height, "
+                  "kernel_width) and at most %lld numbers.",
+                  static_cast<int>(input.height), static_cast<int>(input.width),
+                  static_cast<long long>(kMaxElements));
+    }
+    wanted->output_rank = 4;
+    const int64_t shape[] = {input.batch, window.height.output, window.width.output, bytes};
+    for (int i = 0; i < 4; ++i) wanted->output_shape[i] = shape[i];
+    wanted->depth = int64_t{o.kernel_height} * o.kernel_width;
+    return kTfLiteOk;
+  }
+};
+
 // ---- What is common to the operators.
 
 // The factors of a kernel's sums.
@@ -778,7 +848,9 @@ template <typename Op>
 Status FactorsOf(const BinaryForm& form, const Operands& operands, Span<const float> scales,
                  Span<Requantization> factors) {
   const float output_scale = operands.output.tensor->params.scale;
-  if constexpr (std::is_same_v<typename Op::Storage, BinaryStorage>) {
+  if constexpr (std::is_same_v<typename Op::Storage, NoStorage>) {
+    return Status::kOk;
+  } else if constexpr (std::is_same_v<typename Op::Storage, BinaryStorage>) {
     return BinaryRequantization(scales, form.output_packed != 0 ? 1.0f : output_scale, factors);
   } else {
     return RequantizationFromScales(operands.input.tensor->params.scale, scales, output_scale,
@@ -982,17 +1054,18 @@ TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* host) {
   EDGEAX_RETURN_IF_ERROR(CheckOptions(site, node->options, node->option_bytes));
   typename Op::Options options;
   memcpy(&options, node->options + 1, sizeof(options));
-  if (options.output_min > options.output_max) {
+  const Clamp clamp = ClampOf(options);
+  if (clamp.low > clamp.high) {
     return Fail(site, "option output_min must not be above output_max. Received: %d and %d.",
-                static_cast<int>(options.output_min), static_cast<int>(options.output_max));
+                static_cast<int>(clamp.low), static_cast<int>(clamp.high));
   }
   Operands operands;
   EDGEAX_RETURN_IF_ERROR(FindOperands(site, *node, &operands));
   const BinaryForm form = FormOf(options);
   EDGEAX_RETURN_IF_ERROR(CheckOperands<Op>(site, form, operands, node));
   const Quantization quantization = {ZeroPointOf(operands.input, form.input_packed),
-                                     ZeroPointOf(operands.output, form.output_packed),
-                                     options.output_min, options.output_max, Rounding::kSingle};
+                                     ZeroPointOf(operands.output, form.output_packed), clamp.low,
+                                     clamp.high, Rounding::kSingle};
   Wanted wanted = {};
   EDGEAX_RETURN_IF_ERROR(
       Op::Translate(site, options, operands, node->storage, quantization, &node->args, &wanted));
@@ -1097,6 +1170,7 @@ constexpr TfLiteRegistration kRegistrations[] = {
     RegistrationFor<CodedFullyConnectedOp>(),
     RegistrationFor<BinaryConv2DOp>(),
     RegistrationFor<BinaryFullyConnectedOp>(),
+    RegistrationFor<BinaryMaxPool2DOp>(),
 };
 
 constexpr TfLiteRegistration kResolverRegistrations[] = {
@@ -1109,6 +1183,7 @@ constexpr TfLiteRegistration kResolverRegistrations[] = {
     ResolverRegistrationFor<CodedFullyConnectedOp>(),
     ResolverRegistrationFor<BinaryConv2DOp>(),
     ResolverRegistrationFor<BinaryFullyConnectedOp>(),
+    ResolverRegistrationFor<BinaryMaxPool2DOp>(),
 };
 
 }  // namespace

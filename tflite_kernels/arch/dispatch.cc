@@ -94,6 +94,16 @@ Status NoScratch(const BinaryFullyConnectedArgs& args, size_t* bytes) {
   return CheckBinaryFullyConnected(args);
 }
 
+Status NoScratch(const BinaryMaxPool2DArgs& args, size_t* bytes) {
+  *bytes = 0;
+  WindowGeometry geometry;
+  return GeometryOf(args, &geometry);
+}
+
+// Bytes of bits are combined as they are: compilers need no help with that.
+constexpr Kernel<BinaryMaxPool2DArgs, BinaryPoolTensors> kBinaryMaxPool2D = {BinaryMaxPool2D,
+                                                                             NoScratch, true};
+
 constexpr KernelSet kSets[] = {
     {"reference",
      Always,
@@ -103,7 +113,8 @@ constexpr KernelSet kSets[] = {
      {SparseConv2D, NoScratch},
      {SparseFullyConnected, NoScratch},
      {BinaryConv2D, NoScratch},
-     {BinaryFullyConnected, NoScratch}},
+     {BinaryFullyConnected, NoScratch},
+     kBinaryMaxPool2D},
 #if defined(__x86_64__)
     {"avx2",
      HasAvx2,
@@ -113,7 +124,8 @@ constexpr KernelSet kSets[] = {
      {SparseConv2DAvx2, SparseConv2DScratchBytesAvx2, true},
      {SparseFullyConnectedAvx2, SparseFullyConnectedScratchBytesAvx2, true},
      {BinaryConv2DAvx2, BinaryConv2DScratchBytesAvx2, true},
-     {BinaryFullyConnectedAvx2, BinaryFullyConnectedScratchBytesAvx2, true}},
+     {BinaryFullyConnectedAvx2, BinaryFullyConnectedScratchBytesAvx2, true},
+     kBinaryMaxPool2D},
     {"avx512",
      HasAvx512,
      {Conv2DAvx512, Conv2DScratchBytesAvx512, true},
@@ -122,7 +134,8 @@ constexpr KernelSet kSets[] = {
      {SparseConv2DAvx512, SparseConv2DScratchBytesAvx512, true},
      {SparseFullyConnectedAvx512, SparseFullyConnectedScratchBytesAvx512, true},
      {BinaryConv2DAvx512, BinaryConv2DScratchBytesAvx512, true},
-     {BinaryFullyConnectedAvx512, BinaryFullyConnectedScratchBytesAvx512, true}},
+     {BinaryFullyConnectedAvx512, BinaryFullyConnectedScratchBytesAvx512, true},
+     kBinaryMaxPool2D},
 #elif defined(__aarch64__)
     {"neon",
      Always,
@@ -133,6 +146,7 @@ constexpr KernelSet kSets[] = {
      {SparseFullyConnectedNeon, SparseFullyConnectedScratchBytesNeon, true},
      {BinaryConv2DNeon, BinaryConv2DScratchBytesNeon, true},
      {BinaryFullyConnectedNeon, BinaryFullyConnectedScratchBytesNeon, true},
+     kBinaryMaxPool2D,
      true},
     {"neon_dotprod",
      HasDotprod,
@@ -143,6 +157,7 @@ constexpr KernelSet kSets[] = {
      {SparseFullyConnectedNeonDotprod, SparseFullyConnectedScratchBytesNeonDotprod, true},
      {BinaryConv2DNeon, BinaryConv2DScratchBytesNeon, true},
      {BinaryFullyConnectedNeon, BinaryFullyConnectedScratchBytesNeon, true},
+     kBinaryMaxPool2D,
      true},
 #elif defined(EDGEAX_ARMV7)
     {"neon",
@@ -153,7 +168,8 @@ constexpr KernelSet kSets[] = {
      {SparseConv2D, NoScratch},
      {SparseFullyConnected, NoScratch},
      {BinaryConv2D, NoScratch},
-     {BinaryFullyConnected, NoScratch}},
+     {BinaryFullyConnected, NoScratch},
+     kBinaryMaxPool2D},
 #endif
 };
 

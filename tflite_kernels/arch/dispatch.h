@@ -2,6 +2,7 @@
 
 #include "tflite_kernels/core/binary_conv2d.h"
 #include "tflite_kernels/core/binary_fully_connected.h"
+#include "tflite_kernels/core/binary_max_pool2d.h"
 #include "tflite_kernels/core/conv2d.h"
 #include "tflite_kernels/core/depthwise_conv2d.h"
 #include "tflite_kernels/core/fully_connected.h"
@@ -31,6 +32,7 @@ struct KernelSet {
   Kernel<SparseFullyConnectedArgs, SparseTensors> sparse_fully_connected;
   Kernel<BinaryConv2DArgs, BinaryTensors> binary_conv2d;
   Kernel<BinaryFullyConnectedArgs, BinaryTensors> binary_fully_connected;
+  Kernel<BinaryMaxPool2DArgs, BinaryPoolTensors> binary_max_pool2d;
   // Whether the products read Tensors::weight_sums and SparseTensors::balanced, if they are there.
   bool takes_prepared_rows = false;
 };

@@ -497,6 +497,48 @@ constexpr OptionSpec kBinaryFullyConnectedOptionSpecs[kBinaryFullyConnectedOptio
 };
 // clang-format on
 
+// EdgeaxBinaryMaxPool2D
+
+constexpr const char kBinaryMaxPool2DName[] = "EdgeaxBinaryMaxPool2D";
+constexpr int32_t kBinaryMaxPool2DVersion = 1;
+constexpr int32_t kBinaryMaxPool2DInputCount = 1;
+constexpr int32_t kBinaryMaxPool2DOptionCount = 6;
+
+// The options as they follow the version in the file.
+struct BinaryMaxPool2DOptions {
+  // Rows of the kernel.
+  int32_t kernel_height;
+  // Columns of the kernel.
+  int32_t kernel_width;
+  // Rows between two outputs.
+  int32_t stride_height;
+  // Columns between two outputs.
+  int32_t stride_width;
+  // 0 = SAME, 1 = VALID, as in TFLite.
+  int32_t padding;
+  // Numbers in the last dimension of the input.
+  int32_t input_channels;
+};
+
+// clang-format off
+static_assert(sizeof(BinaryMaxPool2DOptions) ==
+              kBinaryMaxPool2DOptionCount * sizeof(int32_t),
+              "BinaryMaxPool2DOptions must have no padding");
+
+constexpr const char* kBinaryMaxPool2DInputNames[kBinaryMaxPool2DInputCount] = {
+  "input",
+};
+
+constexpr OptionSpec kBinaryMaxPool2DOptionSpecs[kBinaryMaxPool2DOptionCount] = {
+  {"kernel_height", 1, 4096},
+  {"kernel_width", 1, 4096},
+  {"stride_height", 1, 4096},
+  {"stride_width", 1, 4096},
+  {"padding", 0, 1},
+  {"input_channels", 1, 65536},
+};
+// clang-format on
+
 // Every operator above.
 // clang-format off
 constexpr OperatorSpec kOperatorSpecs[] = {
@@ -554,6 +596,12 @@ constexpr OperatorSpec kOperatorSpecs[] = {
    kBinaryFullyConnectedInputNames,
    kBinaryFullyConnectedOptionCount,
    kBinaryFullyConnectedOptionSpecs},
+  {kBinaryMaxPool2DName,
+   kBinaryMaxPool2DVersion,
+   kBinaryMaxPool2DInputCount,
+   kBinaryMaxPool2DInputNames,
+   kBinaryMaxPool2DOptionCount,
+   kBinaryMaxPool2DOptionSpecs},
 };
 // clang-format on
 
