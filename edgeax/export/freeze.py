@@ -386,7 +386,9 @@ class _Freezer:
         stages.insert(place, _Stage(converted, stage.path, rounded=True, rounding=grid))
 
     def _calibrate(self, stages: list[_Stage]) -> None:
-        """Takes the ranges of `stages` from what the unrounded model makes of the samples."""
+        """Takes the ranges of `stages` from what the model, but for signs unrounded, makes of the
+        samples.
+        """
         found = self._measured(stages, lambda stage, given, result: result)
         for stage, (low, high) in zip(stages, found, strict=True):
             most = high if stage.part.limit is None else min(high, stage.part.limit)
@@ -428,6 +430,8 @@ class _Freezer:
         def watch(stage: _Stage, given: Any, result: Any) -> Any:
             if id(stage) in wanted:
                 results[id(stage)] = probe(stage, given, result)
+            if isinstance(stage.rounding, Signs):  # nothing like what they are taken of
+                return WholeSign(stage.rounding.magnitude)(result)
             return result
 
         inputs, _ = self._build(None, watch)
