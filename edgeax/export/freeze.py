@@ -809,9 +809,7 @@ def _formatted(operation: Any, slot: str, place: int = 0) -> Formatted | None:
     return rounding if isinstance(rounding, Formatted) else None
 
 
-def _limited(
-    rounding: Grid | Formatted | Signs, limit: float | None
-) -> Grid | Formatted | Signs:
+def _limited(rounding: Grid | Formatted | Signs, limit: float | None) -> Grid | Formatted | Signs:
     """Returns a rounding that gives nothing above `limit`."""
     if limit is None or not isinstance(rounding, Grid):
         return rounding

@@ -82,7 +82,9 @@ def test_signs_of_what_is_read_otherwise_too_come_of_8_bits(tmp_path):
     kinds = {kernel.path: kernel.how for kernel in result.kernels}
     assert kinds == {"first": "int8", "second": "binary", "third": "binary", "last": "int8"}
     ours = [options_of(op) for op in graph.operators if options_of_binary(op)]
-    assert [(o["input_packed"], o["output_packed"], o["pad_value"]) for o in ours] == 2 * [(0, 0, 1)]
+    assert [(o["input_packed"], o["output_packed"], o["pad_value"]) for o in ours] == 2 * [
+        (0, 0, 1)
+    ]
     assert not {"SELECT_V2", "GREATER_EQUAL"} & {*result.operators}
     assert result.parity.worst.mean_steps < 0.05
     assert np.mean(steps_away(model, graph, path, samples)) < 8.0  # a sign flips beside 0
@@ -175,9 +177,7 @@ def test_a_gain_too_small_for_its_bias_keeps_the_built_in_operator(tmp_path):
 
 def test_a_convolution_of_signs_in_one_dimension_is_binary(tmp_path):
     model = network(
-        edgeax.layers.QuantConv1D(
-            16, 5, padding="same", pad_values=1.0, name="first", **SIGNS
-        ),
+        edgeax.layers.QuantConv1D(16, 5, padding="same", pad_values=1.0, name="first", **SIGNS),
         layers.BatchNormalization(),
         edgeax.layers.QuantConv1D(24, 3, name="second", **SIGNS),
         shape=(20, 8),
