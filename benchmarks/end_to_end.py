@@ -1,6 +1,6 @@
 """Whole networks with binary, sparse and codebook weights against the same networks in int8.
 
-Two networks for images of 224 x 224. `quicknet` is like QuickNet [BHM20] of Larq's zoo: a stem and
+Two networks for images of 224 x 224. `quicknet` is like QuickNet of Larq's zoo: a stem and
 transitions of int8 layers, and four sections of residual 3x3 convolutions whose weights and inputs
 are signs, padded with ones; the int8 file has plain convolutions in their place. `mobilenet_v2` is
 MobileNetV2 0.35, whose pointwise kernels are pruned by 75 % and clustered to 16 values; the int8

@@ -3,8 +3,8 @@
 Each row is a kind of weights and a shape. Two files, or three, with one operator each run in turns
 on one thread: ours, and TFLite's built-in operator, which XNNPACK computes, with the same weights
 as int8, or as int4 where an issue wants that too. `speed` is how many times as fast ours is, the
-median of the ratios within a turn; `noise` how far off it may be. Inputs and outputs are int8; those
-of binary layers are signs, so that both operators compute the same.
+median of the ratios within a turn; `noise` how far off it may be. Inputs and outputs are int8;
+those of binary layers are signs, so that both operators compute the same.
 
 `cold` rows read a buffer of twice the largest cache before each invoke, so that weights come from
 memory as in a network of many layers.
@@ -82,7 +82,7 @@ def row_of(
     source = np.random.default_rng(0)
     layer = kind.draw(shape, source)
     scale = source.uniform(0.005, 0.01, shape.outputs).astype(np.float32)
-    codes = source.choice(np.int8(kind.inputs), shape.input)
+    codes = source.choice(np.array(kind.inputs, np.int8), shape.input)
     files = {OURS: custom_file(shape, layer.weights, scale, **as_options(layer, shape))}
     for dtype in baselines:
         weights = layer.weights if dtype == "int8" else layer.weights >> 4

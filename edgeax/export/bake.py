@@ -83,8 +83,7 @@ def shifted(part: Part, by: float) -> Part:
     layer = with_bias(part.layer)
     layer.build(part.layer.input.shape)
     values = {variable.name: np.asarray(variable) for variable in part.layer.weights}
-    bias = values.get("bias", np.float32(0.0)) + np.float32(by)
-    values["bias"] = bias
+    values["bias"] = np.asarray(values.get("bias", 0.0) + np.float32(by), np.float32)
     for variable in layer.weights:
         variable.assign(np.broadcast_to(values[variable.name], variable.shape))
     layer.name = part.layer.name

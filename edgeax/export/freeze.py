@@ -624,19 +624,16 @@ class _Freezer:
                 continue
             first, *rest = stages
             idle = [stage for stage in rest if isinstance(stage.part.layer, _layers.Identity)]
-            end = next((stage for stage in stages if isinstance(stage.rounding, Grid)), None)
-            if end is None or idle != rest or not self._is_free(first, end):
+            grids = [stage.rounding for stage in stages if isinstance(stage.rounding, Grid)]
+            if not grids or idle != rest or not self._is_free(first, grids[0]):
                 continue
             if isinstance(stages[-1].rounding, Signs) or self._only_signs(call):
-                assert isinstance(end.rounding, Grid)
-                first.shift = _SHIFT * end.rounding.step
+                first.shift = _SHIFT * grids[0].step
                 first.part = shifted(first.part, -first.shift)
                 self._uses[id(first.part)] = 1
 
-    def _is_free(self, stage: _Stage, end: _Stage) -> bool:
+    def _is_free(self, stage: _Stage, grid: Grid) -> bool:
         """Returns whether training leaves open how the results of a layer are rounded."""
-        grid = end.rounding
-        assert isinstance(grid, Grid)
         once = self._uses[id(stage.part)] == 1 and not stage.is_step
         linear = placement.activation_name(stage.part.layer) == "linear"
         return once and linear and not (grid.trained or grid.is_prescribed)

@@ -25,12 +25,13 @@ def pack_bits(model: Model, constants: Constants, thresholds: Mapping[int, np.nd
         thresholds: As `lower_binary` found them.
     """
     graph = model.subgraphs[0]
-    for tensor, threshold in thresholds.items():
+    for place, operator in enumerate(graph.operators):
+        threshold = thresholds.get(operator.outputs[0])
         found: list[int] = []
-        if _can_be_bits(graph, tensor, found):
-            for one in found:
-                _make_bits(model, one)
-            _write_bits(model, constants, tensor, threshold)
+        if threshold is not None and _can_be_bits(graph, operator.outputs[0], found):
+            for tensor in found:
+                _make_bits(model, tensor)
+            _write_bits(model, constants, place, threshold)
 
 
 def _can_be_bits(graph: Subgraph, tensor: int, found: list[int]) -> bool:
@@ -99,16 +100,14 @@ def _pool_options(operator: Operator, channels: int) -> bytes:
 def _reshape_bytes(graph: Subgraph, operator: Operator) -> None:
     """Gives a reshaping operator the shape in bytes."""
     *rest, last = graph.tensors[operator.outputs[0]].shape
-    shape = np.int32([*rest, last // 8])
+    shape = np.array([*rest, last // 8], np.int32)
     name = graph.tensors[operator.outputs[0]].name
     operator.inputs = (operator.inputs[0], graph.add_tensor(f"{name}/shape", shape))
 
 
-def _write_bits(model: Model, constants: Constants, tensor: int, threshold: np.ndarray) -> None:
-    """Lets the operator that writes a tensor write bits."""
+def _write_bits(model: Model, constants: Constants, place: int, threshold: np.ndarray) -> None:
+    """Lets a binary operator write bits."""
     graph = model.subgraphs[0]
-    place = graph.producer(tensor)
-    assert place is not None
     source, weights, bias, scale = graph.operators[place].inputs
     threshold_of = constants.add(graph.tensors[bias].name, threshold)
     _replace(model, place, (source, weights, threshold_of, scale), output_packed=1)

@@ -71,7 +71,7 @@ def _lower_sign(graph: Subgraph, constants: Constants, operator: Operator) -> No
         zero = _like(constants, f"{name}/zero", given, _zero_point(given))
         graph.insert(place, _COMPARISON, (source, zero), (is_positive,), _INTEGER_COMPARISON)
     else:
-        least = constants.add(f"{name}/least", np.float32([-TINY]))
+        least = constants.add(f"{name}/least", np.array([-TINY], np.float32))
         graph.insert(place, _COMPARISON, (source, least), (is_positive,))
     ends = [_like(constants, f"{name}/{sign}", made, sign * TOP) for sign in (1, -1)]
     graph.insert(place + 1, _CHOICE, (is_positive, *ends), (target,))
@@ -86,17 +86,20 @@ def signs_of(graph: Subgraph, tensor: int) -> int | None:
         return None
     condition, high, low = graph.operators[choice].inputs
     comparison = graph.producer(condition)
-    ends = [graph.tensors[index].data for index in (high, low)]
-    if any(end is None for end in ends) or [int(e.flat[0]) for e in ends] != [TOP, -TOP]:
+    if (_value(graph, high), _value(graph, low)) != (TOP, -TOP) or comparison is None:
         return None
-    if comparison is None or graph.operators[comparison].name != _COMPARISON:
+    if graph.operators[comparison].name != _COMPARISON:
         return None
-    source, zero = graph.operators[comparison].inputs
-    given, limit = graph.tensors[source], graph.tensors[zero].data
-    if limit is None:
-        return None
-    is_sign = given.dtype == "int8" and int(limit.flat[0]) == _zero_point(given)
-    return source if is_sign else tensor
+    source, limit = graph.operators[comparison].inputs
+    given = graph.tensors[source]
+    is_integer = given.dtype == "int8" and _value(graph, limit) == _zero_point(given)
+    return source if is_integer else tensor
+
+
+def _value(graph: Subgraph, tensor: int) -> float | None:
+    """Returns the first number of a constant, None for a tensor that is none."""
+    data = graph.tensors[tensor].data
+    return None if data is None else float(data.flat[0])
 
 
 def is_conversion(graph: Subgraph, operator: Operator) -> bool:
@@ -127,7 +130,9 @@ def _integers_behind(graph: Subgraph, tensor: int) -> int:
 
 def _like(constants: Constants, name: str, tensor: Tensor, code: int) -> int:
     """Returns the index of an 8-bit code on the grid of a tensor."""
-    return constants.add(name, np.int8([code]), tensor.scale, zero_point=_zero_point(tensor))
+    return constants.add(
+        name, np.array([code], np.int8), tensor.scale, zero_point=_zero_point(tensor)
+    )
 
 
 def _zero_point(tensor: Tensor) -> int:

@@ -19,8 +19,8 @@ class Stored:
     Attributes:
         path: Path of the layer.
         how: `"packed"` in codes of 4, 2 or 1 bits of a custom operator, `"binary"` in bits of one
-            whose inputs are signs, `"sparse"` without its zeros in one, `"decode"` in indices for the DECODE operator of TensorFlow Lite Micro,
-            `"int8"`, or `"as converted"`.
+            whose inputs are signs, `"sparse"` without its zeros in one, `"decode"` in indices for
+            the DECODE operator of TensorFlow Lite Micro, `"int8"`, or `"as converted"`.
         bits: Bits of one stored code; None as the converter chose.
         why: Why no custom operator holds it, `""` if one does.
         format: The number format that training used, where the file has integers instead of it;

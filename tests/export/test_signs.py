@@ -5,9 +5,9 @@ import pytest
 import edgeax
 from edgeax.export.rounding import Formatted, Signs, as_signs
 from edgeax.export.signs import signs_of
-from edgeax.formats.names import format_of
 from edgeax.formats.binary import Binary
 from edgeax.formats.flatbuffer import Model
+from edgeax.formats.names import format_of
 from edgeax.runtime.interpreter import Interpreter
 from tests.export.binary_networks import images
 
