@@ -86,7 +86,7 @@ def test_signs_of_what_is_read_otherwise_too_come_of_8_bits(tmp_path):
         (0, 0, 1)
     ]
     assert not {"SELECT_V2", "GREATER_EQUAL"} & {*result.operators}
-    assert result.parity.worst.mean_steps < 0.05
+    assert result.parity.worst.most_steps <= 1.0
     assert np.mean(steps_away(model, graph, path, samples)) < 8.0  # a sign flips beside 0
 
 

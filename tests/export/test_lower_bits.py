@@ -66,7 +66,8 @@ def test_codes_are_written_where_bits_cannot_be_read(reader, tmp_path):
 def test_several_operators_read_the_same_bits(tmp_path):
     given = keras.Input((9, 8, 16))
     keras.utils.set_random_seed(3)
-    image = layers.BatchNormalization()(QuantConv2D(16, 3, name="first", **SIGNS)(given))
+    image = QuantConv2D(16, 3, name="first", **SIGNS)(given)
+    image = layers.BatchNormalization(beta_initializer="ones")(image)  # sums are even
     second = QuantConv2D(8, 3, name="second", **SIGNS)(image)
     third = QuantConv2D(8, 3, name="third", padding="same", **SIGNS)(image)
     model, path = keras.Model(given, [second, third]), tmp_path / "m.tflite"
@@ -79,5 +80,5 @@ def test_several_operators_read_the_same_bits(tmp_path):
     }
     assert [o["output_packed"] for o in ours.values()] == [1, 0, 0]
     assert [o["input_packed"] for o in ours.values()] == [0, 1, 1]
-    assert result.parity.most_output_difference < 0.2  # half a step, of sums up to 44
+    assert result.parity.most_output_difference < 0.25  # half a step, of sums up to 50
     assert np.all([o["input_channels"] == 16 for o in ours.values()])

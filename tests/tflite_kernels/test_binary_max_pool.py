@@ -94,6 +94,7 @@ def test_bits_are_those_of_numpy(seed):
 )
 def test_what_does_not_fit_is_refused_and_the_output_untouched(changes, shape, status):
     bits = np.zeros((1, 4, 4, 2), np.uint8)
+    changes = dict(changes)
     channels = changes.pop("channels", 16)
     found, output = call(bits, channels, (2, 2, 2, 2, 1), output_shape=shape, **changes)
     assert found == status and (output == 77).all()
