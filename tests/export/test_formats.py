@@ -13,7 +13,7 @@ X = np.random.default_rng(0).normal(size=(32, 12)).astype(np.float32)
 Y = np.random.default_rng(1).integers(0, 3, 32)
 
 # Activations in these have integers in the file; in the others they are float.
-INTEGERS = [name for name in names() if name.startswith("int")]
+INTEGERS = [name for name in names() if name.startswith("int")] + ["binary"]
 # They find their params in whole weight matrices only.
 NOT_FOR_ACTIVATIONS = []
 
@@ -250,7 +250,7 @@ def test_between_layers_that_compute_in_float_nothing_is_rounded(tmp_path):
         layers.Conv2D(8, 3, name="second"),
         layers.Flatten(),
         layers.Dense(4),
-        rules=[edgeax.Rule("first|second", kernel="ste_sign", input="ste_sign")],
+        rules=[edgeax.Rule("first|second", kernel="ste_sign", input="log4")],
         x=IMAGES,
     )
     result = edgeax.export(model, tmp_path / "m.tflite", IMAGES, measure=False)
