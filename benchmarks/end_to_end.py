@@ -3,8 +3,8 @@
 Two networks for images of 224 x 224. `quicknet` is like QuickNet of Larq's zoo: a stem and
 transitions of int8 layers, and four sections of residual 3x3 convolutions whose weights and inputs
 are signs, padded with ones; the int8 file has plain convolutions in their place. `mobilenet_v2` is
-MobileNetV2 0.35, whose pointwise kernels are pruned by 75 % and clustered to 16 values; the int8
-file is of the plain network. Weights are random: bytes and milliseconds do not mind, and accuracy
+MobileNetV2 0.35, whose pointwise and dense kernels are pruned by 75 % and clustered to 16 values;
+the int8 file is of the plain network. Weights are random: bytes and milliseconds do not mind, and accuracy
 is not measured.
 
 Both files of a network run in turns on one thread of the stock interpreter, ours with the plugin.
@@ -113,13 +113,14 @@ def mobilenet(quick: bool) -> keras.Model:
 
 
 def compressed(model: keras.Model) -> keras.Model:
-    """Returns a network whose pointwise kernels are pruned and clustered."""
+    """Returns a network whose pointwise and dense kernels are pruned and clustered."""
 
-    def is_pointwise(layer: keras.layers.Layer) -> bool:
-        return isinstance(layer, layers.Conv2D) and layer.kernel_size == (1, 1)
+    def is_matrix(layer: keras.layers.Layer) -> bool:
+        is_pointwise = isinstance(layer, layers.Conv2D) and layer.kernel_size == (1, 1)
+        return is_pointwise or isinstance(layer, layers.Dense)
 
-    pruned = edgeax.prune(model, SPARSITY, layers=is_pointwise)
-    return edgeax.sharing.cluster(pruned, CLUSTERS, layers=is_pointwise)
+    pruned = edgeax.prune(model, SPARSITY, layers=is_matrix)
+    return edgeax.sharing.cluster(pruned, CLUSTERS, layers=is_matrix)
 
 
 NETWORKS = (

@@ -31,7 +31,7 @@ def test_both_forms_of_quicknet_have_the_same_shapes():
     assert binary.output_shape == plain.output_shape == (None, 1000)
 
 
-def test_pointwise_kernels_are_pruned_and_clustered():
+def test_matrices_are_pruned_and_clustered():
     model = end_to_end.compressed(end_to_end.mobilenet(True))
     found = [layer for layer in model.layers if getattr(layer, "chains", ())]
     assert len(found) > 30
@@ -39,6 +39,7 @@ def test_pointwise_kernels_are_pruned_and_clustered():
         (_, _, encoded) = layer.freeze_weights()[0]
         assert encoded.shape[:2] == (1, 1) and encoded.distinct_values <= 16
         assert 0.7 < np.mean(encoded.decode() == 0) < 0.8
+    assert found[-1].name == "predictions"
 
 
 def test_every_network_has_a_row(monkeypatch):
