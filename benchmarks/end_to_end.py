@@ -4,8 +4,8 @@ Two networks for images of 224 x 224. `quicknet` is like QuickNet of Larq's zoo:
 transitions of int8 layers, and four sections of residual 3x3 convolutions whose weights and inputs
 are signs, padded with ones; the int8 file has plain convolutions in their place. `mobilenet_v2` is
 MobileNetV2 0.35, whose pointwise and dense kernels are pruned by 75 % and clustered to 16 values;
-the int8 file is of the plain network. Weights are random: bytes and milliseconds do not mind, and accuracy
-is not measured.
+the int8 file is of the plain network. Weights are random: bytes and milliseconds do not mind, and
+accuracy is not measured.
 
 Both files of a network run in turns on one thread of the stock interpreter, ours with the plugin.
 `speed` is how many times as fast ours is, the median of the ratios within a turn; `noise` how far
