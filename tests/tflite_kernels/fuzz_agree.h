@@ -34,6 +34,12 @@ static inline bool AllAre(edgeax::Span<const int8_t> bytes, int8_t value) {
   return true;
 }
 
+// The bytes of an output as the numbers that `tensors` hold.
+template <typename T>
+void Give(edgeax::Span<int8_t> bytes, edgeax::Span<T>* output) {
+  *output = {reinterpret_cast<T*>(bytes.data), bytes.size};
+}
+
 // Runs an operator in shares, each alone: a byte must be written by one of them, and rightly.
 template <typename Args, typename TensorsOfArgs>
 void RunShares(const Args& args, TensorsOfArgs tensors, const edgeax::KernelSet& set,
@@ -42,7 +48,7 @@ void RunShares(const Args& args, TensorsOfArgs tensors, const edgeax::KernelSet&
   Exact<int8_t> output(expected.size);
   Exact<uint8_t> writers(expected.size);
   memset(writers.span().data, 0, writers.size());
-  tensors.output = output.span();
+  Give(output.span(), &tensors.output);
   for (int32_t share = 0; share < shares; ++share) {
     for (size_t i = 0; i < output.size(); ++i) output[i] = static_cast<int8_t>(~expected.data[i]);
     tensors.share = {share, shares};
@@ -81,7 +87,7 @@ bool RunAll(const Args& args, TensorsOfArgs tensors, size_t output_size,
     Exact<uint8_t> scratch(has_scratch ? bytes : 0);
     if (scratch.size() > 0) memset(scratch.span().data, how.filling, scratch.size());
     tensors.scratch = scratch.span();
-    tensors.output = to->span();
+    Give(to->span(), &tensors.output);
     tensors.share = {0, 1};
     const Status status = kernel.run(args, tensors);
     if (s == 0) wanted = status;

@@ -162,6 +162,23 @@ Sizes SizesOf(const edgeax::BinaryFullyConnectedArgs& args) {
   return all;
 }
 
+// In bytes; no rows and channels.
+Sizes SizesOf(const edgeax::BinaryMaxPool2DArgs& args) {
+  edgeax::WindowGeometry geometry;
+  if (GeometryOf(args, &geometry) != Status::kOk) return {1, 1, 1, 1, 1, 0};
+  const edgeax::Shape4& in = args.input;
+  const int32_t bytes = edgeax::PackedBytes(in.channels, 1);
+  const int64_t output =
+      CheckedProduct(in.batch, geometry.height.output, geometry.width.output, bytes);
+  const int64_t taps = CheckedProduct(args.window.kernel_height, args.window.kernel_width);
+  return {CheckedProduct(in.batch, in.height, in.width, bytes),
+          1,
+          1,
+          1,
+          output,
+          CheckedProduct(output, taps)};
+}
+
 Sizes SizesOf(const edgeax::SparseConv2DArgs& args) {
   const bool is_format = CheckSparseFormat(args.format) == Status::kOk;
   return is_format ? SizesOf(args.conv2d) : Sizes{1, 1, 1, 1, 1, 0};

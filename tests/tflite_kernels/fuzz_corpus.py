@@ -89,6 +89,9 @@ def larger(source: np.random.Generator, operator: str) -> bytes:
     def one_of(*values: int) -> int:
         return int(source.choice(values))
 
+    if operator == "EdgeaxBinaryMaxPool2D":
+        window = [one_of(1, 2, 3), one_of(2, 3), one_of(1, 2), 2, 1, 1, one_of(0, 1)]
+        return numbers(2, one_of(5, 9), 9, one_of(8, 31, 64, 130), *window)
     while True:
         depth, outputs = one_of(8, 16, 31, 64, 96, 130), one_of(1, 7, 16, 33, 64, 100)
         if operator.endswith("FullyConnected"):

@@ -202,6 +202,19 @@ void FuzzBinaryFullyConnected(FuzzInput* in, Setting* setting) {
   FuzzBinary(in, setting, args, &KernelSet::binary_fully_connected);
 }
 
+void FuzzBinaryMaxPool2D(FuzzInput* in, Setting* setting) {
+  edgeax::BinaryMaxPool2DArgs args;
+  args.input = ShapeOf(in);
+  args.window = WindowOf(in);
+  const Sizes sizes = SizesOf(args);
+  if (IsTooLong(sizes)) return;
+  Exact<uint8_t> input(setting->Size(sizes.input), setting->shift);
+  const size_t output = setting->Size(sizes.output);
+  in->Fill(&input);
+  computed +=
+      RunAll(args, {input.view(), {}, {}}, output, &KernelSet::binary_max_pool2d, setting->how);
+}
+
 // In the order of edgeax::kOperatorSpecs.
 constexpr void (*kFuzz[])(FuzzInput* in, Setting* setting) = {FuzzConv2D,
                                                               FuzzDepthwiseConv2D,
@@ -211,7 +224,8 @@ constexpr void (*kFuzz[])(FuzzInput* in, Setting* setting) = {FuzzConv2D,
                                                               FuzzCodedConv2D,
                                                               FuzzCodedFullyConnected,
                                                               FuzzBinaryConv2D,
-                                                              FuzzBinaryFullyConnected};
+                                                              FuzzBinaryFullyConnected,
+                                                              FuzzBinaryMaxPool2D};
 constexpr size_t kOperators = sizeof(kFuzz) / sizeof(kFuzz[0]);
 static_assert(kOperators == sizeof(edgeax::kOperatorSpecs) / sizeof(edgeax::kOperatorSpecs[0]),
               "every operator is fuzzed");
