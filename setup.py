@@ -93,6 +93,7 @@ setup(
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
     ],
     packages=find_packages(include=["edgeax", "edgeax.*"]),
+    package_data={"edgeax.formats": ["targets/*.json"]},
     zip_safe=False,
     python_requires=">=3.11",
     # Exact versions that the tests run with stand in constraints.txt.

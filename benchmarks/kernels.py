@@ -29,9 +29,11 @@ import numpy as np
 import edgeax
 from benchmarks import hosts
 from benchmarks.harness import Benchmark, run
-from benchmarks.layer_kinds import COLD, KINDS, Kind, as_options
-from benchmarks.operator_files import Shape, built_in_file, custom_file
+from benchmarks.layer_kinds import COLD, KINDS, Kind
+from edgeax.formats.layer_shape import LayerShape
 from edgeax.runtime import latency
+from edgeax.runtime.drawn_layers import as_options
+from edgeax.runtime.operator_files import built_in_file, custom_file
 from tests.emulation import process
 
 OURS = "ours"
@@ -53,7 +55,7 @@ def measure(benchmark: Benchmark, quick: bool) -> None:
 
 
 def _add_row(
-    benchmark: Benchmark, kind: Kind, shape: Shape, cold: bool, rounds: int | None
+    benchmark: Benchmark, kind: Kind, shape: LayerShape, cold: bool, rounds: int | None
 ) -> None:
     """Measures one row and adds its targets."""
     targets = [w for w in kind.wanted if w.cold == cold and shape in w.shapes]
@@ -68,7 +70,7 @@ def _add_row(
 
 
 def row_of(
-    kind: Kind, shape: Shape, cold: bool, baselines: Sequence[str], rounds: int | None
+    kind: Kind, shape: LayerShape, cold: bool, baselines: Sequence[str], rounds: int | None
 ) -> dict[str, Any]:
     """Returns a row: times, bytes and memory of a drawn layer.
 

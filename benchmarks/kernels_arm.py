@@ -14,24 +14,19 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks import layer_kinds
 from benchmarks.children import count_invokes
 from benchmarks.harness import Benchmark, run
 from benchmarks.hosts import prepare_arm
-from benchmarks.layer_kinds import CONVOLUTIONS, LARGE_PRODUCT, Layer, as_options
-from benchmarks.operator_files import (
-    Shape,
-    built_in_file,
-    conv,
-    custom_file,
-    fully_connected,
-)
+from benchmarks.layer_kinds import CONVOLUTIONS, LARGE_PRODUCT
+from edgeax.formats.layer_shape import CONV, LayerShape, conv, fully_connected
+from edgeax.runtime.drawn_layers import Draw, as_options, blocks, codebook, integers, signs
+from edgeax.runtime.operator_files import built_in_file, custom_file
 from tests.emulation import aarch64, counting
 
 CHILD = Path(count_invokes.__file__).resolve()
@@ -55,7 +50,7 @@ class Kind:
     """
 
     name: str
-    draw: Callable[[Shape, np.random.Generator], Layer]
+    draw: Draw
     is_conv: bool
     baseline: str
     wanted: Mapping[str, float]
@@ -65,16 +60,16 @@ def _wanted(on_a72: float, on_a76: float) -> dict[str, float]:
     return dict(zip(CPUS, (on_a72, on_a76), strict=True))
 
 
-_CODEBOOK = layer_kinds.codebook(4)
-_TERNARY = layer_kinds.integers(2, -1, 1)
+_CODEBOOK = codebook(4)
+_TERNARY = integers(2, -1, 1)
 KINDS = (
-    Kind("binary", layer_kinds.binary, True, INT8, _wanted(7.0, 2.3)),
-    Kind("sparse 75 % 1x4", layer_kinds.blocks(4, 4, 16), True, INT8, _wanted(3.0, 2.5)),
+    Kind("binary", signs, True, INT8, _wanted(7.0, 2.3)),
+    Kind("sparse 75 % 1x4", blocks(4, 4, 16), True, INT8, _wanted(3.0, 2.5)),
     Kind("ternary", _TERNARY, True, INT8, _wanted(1.4, 0.95)),
     Kind("codebook-16", _CODEBOOK, True, INT8, _wanted(1.0, 0.90)),
     Kind("ternary", _TERNARY, False, INT4, {"cortex-a72": 2.2}),
     Kind("codebook-16", _CODEBOOK, False, INT4, {"cortex-a72": 1.5}),
-    Kind("sparse 4:16", layer_kinds.blocks(1, 4, 16), False, INT8, _wanted(2.5, 1.5)),
+    Kind("sparse 4:16", blocks(1, 4, 16), False, INT8, _wanted(2.5, 1.5)),
 )
 
 
@@ -90,12 +85,12 @@ def measure(benchmark: Benchmark, quick: bool) -> None:
                 add_rows(benchmark, cpu, shape, dict(zip(files, counts, strict=True)))
 
 
-def kinds_of(shape: Shape) -> list[Kind]:
+def kinds_of(shape: LayerShape) -> list[Kind]:
     """Returns what is measured of a shape."""
-    return [kind for kind in KINDS if kind.is_conv == (shape.kernel > 0)]
+    return [kind for kind in KINDS if kind.is_conv == (shape.layer == CONV)]
 
 
-def write_files(shape: Shape, folder: Path) -> dict[str, Path]:
+def write_files(shape: LayerShape, folder: Path) -> dict[str, Path]:
     """Writes a file of each operator of a shape.
 
     Args:
@@ -108,7 +103,7 @@ def write_files(shape: Shape, folder: Path) -> dict[str, Path]:
     scale = source.uniform(0.005, 0.01, shape.outputs).astype(np.float32)
     weights = source.integers(-127, 128, (shape.outputs, shape.depth)).astype(np.int8)
     contents = {INT8: built_in_file(shape, weights, scale, "int8")}
-    if shape.kernel == 0:
+    if shape.layer != CONV:
         contents[INT4] = built_in_file(shape, weights >> 4, scale, "int4")
     for kind in kinds_of(shape):
         layer = kind.draw(shape, source)
@@ -154,7 +149,7 @@ class Tools:
         return [instructions // count_invokes.VISITS for instructions in found]
 
 
-def add_rows(benchmark: Benchmark, cpu: str, shape: Shape, counts: Mapping[str, int]) -> None:
+def add_rows(benchmark: Benchmark, cpu: str, shape: LayerShape, counts: Mapping[str, int]) -> None:
     """Adds the rows of one shape on one CPU, and the targets of its kinds if it is one of `SHAPES`.
 
     Args:

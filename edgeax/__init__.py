@@ -108,6 +108,7 @@ _OBJECTS = {
     "Ternary": "edgeax.transforms",
     "TernaryActivation": "edgeax.transforms",
     "transform_of": "edgeax.transforms",
+    "tune": "edgeax.runtime.tune",
     "VectorCluster": "edgeax.transforms",
     "WAGE": "edgeax.transforms",
     "WAGEError": "edgeax.transforms",

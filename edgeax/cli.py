@@ -154,7 +154,17 @@ def _define_compress(values: flags.FlagValues) -> None:
         flag_values=values,
     )
     flags.DEFINE_enum(
-        "optimize", None, ["size"], "size: weights are coded, too.", flag_values=values
+        "optimize",
+        None,
+        ["size", "latency"],
+        "size: weights are coded, too; latency: the fastest operators for --target.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "target",
+        None,
+        "With --optimize latency: a processor, or what `edgeax tune` wrote.",
+        flag_values=values,
     )
     flags.DEFINE_string(
         "calibration", None, "How ranges are chosen, such as mse.", flag_values=values
@@ -232,7 +242,29 @@ def _compressed(path: str, values: flags.FlagValues, samples: Any) -> Any:
         runtime=values.runtime,
         strict=values.strict,
         optimize=values.optimize,
+        target=values.target,
     )
+
+
+def _define_tune(values: flags.FlagValues) -> None:
+    flags.DEFINE_string("output", None, "The JSON file to write.", flag_values=values)
+
+
+def _tune(positional: list[str], values: flags.FlagValues) -> None:
+    if not values.output:
+        raise ValueError(f"`--output` must be given. Usage: edgeax tune {_COMMANDS['tune'].usage}")
+    with _native_stderr_silenced():
+        speeds = edgeax.tune(values.output)
+    rows = [
+        {
+            "layer": entry.shape.name,
+            "weights": entry.form.name,
+            "times as fast as int8": entry.speed,
+            "noise": entry.noise,
+        }
+        for entry in speeds.entries
+    ]
+    print(f"{speeds.title}\n\n{text_table(rows)}")
 
 
 def _methods(positional: list[str], values: flags.FlagValues) -> None:
@@ -263,8 +295,8 @@ _COMMANDS = {
     "compress": _Command(
         _compress,
         "MODEL.keras --recipe R --samples x.npy --output FILE [--calibration C] "
-        "[--corrections C,...] [--runtime stock] [--optimize size] [--io int8] [--strict] "
-        "[--json FILE]",
+        "[--corrections C,...] [--runtime stock] [--optimize size|latency] [--target T] "
+        "[--io int8] [--strict] [--json FILE]",
         "Rounds a saved Keras model without training it, and writes the .tflite file.",
         _define_compress,
         1,
@@ -275,6 +307,13 @@ _COMMANDS = {
         "Runs a .tflite file on real values.",
         _define_run,
         1,
+    ),
+    "tune": _Command(
+        _tune,
+        "--output FILE",
+        "Measures our operators on this machine, for compress --optimize latency --target FILE.",
+        _define_tune,
+        0,
     ),
     "methods": _Command(
         _methods,

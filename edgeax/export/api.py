@@ -12,6 +12,7 @@ import numpy as np
 
 from edgeax._version import __version__
 from edgeax.export.assemble import assemble, dense_int8, with_decode
+from edgeax.export.choice import Choice
 from edgeax.export.convert import errors_only
 from edgeax.export.parity import compare
 from edgeax.export.result import LEAST_MARGIN, Result
@@ -21,16 +22,18 @@ from edgeax.formats import decode_lut
 from edgeax.formats.files import check_writable, write_atomically
 from edgeax.formats.flatbuffer import Model
 from edgeax.formats.operators import OPERATORS
+from edgeax.formats.speeds import Speeds, read_speeds, speeds_for_kernels
 from edgeax.model.rewrite import check_model, paths_of_compressed
 from edgeax.model.samples import take_samples
 from edgeax.model.subclassed import as_functional
 from edgeax.runtime import latency
 from edgeax.runtime.details import METADATA_KEY
 from edgeax.runtime.interpreter import Interpreter
+from edgeax.runtime.processor import fastest_kernels
 
 RUNTIMES = ("edgeax", "stock", "tflm")
 ACTIVATIONS = ("int8", "int16", "float32")
-OPTIMIZE = (None, "size")
+OPTIMIZE = (None, "size", "latency")
 
 _TIMED_RUNS = 30
 
@@ -46,6 +49,7 @@ def export(
     strict: bool = False,
     measure: bool = True,
     optimize: str | None = None,
+    target: str | os.PathLike[str] | None = None,
 ) -> Result:
     """Writes a model as a `.tflite` file and returns a receipt.
 
@@ -76,7 +80,13 @@ def export(
             DECODE is compared by its size only.
         optimize: `"size"` also codes kernels, with `runtime="edgeax"`: they are decoded into memory
             when the file is loaded, which takes time and the `decoded_bytes` of `Result.kernels`.
-            Names of tensors that are neither inputs nor outputs are left out.
+            Names of tensors that are neither inputs nor outputs are left out. `"latency"` takes
+            for each layer the operator that is the fastest by what was measured in layers like it,
+            with `runtime="edgeax"`: ours where it gains 5 % or more, else the built-in one. None
+            takes the fewest bytes of what needs no decoding.
+        target: With `optimize="latency"`, whose speeds count: the name of a table that comes with
+            edgeax, such as `"x86-64-avx512"`, or the path of one that `edgeax tune` wrote on the
+            device. None: the table for the kernels that this machine has.
 
     Returns:
         Sizes, operators, parity per layer and times.
@@ -90,11 +100,12 @@ def export(
     _check_choice("io", io, ("float32", "int8"))
     _check_choice("runtime", runtime, RUNTIMES)
     _check_choice("optimize", optimize, OPTIMIZE)
-    if optimize == "size" and runtime != "edgeax":
+    if optimize is not None and runtime != "edgeax":
         raise ValueError(
-            "`optimize` can be 'size' only with runtime='edgeax', whose operators decode kernels. "
+            "`optimize` can be given only with runtime='edgeax', whose operators it chooses. "
             f"Received: optimize={optimize!r}, runtime={runtime!r}."
         )
+    speeds = _speeds(optimize, target)
     if io == "int8" and activations != "int8":
         raise ValueError(
             "`io` can be 'int8' only with activations='int8'. "
@@ -122,7 +133,7 @@ def export(
         io,
         pack=runtime == "edgeax",
         wide=wide,
-        code=optimize == "size",
+        choice=Choice(optimize, speeds),
     )
     made = with_decode(plain) if runtime == "tflm" else plain
     file, frozen, stays_float = made.file, made.frozen, made.stays_float
@@ -159,6 +170,7 @@ def export(
         parity=parity,
         needs_plugin=bool(ours),
         needs_tflm=is_decoded,
+        target="" if speeds is None else speeds.title,
         decode_arena_bytes=_more(file.peak_activation_bytes(), plain.file.peak_activation_bytes()),
         **measured,
     )
@@ -167,6 +179,22 @@ def export(
 def _check_choice(name: str, value: str | None, choices: tuple[str | None, ...]) -> None:
     if value not in choices:
         raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}.")
+
+
+def _speeds(optimize: str | None, target: str | os.PathLike[str] | None) -> Speeds | None:
+    """Returns the table that decides, None where bytes do.
+
+    Raises:
+        ValueError: There is no such table, or none is wanted.
+    """
+    if optimize == "latency":
+        return speeds_for_kernels(fastest_kernels()) if target is None else read_speeds(target)
+    if target is not None:
+        raise ValueError(
+            "`target` can be given only with optimize='latency': nothing else asks what is fast. "
+            f"Received: target={target!r}, optimize={optimize!r}."
+        )
+    return None
 
 
 def _more(size: int | None, than: int | None) -> int | None:

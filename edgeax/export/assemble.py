@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from edgeax.export.choice import BY_BYTES, Choice
 from edgeax.export.convert import convert
 from edgeax.export.freeze import Frozen, freeze, layers_in
 from edgeax.export.lower import FORMS, FORMS_FOR_SIZE, lower
@@ -52,7 +53,7 @@ def assemble(
     io: str = "float32",
     pack: bool = False,
     wide: bool = False,
-    code: bool = False,
+    choice: Choice = BY_BYTES,
 ) -> Assembled:
     """Returns the file of a model.
 
@@ -63,7 +64,8 @@ def assemble(
         io: `"float32"` or `"int8"`.
         pack: Whether custom operators may be used.
         wide: Whether activations that training did not round get 16 bits.
-        code: Whether custom operators may also hold kernels that are decoded when a file is loaded.
+        choice: What decides between custom operators and built-in ones. Where bytes are to be the
+            fewest, custom ones may also hold kernels that are decoded when a file is loaded.
 
     Raises:
         ValueError: The model has no file of that kind.
@@ -73,7 +75,7 @@ def assemble(
         _check_narrow(frozen)
     file = convert(frozen.model, integer, io)
     converted = file.to_bytes() if pack else b""
-    kernels = _lower(file, frozen, integer, io, _forms(pack, code))
+    kernels = _lower(file, frozen, integer, io, _forms(pack, choice), choice)
     kernels += tuple(
         Stored(path, "as converted", None, frozen.whole.get(path, _NO_FORM))
         for path in frozen.left_out
@@ -106,19 +108,24 @@ def with_decode(made: Assembled) -> Assembled:
     return dataclasses.replace(made, file=file, kernels=kernels)
 
 
-def _forms(pack: bool, code: bool) -> Sequence[Form]:
+def _forms(pack: bool, choice: Choice) -> Sequence[Form]:
     """Returns the forms of kernels in custom operators that may be used; see `assemble`."""
     if not pack:
         return ()
-    return FORMS_FOR_SIZE if code else FORMS
+    return FORMS_FOR_SIZE if choice.optimize == "size" else FORMS
 
 
 def _lower(
-    file: Model, frozen: Frozen, integer: bool, io: str, forms: Sequence[Form]
+    file: Model,
+    frozen: Frozen,
+    integer: bool,
+    io: str,
+    forms: Sequence[Form],
+    choice: Choice = BY_BYTES,
 ) -> tuple[Stored, ...]:
     """Gives a converted file the numbers and operators of its frozen model, in place."""
     lower_signs(file)
-    kernels = lower(file, frozen.weights, forms)
+    kernels = lower(file, frozen.weights, forms, choice)
     kernels += lower_lstms(file, frozen.lstms, integer)
     if io == "int8":
         _check_ends(file.subgraphs[0])

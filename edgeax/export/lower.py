@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 
-from edgeax.export.carriers import Carrier, Codes, carriers_of, integer_codes, settled
+from edgeax.export.carriers import Carrier, carriers_of, integer_codes, settled
+from edgeax.export.choice import BY_BYTES, Choice, Pairs
 from edgeax.export.constants import Constants
 from edgeax.export.freeze import FrozenWeight
 from edgeax.export.lower_binary import binary
 from edgeax.export.lower_bits import Thresholds, pack_bits
 from edgeax.export.lower_coded import coded
 from edgeax.export.lower_custom import CustomForm, Form, Unfit, why_built_in, write_custom
-from edgeax.export.lower_dense import BITS, HOW, dense_bytes, write_dense
+from edgeax.export.lower_dense import BITS, HOW, write_dense
 from edgeax.export.lower_packed import packed
 from edgeax.export.lower_sparse import sparse
 from edgeax.export.signs import drop_unread_signs
@@ -17,8 +18,8 @@ from edgeax.export.stored import Stored, stored_as
 from edgeax.formats.flatbuffer import Model, Subgraph
 
 FORMS: tuple[Form, ...] = (packed, sparse)
-"""Forms of a kernel in operators of edgeax; a later one is taken instead of an earlier one if it is
-smaller, by its `least_gain`."""
+"""Forms of a kernel in operators of edgeax. Where bytes decide, a later one is taken instead of an
+earlier one if it is smaller, by its `least_gain`."""
 
 FORMS_FOR_SIZE: tuple[Form, ...] = (*FORMS, coded)
 """The same where a file is to be as small as can be: also what is decoded when it is loaded."""
@@ -27,7 +28,10 @@ _STEP = "it computes from a state of 16 bits"
 
 
 def lower(
-    model: Model, weights: Sequence[FrozenWeight], forms: Sequence[Form]
+    model: Model,
+    weights: Sequence[FrozenWeight],
+    forms: Sequence[Form],
+    choice: Choice = BY_BYTES,
 ) -> tuple[Stored, ...]:
     """Writes the trained codes into `model`, in place.
 
@@ -36,6 +40,7 @@ def lower(
         weights: The kernels that have a number format.
         forms: Those in operators of edgeax that may be used, such as `FORMS`; none: built-in
             operators only.
+        choice: What decides between them.
 
     Returns:
         One entry per kernel, in the order of `weights`.
@@ -44,7 +49,7 @@ def lower(
     constants = Constants(graph)
     thresholds: Thresholds = {}
     stored = [
-        _lower_weight(model, constants, weight, carriers, forms, thresholds)
+        _lower_weight(model, constants, weight, carriers, forms, choice, thresholds)
         for weight, carriers in zip(weights, carriers_of(graph, weights), strict=True)
     ]
     drop_unread_signs(graph)
@@ -59,6 +64,7 @@ def _lower_weight(
     weight: FrozenWeight,
     carriers: list[Carrier],
     forms: Sequence[Form],
+    choice: Choice,
     thresholds: Thresholds,
 ) -> Stored:
     graph = model.subgraphs[0]
@@ -68,7 +74,7 @@ def _lower_weight(
     pairs = [(carrier, settled(trained, carrier)) for carrier in carriers]
     reasons = [_STEP if weight.is_step else why_built_in(*pair, bool(forms)) for pair in pairs]
     why = next(filter(None, reasons), "")
-    found, why = ([], why) if why else _best(graph, pairs, forms)
+    found, why = ([], why) if why else _best(graph, pairs, forms, choice)
     if not found:
         for carrier, codes in pairs:
             write_dense(graph, constants, carrier, codes, weight.path)
@@ -77,44 +83,34 @@ def _lower_weight(
         write_custom(model, constants, carrier, form, weight.path)
         if form.threshold is not None:
             thresholds[carrier.operator.outputs[0]] = form.threshold
-    return stored_as(weight, found[0].how, found[0].bits, details=found[0].details)
+    return stored_as(weight, found[0].how, found[0].bits, why, found[0].details)
 
 
 def _best(
-    graph: Subgraph, pairs: list[tuple[Carrier, Codes]], forms: Sequence[Form]
+    graph: Subgraph, pairs: Pairs, forms: Sequence[Form], choice: Choice
 ) -> tuple[list[CustomForm], str]:
-    """Returns a kernel in bits where its inputs are some, by far the fastest, else as `_smallest`
+    """Returns a kernel in bits where its inputs are some, by far the fastest, else as `_chosen`
     does.
     """
     try:
         return [binary(graph, carrier, codes) for carrier, codes in pairs], ""
     except Unfit as error:
-        found, why = _smallest(graph, pairs, forms)
-        return found, "; ".join(filter(None, (str(error), why)))
+        found, why = _chosen(graph, pairs, forms, choice)
+        return found, why if found else "; ".join(filter(None, (str(error), why)))
 
 
-def _smallest(
-    graph: Subgraph, pairs: list[tuple[Carrier, Codes]], forms: Sequence[Form]
+def _chosen(
+    graph: Subgraph, pairs: Pairs, forms: Sequence[Form], choice: Choice
 ) -> tuple[list[CustomForm], str]:
-    """Returns a kernel in the smallest form worth while, for each operator that holds it.
-
-    Returns:
-        The forms, and `""`; or none, and why the built-in operators are as good.
+    """Returns a kernel in the chosen form, for each operator that holds it, and why; or none, and
+    why the built-in operators are as good.
     """
-    dense = least = sum(dense_bytes(carrier, codes) for carrier, codes in pairs)
-    best: list[CustomForm] = []
+    candidates = []
     reasons = []
     for form in forms:
         try:
-            found = [form(graph, carrier, codes) for carrier, codes in pairs]
+            candidates.append([form(graph, carrier, codes) for carrier, codes in pairs])
         except Unfit as error:
             reasons.append(str(error))
-            continue
-        size = sum(one.size_bytes for one in found)
-        if size < least and size <= (1.0 - found[0].least_gain) * least:
-            best, least = found, size
-        else:
-            reasons.append(found[0].loss.format(part=size / dense))
-    if best:
-        return best, ""
-    return [], "; ".join(dict.fromkeys(filter(None, reasons)))
+    found, why = choice.choose(graph, pairs, candidates)
+    return found, why if found else "; ".join(dict.fromkeys(filter(None, [*reasons, why])))

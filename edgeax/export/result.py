@@ -41,6 +41,8 @@ class Result:
         decode_arena_bytes: By how much `peak_activation_bytes` is above that of the same file with
             plain kernels, because TensorFlow Lite Micro decodes them into its arena; None where
             that is not known.
+        target: Where speed decided how kernels are stored: the table of what was measured, with the
+            processor and the date.
     """
 
     path: str
@@ -57,6 +59,7 @@ class Result:
     latency_margin: float | None = None
     needs_tflm: bool = False
     decode_arena_bytes: int | None = 0
+    target: str = ""
 
     @property
     def gains(self) -> tuple[str, ...]:
@@ -100,6 +103,8 @@ class Result:
             lines.append(f"  of them for decoded kernels: {self.decode_arena_bytes:,} bytes")
         counts = ", ".join(f"{count} {name}" for name, count in self.operators.items())
         lines.append(f"  operators: {counts}")
+        if self.target:
+            lines.append(f"  as fast as can be by what was measured on {self.target}")
         lines += [f"  {_kernel_line(kernel)}" for kernel in self.kernels]
         lines += [f"  stays float: {name}" for name in self.stays_float]
         lines += _parity_lines(self.parity)

@@ -22,7 +22,7 @@ class Stored:
             whose inputs are signs, `"sparse"` without its zeros in one, `"decode"` in indices for
             the DECODE operator of TensorFlow Lite Micro, `"int8"`, or `"as converted"`.
         bits: Bits of one stored code; None as the converter chose.
-        why: Why no custom operator holds it, `""` if one does.
+        why: Why no custom operator holds it; if one does and `optimize` was given, what it gains.
         format: The number format that training used, where the file has integers instead of it;
             `FLOAT32` where training had none.
         snr_db: What that cost: the ratio of the kernel's energy to that of the difference; None

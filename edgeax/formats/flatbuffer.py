@@ -525,6 +525,14 @@ class Model:
         self.subgraphs = [Subgraph(self, subgraph) for subgraph in raw.subgraphs or ()]
 
     @classmethod
+    def empty(cls) -> "Model":
+        """Returns a model of one graph without tensors and operators."""
+        raw = schema.ModelT()
+        raw.version = flatbuffer_raw.SCHEMA_VERSION
+        raw.subgraphs = [schema.SubGraphT()]
+        return cls(raw)
+
+    @classmethod
     def read(cls, path: str | os.PathLike[str]) -> "Model":
         """Reads a `.tflite` file.
 

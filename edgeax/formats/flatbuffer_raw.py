@@ -10,7 +10,7 @@ from edgeax.formats import dtypes
 
 CUSTOM = 32  # the builtin code of custom operators
 
-_SCHEMA_VERSION = 3
+SCHEMA_VERSION = 3
 _MOST_DIMENSIONS = 32
 _MOST_ELEMENTS = 2**40
 
@@ -77,7 +77,7 @@ def check_references(raw: Any, known_options: Mapping[str, Container[int]]) -> N
     Raises:
         ValueError: a number names nothing, or a part is of an unknown kind; says which.
     """
-    if raw.version != _SCHEMA_VERSION or not raw.subgraphs:
+    if raw.version != SCHEMA_VERSION or not raw.subgraphs:
         raise damaged(f"version {raw.version} with {len(raw.subgraphs or ())} graphs")
     codes = raw.operatorCodes or ()
     for i, code in enumerate(codes):

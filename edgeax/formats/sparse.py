@@ -110,6 +110,16 @@ def _sizes(codes: np.ndarray) -> Iterator[tuple[int, int, int]]:
             yield size, block, places
 
 
+def is_balanced(codes: np.ndarray) -> bool:
+    """Returns whether of each 16 neighboring codes of a row at most 4 are not zero.
+
+    Args:
+        codes: int8 `(rows, depth)`; groups begin at multiples of 16, the last one may be shorter.
+    """
+    groups = np.pad(codes != 0, ((0, 0), (0, -codes.shape[1] % 16))).reshape(len(codes), -1, 16)
+    return bool(np.all(np.count_nonzero(groups, axis=2) <= 4))
+
+
 def decode(sparse: SparseRows, rows: int) -> np.ndarray:
     """Returns the int8 codes `(rows, depth)`.
 

@@ -7,7 +7,7 @@ import pytest
 from benchmarks import kernels
 from benchmarks.harness import Benchmark
 from benchmarks.layer_kinds import KINDS, Wanted
-from benchmarks.operator_files import conv, fully_connected
+from edgeax.formats.layer_shape import conv, fully_connected
 
 TINY = (conv(4, 8, 8, 3), fully_connected(64, 16))
 

@@ -4,7 +4,9 @@ import pytest
 from benchmarks import hosts, kernels_arm
 from benchmarks.harness import Benchmark
 from benchmarks.kernels_arm import INT4, INT8, KINDS
-from benchmarks.operator_files import conv, custom_file, fully_connected
+from edgeax.formats import layer_shape
+from edgeax.formats.layer_shape import conv, fully_connected
+from edgeax.runtime.operator_files import custom_file
 from tests.emulation import require
 
 CONV, PRODUCT = conv(28, 128, 128, 3), fully_connected(1024, 1024)
@@ -47,8 +49,9 @@ def test_a_file_that_does_not_run_is_named_with_what_litert_said(tools, tmp_path
 )
 def test_every_kind_runs_on_every_processor(shape, tools, tmp_path):
     files = kernels_arm.write_files(shape, tmp_path)
-    kinds = [kind.name for kind in KINDS if kind.is_conv == (shape.kernel > 0)]
-    assert list(files) == [INT8, *([] if shape.kernel else [INT4]), *kinds]
+    is_conv = shape.layer == layer_shape.CONV
+    kinds = [kind.name for kind in KINDS if kind.is_conv == is_conv]
+    assert list(files) == [INT8, *([] if is_conv else [INT4]), *kinds]
     for cpu in kernels_arm.CPUS:
         assert min(tools.count(cpu, list(files.values()))) > 1000
 

@@ -698,3 +698,15 @@ def test_golden_weights_pack_to_the_rows_of_the_operators():
         packed = packing.pack(index, 4)
         assert packed.shape == (rows, math.ceil(count / 2))
         assert np.array_equal(packing.unpack(packed, 4, count, signed=False), index)
+
+
+def test_an_empty_model_takes_tensors_and_operators_and_runs():
+    model = Model.empty()
+    (graph,) = model.subgraphs
+    assert (graph.tensors, graph.operators, graph.inputs, graph.outputs) == ([], [], (), ())
+    for name in ("x", "y"):
+        graph.add_state(name, "float32", (1, 3), is_variable=False)
+    graph.insert(0, "NEG", (0,), (1,))
+    graph.inputs, graph.outputs = [0], [1]
+    (y,) = outputs(model.to_bytes(), [np.float32([[1, -2, 3]])])
+    assert y.tolist() == [[-1.0, 2.0, -3.0]]

@@ -155,3 +155,18 @@ def test_bad_arguments_are_refused():
         sparse.encode(np.int8([[1]]), 3, BITMASK)
     with pytest.raises(ValueError, match="`places` must be"):
         sparse.encode(np.int8([[1]]), 1, 7)
+
+
+@pytest.mark.parametrize(
+    "row, expected",
+    [
+        ([0] * 12 + [1, -1, 2, -128], True),
+        ([0] * 11 + [1, -1, 2, -128, 5], False),
+        ([1] * 4, True),
+        ([1] * 5, False),
+        ([0] * 12 + [1] * 8 + [0] * 12, True),  # four in each group, eight beside each other
+        ([0] * 16 + [1] * 5, False),
+    ],
+)
+def test_balanced_are_at_most_4_of_each_16(row, expected):
+    assert sparse.is_balanced(np.int8([[0] * len(row), row])) == expected

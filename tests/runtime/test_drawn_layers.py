@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from edgeax.formats import packing, sparse
+from edgeax.formats.layer_shape import conv, depthwise, fully_connected
+from edgeax.runtime import drawn_layers
+
+SHAPE = fully_connected(128, 6)
+
+
+def drawn(draw, shape=SHAPE):
+    return draw(shape, np.random.default_rng(3))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_codes_and_codebook_give_the_weights(bits):
+    layer = drawn(drawn_layers.codebook(bits))
+    values = layer.constants["codebook"]
+    codes = packing.unpack(layer.constants["weights"], bits, SHAPE.depth, signed=False)
+    assert len(set(values.tolist())) == 1 << bits
+    assert np.array_equal(values[codes], layer.weights)
+
+
+def test_whole_numbers_take_the_bits_that_are_asked_for():
+    layer = drawn(drawn_layers.integers(2, -1, 1))
+    assert set(layer.weights.ravel().tolist()) == {-1, 0, 1}
+    assert layer.constants["codebook"].tolist() == [-1, 0, 1, 0]
+    codes = packing.unpack(layer.constants["weights"], 2, SHAPE.depth, signed=False)
+    assert np.array_equal(codes.astype(np.int8) - 1, layer.weights)
+
+
+def test_as_many_blocks_are_left_as_it_says():
+    layer = drawn(drawn_layers.blocks(4, 4, 16))
+    left = layer.weights.reshape(6, 2, 16, 4) != 0
+    assert (left.all(axis=3) == left.any(axis=3)).all()
+    assert (left.any(axis=3).sum(axis=2) == 4).all()
+    rows = sparse.SparseRows(
+        128, 4, sparse.BITMASK, *(layer.constants[n] for n in ("weights", "indices"))
+    )
+    assert np.array_equal(sparse.decode(rows, 6), layer.weights)
+
+
+def test_signs_lie_in_bits_of_whole_bytes_a_tap():
+    layer = drawn(drawn_layers.signs, conv(3, 10, 4, 3))
+    bits = layer.constants["weights"].reshape(4, 9, 2)
+    negative = np.unpackbits(bits, axis=-1, bitorder="little")
+    assert np.array_equal(negative[..., :10], layer.weights.reshape(4, 9, 10) < 0)
+    assert not negative[..., 10:].any()
+    assert layer.options["input_channels"] == 10 and layer.options["pad_value"] == 0
+
+
+def test_a_last_group_of_blocks_may_be_cut_off():
+    assert drawn(drawn_layers.blocks(4, 1, 4), conv(3, 3, 2, 3)).weights.shape == (2, 27)
+
+
+def test_an_operator_is_named_for_its_shape():
+    layer = drawn(drawn_layers.codebook(4))
+    assert drawn_layers.as_options(layer, SHAPE)["operator"] == "EdgeaxFullyConnected"
+    assert drawn_layers.as_options(layer, conv(3, 4, 5, 1))["operator"] == "EdgeaxConv2D"
+    layer = drawn(drawn_layers.codebook(4), depthwise(3, 4, 3))
+    shape = depthwise(3, 4, 3)
+    assert drawn_layers.as_options(layer, shape)["operator"] == "EdgeaxDepthwiseConv2D"
+
+
+def test_the_rows_of_a_depthwise_layer_are_its_taps():
+    layer = drawn(drawn_layers.codebook(4), depthwise(3, 6, 3))
+    assert layer.weights.shape == (6, 9)
+    codes = packing.unpack(layer.constants["weights"], 4, 6, signed=False)
+    assert np.array_equal(layer.constants["codebook"][codes], layer.weights.T)
