@@ -8,11 +8,12 @@ import pytest
 
 import edgeax
 from edgeax import cli
-from edgeax.runtime import plugin
+from edgeax.formats.layer_shape import fully_connected
+from edgeax.runtime import plugin, tune
 from tests import environments, source_tree
 from tests.runtime import files
 
-COMMANDS = ["inspect", "compress", "run", "methods", "delegate-path"]
+COMMANDS = ["inspect", "compress", "run", "tune", "methods", "delegate-path"]
 
 
 @pytest.fixture
@@ -122,6 +123,29 @@ def test_compress_says_in_one_line_what_is_wrong(trained, tmp_path, capfd):
     lost = ["--output", tmp_path / "no" / "m.tflite"]
     line = refused(capfd, "compress", model, "--recipe", "static_wi8_ai8", *samples, *lost)
     assert "no" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tune_writes_a_table_that_compress_chooses_by(trained, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(tune, "SHAPES", (fully_connected(8, 64),))
+    monkeypatch.setattr(tune, "_SECONDS", 0.0)
+    board = tmp_path / "board.json"
+    assert run("tune", "--output", board) == 0
+    out = capfd.readouterr().out
+    assert out.startswith("board (") and "FC 8x64" in out and "times as fast as int8" in out
+    words = ["--recipe", "static_wc4_ai8", "--samples", trained / "x.npy", "--target", board]
+    command = ["compress", trained / "model.keras", *words, "--optimize", "latency"]
+    assert run(*command, "--output", tmp_path / "m.tflite") == 0
+    out = capfd.readouterr().out
+    assert "as fast as can be by what was measured on board (" in out and "FC 8x64" in out
+
+
+def test_tune_says_in_one_line_what_is_wrong(tmp_path, capfd, monkeypatch):
+    assert "`--output` must be given" in refused(capfd, "tune")
+    line = refused(capfd, "tune", "--output", tmp_path / "none" / "board.json")
+    assert "must lie in a folder that exists" in line
+    monkeypatch.setattr(plugin, "_LIBRARY", tmp_path / "none.so")
+    assert "plugin library" in refused(capfd, "tune", "--output", tmp_path / "board.json")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -79,13 +79,13 @@ _SPARSE = tuple(
 )
 
 
-def tune(path: str | os.PathLike[str], shapes: Iterable[LayerShape] = SHAPES) -> Speeds:
+def tune(path: str | os.PathLike[str], shapes: Iterable[LayerShape] | None = None) -> Speeds:
     """Measures on this machine how fast each way to store weights is, and writes the table that
-    `edgeax.export(..., optimize="latency", target=path)` chooses by. It takes two or three minutes.
+    `edgeax.export(..., optimize="latency", target=path)` chooses by. It takes a few minutes.
 
     Args:
         path: The JSON file to write; its folder must exist. The table is named after it.
-        shapes: The layers to measure.
+        shapes: The layers to measure; None: `SHAPES`.
 
     Returns:
         The table.
@@ -106,7 +106,7 @@ def tune(path: str | os.PathLike[str], shapes: Iterable[LayerShape] = SHAPES) ->
         date=datetime.date.today().isoformat(),
         method="lower quartiles of the times of one invoke in turns, one thread, "
         f"edgeax {__version__}, {backend} {_version(backend)}",
-        entries=tuple(speed for shape in shapes for speed in speeds_of(shape)),
+        entries=tuple(speed for shape in shapes or SHAPES for speed in speeds_of(shape)),
     )
     speeds.write(path)
     return speeds

@@ -18,7 +18,9 @@ from ai_edge_litert.interpreter import Interpreter as StockInterpreter
 import edgeax
 from edgeax.export import api, assemble
 from edgeax.formats.flatbuffer import Model
+from edgeax.formats.layer_shape import fully_connected
 from edgeax.formats.operators import OPERATORS
+from edgeax.formats.speeds import Form, Speed, Speeds
 from tests.data import data_file
 from tests.export import networks
 from tests.export.lowered import constants
@@ -299,6 +301,52 @@ def test_int8_ends_are_int8(both):
     assert not {"QUANTIZE", "DEQUANTIZE"} & set(receipts["stock"].operators)
 
 
+# By measured speed; how that chooses is tested beside choice.
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory):
+    """A table of a board on which a dense layer of 48 to 64 gains and the others do not."""
+    form = Form("EdgeaxFullyConnected", 4)
+    entries = (
+        Speed(form, fully_connected(48, 64), 1.5, 0.01),
+        Speed(form, fully_connected(64, 32), 0.5, 0.01),
+    )
+    path = tmp_path_factory.mktemp("board") / "board.json"
+    Speeds("board", "neon", "A board", "2026-11-29", "by hand", entries).write(path)
+    return path
+
+
+def test_the_receipt_tells_each_choice_by_speed_with_its_reason(board, tmp_path):
+    plain = sequential(
+        keras.Input((48,)), layers.Dense(64, name="first"), layers.Dense(32, name="last")
+    )
+    model = edgeax.compress(plain, "static_wi4_ai8")
+    receipt, file = export(
+        model, normal(16, 48), tmp_path, optimize="latency", target=board, measure=False
+    )
+    assert receipt.operators["EdgeaxFullyConnected"] == receipt.operators["FULLY_CONNECTED"] == 1
+    assert receipt.target == "board (A board, 2026-11-29)"
+    text = str(receipt)
+    assert "as fast as can be by what was measured on board (A board, 2026-11-29)" in text
+    assert "first: packed, 4 bits (1.50 times as fast as int8, measured at FC 48x64)" in text
+    assert "last: int8, 8 bits (packed it would be 0.50 times as fast as int8" in text
+    json.dumps(receipt.as_dict(), allow_nan=False)
+
+
+def test_without_a_target_the_table_is_the_one_for_the_kernels_of_this_machine(
+    tmp_path, monkeypatch
+):
+    model = edgeax.compress(tiny(), "static_wi4_ai8")
+    monkeypatch.setattr(api, "fastest_kernels", lambda: "avx512")
+    receipt, _ = export(model, TINY, tmp_path, optimize="latency", measure=False)
+    assert receipt.target.startswith("x86-64-avx512 (")
+    monkeypatch.setattr(api, "fastest_kernels", lambda: "reference")
+    with pytest.raises(ValueError, match="`target` must be given on a machine whose kernels"):
+        edgeax.export(model, tmp_path / "other.tflite", TINY, optimize="latency")
+    assert not (tmp_path / "other.tflite").exists()
+
+
 # For TensorFlow Lite Micro; what it makes of such a file is tested beside lower_decode.
 
 
@@ -487,6 +535,11 @@ def no_work(monkeypatch):
             r"`runtime` must be one of \('edgeax', 'stock', 'tflm'\).*'micro'",
         ),
         ({"io": "int8", "activations": "float32"}, "`io` can be 'int8' only with activations"),
+        ({"optimize": "speed"}, r"`optimize` must be one of \(None, 'size', 'latency'\).*'speed'"),
+        ({"optimize": "latency", "runtime": "stock"}, "only with runtime='edgeax'.*'stock'"),
+        ({"optimize": "latency", "target": "cortex-a1"}, "`target` must be one of .*'cortex-a1'"),
+        ({"optimize": "size", "target": "x86-64-avx512"}, "`target` can be given only with optim"),
+        ({"target": "x86-64-avx512"}, "`target` can be given only with optimize='latency'"),
     ],
 )
 def test_an_unknown_choice_is_refused(no_work, tmp_path, options, message):

@@ -3,11 +3,10 @@ import numpy as np
 import pytest
 
 import edgeax
-from edgeax.export import choice as module
 from edgeax.export.choice import Choice, shape_of
 from edgeax.export.lower import FORMS, lower
 from edgeax.formats.flatbuffer import Model
-from edgeax.formats.layer_shape import conv, depthwise, fully_connected
+from edgeax.formats.layer_shape import conv, fully_connected
 from edgeax.formats.speeds import Form, Speed, Speeds
 from tests.export.lowered import INT8, converted, kernel_rule, operator_of
 from tests.export.networks import normal, sequential
@@ -194,14 +193,11 @@ def test_the_shape_is_that_of_the_layer(parts, name):
     assert (None if shape is None else shape.name) == PARTS[name][1]
 
 
-def test_a_layer_without_a_shape_is_in_no_measured_one(monkeypatch):
-    plain = sequential(
-        keras.Input((9, 9, 8)), layers.Conv2D(32, 3, dilation_rate=2, name="dilated")
-    )
+def test_a_layer_without_a_shape_is_in_no_measured_one():
+    layer = layers.Conv2D(32, 3, dilation_rate=2, name="dilated")
     recipe = edgeax.Recipe([INT8, kernel_rule("static_wi4_ai8", ".*")])
+    model = edgeax.compress(sequential(keras.Input((9, 9, 8)), layer), recipe)
     _, stored = by_speed(
-        converted(edgeax.compress(plain, recipe), normal(4, 9, 9, 8)),
-        Speed(CONV, conv(5, 8, 32, 3), 2.0, 0.0),
+        converted(model, normal(4, 9, 9, 8)), Speed(CONV, conv(5, 8, 32, 3), 2.0, 0.0)
     )
     assert stored["dilated"].how == "int8" and "in no measured shape" in stored["dilated"].why
-    assert depthwise(5, 8, 3).layer != module.CONV
