@@ -49,6 +49,11 @@ def test_install_gives_a_library_that_loads(installed):
     assert library.parts[-len(LIBRARY.parts) :] == LIBRARY.parts
 
 
+def test_install_gives_the_tables_of_speeds(installed):
+    code = "from edgeax.formats.speeds import known_targets; print(*known_targets())"
+    assert "x86-64-avx512" in last_line(environments.run([installed, "-c", code])).split()
+
+
 def test_editable_install_builds_the_library_in_the_tree(tmp_path):
     tree = source_tree.copy(tmp_path / "edgeax")
     distributions = (*environments.CORE, "setuptools")
