@@ -78,7 +78,7 @@ def _fastest(
         speed, forms = max(gains, key=lambda gain: gain[0].speed)
         return forms, _told(speed)
     return [], "; ".join(
-        f"{forms[0].how} it would be {'in no measured shape' if speed is None else _told(speed)}"
+        f"{forms[0].how}: {'nothing like it was measured' if speed is None else _told(speed)}"
         for speed, forms in found
     )
 

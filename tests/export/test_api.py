@@ -330,7 +330,7 @@ def test_the_receipt_tells_each_choice_by_speed_with_its_reason(board, tmp_path)
     text = str(receipt)
     assert "as fast as can be by what was measured on board (A board, 2026-11-29)" in text
     assert "first: packed, 4 bits (1.50 times as fast as int8, measured at FC 48x64)" in text
-    assert "last: int8, 8 bits (packed it would be 0.50 times as fast as int8" in text
+    assert "last: int8, 8 bits (packed: 0.50 times as fast as int8" in text
     json.dumps(receipt.as_dict(), allow_nan=False)
 
 

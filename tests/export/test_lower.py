@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import edgeax
-from edgeax.export import lower as module
+from edgeax.export import choice as module
 from edgeax.export.carriers import integer_codes
 from edgeax.model import PRESETS
 from edgeax.runtime.interpreter import Interpreter

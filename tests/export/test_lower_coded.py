@@ -4,6 +4,7 @@ import pytest
 
 import edgeax
 from edgeax.export.assemble import assemble
+from edgeax.export.choice import Choice
 from edgeax.formats import coded
 from edgeax.formats.flatbuffer import Model
 from tests.export.networks import normal
@@ -58,7 +59,7 @@ def compressed():
 
 @pytest.fixture(scope="module")
 def made(compressed):
-    return assemble(compressed, [SAMPLES], integer=True, pack=True, code=True)
+    return assemble(compressed, [SAMPLES], integer=True, pack=True, choice=Choice("size"))
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +165,7 @@ def test_export_codes_only_where_size_is_asked_for(compressed, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"optimize": "speed"}, r"`optimize` must be one of \(None, 'size'\). Received: .*'speed'"),
+        ({"optimize": "speed"}, r"`optimize` must be one of \(None, 'size', 'latency'\).*'speed'"),
         ({"optimize": "size", "runtime": "stock"}, r"only with runtime='edgeax'"),
     ],
 )
