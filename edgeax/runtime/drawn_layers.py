@@ -86,7 +86,7 @@ def blocks(block: int, kept: int, of: int) -> Draw:
 
 def signs(shape: LayerShape, source: np.random.Generator) -> Layer:
     """Draws weights of +1 and -1 for signs of inputs; outside of the image counts as 0."""
-    weights = source.choice(np.int8([-1, 1]), (shape.outputs, shape.depth))
+    weights = source.choice(np.array([-1, 1], np.int8), (shape.outputs, shape.depth))
     taps = weights.reshape(shape.outputs, -1, shape.inputs)
     options = {"input_packed": 0, "output_packed": 0, "input_channels": shape.inputs}
     options |= {"pad_value": 0} if shape.layer == CONV else {}

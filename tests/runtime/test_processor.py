@@ -11,11 +11,11 @@ from edgeax.runtime import plugin, processor
     [
         (
             "processor\t: 0\nmodel name\t: Intel(R) Xeon(R) Processor\nflags\t: fpu\n",
-            "Intel(R) Xeon",
+            "Intel(R) Xeon(R) Processor",
         ),
         (
             "processor\t: 0\nCPU part\t: 0xd08\n\nModel\t\t: Raspberry Pi 4 Model B\n",
-            "Raspberry Pi 4",
+            "Raspberry Pi 4 Model B",
         ),
         ("processor\t: 0\nmodel name\t:\n", platform.machine()),
     ],

@@ -1,0 +1,52 @@
+import pytest
+
+from benchmarks import arm_targets
+from benchmarks.children import count_invokes
+from benchmarks.harness import Benchmark
+from edgeax.formats.layer_shape import conv, depthwise
+from edgeax.formats.speeds import read_speeds
+from edgeax.runtime.tune import forms_of
+
+SHAPE = conv(3, 8, 6, 3)
+
+
+class Counted:
+    """Counts 1000 instructions for the first file and 500, 501, ... for the others."""
+
+    def __init__(self):
+        self.parcels = []
+
+    def count(self, cpu, files):
+        self.parcels.append((cpu, len(files)))
+        assert all(file.read_bytes() for file in files)
+        numbers = [int(file.stem) for file in files]
+        return [1000 if number == 0 else 499 + number for number in numbers]
+
+
+def test_a_speed_is_the_ratio_of_the_instructions(tmp_path):
+    tools = Counted()
+    speeds = arm_targets.speeds_of(tools, "cortex-a72", SHAPE, tmp_path)
+    counted = [form for form, _ in forms_of(SHAPE) if arm_targets.is_counted(form)]
+    assert [entry.form for entry in speeds] == counted
+    assert [entry.speed for entry in speeds[:2]] == [2.0, pytest.approx(1000 / 501, abs=1e-4)]
+    assert tools.parcels == [("cortex-a72", count_invokes.EMPTY)]  # as many as there are regions
+
+
+def test_a_table_is_written_for_each_processor(tmp_path, monkeypatch):
+    monkeypatch.setattr(arm_targets, "FOLDER", tmp_path / "targets")
+    monkeypatch.setattr(arm_targets, "SHAPES", (SHAPE, depthwise(3, 8, 3)))
+    monkeypatch.setattr(arm_targets, "prepare_arm", lambda user: "plugin")
+    monkeypatch.setattr(arm_targets.Tools, "build", lambda plugin, folder: Counted())
+    benchmark = Benchmark("arm_targets")
+    arm_targets.measure(benchmark, quick=False)
+    rows = benchmark.report()["rows"]
+    assert {row["cpu"] for row in rows} == {"cortex-a72", "cortex-a76"}
+    for cpu, kernels in (("cortex-a72", "neon"), ("cortex-a76", "neon_dotprod")):
+        table = read_speeds(tmp_path / "targets" / f"{cpu}.json")
+        assert (table.target, table.kernels) == (cpu, kernels)
+        assert "instructions" in table.method and "ai_edge_litert 2.3.0" in table.method
+        assert len(table.entries) == len([row for row in rows if row["cpu"] == cpu])
+    monkeypatch.setattr(arm_targets, "FOLDER", tmp_path / "quick")
+    arm_targets.measure(Benchmark("arm_targets"), quick=True)
+    table = read_speeds(tmp_path / "quick" / "cortex-a72.json")
+    assert {entry.shape for entry in table.entries} == {SHAPE}
