@@ -31,7 +31,9 @@ bool OsSaves(unsigned state) {
 bool HasAvx2() {
   unsigned a, b, c, d;
   constexpr unsigned kSseAndAvxState = 0x06, kAvx2 = 1u << 5;
+  constexpr unsigned kFmaAndF16c = 1u << 12 | 1u << 29;
   if (!OsSaves(kSseAndAvxState)) return false;
+  if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & kFmaAndF16c) != kFmaAndF16c) return false;
   return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (b & kAvx2) != 0;
 }
 
@@ -100,6 +102,11 @@ Status NoScratch(const BinaryMaxPool2DArgs& args, size_t* bytes) {
   return GeometryOf(args, &geometry);
 }
 
+Status NoScratch(const FloatFullyConnectedArgs& args, size_t* bytes) {
+  *bytes = 0;
+  return CheckFloatFullyConnected(args);
+}
+
 // Bytes of bits are combined as they are: compilers need no help with that.
 constexpr Kernel<BinaryMaxPool2DArgs, BinaryPoolTensors> kBinaryMaxPool2D = {BinaryMaxPool2D,
                                                                              NoScratch, true};
@@ -114,7 +121,8 @@ constexpr KernelSet kSets[] = {
      {SparseFullyConnected, NoScratch},
      {BinaryConv2D, NoScratch},
      {BinaryFullyConnected, NoScratch},
-     kBinaryMaxPool2D},
+     kBinaryMaxPool2D,
+     {FloatFullyConnected, NoScratch}},
 #if defined(__x86_64__)
     {"avx2",
      HasAvx2,
@@ -125,7 +133,8 @@ constexpr KernelSet kSets[] = {
      {SparseFullyConnectedAvx2, SparseFullyConnectedScratchBytesAvx2, true},
      {BinaryConv2DAvx2, BinaryConv2DScratchBytesAvx2, true},
      {BinaryFullyConnectedAvx2, BinaryFullyConnectedScratchBytesAvx2, true},
-     kBinaryMaxPool2D},
+     kBinaryMaxPool2D,
+     {FloatFullyConnectedAvx2, FloatFullyConnectedScratchBytesAvx2, true}},
     {"avx512",
      HasAvx512,
      {Conv2DAvx512, Conv2DScratchBytesAvx512, true},
@@ -135,7 +144,8 @@ constexpr KernelSet kSets[] = {
      {SparseFullyConnectedAvx512, SparseFullyConnectedScratchBytesAvx512, true},
      {BinaryConv2DAvx512, BinaryConv2DScratchBytesAvx512, true},
      {BinaryFullyConnectedAvx512, BinaryFullyConnectedScratchBytesAvx512, true},
-     kBinaryMaxPool2D},
+     kBinaryMaxPool2D,
+     {FloatFullyConnectedAvx512, FloatFullyConnectedScratchBytesAvx512, true}},
 #elif defined(__aarch64__)
     {"neon",
      Always,
@@ -147,6 +157,7 @@ constexpr KernelSet kSets[] = {
      {BinaryConv2DNeon, BinaryConv2DScratchBytesNeon, true},
      {BinaryFullyConnectedNeon, BinaryFullyConnectedScratchBytesNeon, true},
      kBinaryMaxPool2D,
+     {FloatFullyConnectedNeon, FloatFullyConnectedScratchBytesNeon, true},
      true},
     {"neon_dotprod",
      HasDotprod,
@@ -158,6 +169,7 @@ constexpr KernelSet kSets[] = {
      {BinaryConv2DNeon, BinaryConv2DScratchBytesNeon, true},
      {BinaryFullyConnectedNeon, BinaryFullyConnectedScratchBytesNeon, true},
      kBinaryMaxPool2D,
+     {FloatFullyConnectedNeon, FloatFullyConnectedScratchBytesNeon, true},
      true},
 #elif defined(EDGEAX_ARMV7)
     {"neon",
@@ -169,7 +181,8 @@ constexpr KernelSet kSets[] = {
      {SparseFullyConnected, NoScratch},
      {BinaryConv2D, NoScratch},
      {BinaryFullyConnected, NoScratch},
-     kBinaryMaxPool2D},
+     kBinaryMaxPool2D,
+     {FloatFullyConnected, NoScratch}},
 #endif
 };
 

@@ -5,6 +5,7 @@
 #include "tflite_kernels/core/binary_max_pool2d.h"
 #include "tflite_kernels/core/conv2d.h"
 #include "tflite_kernels/core/depthwise_conv2d.h"
+#include "tflite_kernels/core/float_fully_connected.h"
 #include "tflite_kernels/core/fully_connected.h"
 #include "tflite_kernels/core/sparse_conv2d.h"
 #include "tflite_kernels/core/sparse_fully_connected.h"
@@ -21,7 +22,7 @@ struct Kernel {
   bool splits = false;
 };
 
-// All operators on one instruction set. Every set gives the integers of "reference".
+// All operators on one instruction set. Every set gives the numbers of "reference".
 struct KernelSet {
   const char* name;
   bool (*is_supported)();  // on the processor that runs this
@@ -33,6 +34,7 @@ struct KernelSet {
   Kernel<BinaryConv2DArgs, BinaryTensors> binary_conv2d;
   Kernel<BinaryFullyConnectedArgs, BinaryTensors> binary_fully_connected;
   Kernel<BinaryMaxPool2DArgs, BinaryPoolTensors> binary_max_pool2d;
+  Kernel<FloatFullyConnectedArgs, FloatTensors> float_fully_connected;
   // Whether the products read Tensors::weight_sums and SparseTensors::balanced, if they are there.
   bool takes_prepared_rows = false;
 };
