@@ -133,6 +133,11 @@ _PAD_VALUE = Option("pad_value", 0, 1, "What positions outside the image count a
 
 _KEEP_NUM_DIMS = Option("keep_num_dims", 0, 1, "1 = output [..., N], 0 = output [rows, N].")
 
+_FLOAT = (
+    Option("group", 0, 65536, "Weights of a row that share a scale, a multiple of 8; 0 = all."),
+    Option("activation", 0, 3, "0 = none, 1 = 0 and up, 2 = 0 to 6, 3 = -1 to 1."),
+)
+
 _CLAMP = (
     Option("output_min", -128, 127, "Lowest output code (fused activation)."),
     Option("output_max", -128, 127, "Highest output code, not below output_min."),
@@ -204,6 +209,12 @@ OPERATORS: dict[str, CustomOperator] = {
             1,
             ("input",),
             (*_DENSE_WINDOW, _INPUT_CHANNELS),
+        ),
+        CustomOperator(
+            "EdgeaxFloatFullyConnected",
+            1,
+            _CODEBOOK_INPUTS,
+            (_KEEP_NUM_DIMS, *_FLOAT),
         ),
     )
 }

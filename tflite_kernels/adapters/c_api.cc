@@ -61,6 +61,10 @@ BinaryFullyConnectedArgs From(const EdgeaxBinaryFullyConnectedArgs& a) {
   return {From(a.fully_connected), {a.input_packed, a.output_packed}};
 }
 
+FloatFullyConnectedArgs From(const EdgeaxFloatFullyConnectedArgs& a) {
+  return {a.rows, a.depth, a.outputs, a.bits, a.group, static_cast<Activation>(a.activation)};
+}
+
 const EdgeaxQuantization& QuantizationOf(const EdgeaxSparseConv2DArgs& a) {
   return a.conv2d.quantization;
 }
@@ -102,6 +106,11 @@ const Kernel<BinaryConv2DArgs, BinaryTensors>& KernelOf(const KernelSet& set,
 const Kernel<BinaryFullyConnectedArgs, BinaryTensors>& KernelOf(const KernelSet& set,
                                                                 const BinaryFullyConnectedArgs*) {
   return set.binary_fully_connected;
+}
+
+const Kernel<FloatFullyConnectedArgs, FloatTensors>& KernelOf(const KernelSet& set,
+                                                              const FloatFullyConnectedArgs*) {
+  return set.float_fully_connected;
 }
 
 // The factors of a kernel's sums.
@@ -217,6 +226,25 @@ int32_t Run(const char* isa, const CArgs& c_args, const CTensors& tensors) {
   return Run(KernelOf(*set, &args), args, QuantizationOf(c_args), tensors);
 }
 
+int32_t Run(const char* isa, const EdgeaxFloatFullyConnectedArgs& c_args,
+            const EdgeaxFloatTensors& t) {
+  const KernelSet* set = FindKernelSet(isa);
+  if (set == nullptr) return kEdgeaxUnknownIsa;
+  const FloatFullyConnectedArgs args = From(c_args);
+  size_t scratch_bytes = 0;
+  const Status status = set->float_fully_connected.scratch_bytes(args, &scratch_bytes);
+  if (status != Status::kOk) return Code(status);
+  Buffer<uint8_t> scratch;
+  if (!scratch.Allocate(scratch_bytes)) return kEdgeaxNoMemory;
+  return Code(set->float_fully_connected.run(args, {{t.input, t.input_size},
+                                                    {t.weights, t.weights_size},
+                                                    {t.bias, t.bias_size},
+                                                    {t.scale, t.scale_size},
+                                                    {t.codebook, t.codebook_size},
+                                                    {scratch.data(), scratch.size()},
+                                                    {t.output, t.output_size}}));
+}
+
 }  // namespace
 }  // namespace edgeax
 
@@ -321,6 +349,17 @@ EDGEAX_EXPORT int32_t edgeax_binary_conv2d_scratch_bytes(const char* isa,
 
 EDGEAX_EXPORT int32_t edgeax_binary_fully_connected_scratch_bytes(
     const char* isa, const EdgeaxBinaryFullyConnectedArgs* args, size_t* bytes) {
+  return edgeax::ScratchBytes(isa, *args, bytes);
+}
+
+EDGEAX_EXPORT int32_t edgeax_float_fully_connected(const char* isa,
+                                                   const EdgeaxFloatFullyConnectedArgs* args,
+                                                   const EdgeaxFloatTensors* tensors) {
+  return edgeax::Run(isa, *args, *tensors);
+}
+
+EDGEAX_EXPORT int32_t edgeax_float_fully_connected_scratch_bytes(
+    const char* isa, const EdgeaxFloatFullyConnectedArgs* args, size_t* bytes) {
   return edgeax::ScratchBytes(isa, *args, bytes);
 }
 

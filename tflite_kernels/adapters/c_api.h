@@ -60,6 +60,23 @@ typedef struct EdgeaxSparseTensors {
   size_t output_size;
 } EdgeaxSparseTensors;
 
+/* Memory of one call with floats, see core/float_fully_connected.h; `codebook` has 256, 16, 4 or 2
+ * entries, for codes of 8, 4, 2 or 1 bits. */
+typedef struct EdgeaxFloatTensors {
+  const float* input;
+  size_t input_size;
+  const uint8_t* weights;
+  size_t weights_size;
+  const float* bias;
+  size_t bias_size;
+  const float* scale;
+  size_t scale_size;
+  const float* codebook;
+  size_t codebook_size;
+  float* output;
+  size_t output_size;
+} EdgeaxFloatTensors;
+
 typedef struct EdgeaxConv2DArgs {
   int32_t batch, height, width, channels; /* of the input */
   int32_t output_channels;
@@ -109,6 +126,13 @@ typedef struct EdgeaxBinaryMaxPool2DArgs {
   EdgeaxWindow window;
 } EdgeaxBinaryMaxPool2DArgs;
 
+/* `bits`: of a code. `group`: weights of a row that share a scale, 0 for all. `activation`: 0 none,
+ * 1 0 and up, 2 0 to 6, 3 -1 to 1. */
+typedef struct EdgeaxFloatFullyConnectedArgs {
+  int32_t rows, depth, outputs;
+  int32_t bits, group, activation;
+} EdgeaxFloatFullyConnectedArgs;
+
 /* What a buffer of coded rows says of them, see core/coded.h. `layout`: 0 4-bit indices, 1 sparse.
  * Sizes in elements; `scales` is 1 or the number of rows. */
 typedef struct EdgeaxCodedRows {
@@ -140,7 +164,7 @@ enum {
 };
 
 /* Version of the functions and structs of this header: EDGEAX_C_API_VERSION of the library. */
-#define EDGEAX_C_API_VERSION 3
+#define EDGEAX_C_API_VERSION 4
 int32_t edgeax_version(void);
 
 /* Instruction sets compiled in. Names: "reference", "avx2", "avx512", "neon", "neon_dotprod";
@@ -174,6 +198,10 @@ int32_t edgeax_binary_max_pool2d(const char* isa, const EdgeaxBinaryMaxPool2DArg
                                  const uint8_t* input, size_t input_size, uint8_t* output,
                                  size_t output_size);
 
+/* The same for floats. */
+int32_t edgeax_float_fully_connected(const char* isa, const EdgeaxFloatFullyConnectedArgs* args,
+                                     const EdgeaxFloatTensors* tensors);
+
 /* Bytes of scratch that those kernels ask for. */
 int32_t edgeax_conv2d_scratch_bytes(const char* isa, const EdgeaxConv2DArgs* args, size_t* bytes);
 int32_t edgeax_depthwise_conv2d_scratch_bytes(const char* isa,
@@ -191,6 +219,10 @@ int32_t edgeax_binary_conv2d_scratch_bytes(const char* isa, const EdgeaxBinaryCo
 int32_t edgeax_binary_fully_connected_scratch_bytes(const char* isa,
                                                     const EdgeaxBinaryFullyConnectedArgs* args,
                                                     size_t* bytes);
+
+int32_t edgeax_float_fully_connected_scratch_bytes(const char* isa,
+                                                   const EdgeaxFloatFullyConnectedArgs* args,
+                                                   size_t* bytes);
 
 /* ratio = multiplier * 2**(shift - 31), rounded. */
 int32_t edgeax_quantize_multiplier(double ratio, int32_t* multiplier, int32_t* shift);

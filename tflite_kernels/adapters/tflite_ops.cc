@@ -841,6 +841,90 @@ struct BinaryMaxPool2DOp {
   }
 };
 
+// Rows of codes that stand for floats. What the kernel reads as floats may lie unaligned in a file:
+// then it is a copy.
+struct FloatStorage {
+  Buffer<float> bias, scale, codebook;
+
+  // `copy` stays empty where the tensor is aligned.
+  static TfLiteStatus CopyUnaligned(const Site& site, const Operand& operand, Buffer<float>* copy) {
+    if (IsAligned(*operand.tensor)) return kTfLiteOk;
+    const size_t count = operand.tensor->bytes / sizeof(float);
+    if (!copy->Allocate(count)) {
+      return Fail(site, "there is no memory for %llu numbers of tensor %s.",
+                  static_cast<unsigned long long>(count), operand.name);
+    }
+    memcpy(copy->data(), DataOf(*operand.tensor), count * sizeof(float));
+    return kTfLiteOk;
+  }
+
+  static bool IsAligned(const TfLiteTensor& tensor) {
+    return reinterpret_cast<uintptr_t>(DataOf(tensor)) % alignof(float) == 0;
+  }
+
+  static Span<const float> FloatsOf(const TfLiteTensor& tensor, const Buffer<float>& copy) {
+    if (!IsAligned(tensor)) return {copy.data(), copy.size()};
+    return {static_cast<const float*>(DataOf(tensor)), tensor.bytes / sizeof(float)};
+  }
+};
+
+struct FloatFullyConnectedOp {
+  using Storage = FloatStorage;
+  using Args = FloatFullyConnectedArgs;
+  using Options = FloatFullyConnectedOptions;
+  static constexpr const OperatorSpec& kSpec = kOperatorSpecs[10];
+  static_assert(kSpec.name == kFloatFullyConnectedName, "the order of the operator table");
+
+  static const Kernel<Args, FloatTensors>& KernelIn(const KernelSet& set) {
+    return set.float_fully_connected;
+  }
+
+  static TfLiteStatus CheckFloats(const Site& site, const Operand& operand, int rank) {
+    EDGEAX_RETURN_IF_ERROR(CheckType(site, operand, kTfLiteFloat32));
+    EDGEAX_RETURN_IF_ERROR(CheckShape(site, operand, rank, rank));
+    return CheckConstant(site, operand, sizeof(float));
+  }
+
+  // Types, ranks, constants: all that does not depend on the other tensors.
+  static TfLiteStatus CheckOperands(const Site& site, const Operands& operands) {
+    EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.input, kTfLiteFloat32));
+    EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.input, 1, kMaxRank));
+    EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.weights, kTfLiteUInt8));
+    EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.weights, 2, 2));
+    EDGEAX_RETURN_IF_ERROR(CheckConstant(site, operands.weights, sizeof(uint8_t)));
+    EDGEAX_RETURN_IF_ERROR(CheckFloats(site, operands.bias, 1));
+    EDGEAX_RETURN_IF_ERROR(CheckFloats(site, operands.scale, 2));
+    EDGEAX_RETURN_IF_ERROR(CheckFloats(site, operands.key, 1));
+    return CheckType(site, operands.output, kTfLiteFloat32);
+  }
+
+  static TfLiteStatus Translate(const Site& site, const Options& options, const Operands& operands,
+                                Args* args, Wanted* wanted) {
+    const int entries = operands.key.tensor->dims->data[0];
+    const int32_t bits = FloatCodeBits(static_cast<size_t>(entries));
+    if (bits == 0) {
+      return Fail(site, "tensor codebook must have 256, 16, 4 or 2 entries. Received: %d.",
+                  entries);
+    }
+    if (options.group % 8 != 0) {
+      return Fail(site, "option group must be a multiple of 8. Received: %d.",
+                  static_cast<int>(options.group));
+    }
+    const Quantization none = {0, 0, 0, 0, Rounding::kSingle};
+    FullyConnectedArgs sizes;
+    EDGEAX_RETURN_IF_ERROR(TranslateFullyConnected(site, options, operands, LastOf(operands),
+                                                   operands.weights.tensor->dims->data[0], none,
+                                                   &sizes, wanted));
+    *args = {sizes.rows, sizes.depth,   sizes.outputs,
+             bits,       options.group, static_cast<Activation>(options.activation)};
+    const int64_t outputs = sizes.outputs;
+    EDGEAX_RETURN_IF_ERROR(
+        CheckMatrix(site, operands.weights, outputs, PackedBytes(sizes.depth, bits)));
+    EDGEAX_RETURN_IF_ERROR(CheckVector(site, operands.bias, outputs));
+    return CheckMatrix(site, operands.scale, outputs, GroupsOf(*args));
+  }
+};
+
 // ---- What is common to the operators.
 
 // The factors of a kernel's sums.
@@ -1046,6 +1130,24 @@ int32_t SharesOf(const Wanted& wanted, size_t share_bytes, int threads) {
   return shares > 1 ? static_cast<int32_t>(shares) : 1;
 }
 
+// Gives a node whose tensors are checked its scratch and its output.
+template <typename Op>
+TfLiteStatus PrepareKernel(const Site& site, const Wanted& wanted, NodeOf<Op>* node,
+                           TfLiteNode* host) {
+  const auto& kernel = Op::KernelIn(*node->kernels);
+  size_t scratch_bytes = 0;
+  if (kernel.scratch_bytes(node->args, &scratch_bytes) != Status::kOk) {
+    return Fail(site, "the kernel %s rejects the shapes.", node->kernels->name);
+  }
+  node->share_bytes = AlignedBytes(scratch_bytes);
+  node->shares = Splits(kernel, node->args)
+                     ? SharesOf(wanted, node->share_bytes, site.context->recommended_num_threads)
+                     : 1;
+  const size_t shares = static_cast<size_t>(node->shares);
+  EDGEAX_RETURN_IF_ERROR(ResizeScratch(site, shares * node->share_bytes, *node, host));
+  return Resize(site, node->output, wanted.output_rank, wanted.output_shape);
+}
+
 template <typename Op>
 TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* host) {
   const Site site = {context, &Op::kSpec};
@@ -1073,18 +1175,29 @@ TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* host) {
   if (node->kernels->takes_prepared_rows) PrepareRows(operands, node->args, &node->storage);
   EDGEAX_RETURN_IF_ERROR(CheckOutput(site, wanted));
   EDGEAX_RETURN_IF_ERROR(CopyChannels<Op>(site, form, operands, wanted, node));
-  const auto& kernel = Op::KernelIn(*node->kernels);
-  size_t scratch_bytes = 0;
-  if (kernel.scratch_bytes(node->args, &scratch_bytes) != Status::kOk) {
-    return Fail(site, "the kernel %s rejects the shapes.", node->kernels->name);
-  }
-  node->share_bytes = AlignedBytes(scratch_bytes);
-  node->shares = Splits(kernel, node->args)
-                     ? SharesOf(wanted, node->share_bytes, context->recommended_num_threads)
-                     : 1;
-  const size_t shares = static_cast<size_t>(node->shares);
-  EDGEAX_RETURN_IF_ERROR(ResizeScratch(site, shares * node->share_bytes, *node, host));
-  return Resize(site, node->output, wanted.output_rank, wanted.output_shape);
+  return PrepareKernel(site, wanted, node, host);
+}
+
+template <>
+TfLiteStatus Prepare<FloatFullyConnectedOp>(TfLiteContext* context, TfLiteNode* host) {
+  using Op = FloatFullyConnectedOp;
+  const Site site = {context, &Op::kSpec};
+  auto* node = static_cast<NodeOf<Op>*>(host->user_data);
+  if (node == nullptr) return Fail(site, "there is no memory for the operator.");
+  EDGEAX_RETURN_IF_ERROR(CheckOptions(site, node->options, node->option_bytes));
+  Op::Options options;
+  memcpy(&options, node->options + 1, sizeof(options));
+  Operands operands;
+  EDGEAX_RETURN_IF_ERROR(FindOperands(site, *node, &operands));
+  EDGEAX_RETURN_IF_ERROR(Op::CheckOperands(site, operands));
+  Wanted wanted = {};
+  EDGEAX_RETURN_IF_ERROR(Op::Translate(site, options, operands, &node->args, &wanted));
+  EDGEAX_RETURN_IF_ERROR(CheckOutput(site, wanted));
+  FloatStorage& storage = node->storage;
+  EDGEAX_RETURN_IF_ERROR(storage.CopyUnaligned(site, operands.bias, &storage.bias));
+  EDGEAX_RETURN_IF_ERROR(storage.CopyUnaligned(site, operands.scale, &storage.scale));
+  EDGEAX_RETURN_IF_ERROR(storage.CopyUnaligned(site, operands.key, &storage.codebook));
+  return PrepareKernel(site, wanted, node, host);
 }
 
 template <typename Op>
@@ -1140,6 +1253,37 @@ TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* host) {
               static_cast<int>(status));
 }
 
+template <>
+TfLiteStatus Eval<FloatFullyConnectedOp>(TfLiteContext* context, TfLiteNode* host) {
+  using Op = FloatFullyConnectedOp;
+  const Site site = {context, &Op::kSpec};
+  const auto& node = *static_cast<const NodeOf<Op>*>(host->user_data);
+  const TfLiteTensor* all = context->tensors;
+  const TfLiteTensor& input = all[node.inputs[kInput]];
+  const TfLiteTensor& output = all[node.output];
+  const TfLiteTensor& scratch = all[node.scratch];
+  if (DataOf(input) == nullptr || DataOf(output) == nullptr) {
+    return Fail(site, "tensors input and output must have memory. Allocate the tensors first.");
+  }
+  if (!FloatStorage::IsAligned(input) || !FloatStorage::IsAligned(output)) {
+    return Fail(site, "tensors input and output must lie at multiples of 4 bytes.");
+  }
+  const FloatStorage& storage = node.storage;
+  const Span<uint8_t> memory = {static_cast<uint8_t*>(DataOf(scratch)), scratch.bytes};
+  const FloatTensors tensors = {
+      {static_cast<const float*>(DataOf(input)), input.bytes / sizeof(float)},
+      BytesOf<uint8_t>(all[node.inputs[kWeights]]),
+      FloatStorage::FloatsOf(all[node.inputs[kBias]], storage.bias),
+      FloatStorage::FloatsOf(all[node.inputs[kScale]], storage.scale),
+      FloatStorage::FloatsOf(all[node.inputs[kCodebook]], storage.codebook),
+      memory,
+      {static_cast<float*>(DataOf(output)), output.bytes / sizeof(float)}};
+  const Status status = RunShares(node, tensors, memory);
+  if (status == Status::kOk) return kTfLiteOk;
+  return Fail(site, "the kernel %s failed with status %d.", node.kernels->name,
+              static_cast<int>(status));
+}
+
 template <typename Op>
 constexpr TfLiteRegistration RegistrationFor() {
   TfLiteRegistration registration = {};
@@ -1171,6 +1315,7 @@ constexpr TfLiteRegistration kRegistrations[] = {
     RegistrationFor<BinaryConv2DOp>(),
     RegistrationFor<BinaryFullyConnectedOp>(),
     RegistrationFor<BinaryMaxPool2DOp>(),
+    RegistrationFor<FloatFullyConnectedOp>(),
 };
 
 constexpr TfLiteRegistration kResolverRegistrations[] = {
@@ -1184,6 +1329,7 @@ constexpr TfLiteRegistration kResolverRegistrations[] = {
     ResolverRegistrationFor<BinaryConv2DOp>(),
     ResolverRegistrationFor<BinaryFullyConnectedOp>(),
     ResolverRegistrationFor<BinaryMaxPool2DOp>(),
+    ResolverRegistrationFor<FloatFullyConnectedOp>(),
 };
 
 }  // namespace

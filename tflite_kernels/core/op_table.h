@@ -539,6 +539,43 @@ constexpr OptionSpec kBinaryMaxPool2DOptionSpecs[kBinaryMaxPool2DOptionCount] = 
 };
 // clang-format on
 
+// EdgeaxFloatFullyConnected
+
+constexpr const char kFloatFullyConnectedName[] = "EdgeaxFloatFullyConnected";
+constexpr int32_t kFloatFullyConnectedVersion = 1;
+constexpr int32_t kFloatFullyConnectedInputCount = 5;
+constexpr int32_t kFloatFullyConnectedOptionCount = 3;
+
+// The options as they follow the version in the file.
+struct FloatFullyConnectedOptions {
+  // 1 = output [..., N], 0 = output [rows, N].
+  int32_t keep_num_dims;
+  // Weights of a row that share a scale, a multiple of 8; 0 = all.
+  int32_t group;
+  // 0 = none, 1 = 0 and up, 2 = 0 to 6, 3 = -1 to 1.
+  int32_t activation;
+};
+
+// clang-format off
+static_assert(sizeof(FloatFullyConnectedOptions) ==
+              kFloatFullyConnectedOptionCount * sizeof(int32_t),
+              "FloatFullyConnectedOptions must have no padding");
+
+constexpr const char* kFloatFullyConnectedInputNames[kFloatFullyConnectedInputCount] = {
+  "input",
+  "weights",
+  "bias",
+  "scale",
+  "codebook",
+};
+
+constexpr OptionSpec kFloatFullyConnectedOptionSpecs[kFloatFullyConnectedOptionCount] = {
+  {"keep_num_dims", 0, 1},
+  {"group", 0, 65536},
+  {"activation", 0, 3},
+};
+// clang-format on
+
 // Every operator above.
 // clang-format off
 constexpr OperatorSpec kOperatorSpecs[] = {
@@ -602,6 +639,12 @@ constexpr OperatorSpec kOperatorSpecs[] = {
    kBinaryMaxPool2DInputNames,
    kBinaryMaxPool2DOptionCount,
    kBinaryMaxPool2DOptionSpecs},
+  {kFloatFullyConnectedName,
+   kFloatFullyConnectedVersion,
+   kFloatFullyConnectedInputCount,
+   kFloatFullyConnectedInputNames,
+   kFloatFullyConnectedOptionCount,
+   kFloatFullyConnectedOptionSpecs},
 };
 // clang-format on
 
