@@ -12,7 +12,7 @@ as the operator stores them, shape `[rows, codes in a row]`. `sparse.json`: the 
 operators; weights holds the rows with their zeros, `[rows, weights in a row]`, and values and
 indices what the file holds of them. `binary.json`: weights_index holds bits, and input and output
 bytes of bits, as int8, where they are packed. Real numbers are hex strings. `coded.json`: see
-coded_cases.py.
+coded_cases.py; `float.json`: float_cases.py.
 """
 
 import itertools
@@ -705,7 +705,7 @@ def one_per_line(items: Iterable[Any]) -> str:
 
 def texts() -> dict[str, str]:
     """Returns the text of every golden file by its name."""
-    from tests.golden import coded_cases  # which imports this module
+    from tests.golden import coded_cases, float_cases  # which import this module
 
     def by_key(table: dict[str, Any]) -> str:
         entries = (f"{json.dumps(key)}: {one_per_line(items)}" for key, items in table.items())
@@ -718,6 +718,7 @@ def texts() -> dict[str, str]:
         "sparse.json": one_per_line(sparse()) + "\n",
         "binary.json": one_per_line(binary()) + "\n",
         "coded.json": one_per_line(coded_cases.coded()) + "\n",
+        "float.json": one_per_line(float_cases.floats()) + "\n",
     }
 
 
