@@ -154,7 +154,7 @@ def export(
         content = file.to_bytes()
     measured: dict[str, Any] = {"float_size_bytes": None, "latency_ms": {}}
     if measure:
-        dense = plain.file if is_decoded else dense_int8(made, io) if ours else None
+        dense = plain.file if is_decoded else dense_int8(made, io) if ours and integer else None
         files = _rivals(model, arrays, dense, stateful)
         measured = _sizes(files)
         if not is_decoded:  # decoded beforehand, it would be timed as another file

@@ -12,6 +12,7 @@ from edgeax.export.freeze import Frozen, freeze, layers_in
 from edgeax.export.lower import FORMS, FORMS_FOR_SIZE, lower
 from edgeax.export.lower_custom import Form
 from edgeax.export.lower_decode import lower_decode
+from edgeax.export.lower_float import lower_float
 from edgeax.export.lower_lstm import lower_lstms
 from edgeax.export.lower_wide import lower_wide
 from edgeax.export.rounding import IN_FORMAT, WIDE_BITS
@@ -32,7 +33,8 @@ class Assembled:
     Attributes:
         frozen: The model that it was made of.
         file: The file.
-        kernels: How each kernel with a number format is stored.
+        kernels: How each kernel with a number format is stored; of a float file with built-in
+            operators only none.
         stays_float: Operators that compute in float although integers were asked for, with their
             layers and, where it is known, the reason.
         converted: The file before its kernels were lowered; empty if no custom operators may be
@@ -129,6 +131,8 @@ def _lower(
     kernels += lower_lstms(file, frozen.lstms, integer)
     if io == "int8":
         _check_ends(file.subgraphs[0])
+    if forms and not integer:
+        kernels += lower_float(file, frozen.trained)
     if integer:
         lower_wide(file)
         widen(file, frozen)

@@ -32,6 +32,7 @@ class Part:
     Attributes:
         layer: The layer, or an operation such as `keras.ops.add`.
         kernel: Its kernel in integer codes, canonical layout, normalization folded in; or None.
+        trained: Where the file computes in float, its kernel in the codes of training, the same.
         moves: Whether it only moves values: the result stays on the grid of its input.
         limit: Up to where its values must be rounded, if that is what limits them.
         suffix: What to put behind the path of the layer, `""` unless several parts have a kernel.
@@ -42,6 +43,7 @@ class Part:
     moves: bool = False
     suffix: str = ""
     limit: float | None = None
+    trained: EncodedTensor | None = None
 
 
 def bake(
@@ -69,11 +71,14 @@ def bake(
             if is_swish(layer.activation):
                 return [Part(as_on_device(layer.activation, call.operation, integer))]
     baked = _baked(call)
-    kernels = {**_encoded_kernels(call.operation), **_kernels(known or {})}
+    kernels = _encoded_kernels(call.operation)
+    if integer:
+        kernels = _integer_kernels({**kernels, **(known or {})})
     if normalization is not None:
         baked, kernels = _folded(baked, kernels, placement.plain(normalization.operation), call)
     if not integer or not isinstance(layer, placement.LINEAR):
-        return [Part(baked, moves=isinstance(layer, placement.MOVING))]
+        moves = isinstance(layer, placement.MOVING)
+        return [Part(baked, moves=moves, trained=kernels.get("kernel"))]
     kernels |= _rounded_kernels(baked, without=kernels)
     return _split(baked, kernels, call)
 
@@ -109,13 +114,18 @@ def _baked(call: Call) -> keras.layers.Layer:
 
 
 def _encoded_kernels(operation: Any) -> Kernels:
-    """Returns the kernels of a layer that training put on integer grids."""
+    """Returns the kernels of a layer that training put into a number format."""
     if not isinstance(operation, Compressed) or not isinstance(operation.layer, placement.LINEAR):
         return {}
-    return _kernels({v.name: encoded for v, _, encoded in operation.freeze_weights()})
+    weights = operation.freeze_weights()
+    return {
+        variable.name: encoded
+        for variable, _, encoded in weights
+        if slot_of(variable.name) == "kernel" and not isinstance(encoded.format, Float32)
+    }
 
 
-def _kernels(encoded: Kernels) -> Kernels:
+def _integer_kernels(encoded: Kernels) -> Kernels:
     """Returns the kernels among some weights in codes, as integers."""
     return {
         name: integer_form(tensor)

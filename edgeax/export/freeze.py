@@ -107,6 +107,7 @@ class Frozen:
         model: Plain functional model, batch 1. Its inputs and outputs come in the order of the
             original's when flattened.
         weights: The kernels in integer codes.
+        trained: The kernels in the codes of training, where the file computes in float.
         formatted: Paths of the tensors in a format that the file has no integers for, and that
             format.
         left_out: Paths of the layers whose kernels got a number format that no operator has.
@@ -128,6 +129,7 @@ class Frozen:
     steps: frozenset[str] = frozenset()
     step_roundings: frozenset[str] = frozenset()
     formatted: tuple[tuple[str, str], ...] = ()
+    trained: tuple[FrozenWeight, ...] = ()
 
 
 @dataclasses.dataclass
@@ -240,7 +242,8 @@ class _Freezer:
         left_out = tuple(self._left_out()) if self.integer else ()
         points = tuple(rounding.points)
         lstms = tuple(self._lstms())
-        weights, whole = tuple(self._weights()), self.unfolded.whole
+        weights = tuple(self._weights(lambda part: part.kernel))
+        trained = tuple(self._weights(lambda part: part.trained))
         return Frozen(
             model,
             weights,
@@ -248,10 +251,11 @@ class _Freezer:
             points,
             self._paths,
             lstms,
-            whole,
+            self.unfolded.whole,
             frozenset(self._steps),
             frozenset(rounding.steps),
             tuple(rounding.formatted),
+            trained,
         )
 
     def _lstms(self) -> Iterator[tuple[str, FusedLSTM]]:
@@ -263,10 +267,12 @@ class _Freezer:
         }
         yield from layers.values()
 
-    def _weights(self) -> Iterator[FrozenWeight]:
+    def _weights(
+        self, encoded_of: Callable[[Part], EncodedTensor | None]
+    ) -> Iterator[FrozenWeight]:
         stages = {id(stage.part): stage for stages in self.stages.values() for stage in stages}
         for identity, stage in stages.items():
-            layer, encoded = stage.part.layer, stage.part.kernel
+            layer, encoded = stage.part.layer, encoded_of(stage.part)
             if encoded is not None:
                 is_step = getattr(layer, "name", "") in self._steps
                 uses = self._uses[identity]

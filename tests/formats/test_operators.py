@@ -57,6 +57,10 @@ def test_options_lie_in_the_file_as_the_version_and_the_fields_in_order():
         keep_num_dims=1, **binary, output_min=-5, output_max=6
     )
     assert packed == struct.pack("<7i", 1, 1, 1, 0, 66, -5, 6)
+    packed = OPERATORS["EdgeaxFloatFullyConnected"].pack_options(
+        keep_num_dims=1, group=32, activation=2
+    )
+    assert packed == struct.pack("<4i", 1, 1, 32, 2)
 
 
 def test_the_inputs_are_those_of_the_kernels():

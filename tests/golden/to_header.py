@@ -3,13 +3,14 @@
 `python -m tests.golden.to_header FILE` writes it; tests/tflite_kernels/golden_main.cc reads it.
 """
 
+import math
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from edgeax.formats.operators import OPERATORS
-from tests.golden import cases
+from tests.golden import cases, float_cases
 
 KINDS = {kind: number for number, kind in enumerate(cases.KINDS)}  # enum class Rounding
 OPERATOR_NUMBERS = {name: number for number, name in enumerate(OPERATORS)}  # kOperatorSpecs
@@ -70,6 +71,25 @@ struct OperatorCase {
   size_t output_size;
 };
 
+// A product of floats with packed weights; `options` are in the order of its specs.
+struct FloatCase {
+  const char* name;
+  const int32_t* options;
+  int32_t depth;
+  const float* input;
+  size_t input_size;
+  const uint8_t* weights;
+  size_t weights_size;
+  const float* bias;
+  size_t outputs;
+  const float* scale;
+  size_t scale_size;
+  const float* codebook;
+  size_t codebook_size;
+  const float* expected;
+  size_t output_size;
+};
+
 // A buffer of coded rows and what it is decoded to: `weights` are 4-bit indices into the codebook
 // or int8 values with their indices.
 struct CodedCase {
@@ -116,12 +136,14 @@ def text() -> str:
     operators = [
         _operator(case, array) for name in cases.OPERATOR_FILES for case in cases.load(name)
     ]
+    floats = [_float(case, array) for case in cases.load("float.json")]
     coded = [row for case in cases.load("coded.json") for row in _coded(case, array)]
     tables = [
         _table("MultiplierCase", "kMultiplierCases", multipliers),
         _table("RequantizeCase", "kRequantizeCases", requantize),
         _table("UnpackCase", "kUnpackCases", unpack),
         _table("OperatorCase", "kOperatorCases", operators),
+        _table("FloatCase", "kFloatCases", floats),
         _table("CodedCase", "kCodedCases", coded),
     ]
     return "\n".join([_STRUCTS, *arrays, *tables, "}  // namespace golden", ""])
@@ -169,6 +191,29 @@ def _operator(case: dict[str, Any], array: Any) -> str:
     return ", ".join(map(str, parts))
 
 
+def _float(case: dict[str, Any], array: Any) -> str:
+    """A row of the table of products of floats."""
+    depth, codebook = case["input"]["shape"][-1], float_cases.codebook_of(case)
+    codes = bytes.fromhex(case["codes"])
+    rows = (codes[at : at + depth] for at in range(0, len(codes), depth))
+    bits = len(codebook).bit_length() - 1
+    parts = [
+        f'"{case["operator"]} {case["name"]}"',
+        array("int32_t", case["options"].values()),
+        depth,
+    ]
+    for kind, values in (
+        ("float", case["input"]["data"]),
+        ("uint8_t", [byte for row in rows for byte in cases.pack([*row], bits)]),
+        ("float", case["bias"]),
+        ("float", case["scale"]),
+        ("float", codebook),
+        ("float", case["output"]["data"]),
+    ):
+        parts += [array(kind, values), len(values)]
+    return ", ".join(map(str, parts))
+
+
 def _coded(case: dict[str, Any], array: Any) -> list[str]:
     """A row of the table for each coding."""
     weights = bytes.fromhex(case.get("packed", case.get("values", "")))
@@ -206,7 +251,12 @@ def _packed(case: dict[str, Any]) -> list[int]:
 
 def _literal(kind: str, value: Any) -> str:
     if kind == "float":
-        return f"{value}f"
+        if isinstance(value, str):
+            return f"{value}f"
+        if math.isfinite(value):
+            return f"{float(value)!r}f"
+        sign = "-" if math.copysign(1.0, value) < 0 else ""
+        return sign + ('__builtin_nanf("")' if math.isnan(value) else "__builtin_inff()")
     # The lowest int32 is no literal of C++: its minus sign is an operator.
     return "INT32_MIN" if kind == "int32_t" and value == cases.INT32_MIN else str(value)
 

@@ -7,6 +7,7 @@
 #include "tflite_kernels/core/coded.h"
 #include "tflite_kernels/core/conv2d.h"
 #include "tflite_kernels/core/depthwise_conv2d.h"
+#include "tflite_kernels/core/float_fully_connected.h"
 #include "tflite_kernels/core/fully_connected.h"
 #include "tflite_kernels/core/op_table.h"
 #include "tflite_kernels/core/sparse_conv2d.h"
@@ -252,6 +253,36 @@ void RunOperators() {
   }
 }
 
+bool FloatsAreRight(const golden::FloatCase& c) {
+  static float output[kMaxOutput + 1];
+  const int32_t* options = c.options;
+  const edgeax::FloatFullyConnectedArgs args = {static_cast<int32_t>(c.input_size) / c.depth,
+                                                c.depth,
+                                                static_cast<int32_t>(c.outputs),
+                                                edgeax::FloatCodeBits(c.codebook_size),
+                                                options[1],
+                                                static_cast<edgeax::Activation>(options[2])};
+  edgeax::FloatTensors tensors = {{c.input, c.input_size},       {c.weights, c.weights_size},
+                                  {c.bias, c.outputs},           {c.scale, c.scale_size},
+                                  {c.codebook, c.codebook_size}, {nullptr, 0},
+                                  {output, c.output_size + 1}};
+  for (float& value : output) value = kUntouched;
+  if (FloatFullyConnected(args, tensors) != Status::kBadShape) return false;
+  if (output[0] < kUntouched || output[0] > kUntouched) return false;
+  tensors.output.size = c.output_size;
+  if (FloatFullyConnected(args, tensors) != Status::kOk) return false;
+  for (size_t i = 0; i < c.output_size; ++i) {
+    if (output[i] < c.expected[i] || output[i] > c.expected[i]) return false;
+  }
+  return true;
+}
+
+void RunFloats() {
+  for (int i = 0; i < SizeOf(golden::kFloatCases); ++i) {
+    Count(FloatsAreRight(golden::kFloatCases[i]), golden::kFloatCases[i].name, i);
+  }
+}
+
 // Memory for the largest of the coded rows, and a little more.
 struct CodedMemory {
   uint8_t weights[512], indices[512], buffer[512];
@@ -342,6 +373,7 @@ int main() {
   RunRequantize();
   RunUnpack();
   RunOperators();
+  RunFloats();
   RunCoded();
   Print("golden: ");
   PrintNumber(passed);

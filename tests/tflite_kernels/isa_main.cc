@@ -7,10 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <type_traits>
 #include <vector>
 
 #include "tests/tflite_kernels/memory.h"
 #include "tflite_kernels/arch/dispatch.h"
+#include "tflite_kernels/arch/float_codebook.h"
 
 namespace {
 
@@ -222,12 +224,17 @@ edgeax::Window RandomWindow(Random* random) {
           random->OneIn(2) ? Padding::kSame : Padding::kValid};
 }
 
-bool IsExpected(Span<const int8_t> output, Span<const int8_t> expected, const char* set,
-                int number) {
+// The bits of a float, all NaN being one.
+uint32_t Shown(float value) { return edgeax::BitsOf(value); }
+int32_t Shown(int8_t code) { return code; }
+
+template <typename T>
+bool IsExpected(Span<const T> output, Span<const T> expected, const char* set, int number) {
   for (size_t i = 0; i < output.size; ++i) {
-    if (output.data[i] == expected.data[i]) continue;
-    printf("%s: case %d differs at %zu: %d, not %d\n", set, number, i, output.data[i],
-           expected.data[i]);
+    if (Shown(output.data[i]) == Shown(expected.data[i])) continue;
+    printf("%s: case %d differs at %zu: %lld, not %lld\n", set, number, i,
+           static_cast<long long>(Shown(output.data[i])),
+           static_cast<long long>(Shown(expected.data[i])));
     return false;
   }
   return true;
@@ -247,12 +254,16 @@ bool AllAgree(const Args& args, MemoryOfArgs* memory, KernelOf kernel_of, int nu
       printf("%s: case %d has no scratch size\n", set.name, number);
       return false;
     }
-    Exact<int8_t>* to = s == 0 ? &memory->expected : &memory->output;
-    memset(to->span().data, kUntouched, to->size());
+    auto* to = s == 0 ? &memory->expected : &memory->output;
+    const auto untouched = static_cast<std::decay_t<decltype((*to)[0])>>(kUntouched);
+    const auto clear = [&] {
+      for (size_t i = 0; i < to->size(); ++i) (*to)[i] = untouched;
+    };
+    clear();
     if (bytes > 0) {
       Exact<uint8_t> short_scratch(bytes - 1);
       const Status status = kernel.run(args, memory->Tensors(&short_scratch, to));
-      if (status != Status::kBadScratch || (*to)[0] != kUntouched) {
+      if (status != Status::kBadScratch || Shown((*to)[0]) != Shown(untouched)) {
         printf("%s: case %d took too little scratch\n", set.name, number);
         return false;
       }
@@ -276,7 +287,7 @@ bool AllAgree(const Args& args, MemoryOfArgs* memory, KernelOf kernel_of, int nu
     }
     if (!IsExpected(to->view(), memory->expected.view(), set.name, number)) return false;
     if (!kernel.splits) continue;
-    memset(to->span().data, kUntouched, to->size());
+    clear();
     const int32_t shares = 2 + number % 4;
     for (int32_t i = shares - 1; i >= 0; --i) {
       tensors.share = {i, shares};
@@ -477,6 +488,62 @@ bool BinaryFullyConnectedAgrees(Random* random, int number) {
   return false;
 }
 
+// The memory of a product of floats, filled at random.
+struct FloatMemory {
+  FloatMemory(Random* random, const edgeax::FloatFullyConnectedArgs& args)
+      : input(size_t(args.rows) * args.depth),
+        weights(size_t(args.outputs) * edgeax::PackedBytes(args.depth, args.bits)),
+        bias(size_t(args.outputs)),
+        scale(size_t(args.outputs) * GroupsOf(args)),
+        codebook(size_t{1} << args.bits),
+        expected(size_t(args.rows) * args.outputs),
+        output(expected.size()) {
+    for (Exact<float>* numbers : {&input, &bias, &scale, &codebook}) {
+      for (size_t i = 0; i < numbers->size(); ++i) {
+        (*numbers)[i] = static_cast<float>(random->Range(-9999, 9999)) / 3333.0f;
+      }
+    }
+    for (size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<uint8_t>(random->Next());
+    const int32_t kind = random->Range(-3, 5);  // of a table of 256: any, integers, short floats
+    const edgeax::ShortFloats floats = {kind, kind == 5 || random->OneIn(2)};
+    for (int32_t code = 0; kind >= 0 && args.bits == 8 && code < 256; ++code) {
+      const uint32_t bits = ShortFloatBits(floats, code);
+      float number = static_cast<int8_t>(code);
+      if (kind > 0) memcpy(&number, &bits, sizeof(number));
+      codebook[size_t(code)] = number;
+    }
+  }
+
+  edgeax::FloatTensors Tensors(Exact<uint8_t>* scratch, Exact<float>* to) {
+    return {input.view(),    weights.view(),  bias.view(), scale.view(),
+            codebook.view(), scratch->span(), to->span()};
+  }
+
+  Exact<float> input;
+  Exact<uint8_t> weights;
+  Exact<float> bias, scale, codebook;
+  Exact<float> expected, output;
+};
+
+bool FloatFullyConnectedAgrees(Random* random, int number) {
+  const edgeax::FullyConnectedArgs sizes = RandomFullyConnected(random);
+  const edgeax::FloatFullyConnectedArgs args = {
+      sizes.rows,
+      sizes.depth,
+      sizes.outputs,
+      1 << random->Range(0, 3),
+      random->OneIn(2) ? 0 : 8 * random->Range(1, 17),
+      static_cast<edgeax::Activation>(random->Range(0, 3))};
+  FloatMemory memory(random, args);
+  const auto kernel_of = [](const edgeax::KernelSet& set) -> const auto& {
+    return set.float_fully_connected;
+  };
+  if (AllAgree(args, &memory, kernel_of, number)) return true;
+  printf("float fully connected rows %d depth %d outputs %d bits %d group %d\n", args.rows,
+         args.depth, args.outputs, args.bits, args.group);
+  return false;
+}
+
 // One operator after the other.
 constexpr bool (*kAgree[])(Random* random, int number) = {ConvAgrees,
                                                           DepthwiseAgrees,
@@ -484,7 +551,8 @@ constexpr bool (*kAgree[])(Random* random, int number) = {ConvAgrees,
                                                           SparseConvAgrees,
                                                           SparseFullyConnectedAgrees,
                                                           BinaryConvAgrees,
-                                                          BinaryFullyConnectedAgrees};
+                                                          BinaryFullyConnectedAgrees,
+                                                          FloatFullyConnectedAgrees};
 constexpr int kOperators = sizeof(kAgree) / sizeof(kAgree[0]);
 
 }  // namespace
