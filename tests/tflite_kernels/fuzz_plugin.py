@@ -15,7 +15,7 @@ import numpy as np
 from ai_edge_litert import interpreter as litert
 
 from edgeax.formats import coded
-from tests.tflite_kernels import coded_rows, models, random_cases, test_coded
+from tests.tflite_kernels import coded_rows, float_cases, models, random_cases, test_coded
 
 WORDS = np.int64([-(2**31), -1, 0, 1, 2, 3, 7, 4096, 4097, 65536, 2**31 - 1])
 SIZES = [-1, 0, 1, 2, 3, 5, 16, 64, 2**31 - 1]
@@ -87,6 +87,11 @@ def damage_coded(source: np.random.Generator, model: models.Model) -> None:
 
 def draw(source: np.random.Generator, operator: str, is_coded: bool) -> models.Model:
     """A damaged model."""
+    if operator == float_cases.OPERATOR:
+        model = float_cases.model_of(float_cases.draw(int(source.integers(1000))))
+        for _ in range(source.integers(1, 4)):
+            damage(source, model)
+        return model
     case = random_cases.draw(operator, int(source.integers(1000)))
     while is_coded and case.weights.size > MOST_CODES:
         case = random_cases.draw(operator, int(source.integers(1000)))
@@ -118,6 +123,7 @@ def main(library: str, seed: int, count: int, kind: str = "any") -> None:
     drawn = [(operator, True) for operator in CODED]
     if kind != "coded":
         drawn += [(operator, False) for operator in random_cases.OPERATORS]
+        drawn.append((float_cases.OPERATOR, False))
     for number in range(count):
         model = draw(source, *drawn[number % len(drawn)])
         try:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.tflite_kernels import models, native
+from tests.tflite_kernels import float_cases, models, native
 
 
 def write(folder: Path) -> int:
@@ -24,6 +24,9 @@ def write(folder: Path) -> int:
         x, y = case.input, expected
         x, y = x.view(model.tensors[0].dtype), y.view(model.tensors[-1].dtype)
         _write(folder / case.name, model, x=x, y=y)
+    floats = float_cases.golden_cases()
+    for one in floats:
+        _write(folder / one.name, float_cases.model_of(one), x=one.input, y=one.expected)
     refused = native.golden_case(entries[0])
     cut = models.model_of(refused)
     cut.operators[0].custom_options = cut.operators[0].custom_options[:-4]
@@ -31,7 +34,7 @@ def write(folder: Path) -> int:
     short = models.model_of(refused)
     short.tensors[2] = models.Tensor("bias", (1,), np.int32, data=np.zeros(1, np.int32))
     _write(folder / "refused_bias", short, error="EdgeaxConv2D: tensor bias must have the shape")
-    return len(entries) + 2
+    return len(entries) + len(floats) + 2
 
 
 def _write(path: Path, model: models.Model, **golden: object) -> None:

@@ -17,10 +17,18 @@ from ai_edge_litert import interpreter as litert
 from ai_edge_litert import schema_py_generated as schema
 
 from tests.emulation import places, process
-from tests.tflite_kernels import golden_folder, models, native, oracle, random_cases
+from tests.tflite_kernels import (
+    float_cases,
+    golden_folder,
+    models,
+    native,
+    oracle,
+    random_cases,
+)
 from tflite_kernels import build_library
 
 ENTRIES = [entry for entry in native.golden_entries() if entry["rounding"] == "single"]
+FILES = len(ENTRIES) + len(float_cases.golden_cases()) + 2  # of golden_folder
 FOLDER = Path(__file__).resolve().parent
 CONV, DEPTHWISE, DENSE, SPARSE_CONV, SPARSE_DENSE, BINARY_CONV, BINARY_DENSE = (
     random_cases.OPERATORS
@@ -66,7 +74,7 @@ def run(interpreter: litert.Interpreter, x: np.ndarray) -> np.ndarray:
 @pytest.fixture(scope="module")
 def golden_models(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("golden")
-    assert golden_folder.write(folder) == len(ENTRIES) + 2
+    assert golden_folder.write(folder) == FILES
     return folder
 
 
@@ -82,7 +90,7 @@ def test_golden_models_run_bit_for_bit_in_the_interpreter(module, isa, library, 
         text=True,
         env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
     )
-    assert done.stdout == f"plugin: {len(ENTRIES) + 2} files, 0 wrong\n", done.stdout + done.stderr
+    assert done.stdout == f"plugin: {FILES} files, 0 wrong\n", done.stdout + done.stderr
     assert done.returncode == 0
 
 
