@@ -65,7 +65,8 @@ def export(
         path: The file to write; its folder must exist.
         samples: Typical inputs: an array, a list or dict of arrays, or a `tf.data.Dataset` of
             batches. A few hundred are plenty.
-        activations: `"int8"` or `"int16"` computes in integers; `"float32"` writes a float file.
+        activations: `"int8"` or `"int16"` computes in integers; `"float32"` writes a float file, in
+            which products of matrices may still take kernels in codes, with `runtime="edgeax"`.
             Where training rounded activations it is their width that counts: a model trained with
             `Quantize("int16")` computes in 16 bits beside kernels of 8.
         io: `"float32"` or `"int8"`: the type of the file's inputs and outputs.

@@ -83,7 +83,9 @@ def _units(encoded: EncodedTensor) -> tuple[np.ndarray, np.ndarray, int]:
     if "scale" in params:
         params["scale"] = np.ones_like(params["scale"])
     if isinstance(encoded.format, SharedExponent):
-        step = power_of_two(encoded.format.spread(params["exponent"], encoded.codes, arrays), arrays)
+        step = power_of_two(
+            encoded.format.spread(params["exponent"], encoded.codes, arrays), arrays
+        )
         scale = scale * np.broadcast_to(np.asarray(step), shape)
         params["exponent"] = np.zeros_like(params["exponent"])
     units = encoded.format.decode(encoded.codes, params)
@@ -147,6 +149,6 @@ def _short_floats() -> list[np.ndarray]:
 
 def _short_float(exponent_bits: int, lift: int) -> np.ndarray:
     codes = np.arange(_ENTRIES, dtype=np.uint16)
-    magnitude = codes % 128
-    halves = (magnitude << (3 + exponent_bits)) + (lift << 10) * (magnitude > 0) + (codes >> 7 << 15)
+    magnitude, sign = codes % 128, codes >> 7 << 15
+    halves = sign + (magnitude << (3 + exponent_bits)) + (lift << 10) * (magnitude > 0)
     return halves.astype(np.uint16).view(np.float16).astype(np.float32)

@@ -434,11 +434,14 @@ def test_a_plain_model_is_rounded_after_training_with_a_scale_for_each_channel(t
 def test_a_float_file_equals_keras_to_float_noise(tmp_path):
     make, samples = NETWORKS["separable"]
     model = edgeax.compress(make(), "static_wi4_ai8")
-    receipt, _ = export(model, samples, tmp_path, activations="float32")
-    assert receipt.kernels == () and receipt.stays_float == () and receipt.parity.layers == ()
-    outputs = edgeax.Interpreter(receipt.path).run(samples)
-    np.testing.assert_allclose(outputs, model.predict(samples, verbose=0), atol=1e-5)
-    assert receipt.parity.argmax_agreement == 1.0
+    for runtime in ("stock", "edgeax"):
+        receipt, _ = export(model, samples, tmp_path, activations="float32", runtime=runtime)
+        assert receipt.needs_plugin == any(kernel.how == "packed" for kernel in receipt.kernels)
+        assert receipt.kernels == () or runtime == "edgeax"
+        assert receipt.stays_float == () and receipt.parity.layers == ()
+        outputs = edgeax.Interpreter(receipt.path).run(samples)
+        np.testing.assert_allclose(outputs, model.predict(samples, verbose=0), atol=1e-5)
+        assert receipt.parity.argmax_agreement == 1.0
 
 
 def test_measuring_adds_the_float_files_size_and_both_times(tmp_path):

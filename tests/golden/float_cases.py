@@ -1,8 +1,8 @@
 """Golden vectors of the product of floats with packed weights, by exact fractions.
 
-`float.json`: a list of cases. A number is the float32 nearest to what is written. codes
-are the unpacked rows, a byte each in hex; codebook holds 16, 4 or 2 numbers, or the name of one with 256, see
-`codebook_of`.
+`float.json`: a list of cases. A number is the float32 nearest to what is written. codes are the
+unpacked rows, a byte each in hex; codebook holds 16, 4 or 2 numbers, or the name of one with 256,
+see `codebook_of`.
 """
 
 import random
