@@ -3,8 +3,8 @@
 Each row is a way to store the weights and a shape. Files with one operator each run in turns on one
 thread: ours, and TFLite's built-in operator with float weights and with int8 ones, which XNNPACK
 computes: the latter from inputs that it rounds to 8 bits (dynamic range). `speed` is how many times
-as fast as with float weights ours is, `speed_of_int8` the same of int8, medians of the ratios within
-a turn; `noise` how far off the first may be. Ours computes from unrounded inputs in float32.
+as fast as with float weights ours is, `speed_of_int8` the same of int8, medians of the ratios
+within a turn; `noise` how far off the first may be. Ours computes from unrounded inputs in float32.
 
 `cold` rows read a buffer of twice the largest cache before each invoke, so that weights come from
 memory as in a network of many layers.
