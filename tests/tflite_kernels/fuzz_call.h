@@ -179,6 +179,13 @@ Sizes SizesOf(const edgeax::BinaryMaxPool2DArgs& args) {
           CheckedProduct(output, taps)};
 }
 
+Sizes SizesOf(const edgeax::FloatFullyConnectedArgs& args) {
+  if (CheckFloatFullyConnected(args) != Status::kOk) return {1, 1, 1, 1, 1, 0};
+  const int64_t output = CheckedProduct(args.rows, args.outputs);
+  return {CheckedProduct(args.rows, args.depth), args.outputs, args.depth, args.outputs, output,
+          CheckedProduct(output, args.depth)};
+}
+
 Sizes SizesOf(const edgeax::SparseConv2DArgs& args) {
   const bool is_format = CheckSparseFormat(args.format) == Status::kOk;
   return is_format ? SizesOf(args.conv2d) : Sizes{1, 1, 1, 1, 1, 0};

@@ -92,6 +92,11 @@ def larger(source: np.random.Generator, operator: str) -> bytes:
     if operator == "EdgeaxBinaryMaxPool2D":
         window = [one_of(1, 2, 3), one_of(2, 3), one_of(1, 2), 2, 1, 1, one_of(0, 1)]
         return numbers(2, one_of(5, 9), 9, one_of(8, 31, 64, 130), *window)
+    if operator == "EdgeaxFloatFullyConnected":
+        shape = numbers(one_of(1, 2, 5), one_of(8, 31, 64, 130, 300), one_of(1, 7, 16, 33))
+        bits, group, activation = one_of(0, 1, 2, 3), one_of(0, 8, 32, 64), one_of(0, 1, 2, 3)
+        table = one_of(0, *range(2, 8), *range(130, 136))
+        return shape + bytes([bits]) + numbers(group, activation) + bytes([table])
     while True:
         depth, outputs = one_of(8, 16, 31, 64, 96, 130), one_of(1, 7, 16, 33, 64, 100)
         if operator.endswith("FullyConnected"):

@@ -3,6 +3,7 @@
 // How to run it: tests/tflite_kernels/fuzzing.py.
 
 #include "tests/tflite_kernels/fuzz_coded.h"
+#include "tflite_kernels/arch/float_codebook.h"
 #include "tflite_kernels/core/op_table.h"
 
 namespace {
@@ -215,6 +216,53 @@ void FuzzBinaryMaxPool2D(FuzzInput* in, Setting* setting) {
       RunAll(args, {input.view(), {}, {}}, output, &KernelSet::binary_max_pool2d, setting->how);
 }
 
+// Numbers of which no sum overflows.
+void FillNumbers(FuzzInput* in, Exact<float>* numbers) {
+  for (size_t i = 0; i < numbers->size(); ++i) {
+    const float whole = static_cast<int8_t>(in->AnyByte());
+    (*numbers)[i] = whole / static_cast<float>(1u << in->AnyByte() % 32);
+  }
+}
+
+// Codes that stand for whole numbers or short floats, which some sets compute instead of looking
+// them up.
+void FillComputed(int32_t table, Exact<float>* codebook) {
+  const int32_t kind = table % 8 - 2;  // below 0: any
+  const edgeax::ShortFloats floats = {kind, table >= 128};
+  for (int32_t code = 0; kind >= 0 && code < static_cast<int32_t>(codebook->size()); ++code) {
+    const uint32_t bits = ShortFloatBits(floats, code);
+    float number = static_cast<int8_t>(code);
+    if (kind > 0) memcpy(&number, &bits, sizeof(number));
+    (*codebook)[static_cast<size_t>(code)] = number;
+  }
+}
+
+void FuzzFloatFullyConnected(FuzzInput* in, Setting* setting) {
+  edgeax::FloatFullyConnectedArgs args;
+  for (int32_t* number : {&args.rows, &args.depth, &args.outputs}) *number = in->Number();
+  args.bits = 1 << in->Byte() % 4;
+  args.group = in->Number();
+  args.activation = static_cast<edgeax::Activation>(in->Number());
+  const int32_t table = in->Byte();
+  const Sizes sizes = SizesOf(args);
+  if (IsTooLong(sizes)) return;
+  const bool is_right = CheckFloatFullyConnected(args) == Status::kOk;
+  const int64_t row = is_right ? edgeax::PackedBytes(args.depth, args.bits) : 1;
+  const int64_t groups = is_right ? GroupsOf(args) : 1;
+  Exact<float> input(setting->Size(sizes.input));
+  Exact<uint8_t> weights(setting->Size(CheckedProduct(sizes.rows, row)), setting->shift);
+  Exact<float> bias(setting->Size(sizes.channels));
+  Exact<float> scale(setting->Size(CheckedProduct(sizes.channels, groups)));
+  Exact<float> codebook(setting->Size(int64_t{1} << args.bits));
+  const size_t output = setting->Size(sizes.output);
+  for (Exact<float>* numbers : {&codebook, &input, &bias, &scale}) FillNumbers(in, numbers);
+  if (args.bits == 8) FillComputed(table, &codebook);
+  in->Fill(&weights);
+  computed += RunAll(
+      args, {input.view(), weights.view(), bias.view(), scale.view(), codebook.view(), {}, {}},
+      output, &KernelSet::float_fully_connected, setting->how);
+}
+
 // In the order of edgeax::kOperatorSpecs.
 constexpr void (*kFuzz[])(FuzzInput* in, Setting* setting) = {FuzzConv2D,
                                                               FuzzDepthwiseConv2D,
@@ -225,7 +273,8 @@ constexpr void (*kFuzz[])(FuzzInput* in, Setting* setting) = {FuzzConv2D,
                                                               FuzzCodedFullyConnected,
                                                               FuzzBinaryConv2D,
                                                               FuzzBinaryFullyConnected,
-                                                              FuzzBinaryMaxPool2D};
+                                                              FuzzBinaryMaxPool2D,
+                                                              FuzzFloatFullyConnected};
 constexpr size_t kOperators = sizeof(kFuzz) / sizeof(kFuzz[0]);
 static_assert(kOperators == sizeof(edgeax::kOperatorSpecs) / sizeof(edgeax::kOperatorSpecs[0]),
               "every operator is fuzzed");
