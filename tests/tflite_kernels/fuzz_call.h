@@ -130,11 +130,15 @@ Sizes SizesOf(const edgeax::DepthwiseConv2DArgs& args) {
           geometry.output_channels, output,        CheckedProduct(output, geometry.taps)};
 }
 
+Sizes SizesOfProduct(int32_t rows, int32_t depth, int32_t outputs) {
+  const int64_t output = CheckedProduct(rows, outputs);
+  return {CheckedProduct(rows, depth),  outputs, depth, outputs, output,
+          CheckedProduct(output, depth)};
+}
+
 Sizes SizesOf(const edgeax::FullyConnectedArgs& args) {
   if (CheckFullyConnected(args) != Status::kOk) return {1, 1, 1, 1, 1, 0};
-  const int64_t output = CheckedProduct(args.rows, args.outputs);
-  return {CheckedProduct(args.rows, args.depth), args.outputs, args.depth, args.outputs, output,
-          CheckedProduct(output, args.depth)};
+  return SizesOfProduct(args.rows, args.depth, args.outputs);
 }
 
 Sizes SizesOf(const edgeax::BinaryConv2DArgs& args) {
@@ -181,9 +185,7 @@ Sizes SizesOf(const edgeax::BinaryMaxPool2DArgs& args) {
 
 Sizes SizesOf(const edgeax::FloatFullyConnectedArgs& args) {
   if (CheckFloatFullyConnected(args) != Status::kOk) return {1, 1, 1, 1, 1, 0};
-  const int64_t output = CheckedProduct(args.rows, args.outputs);
-  return {CheckedProduct(args.rows, args.depth), args.outputs, args.depth, args.outputs, output,
-          CheckedProduct(output, args.depth)};
+  return SizesOfProduct(args.rows, args.depth, args.outputs);
 }
 
 Sizes SizesOf(const edgeax::SparseConv2DArgs& args) {
