@@ -31,5 +31,6 @@ def copy(folder: Path) -> Path:
         else:
             shutil.copy2(source, folder / part)
     if (REPOSITORY / OBJECTS).is_dir():
-        shutil.copytree(REPOSITORY / OBJECTS, folder / OBJECTS)
+        unfinished = shutil.ignore_patterns(".*")  # another test may be compiling
+        shutil.copytree(REPOSITORY / OBJECTS, folder / OBJECTS, ignore=unfinished)
     return folder

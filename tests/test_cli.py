@@ -210,7 +210,8 @@ def test_methods_lists_key_name_object_and_test(tmp_path, capfd):
     [
         (
             [],
-            "a command must be one of inspect, compress, run, methods, delegate-path. Received: ''",
+            "a command must be one of inspect, compress, run, tune, methods, "
+            "delegate-path. Received: ''",
         ),
         (["train"], "Received: 'train'"),
         (["--verbose"], "Received: '--verbose'"),

@@ -21,13 +21,14 @@ def flags(folder: Path, header: str | None = None) -> list[str]:
 
 
 def count() -> int:
-    """Vectors that the program runs: multipliers, roundings, rows of codes, operators, coded
-    rows.
+    """Vectors that the program runs: multipliers, roundings, rows of codes, operators, those of
+    floats, coded rows.
     """
     rounding = sum(map(len, cases.load("rounding.json").values()))
     operators = sum(len(cases.load(name)) for name in cases.OPERATOR_FILES)
     coded = sum(len(case["buffers"]) for case in cases.load("coded.json"))
-    return rounding + len(cases.rows_of_codes()) + operators + coded
+    floats = len(cases.load("float.json"))
+    return rounding + len(cases.rows_of_codes()) + operators + floats + coded
 
 
 def success() -> process.Outcome:

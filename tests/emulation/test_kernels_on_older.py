@@ -76,7 +76,11 @@ def link(machine: Machine, folder: Path, *sources: Path) -> Path:
 
 
 def test_all_sets_agree_on_random_cases(machine, folder):
-    outcome = machine.run(link(machine, folder, test_programs.ISA_MAIN), str(CASES), "11")
+    """Without the product of floats, the last operator, where AVX2 is played: QEMU 7.2 gives other
+    sums than processors with AVX2 do.
+    """
+    numbers = map(str, (CASES, 11, int("avx2" in machine.sets)))
+    outcome = machine.run(link(machine, folder, test_programs.ISA_MAIN), *numbers)
     lines = [f"isa: {name} {CASES} cases\n" for name in machine.sets]
     assert outcome == process.Outcome("".join(lines), 0)
 

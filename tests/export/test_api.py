@@ -479,8 +479,8 @@ def test_without_measuring_nothing_is_compared(tmp_path):
 def test_a_corrupted_kernel_is_the_worst_layer_of_the_receipt(tmp_path, monkeypatch):
     lower = assemble.lower
 
-    def corrupt(file, weights, pack):
-        stored = lower(file, weights, pack)
+    def corrupt(file, weights, *how):
+        stored = lower(file, weights, *how)
         kernel = constants(file, weights[0].path)["kernel"]
         kernel.data = np.ascontiguousarray(kernel.data[::-1])
         return stored

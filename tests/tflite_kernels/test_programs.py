@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.emulation import aarch64, cpus, places, process, require
-from tests.golden import cases, to_header
+from tests.emulation import aarch64, cpus, golden_program, places, process, require
+from tests.golden import to_header
 from tflite_kernels import build_library
 
 FOLDER = Path(__file__).resolve().parent
@@ -19,14 +19,6 @@ ARM_SETS = {
     "cortex-a72": ["reference", "neon"],
     "cortex-a76": ["reference", "neon", "neon_dotprod"],
 }
-
-
-def golden_count() -> int:
-    """Vectors that C++ runs: all but the packing of codes that no operator has."""
-    rounding, unpack = cases.load("rounding.json"), cases.rows_of_codes()
-    operators = sum(len(cases.load(name)) for name in cases.OPERATOR_FILES)
-    coded = sum(len(case["buffers"]) for case in cases.load("coded.json"))
-    return sum(map(len, rounding.values())) + len(unpack) + operators + coded
 
 
 def include(folder: Path) -> list[str]:
@@ -70,7 +62,7 @@ def test_core_passes_every_golden_vector_on_the_host(tmp_path):
     sources = [*include(tmp_path), GOLDEN_MAIN, *CORE]
     process.compile_or_raise([*compiler, *FLAGS, *sources, "-o", program])
     outcome = process.run([program], timeout_s=60)
-    assert outcome == process.Outcome(f"golden: {golden_count()} passed, 0 failed\n", 0)
+    assert outcome == process.Outcome(f"golden: {golden_program.count()} passed, 0 failed\n", 0)
 
 
 def test_the_golden_program_names_a_vector_that_fails(tmp_path):
@@ -84,7 +76,7 @@ def test_the_golden_program_names_a_vector_that_fails(tmp_path):
     outcome = process.run([program], timeout_s=60)
     assert outcome.code == 1
     assert outcome.output == (
-        f"failed: quantize_multiplier 0\ngolden: {golden_count() - 1} passed, 1 failed\n"
+        f"failed: quantize_multiplier 0\ngolden: {golden_program.count() - 1} passed, 1 failed\n"
     )
 
 
