@@ -61,7 +61,7 @@ def test_a_wheel_serves_every_python_of_its_platform(wheel, platform):
 
 def test_a_wheel_holds_the_package_and_nothing_of_one_python_version(wheel):
     package = source_tree.REPOSITORY / "edgeax"
-    files = [*package.rglob("*.py"), package / "py.typed"]
+    files = [*package.rglob("*.py"), *package.rglob("*.json"), package / "py.typed"]
     expected = {str(path.relative_to(package.parent)) for path in files} | {LIBRARY}
     held = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert held == expected
