@@ -28,8 +28,8 @@ def report_of(cpu, shape, counts):
 
 
 def test_xnnpack_runs_the_instructions_that_were_measured_before(tools, tmp_path):
-    """By another counter in a C program, 2026-11-23: 14,400 on the A76 and 26,300 on the A72. The call
-    from Python takes 770 more.
+    """By another counter in a C program, 2026-11-23: 14,400 on the A76 and 26,300 on the A72. The
+    call from Python takes 770 more.
     """
     file = kernels_arm.write_files(fully_connected(256, 256), tmp_path)[INT8]
     found = {cpu: tools.count(cpu, [file])[0] for cpu in kernels_arm.CPUS}
