@@ -58,7 +58,7 @@ def fuzz(
     corpus = folder / "corpus"
     corpus.mkdir()
     command = [program, f"-artifact_prefix={folder}/", f"-max_total_time={seconds}", *flags]
-    return process.run([*command, "-rss_limit_mb=4096", corpus, seeds[0]], seconds + 120)
+    return process.run([*command, *fuzzing.LIMITS, corpus, seeds[0]], seconds + 120)
 
 
 def counted(outcome: process.Outcome) -> tuple[int, int]:
