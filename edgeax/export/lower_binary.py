@@ -10,10 +10,12 @@ import numpy as np
 
 from edgeax.export.carriers import Carrier, Codes
 from edgeax.export.lower_custom import CustomForm, Unfit, options_for
-from edgeax.export.signs import TOP, signs_of
+from edgeax.export.rounding import SIGN_TOP
+from edgeax.export.signs import signs_of
 from edgeax.formats import binary_rows, implements
 from edgeax.formats.flatbuffer import Operator, Subgraph
 from edgeax.formats.operators import PADDING_SAME
+from edgeax.formats.same_padding import same_padding
 
 HOW = "binary"
 
@@ -55,7 +57,7 @@ def binary(graph: Subgraph, carrier: Carrier, codes: Codes) -> CustomForm:
     magnitude = np.abs(codes.codes).max(axis=tuple(range(codes.codes.ndim - 1)))
     if source is None or custom is None or np.any(np.abs(codes.codes) != magnitude):
         raise Unfit("")
-    unit = carrier.input_scale * TOP * magnitude
+    unit = carrier.input_scale * SIGN_TOP * magnitude
     gain = np.where(magnitude, codes.scale.astype(np.float64) * unit, 0.0)
     offset = np.zeros(gain.size) if carrier.bias is None else carrier.bias
     try:
@@ -131,7 +133,7 @@ def _pad_value(graph: Subgraph, pad: Operator) -> int | None:
     if len(pad.inputs) < 3:
         return 0
     value = graph.tensors[pad.inputs[2]].data
-    codes = {0: 0, TOP: 1}
+    codes = {0: 0, SIGN_TOP: 1}
     return None if value is None else codes.get(int(value.flat[0]))
 
 
@@ -145,9 +147,5 @@ def _pads_as_same(graph: Subgraph, pad: Operator, operator: Operator) -> bool:
     kernel = graph.tensors[operator.inputs[1]].shape[1:3]
     strides = options["stride_h"], options["stride_w"]
     dilations = options["dilation_h_factor"], options["dilation_w_factor"]
-    wanted = [[0, 0]]
-    for size, taps, stride, dilation in zip(sizes, kernel, strides, dilations, strict=True):
-        reach = (taps - 1) * dilation + 1
-        total = max((-(-size // stride) - 1) * stride + reach - size, 0)
-        wanted.append([total // 2, total - total // 2])
-    return bool(np.array_equal(amounts, [*wanted, [0, 0]]))
+    wanted = [(0, 0), *map(same_padding, sizes, kernel, strides, dilations), (0, 0)]
+    return bool(np.array_equal(amounts, wanted))

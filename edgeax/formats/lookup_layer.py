@@ -7,6 +7,7 @@ import numpy as np
 
 from edgeax.formats.lookup import lookup_dense
 from edgeax.formats.points import Points, middles
+from edgeax.formats.same_padding import same_padding
 
 _MAGNITUDES = 1 << 31  # float32 has so many codes beside its sign bit
 _SEARCH_STEPS = 32
@@ -96,7 +97,7 @@ class Window:
         axes = range(1, 1 + len(self.size))
         spans = [d * (k - 1) + 1 for k, d in zip(self.size, self.dilation, strict=True)]
         if self.same:
-            pads = [self._pad(codes.shape[a], a - 1, spans[a - 1]) for a in axes]
+            pads = list(map(same_padding, codes.shape[1:-1], spans, self.strides))
             codes = np.pad(codes, [(0, 0), *pads, (0, 0)], constant_values=zero)
         seen = np.lib.stride_tricks.sliding_window_view(codes, spans, axis=tuple(axes))
         moves = tuple(slice(None, None, stride) for stride in self.strides)
@@ -104,11 +105,6 @@ class Window:
         seen = seen[(slice(None), *moves, slice(None), *holes)]
         seen = np.moveaxis(seen, 1 + len(self.size), -1)
         return seen.reshape(*seen.shape[: 1 + len(self.size)], -1)
-
-    def _pad(self, count: int, axis: int, span: int) -> tuple[int, int]:
-        stride = self.strides[axis]
-        total = max((-(-count // stride) - 1) * stride + span - count, 0)
-        return total // 2, total - total // 2
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

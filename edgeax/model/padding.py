@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from edgeax.formats.same_padding import same_padding
+
 
 class _Padded:
     """Adds `pad_values` to a convolution of Keras; comes before it among the bases.
@@ -97,14 +99,9 @@ def _amounts(layer: Any, shape: Sequence[int | None]) -> list[tuple[int, int]]:
 def _amount(
     size: int | None, kernel: int, stride: int, dilation: int, name: str
 ) -> tuple[int, int]:
-    reach = (kernel - 1) * dilation + 1
-    if stride == 1:
-        total = reach - 1
-    elif size is None:
+    if size is None and stride > 1:
         raise ValueError(
             "The input must have known sizes where strides are above 1 and `pad_values` are given. "
             f"Received: an unknown size at layer {name!r}. Give keras.Input the whole shape."
         )
-    else:
-        total = max((-(-size // stride) - 1) * stride + reach - size, 0)
-    return total // 2, total - total // 2
+    return same_padding(size or 1, kernel, stride, dilation)  # any size, where the stride is 1
