@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.harness import REPOSITORY, Benchmark, environment, run
 from benchmarks.hosts import NEWEST, prepare_arm
-from benchmarks.kernels_arm import Tools
+from benchmarks.kernels_arm import Tools, written
 from edgeax.formats.layer_shape import LayerShape, conv, depthwise, fully_connected
 from edgeax.formats.speeds import Form, Speed, Speeds
 from edgeax.runtime.tune import built_in_of, forms_of
@@ -43,15 +43,15 @@ def measure(benchmark: Benchmark, quick: bool) -> None:
     """Fills the report with a row an entry, and writes the table of each CPU."""
     plugin = prepare_arm("arm_targets")
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for cpu in KERNELS:
-        with tempfile.TemporaryDirectory() as folder:
-            tools = Tools.build(plugin, Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        tools = Tools.build(plugin, Path(folder))
+        for cpu in KERNELS:
             table = table_of(tools, cpu, SHAPES[:1] if quick else SHAPES, Path(folder))
-        for entry in table.entries:
-            benchmark.row(
-                cpu=cpu, shape=entry.shape.name, weights=entry.form.name, speed=entry.speed
-            )
-        table.write(FOLDER / f"{cpu}.json")
+            for entry in table.entries:
+                benchmark.row(
+                    cpu=cpu, shape=entry.shape.name, weights=entry.form.name, speed=entry.speed
+                )
+            table.write(FOLDER / f"{cpu}.json")
 
 
 def table_of(tools: Tools, cpu: str, shapes: Sequence[LayerShape], folder: Path) -> Speeds:
@@ -78,10 +78,7 @@ def speeds_of(tools: Tools, cpu: str, shape: LayerShape, folder: Path) -> list[S
         folder: Where files go.
     """
     forms = {form: file for form, file in forms_of(shape) if is_counted(form)}
-    files = []
-    for number, content in enumerate((built_in_of(shape), *forms.values())):
-        files.append(folder / f"{number}.tflite")
-        files[-1].write_bytes(content)
+    files = written((built_in_of(shape), *forms.values()), folder)
     built_in, *ours = tools.count(cpu, files)
     return [
         Speed(form, shape, round(built_in / count, 4), _NOISE)

@@ -158,9 +158,6 @@ def row_of(network: Network, quick: bool) -> dict[str, Any]:
     }
     repeats = _QUICK_REPEATS if quick else _REPEATS
     times_ms = latency.turns(interpreters, samples[:1], repeats)
-    ratios = [
-        theirs / ours for theirs, ours in zip(times_ms["int8"], times_ms["ours"], strict=True)
-    ]
     return {
         "network": network.name,
         "size_bytes": len(files["ours"]),
@@ -168,7 +165,7 @@ def row_of(network: Network, quick: bool) -> dict[str, Any]:
         "share": len(files["ours"]) / len(files["int8"]),
         "ms": statistics.median(times_ms["ours"]),
         "int8_ms": statistics.median(times_ms["int8"]),
-        "speed": statistics.median(ratios),
+        "speed": latency.speed(times_ms["ours"], times_ms["int8"]),
         "noise": latency.noise(times_ms["ours"], times_ms["int8"]),
         "forms": dict(Counter(kernel.how for kernel in result.kernels)),
         "stays_float": len(result.stays_float),

@@ -3,7 +3,7 @@
 Each row is a way to store the weights and a shape. Files with one operator each run in turns on one
 thread: ours, and TFLite's built-in operator with float weights and with int8 ones, which XNNPACK
 computes: the latter from inputs that it rounds to 8 bits (dynamic range). `speed` is how many times
-as fast as with float weights ours is, `speed_of_int8` the same of int8, medians of the ratios
+as fast as with float weights ours is, `speed_of_int8` as with int8 ones, medians of the ratios
 within a turn; `noise` how far off the first may be. Ours computes from unrounded inputs in float32.
 
 `cold` rows read a buffer of twice the largest cache before each invoke, so that weights come from
@@ -19,14 +19,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
 import edgeax
 from benchmarks.harness import Benchmark, run
-from benchmarks.kernels import Evicter, turns
+from benchmarks.kernels import Evicter, nothing, turns
 from edgeax.formats import AdaptivFloat, BlockFloat, EncodedTensor, Integer, Minifloat
 from edgeax.formats.base import NumberFormat
-from edgeax.formats.flatbuffer import Model
+from edgeax.formats.flatbuffer import Model, Subgraph
 from edgeax.formats.operators import OPERATORS
 from edgeax.formats.packed_floats import PackedFloats, packed_floats
 from edgeax.formats.packing import pack
@@ -84,14 +83,14 @@ def row_of(name: str, shape: tuple[int, int], cold: bool, rounds: int | None) ->
     }
     exact = x.astype(np.float64) @ packed.decode().astype(np.float64)
     errors = {side: np.abs(one.run(x) - exact).max() for side, one in interpreters.items()}
-    times_ms = turns(interpreters, Evicter() if cold else _nothing, rounds)
+    times_ms = turns(interpreters, Evicter() if cold else nothing, rounds)
     return {
         "kind": name,
         "shape": f"FC {shape[0]}x{shape[1]}",
         "caches": "cold" if cold else "warm",
-        "speed": _speed(times_ms[OURS], times_ms[FLOAT32]),
+        "speed": latency.speed(times_ms[OURS], times_ms[FLOAT32]),
         "noise": latency.noise(times_ms[OURS], times_ms[FLOAT32]),
-        "speed_of_int8": _speed(times_ms[OURS], times_ms[INT8]),
+        "speed_of_int8": latency.speed(times_ms[OURS], times_ms[INT8]),
         **{f"{side}_ms": statistics.median(times) for side, times in times_ms.items()},
         **{f"{side}_error": float(error) for side, error in errors.items()},
         **{f"{side}_file_bytes": len(file) for side, file in files.items()},
@@ -115,27 +114,25 @@ def _packed(name: str, values: np.ndarray) -> PackedFloats:
 
 def _custom_file(packed: PackedFloats) -> bytes:
     """Returns a file of our operator."""
-    inputs, outputs = packed.codes.shape
-    model, graph = _model(inputs, outputs)
+    model, graph = _model(*packed.codes.shape)
     numbers = [
         graph.add_tensor(name, np.ascontiguousarray(array))
         for name, array in (
             ("weights", pack(packed.codes.T, packed.bits)),
-            ("bias", np.zeros(outputs, np.float32)),
+            ("bias", np.zeros(packed.codes.shape[1], np.float32)),
             ("scale", packed.scale.T),
             ("codebook", packed.codebook),
         )
     ]
     graph.insert(0, _OPERATOR, (0, *numbers), (1,), is_custom=True)
     options = OPERATORS[_OPERATOR].pack_options(keep_num_dims=0, group=packed.group, activation=0)
-    graph.operators[0]._raw.customOptions = np.frombuffer(options, np.uint8)
+    model.replace_with_custom(graph, 0, _OPERATOR, (0, *numbers), options)
     return model.to_bytes()
 
 
 def _built_in_file(values: np.ndarray, is_int8: bool = False) -> bytes:
     """Returns a file of TFLite's own operator, its weights in float or rounded to int8."""
-    inputs, outputs = values.shape
-    model, graph = _model(inputs, outputs)
+    model, graph = _model(*values.shape)
     rows = np.ascontiguousarray(values.T)
     if is_int8:
         scale = np.abs(rows).max(axis=1) / np.float32(127)
@@ -143,35 +140,22 @@ def _built_in_file(values: np.ndarray, is_int8: bool = False) -> bytes:
         graph.tensors[number].quantized_axis = 0
     else:
         number = graph.add_tensor("weights", rows)
-    bias = graph.add_tensor("bias", np.zeros(outputs, np.float32))
-    graph.insert(0, "FULLY_CONNECTED", (0, number, bias), (1,), version=9 if is_int8 else 1)
-    raw = graph.operators[0]._raw
-    raw.builtinOptionsType = schema.BuiltinOptions.FullyConnectedOptions
-    raw.builtinOptions = schema.FullyConnectedOptionsT()
+    bias = graph.add_tensor("bias", np.zeros(len(rows), np.float32))
+    inputs = (0, number, bias)
+    graph.insert(0, "FULLY_CONNECTED", inputs, (1,))
+    model.replace_with_builtin(graph, 0, "FULLY_CONNECTED", inputs, "FullyConnectedOptions", {})
+    graph.operators[0].retarget(9 if is_int8 else 1, {})
     return model.to_bytes()
 
 
-def _model(inputs: int, outputs: int) -> tuple[Model, Any]:
+def _model(inputs: int, outputs: int) -> tuple[Model, Subgraph]:
     """A graph that has its input and its output and nothing between them."""
-    raw: Any = schema.ModelT()
-    raw.version = 3
-    raw.subgraphs = [schema.SubGraphT()]
-    model = Model(raw)
+    model = Model.empty()
     graph = model.subgraphs[0]
-    graph.add_state("input", "float32", (1, inputs), None, None, False)
-    graph.add_state("output", "float32", (1, outputs), None, None, False)
+    graph.add_state("input", "float32", (1, inputs), is_variable=False)
+    graph.add_state("output", "float32", (1, outputs), is_variable=False)
     graph.inputs, graph.outputs = [0], [1]
     return model, graph
-
-
-def _speed(ours_ms: Sequence[float], theirs_ms: Sequence[float]) -> float:
-    """How many times as fast ours is: the median of the ratios of the rounds."""
-    pairs = zip(ours_ms, theirs_ms, strict=True)
-    return statistics.median(theirs / ours for ours, theirs in pairs)
-
-
-def _nothing() -> None:
-    pass
 
 
 def main(argv: Sequence[str] | None = None) -> int:

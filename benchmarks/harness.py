@@ -21,6 +21,7 @@ import numpy as np
 
 from edgeax.formats.files import check_writable, write_atomically
 from edgeax.formats.tables import text_table
+from edgeax.runtime.processor import processor_name
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -131,23 +132,13 @@ def environment() -> dict[str, Any]:
     """Date, machine, versions and commit of this run."""
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "cpu": _cpu_name(),
+        "cpu": processor_name(),
         "cpu_count": len(os.sched_getaffinity(0)),
         "system": platform.platform(),
         "python": platform.python_version(),
         "versions": _versions(),
         "commit": _commit(),
     }
-
-
-def _cpu_name() -> str:
-    """The processor as Linux names it, or what Python knows elsewhere."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def _versions() -> dict[str, str]:

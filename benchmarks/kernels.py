@@ -93,8 +93,8 @@ def row_of(
         name: edgeax.Interpreter(model_content=file, num_threads=1) for name, file in files.items()
     }
     ours, theirs = (interpreters[name].run(codes, raw=True) for name in (OURS, "int8"))
-    times_ms = turns(interpreters, Evicter() if cold else _nothing, rounds)
-    speeds = {dtype: _speed(times_ms[OURS], times_ms[dtype]) for dtype in baselines}
+    times_ms = turns(interpreters, Evicter() if cold else nothing, rounds)
+    speeds = {dtype: latency.speed(times_ms[OURS], times_ms[dtype]) for dtype in baselines}
     return {
         "kind": kind.name,
         "shape": shape.name,
@@ -153,14 +153,8 @@ def _take_turns(
     return elapsed_ms
 
 
-def _speed(ours_ms: Sequence[float], theirs_ms: Sequence[float]) -> float:
-    """How many times as fast ours is: the median of the ratios of the rounds."""
-    pairs = zip(ours_ms, theirs_ms, strict=True)
-    return statistics.median(theirs / ours for ours, theirs in pairs)
-
-
-def _nothing() -> None:
-    pass
+def nothing() -> None:
+    """What is done before an invoke whose weights may stay in caches."""
 
 
 class Evicter:

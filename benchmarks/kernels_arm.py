@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,11 +108,16 @@ def write_files(shape: LayerShape, folder: Path) -> dict[str, Path]:
     for kind in kinds_of(shape):
         layer = kind.draw(shape, source)
         contents[kind.name] = custom_file(shape, layer.weights, scale, **as_options(layer, shape))
-    files = {}
-    for number, (name, content) in enumerate(contents.items()):
-        files[name] = folder / f"{number}.tflite"
-        files[name].write_bytes(content)
-    return files
+    return dict(zip(contents, written(contents.values(), folder), strict=True))
+
+
+def written(contents: Iterable[bytes], folder: Path) -> list[Path]:
+    """Writes files by their number into a folder."""
+    paths = []
+    for number, content in enumerate(contents):
+        paths.append(folder / f"{number}.tflite")
+        paths[-1].write_bytes(content)
+    return paths
 
 
 @dataclass(frozen=True)
@@ -133,8 +138,13 @@ class Tools:
         """Returns the instructions of one invoke of each file.
 
         Raises:
+            ValueError: there are more files than the counter has regions.
             RuntimeError: the emulated interpreter failed.
         """
+        if len(files) > count_invokes.EMPTY:
+            raise ValueError(
+                f"`files` must be at most {count_invokes.EMPTY}. Received: {len(files)}."
+            )
         counts = self.marks.with_name("counts")
         option = counting.plugin_option(self.counter, counts)
         outcome = aarch64.run_python(cpu, CHILD, self.marks, self.plugin, *files, counter=option)

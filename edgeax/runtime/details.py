@@ -234,8 +234,9 @@ def _operator_details(
 
 
 def _weight_bits(operator: Operator, graph: Subgraph, constants: list[Tensor]) -> int | None:
-    """Bits of one weight: an index into the codebook, an element of what one of our operators calls
-    its weights, an index of what DECODE reads, or an element of the largest constant.
+    """Bits of one weight: an index into the codebook, a bit or an element of what one of our
+    operators calls its weights, an index of what DECODE reads, or an element of the largest
+    constant.
     """
     if decode_graph.is_decode(operator):
         return decode_graph.index_bits(graph, operator)
@@ -244,7 +245,7 @@ def _weight_bits(operator: Operator, graph: Subgraph, constants: list[Tensor]) -
         return Codebook(math.prod(codebook.shape), value=None).bits
     weights = _named_input(operator, graph, "weights")
     if weights is not None:
-        return dtypes.bits(weights.dtype)
+        return 1 if OPERATORS[operator.name].has_binary_weights else dtypes.bits(weights.dtype)
     largest = max(constants, key=lambda tensor: tensor.size_bytes or 0, default=None)
     return None if largest is None else dtypes.bits(largest.dtype)
 

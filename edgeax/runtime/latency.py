@@ -64,6 +64,18 @@ def turns(
     return times_ms
 
 
+def speed(ours_ms: Sequence[float], theirs_ms: Sequence[float]) -> float:
+    """Returns how many times as fast a file is as another one: the median of the ratios within each
+    round.
+
+    Args:
+        ours_ms: Milliseconds of each round of the file, as `turns` gives them.
+        theirs_ms: Those of the other.
+    """
+    pairs = zip(ours_ms, theirs_ms, strict=True)
+    return statistics.median(theirs / ours for ours, theirs in pairs)
+
+
 def noise(some_ms: Sequence[float], others_ms: Sequence[float]) -> float:
     """Returns how far off the ratio of two files may be, as a part of it.
 

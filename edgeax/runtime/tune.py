@@ -14,6 +14,7 @@ from edgeax._version import __version__
 from edgeax.formats.files import check_writable
 from edgeax.formats.layer_shape import (
     DEPTHWISE,
+    LAYERS,
     LayerShape,
     conv,
     depthwise,
@@ -93,13 +94,20 @@ def tune(path: str | os.PathLike[str], shapes: Iterable[LayerShape] | None = Non
         The table.
 
     Raises:
-        ValueError: The folder does not exist, or `path` is no regular file. Nothing was measured.
+        ValueError: The folder does not exist, `path` is no regular file, or `shapes` are no layers
+            that can be measured. Nothing was measured.
         FileNotFoundError: The plugin library is missing.
         ImportError: No interpreter package is installed.
 
     Example: `edgeax.tune("pi4.json")` on the device, then `export(..., target="pi4.json")`.
     """
     check_writable(path)
+    wanted = SHAPES if shapes is None else tuple(shapes)
+    if not wanted or not all(map(_is_measurable, wanted)):
+        raise ValueError(
+            "`shapes` must be layers that edgeax has operators of, at least one, such as "
+            f"`edgeax.formats.layer_shape.conv(8, 16, 16, 3)`. Received: {wanted}."
+        )
     kernels, backend = fastest_kernels(), load_backend().name
     speeds = Speeds(
         target=Path(path).stem,
@@ -108,10 +116,16 @@ def tune(path: str | os.PathLike[str], shapes: Iterable[LayerShape] | None = Non
         date=datetime.date.today().isoformat(),
         method="lower quartiles of the times of one invoke in turns, one thread, "
         f"edgeax {__version__}, {backend} {_version(backend)}",
-        entries=tuple(speed for shape in shapes or SHAPES for speed in speeds_of(shape)),
+        entries=tuple(speed for shape in wanted for speed in speeds_of(shape)),
     )
     speeds.write(path)
     return speeds
+
+
+def _is_measurable(shape: object) -> bool:
+    if not isinstance(shape, LayerShape) or shape.layer not in LAYERS:
+        return False
+    return shape.layer != DEPTHWISE or shape.outputs % shape.inputs == 0
 
 
 def speeds_of(shape: LayerShape) -> Iterator[Speed]:

@@ -81,10 +81,6 @@ def test_sides_take_turns_after_what_comes_before():
     assert [len(times[name]) for name in "ab"] == [2, 2]
 
 
-def test_the_speed_is_the_median_of_the_ratios_of_the_rounds():
-    assert kernels._speed([1.0, 2.0, 4.0], [3.0, 2.0, 8.0]) == 2.0
-
-
 @pytest.mark.parametrize("sizes, expected", [(("48K", "2M"), 2**21), ((), 2**26)])
 def test_the_largest_cache_is_what_linux_says(sizes, expected, monkeypatch, tmp_path):
     for number, size in enumerate(sizes):

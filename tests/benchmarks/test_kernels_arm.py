@@ -77,6 +77,12 @@ def test_products_give_the_codes_of_the_reference(kind, tmp_path):
         assert host.run(file, rows, plugin=True).outputs.tolist() == expected.tolist()
 
 
+def test_more_files_than_the_counter_has_regions_are_refused(tmp_path):
+    tools = kernels_arm.Tools(tmp_path, tmp_path, tmp_path)
+    with pytest.raises(ValueError, match="`files` must be at most 7. Received: 8"):
+        tools.count("cortex-a72", [tmp_path / "x.tflite"] * 8)
+
+
 def test_a_row_says_how_many_times_fewer_instructions_than_xnnpack_it_took():
     report = report_of("cortex-a72", CONV, {INT8: 30_000_000, "codebook-16": 40_000_000})
     assert [(row["kind"], row["ratio"]) for row in report["rows"]] == [

@@ -1,10 +1,14 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from edgeax.formats.flatbuffer import Model
+from edgeax.formats.layer_shape import conv, fully_connected
 from edgeax.runtime.details import read_details
+from edgeax.runtime.drawn_layers import as_options, signs
+from edgeax.runtime.operator_files import custom_file
 from tests.runtime import files
 
 
@@ -24,6 +28,14 @@ def test_a_packed_operator_has_bits_its_options_and_the_bytes_of_all_its_constan
     assert details.plugin_operators == ("EdgeaxConv2D",)
     assert details.unknown_operators == ()
     assert details.size_bytes == len(data)
+
+
+@pytest.mark.parametrize("shape", [conv(3, 12, 5, 3), fully_connected(12, 5)])
+def test_weights_of_a_binary_operator_are_bits(shape):
+    layer = signs(shape, np.random.default_rng(0))
+    file = custom_file(shape, layer.weights, np.ones(5, np.float32), **as_options(layer, shape))
+    operators = {operator.name: operator for operator in read_details(file).operators}
+    assert operators[as_options(layer, shape)["operator"]].weight_bits == 1
 
 
 def test_a_stock_int8_file_needs_no_plugin():

@@ -69,3 +69,7 @@ def test_files_of_different_types_are_fed_the_same_real_values():
 def test_no_repeats_are_refused():
     with pytest.raises(ValueError, match="`repeats` must be at least 1. Received: 0"):
         latency.measure({}, [], repeats=0)
+
+
+def test_the_speed_is_the_median_of_the_ratios_of_the_rounds():
+    assert latency.speed([1.0, 2.0, 4.0], [3.0, 2.0, 8.0]) == 2.0

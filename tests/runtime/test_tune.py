@@ -1,3 +1,4 @@
+import dataclasses
 import datetime
 
 import numpy as np
@@ -69,6 +70,23 @@ def test_a_folder_that_does_not_exist_is_refused_before_measuring(tmp_path, monk
     monkeypatch.setattr(tune, "speeds_of", lambda shape: pytest.fail("it measured"))
     with pytest.raises(ValueError, match="`path` must lie in a folder that exists"):
         edgeax.tune(tmp_path / "none" / "here.json")
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [[], ["conv"], [dataclasses.replace(TINY[0], layer="ADD")], [depthwise(3, 8, 3), TINY[0], 3]],
+)
+def test_what_is_no_layer_of_ours_is_refused_before_measuring(shapes, tmp_path, monkeypatch):
+    monkeypatch.setattr(tune, "speeds_of", lambda shape: pytest.fail("it measured"))
+    with pytest.raises(ValueError, match="`shapes` must be layers.*Received: "):
+        edgeax.tune(tmp_path / "here.json", shapes)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_depthwise_layer_has_as_many_outputs_for_each_input(tmp_path):
+    halved = dataclasses.replace(depthwise(3, 16, 3), outputs=8)
+    with pytest.raises(ValueError, match="`shapes` must be layers"):
+        edgeax.tune(tmp_path / "here.json", [halved])
 
 
 def test_without_a_plugin_or_an_interpreter_it_says_so_and_writes_nothing(tmp_path, monkeypatch):
