@@ -83,8 +83,9 @@ def export(
             when the file is loaded, which takes time and the `decoded_bytes` of `Result.kernels`.
             Names of tensors that are neither inputs nor outputs are left out. `"latency"` takes
             for each layer the operator that is the fastest by what was measured in layers like it,
-            with `runtime="edgeax"`: ours where it gains 5 % or more, else the built-in one. None
-            takes the fewest bytes of what needs no decoding.
+            with `runtime="edgeax"`: ours where it gains 5 % or more, else the built-in one. Kernels
+            of bits beside signs always get ours: no table has them. None takes the fewest bytes of
+            what needs no decoding.
         target: With `optimize="latency"`, whose speeds count: the name of a table that comes with
             edgeax, such as `"x86-64-avx512"`, or the path of one that `edgeax tune` wrote on the
             device. None: the table for the kernels that this machine has.
@@ -95,6 +96,7 @@ def export(
     Raises:
         ValueError: An argument is out of its choices, the model or the samples are unusable, or
             `strict` finds float operators. Nothing was written then.
+        FileNotFoundError: `target` is None, and the plugin library is missing.
         OSError: The disk is full. No part of the file stays then.
     """
     _check_choice("activations", activations, ACTIVATIONS)
@@ -105,6 +107,11 @@ def export(
         raise ValueError(
             "`optimize` can be given only with runtime='edgeax', whose operators it chooses. "
             f"Received: optimize={optimize!r}, runtime={runtime!r}."
+        )
+    if optimize == "latency" and activations == "float32":
+        raise ValueError(
+            "`optimize` can be 'latency' only where activations are integers: no table has "
+            f"operators of floats. Received: optimize={optimize!r}, activations={activations!r}."
         )
     speeds = _speeds(optimize, target)
     if io == "int8" and activations != "int8":

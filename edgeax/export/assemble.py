@@ -17,7 +17,7 @@ from edgeax.export.lower_lstm import lower_lstms
 from edgeax.export.lower_wide import lower_wide
 from edgeax.export.rounding import IN_FORMAT, WIDE_BITS
 from edgeax.export.signs import is_conversion, lower_signs
-from edgeax.export.stored import Stored
+from edgeax.export.stored import AS_CONVERTED, Stored
 from edgeax.export.widen import widen
 from edgeax.formats.flatbuffer import Model, Subgraph
 
@@ -79,7 +79,7 @@ def assemble(
     converted = file.to_bytes() if pack else b""
     kernels = _lower(file, frozen, integer, io, _forms(pack, choice), choice)
     kernels += tuple(
-        Stored(path, "as converted", None, frozen.whole.get(path, _NO_FORM))
+        Stored(path, AS_CONVERTED, None, frozen.whole.get(path, _NO_FORM))
         for path in frozen.left_out
     )
     stays_float = _float_operators(file.subgraphs[0], frozen) if integer else ()

@@ -73,7 +73,8 @@ def bake(
     baked = _baked(call)
     kernels = _encoded_kernels(call.operation)
     if integer:
-        kernels = _integer_kernels({**kernels, **(known or {})})
+        found = {**kernels, **_coded(known or {})}
+        kernels = {name: integer_form(kernel) for name, kernel in found.items()}
     if normalization is not None:
         baked, kernels = _folded(baked, kernels, placement.plain(normalization.operation), call)
     if not integer or not isinstance(layer, placement.LINEAR):
@@ -117,19 +118,14 @@ def _encoded_kernels(operation: Any) -> Kernels:
     """Returns the kernels of a layer that training put into a number format."""
     if not isinstance(operation, Compressed) or not isinstance(operation.layer, placement.LINEAR):
         return {}
-    weights = operation.freeze_weights()
-    return {
-        variable.name: encoded
-        for variable, _, encoded in weights
-        if slot_of(variable.name) == "kernel" and not isinstance(encoded.format, Float32)
-    }
+    return _coded({v.name: encoded for v, _, encoded in operation.freeze_weights()})
 
 
-def _integer_kernels(encoded: Kernels) -> Kernels:
-    """Returns the kernels among some weights in codes, as integers."""
+def _coded(weights: Kernels) -> Kernels:
+    """Returns the kernels among some weights that have a number format."""
     return {
-        name: integer_form(tensor)
-        for name, tensor in encoded.items()
+        name: tensor
+        for name, tensor in weights.items()
         if slot_of(name) == "kernel" and not isinstance(tensor.format, Float32)
     }
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from edgeax.formats.flatbuffer import Subgraph
+from edgeax.formats.flatbuffer import Subgraph, Tensor
 
 # What a tensor costs in the file beyond its data: its table, name, shape and alignment, on average.
 # Only used to decide which form of a kernel is the smallest.
@@ -42,3 +42,8 @@ def bytes_in_file(tensor_bytes: Iterable[int]) -> int:
     """Returns what constant tensors of so many bytes each take in a file, about."""
     sizes = [*tensor_bytes]
     return sum(sizes) + len(sizes) * _TENSOR_OVERHEAD_BYTES
+
+
+def zero_point_of(tensor: Tensor) -> int:
+    """Returns the zero point of a tensor with one scale, 0 where it has none."""
+    return 0 if tensor.zero_point is None else int(tensor.zero_point[0])

@@ -9,10 +9,11 @@ import numpy as np
 from edgeax.export.api import RUNTIMES
 from edgeax.export.assemble import assemble, with_decode
 from edgeax.export.convert import errors_only
+from edgeax.export.lower_binary import HOW as BINARY
 from edgeax.export.lower_decode import HOW as DECODE
 from edgeax.export.result import WHERE_DECODE_RUNS
 from edgeax.export.stateful import check_stateful
-from edgeax.export.stored import Stored
+from edgeax.export.stored import AS_CONVERTED, Stored
 from edgeax.formats.tables import text_table
 from edgeax.model.graph import inputs_of, is_nested
 from edgeax.model.presets import at_once
@@ -44,6 +45,11 @@ class Forecast:
     def packed(self) -> tuple[str, ...]:
         """Paths of the kernels that a custom operator will hold in packed codes."""
         return tuple(kernel.path for kernel in self.kernels if kernel.how == "packed")
+
+    @property
+    def binary(self) -> tuple[str, ...]:
+        """Paths of the kernels that a custom operator will hold in bits, its inputs being signs."""
+        return tuple(kernel.path for kernel in self.kernels if kernel.how == BINARY)
 
     @property
     def sparse(self) -> tuple[str, ...]:
@@ -80,8 +86,8 @@ class Forecast:
 def can_export(
     model: keras.Model, recipe: Any, samples: Any = None, runtime: str = "edgeax"
 ) -> Forecast:
-    """Returns what will be packed or sparse, what stays int8 and what stays float, and why, before
-    training.
+    """Returns what will be packed, binary or sparse, what stays int8 and what stays float, and why,
+    before training.
 
     A copy of the model is compressed with every transform in full effect and converted: the answer
     is not guessed. It takes about as long as an export.
@@ -119,7 +125,7 @@ def can_export(
         return Forecast((), (), str(error))
     told = {kernel.path for kernel in made.kernels}
     untold = tuple(
-        Stored(row.path, "as converted", None, row.stays_float)
+        Stored(row.path, AS_CONVERTED, None, row.stays_float)
         for row in summary(trial).rows
         if row.stays_float and row.path not in told
     )

@@ -14,7 +14,7 @@ from edgeax.export.lower_dense import BITS, HOW, write_dense
 from edgeax.export.lower_packed import packed
 from edgeax.export.lower_sparse import sparse
 from edgeax.export.signs import drop_unread_signs
-from edgeax.export.stored import Stored, stored_as
+from edgeax.export.stored import AS_CONVERTED, Stored, stored_as
 from edgeax.formats.flatbuffer import Model, Subgraph
 
 FORMS: tuple[Form, ...] = (packed, sparse)
@@ -69,7 +69,7 @@ def _lower_weight(
 ) -> Stored:
     graph = model.subgraphs[0]
     if not carriers:
-        return stored_as(weight, "as converted", None, "no integer operator holds its kernel")
+        return stored_as(weight, AS_CONVERTED, None, "no integer operator holds its kernel")
     trained = integer_codes(weight.encoded)
     pairs = [(carrier, settled(trained, carrier)) for carrier in carriers]
     reasons = [_STEP if weight.is_step else why_built_in(*pair, bool(forms)) for pair in pairs]

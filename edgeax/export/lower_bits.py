@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from edgeax.export.constants import Constants
+from edgeax.export.lower_custom import padding_of
 from edgeax.formats.flatbuffer import Model, Operator, Subgraph
-from edgeax.formats.operators import OPERATORS, PADDING_SAME, PADDING_VALID
+from edgeax.formats.operators import OPERATORS
 
 Thresholds = dict[int, np.ndarray]
 """Biases for bits that go out, by the tensor that a binary operator writes."""
@@ -53,7 +54,7 @@ def _can_be_bits(graph: Subgraph, tensor: int, found: list[int]) -> bool:
 
 def _is_binary(operator: Operator) -> bool:
     spec = OPERATORS.get(operator.name)
-    return spec is not None and "input_packed" in spec.unpack_options(operator.custom_options)
+    return spec is not None and spec.has_binary_weights
 
 
 def _is_pool(operator: Operator) -> bool:
@@ -92,7 +93,7 @@ def _pool_options(operator: Operator, channels: int) -> bytes:
         kernel_width=options["filter_width"],
         stride_height=options["stride_h"],
         stride_width=options["stride_w"],
-        padding=PADDING_SAME if options["padding"] == "SAME" else PADDING_VALID,
+        padding=padding_of(operator),
         input_channels=channels,
     )
 

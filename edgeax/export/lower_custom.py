@@ -11,14 +11,14 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from edgeax.export.carriers import Carrier, Codes, scale_of
-from edgeax.export.constants import Constants, bytes_in_file
+from edgeax.export.constants import Constants, bytes_in_file, zero_point_of
 from edgeax.formats.flatbuffer import Model, Operator, Subgraph
 from edgeax.formats.operators import OPERATORS, PADDING_SAME, PADDING_VALID
 
 TOO_SMALL = "it is so small that packing gains nothing"
 
 # The longest row of products that our operators add up in int32.
-_MOST_DEPTH = 65536
+MOST_DEPTH = 65536
 
 
 class Unfit(ValueError):
@@ -79,8 +79,8 @@ def why_built_in(carrier: Carrier, codes: Codes, pack: bool) -> str:
         return "built-in operators only were asked for"
     if name not in _OPTIONS:
         return f"{name} has no packed kernel"
-    if codes.depth > _MOST_DEPTH:
-        return f"it adds up {codes.depth} products, more than {_MOST_DEPTH}"
+    if codes.depth > MOST_DEPTH:
+        return f"it adds up {codes.depth} products, more than {MOST_DEPTH}"
     return ""
 
 
@@ -133,7 +133,7 @@ def write_custom(
 def clamp(graph: Subgraph, operator: Operator) -> dict[str, int]:
     """Returns the output codes between which the fused activation of an operator stays."""
     output = graph.tensors[operator.outputs[0]]
-    zero = 0 if output.zero_point is None else int(output.zero_point[0])
+    zero = zero_point_of(output)
     low, high = {
         "NONE": (-math.inf, math.inf),
         "RELU": (0.0, math.inf),
@@ -149,6 +149,11 @@ def clamp(graph: Subgraph, operator: Operator) -> dict[str, int]:
     return {"output_min": code(low), "output_max": code(high)}
 
 
+def padding_of(operator: Operator) -> int:
+    """Returns option `padding` of our operators for that of a built-in one."""
+    return PADDING_SAME if operator.options["padding"] == "SAME" else PADDING_VALID
+
+
 def _window(graph: Subgraph, operator: Operator) -> dict[str, int]:
     _, height, width, _ = graph.tensors[operator.inputs[1]].shape
     options = operator.options
@@ -159,7 +164,7 @@ def _window(graph: Subgraph, operator: Operator) -> dict[str, int]:
         "stride_width": options["stride_w"],
         "dilation_height": options["dilation_h_factor"],
         "dilation_width": options["dilation_w_factor"],
-        "padding": PADDING_SAME if options["padding"] == "SAME" else PADDING_VALID,
+        "padding": padding_of(operator),
     }
 
 

@@ -11,19 +11,17 @@ import numpy as np
 from edgeax.export.carriers import to_file_layout
 from edgeax.export.constants import Constants, bytes_in_file
 from edgeax.export.freeze import FrozenWeight
-from edgeax.export.lower_custom import TOO_SMALL
+from edgeax.export.lower_custom import MOST_DEPTH, TOO_SMALL
+from edgeax.export.lower_packed import HOW
 from edgeax.export.stored import AS_CONVERTED, Stored
 from edgeax.formats import packing
 from edgeax.formats.flatbuffer import Model, Operator, Subgraph
+from edgeax.formats.layer_shape import CONV, FULLY_CONNECTED
 from edgeax.formats.operators import OPERATORS
 from edgeax.formats.packed_floats import NoPackedFloats, PackedFloats, packed_floats
 
-HOW = "packed"
-
 _CUSTOM = "EdgeaxFloatFullyConnected"
-_MATRIX, _CONVOLUTION = "FULLY_CONNECTED", "CONV_2D"
 _ACTIVATIONS = {"NONE": 0, "RELU": 1, "RELU6": 2, "RELU_N1_TO_1": 3}
-_MOST_DEPTH = 65536
 
 # What folding a normalization may do to the last bits of the values, in the converter or before.
 _CLOSE = 1e-5
@@ -46,8 +44,8 @@ def lower_float(model: Model, weights: Sequence[FrozenWeight]) -> tuple[Stored, 
     free = [operator for operator in graph.operators if _is_product(graph, operator)]
     stored = []
     for weight in weights:
-        holders = [one for one in free if _holds(graph, one, weight.encoded.decode())]
-        holders = holders[: weight.uses]
+        values = weight.encoded.decode()
+        holders = [one for one in free if _holds(graph, one, values)][: weight.uses]
         free = [operator for operator in free if operator not in holders]
         stored.append(_lower_weight(model, constants, weight, holders))
     model.prune()
@@ -75,7 +73,7 @@ def _lower_weight(
 
 def _is_product(graph: Subgraph, operator: Operator) -> bool:
     """Returns whether an operator multiplies float vectors with a constant matrix, or pixels."""
-    if operator.name not in (_MATRIX, _CONVOLUTION) or len(operator.inputs) < 2:
+    if operator.name not in (FULLY_CONNECTED, CONV) or len(operator.inputs) < 2:
         return False
     source, kernel = (graph.tensors[index] for index in operator.inputs[:2])
     if source.dtype != "float32" or kernel.dtype != "float32" or not kernel.is_constant:
@@ -83,9 +81,9 @@ def _is_product(graph: Subgraph, operator: Operator) -> bool:
     if operator.options["fused_activation_function"] not in _ACTIVATIONS:
         return False
     depth = kernel.shape[-1]
-    if depth > _MOST_DEPTH or source.shape[-1] != depth:
+    if depth > MOST_DEPTH or source.shape[-1] != depth:
         return False
-    if operator.name == _MATRIX:
+    if operator.name == FULLY_CONNECTED:
         return True
     strides = operator.options["stride_h"], operator.options["stride_w"]
     return tuple(kernel.shape[1:3]) == (1, 1) and strides == (1, 1)
@@ -129,7 +127,7 @@ def _write(
     ]
     given = operator.options
     options = OPERATORS[_CUSTOM].pack_options(
-        keep_num_dims=int(operator.name == _CONVOLUTION or given["keep_num_dims"]),
+        keep_num_dims=int(operator.name == CONV or given["keep_num_dims"]),
         group=packed.group,
         activation=_ACTIVATIONS[given["fused_activation_function"]],
     )

@@ -26,7 +26,8 @@ WIDE_BITS = 16
 # Training and calibration give no range a smaller end, not even where all values are 0.
 _SMALLEST_END = 1e-6
 
-NARROW_BITS_TOP = 127
+SIGN_TOP = 127
+"""The 8-bit code of a sign that is positive; its negative is that of one that is not."""
 
 _WIDE_TOP = 2.0 ** (WIDE_BITS - 1) - 1
 
@@ -139,7 +140,7 @@ class Signs:
     @property
     def grid(self) -> Grid:
         """The grid of that tensor."""
-        top = NARROW_BITS_TOP
+        top = SIGN_TOP
         return Grid((-self.magnitude * (top + 1) / top, self.magnitude))
 
 

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from edgeax.export.constants import Constants
+from edgeax.export.constants import Constants, zero_point_of
 from edgeax.export.placeholder import PREFIX, Placeholder, integer_output, kept_whole
+from edgeax.export.rounding import SIGN_TOP
 from edgeax.formats.flatbuffer import Model, Operator, Subgraph, Tensor
 from edgeax.formats.sums import TINY
 
@@ -16,9 +17,6 @@ _OPERATOR = f"{PREFIX}Sign"
 _COMPARISON = "GREATER_EQUAL"
 _CHOICE = "SELECT_V2"
 _INTEGER_COMPARISON = 2  # version that takes 8-bit integers
-
-TOP = 127
-"""The 8-bit code of a sign that is positive; its negative is that of one that is not."""
 
 
 class WholeSign(Placeholder):
@@ -51,8 +49,11 @@ def lower_signs(model: Model) -> None:
         model: As the converter made it.
     """
     graph = model.subgraphs[0]
+    signs = [operator for operator in graph.operators if operator.name == _OPERATOR]
+    if not signs:
+        return
     constants = Constants(graph)
-    for operator in [op for op in graph.operators if op.name == _OPERATOR]:
+    for operator in signs:
         _lower_sign(graph, constants, operator)
     graph.drop_unread("DEQUANTIZE")
     model.prune()
@@ -68,12 +69,12 @@ def _lower_sign(graph: Subgraph, constants: Constants, operator: Operator) -> No
     given, made = graph.tensors[source], graph.tensors[target]
     is_positive = graph.add_state(f"{name}/positive", "bool", given.shape, is_variable=False)
     if given.dtype == "int8":
-        zero = _like(constants, f"{name}/zero", given, _zero_point(given))
+        zero = _like(constants, f"{name}/zero", given, zero_point_of(given))
         graph.insert(place, _COMPARISON, (source, zero), (is_positive,), _INTEGER_COMPARISON)
     else:
         least = constants.add(f"{name}/least", np.array([-TINY], np.float32))
         graph.insert(place, _COMPARISON, (source, least), (is_positive,))
-    ends = [_like(constants, f"{name}/{sign}", made, sign * TOP) for sign in (1, -1)]
+    ends = [_like(constants, f"{name}/{sign}", made, sign * SIGN_TOP) for sign in (1, -1)]
     graph.insert(place + 1, _CHOICE, (is_positive, *ends), (target,))
 
 
@@ -86,13 +87,13 @@ def signs_of(graph: Subgraph, tensor: int) -> int | None:
         return None
     condition, high, low = graph.operators[choice].inputs
     comparison = graph.producer(condition)
-    if (_value(graph, high), _value(graph, low)) != (TOP, -TOP) or comparison is None:
+    if (_value(graph, high), _value(graph, low)) != (SIGN_TOP, -SIGN_TOP) or comparison is None:
         return None
     if graph.operators[comparison].name != _COMPARISON:
         return None
     source, limit = graph.operators[comparison].inputs
     given = graph.tensors[source]
-    is_integer = given.dtype == "int8" and _value(graph, limit) == _zero_point(given)
+    is_integer = given.dtype == "int8" and _value(graph, limit) == zero_point_of(given)
     return source if is_integer else tensor
 
 
@@ -131,9 +132,5 @@ def _integers_behind(graph: Subgraph, tensor: int) -> int:
 def _like(constants: Constants, name: str, tensor: Tensor, code: int) -> int:
     """Returns the index of an 8-bit code on the grid of a tensor."""
     return constants.add(
-        name, np.array([code], np.int8), tensor.scale, zero_point=_zero_point(tensor)
+        name, np.array([code], np.int8), tensor.scale, zero_point=zero_point_of(tensor)
     )
-
-
-def _zero_point(tensor: Tensor) -> int:
-    return 0 if tensor.zero_point is None else int(tensor.zero_point[0])

@@ -42,6 +42,11 @@ class CustomOperator:
     inputs: tuple[str, ...]
     options: tuple[Option, ...]
 
+    @property
+    def has_binary_weights(self) -> bool:
+        """Whether its weights are bits, without a codebook."""
+        return any(option.name == "input_packed" for option in self.options)
+
     def pack_options(self, **values: int) -> bytes:
         """Returns the custom_options bytes of a flatbuffer operator.
 

@@ -542,6 +542,10 @@ def no_work(monkeypatch):
         ({"optimize": "latency", "runtime": "stock"}, "only with runtime='edgeax'.*'stock'"),
         ({"optimize": "latency", "target": "cortex-a1"}, "`target` must be one of .*'cortex-a1'"),
         ({"optimize": "size", "target": "x86-64-avx512"}, "`target` can be given only with optim"),
+        (
+            {"optimize": "latency", "activations": "float32"},
+            "`optimize` can be 'latency' only where activations are integers.*'float32'",
+        ),
         ({"target": "x86-64-avx512"}, "`target` can be given only with optimize='latency'"),
     ],
 )

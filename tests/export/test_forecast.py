@@ -36,6 +36,14 @@ def test_pruned_kernels_are_foretold_too():
     assert "sparse" in str(forecast)
 
 
+def test_kernels_of_bits_are_foretold_too():
+    model = keras.Sequential([keras.Input((8,)), layers.Dense(4, name="bits")])
+    recipe = edgeax.Recipe([edgeax.Rule("bits", input="ste_sign", kernel="ste_sign")])
+    forecast = edgeax.can_export(model, recipe)
+    assert forecast.binary == ("bits",) and forecast.packed == ()
+    assert "bits" in str(forecast)
+
+
 def test_it_is_what_the_export_then_does(tmp_path):
     model = network()
     recipe = edgeax.Recipe(
