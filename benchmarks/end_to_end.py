@@ -54,8 +54,8 @@ class Network:
 
     Attributes:
         name: As in a report.
-        int8: Returns the plain network, for images of a size.
-        ours: Returns the network with low-bit or sparse weights.
+        int8: Returns the plain network, a small one if its argument says that this will do.
+        ours: Returns the network with low-bit or sparse weights, likewise.
     """
 
     name: str

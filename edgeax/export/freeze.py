@@ -62,7 +62,7 @@ class FrozenWeight:
         encoded: The kernel in codes, canonical layout, batch normalization folded in.
         uses: How many times the model calls the layer.
         is_step: Whether it belongs to the steps of a recurrent layer.
-        shift: What its bias lacks, see `Freezer._shift`.
+        shift: What its bias lacks, see `_Freezer._shift_biases`.
     """
 
     path: str

@@ -18,7 +18,8 @@ class Layer:
 
     Attributes:
         weights: The weights as int8 codes, `(outputs, depth)`.
-        operator: The operator that computes it, without "Conv2D" or "FullyConnected".
+        operator: How the name of the operator that computes it begins; "Conv2D", "DepthwiseConv2D"
+            or "FullyConnected" follows.
         constants: Its inputs but input, bias and scale, by name.
         options: Its options beyond those of any layer.
     """

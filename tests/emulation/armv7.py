@@ -1,4 +1,5 @@
-"""Programs for 32-bit Arm Linux, on an emulated Cortex-A7 (Raspberry Pi 2 and many small boards).
+"""Programs for 32-bit Arm Linux, on an emulated Cortex-A7 (Raspberry Pi 2 and many small
+boards) or A15.
 
 No older Arm can be played: Debian's compiler and C library for 32-bit Arm are for version 7.
 """
