@@ -33,10 +33,11 @@ def numbers(*values: int) -> bytes:
 def setting(
     operator: str, place: int, factors: int = ANY_FLOATS, bias_shift: int = 0, damage: int = 0
 ) -> bytes:
-    """The operator, and how it is called: in some shares, with some filling of scratch and off
-    alignment, by the place of the input."""
-    shares, filling, shift = place % 7, 255 - place % 2 * 90, place % 16
-    return bytes([NAMES.index(operator), shares, filling, shift, damage, factors, bias_shift, 0])
+    """The operator, and how it is called: in some shares, with some filling of scratch, off
+    alignment and with prepared weights, by the place of the input."""
+    shares, filling, shift, weights = place % 7, 255 - place % 2 * 90, place % 16, place % 3 * 100
+    how = [shares, filling, shift, damage, factors, bias_shift, weights]
+    return bytes([NAMES.index(operator), *how])
 
 
 def quantization(zero_in: int, zero_out: int, low: int, high: int, kind: str) -> bytes:

@@ -386,45 +386,28 @@ constexpr TfLiteRegistration ResolverRegistrationFor() {
   return registration;
 }
 
-constexpr TfLiteRegistration kRegistrations[] = {
-    RegistrationFor<Conv2DOp>(),
-    RegistrationFor<DepthwiseConv2DOp>(),
-    RegistrationFor<FullyConnectedOp>(),
-    RegistrationFor<SparseConv2DOp>(),
-    RegistrationFor<SparseFullyConnectedOp>(),
-    RegistrationFor<CodedConv2DOp>(),
-    RegistrationFor<CodedFullyConnectedOp>(),
-    RegistrationFor<BinaryConv2DOp>(),
-    RegistrationFor<BinaryFullyConnectedOp>(),
-    RegistrationFor<BinaryMaxPool2DOp>(),
-    RegistrationFor<FloatFullyConnectedOp>(),
+template <typename... Ops>
+struct Registrations {
+  static constexpr TfLiteRegistration kDelegated[] = {RegistrationFor<Ops>()...};
+  static constexpr TfLiteRegistration kResolved[] = {ResolverRegistrationFor<Ops>()...};
 };
 
-constexpr TfLiteRegistration kResolverRegistrations[] = {
-    ResolverRegistrationFor<Conv2DOp>(),
-    ResolverRegistrationFor<DepthwiseConv2DOp>(),
-    ResolverRegistrationFor<FullyConnectedOp>(),
-    ResolverRegistrationFor<SparseConv2DOp>(),
-    ResolverRegistrationFor<SparseFullyConnectedOp>(),
-    ResolverRegistrationFor<CodedConv2DOp>(),
-    ResolverRegistrationFor<CodedFullyConnectedOp>(),
-    ResolverRegistrationFor<BinaryConv2DOp>(),
-    ResolverRegistrationFor<BinaryFullyConnectedOp>(),
-    ResolverRegistrationFor<BinaryMaxPool2DOp>(),
-    ResolverRegistrationFor<FloatFullyConnectedOp>(),
-};
+using All =
+    Registrations<Conv2DOp, DepthwiseConv2DOp, FullyConnectedOp, SparseConv2DOp,
+                  SparseFullyConnectedOp, CodedConv2DOp, CodedFullyConnectedOp, BinaryConv2DOp,
+                  BinaryFullyConnectedOp, BinaryMaxPool2DOp, FloatFullyConnectedOp>;
 
 }  // namespace
 
 const TfLiteRegistration* RegistrationOf(const char* custom_name) {
-  for (const TfLiteRegistration& registration : kRegistrations) {
+  for (const TfLiteRegistration& registration : All::kDelegated) {
     if (strcmp(custom_name, registration.custom_name) == 0) return &registration;
   }
   return nullptr;
 }
 
 Span<const TfLiteRegistration> ResolverRegistrations() {
-  return {kResolverRegistrations, sizeof(kResolverRegistrations) / sizeof(TfLiteRegistration)};
+  return {All::kResolved, sizeof(All::kResolved) / sizeof(TfLiteRegistration)};
 }
 
 }  // namespace edgeax
