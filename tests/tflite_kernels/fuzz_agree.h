@@ -9,7 +9,7 @@
 #include "tests/tflite_kernels/memory.h"
 #include "tflite_kernels/arch/dispatch.h"
 
-constexpr int8_t kUntouched = 77;
+constexpr uint8_t kUntouched = 77;
 
 // No operator may ask for more scratch than that for the small tensors of fuzz_main.cc.
 constexpr size_t kMostScratch = size_t{1} << 26;
@@ -29,7 +29,7 @@ static inline void Expect(bool is_good, const char* set, const char* what) {
   if (!is_good) Fail(set, what);
 }
 
-static inline bool AllAre(edgeax::Span<int8_t> bytes, int8_t value) {
+static inline bool AllAre(edgeax::Span<uint8_t> bytes, uint8_t value) {
   for (size_t i = 0; i < bytes.size; ++i) {
     if (bytes.data[i] != value) return false;
   }
@@ -39,11 +39,6 @@ static inline bool AllAre(edgeax::Span<int8_t> bytes, int8_t value) {
 // What the outputs of an operator are.
 template <typename TensorsOfArgs>
 using OutputOf = std::remove_pointer_t<decltype(TensorsOfArgs::output.data)>;
-
-template <typename T>
-edgeax::Span<int8_t> BytesOf(Exact<T>* memory) {
-  return {reinterpret_cast<int8_t*>(memory->span().data), memory->size() * sizeof(T)};
-}
 
 // Makes a NaN in the place of a NaN that one: sets do not agree on which NaN a NaN is.
 template <typename T>
@@ -62,19 +57,19 @@ void RunShares(const Args& args, TensorsOfArgs tensors, const edgeax::KernelSet&
                const edgeax::Kernel<Args, TensorsOfArgs>& kernel,
                Exact<OutputOf<TensorsOfArgs>>* wanted, int32_t shares) {
   Exact<OutputOf<TensorsOfArgs>> numbers(wanted->size());
-  const edgeax::Span<int8_t> output = BytesOf(&numbers), expected = BytesOf(wanted);
+  const edgeax::Span<uint8_t> output = BytesOf(&numbers), expected = BytesOf(wanted);
   Exact<uint8_t> writers(expected.size);
   memset(writers.span().data, 0, writers.size());
   tensors.output = numbers.span();
   for (int32_t share = 0; share < shares; ++share) {
     for (size_t i = 0; i < output.size; ++i) {
-      output.data[i] = static_cast<int8_t>(~expected.data[i]);
+      output.data[i] = static_cast<uint8_t>(~expected.data[i]);
     }
     tensors.share = {share, shares};
     Expect(kernel.run(args, tensors) == edgeax::Status::kOk, set.name, "a share is refused");
     JoinNans(wanted, &numbers);
     for (size_t i = 0; i < output.size; ++i) {
-      if (output.data[i] == static_cast<int8_t>(~expected.data[i])) continue;
+      if (output.data[i] == static_cast<uint8_t>(~expected.data[i])) continue;
       Expect(output.data[i] == expected.data[i], set.name, "a share differs");
       ++writers[i];
     }
@@ -100,7 +95,7 @@ bool RunAll(const Args& args, TensorsOfArgs tensors, size_t output_size,
     if (!set.is_supported()) continue;
     const edgeax::Kernel<Args, TensorsOfArgs>& kernel = set.*operator_of;
     auto* to = s == 0 ? &expected : &output;
-    const edgeax::Span<int8_t> written = BytesOf(to);
+    const edgeax::Span<uint8_t> written = BytesOf(to);
     memset(written.data, kUntouched, written.size);
     size_t bytes = 0;
     const Status planned = kernel.scratch_bytes(args, &bytes);

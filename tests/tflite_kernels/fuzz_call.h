@@ -22,7 +22,9 @@ struct Setting {
         defect(in->Byte()),
         factor_kind(in->Byte() % 4),
         bias_shift(in->Byte() % 32) {
-    in->SetExtremes(in->Byte() % 4 == 1);
+    const uint8_t weights = in->Byte();
+    in->SetExtremes(weights % 4 == 1);
+    prepares = weights >= 128;
   }
 
   // The size of the next tensor: `wanted`, but where the call is damaged in this tensor.
@@ -39,6 +41,7 @@ struct Setting {
   size_t shift;
   int32_t defect;
   int32_t factor_kind, bias_shift;
+  bool prepares;  // what kernels would rather read beside the weights
   int32_t tensor = 0;
 };
 

@@ -24,11 +24,6 @@ struct Decoded {
                                     starts.span(), bias.span(), scale.span(), scratch.span()});
   }
 
-  template <typename T>
-  static Span<uint8_t> BytesOf(Exact<T>* memory) {
-    return {reinterpret_cast<uint8_t*>(memory->span().data), memory->size() * sizeof(T)};
-  }
-
   Span<int8_t> Values() { return {reinterpret_cast<int8_t*>(weights.span().data), weights.size()}; }
 
   Exact<uint8_t> weights;

@@ -15,6 +15,7 @@ WINDOW = [name for name, _ in native.Window._fields_]
 LARGER = 40  # shapes of each operator
 MOST_WORK, MOST_ELEMENTS = 2**19, 2**15  # well below what fuzz_main.cc takes
 DAMAGES = range(128, 128 + 32)  # four of each of 8 tensors: Size of fuzz_main.cc
+PREPARED = 2  # of each 3 places the one whose weights are prepared
 ANY_FLOATS, IN_RANGE = 0, 2  # how requantization is written: FactorsOf of fuzz_main.cc
 
 
@@ -33,10 +34,11 @@ def numbers(*values: int) -> bytes:
 def setting(
     operator: str, place: int, factors: int = ANY_FLOATS, bias_shift: int = 0, damage: int = 0
 ) -> bytes:
-    """The operator, and how it is called: in some shares, with some filling of scratch and off
-    alignment, by the place of the input."""
-    shares, filling, shift = place % 7, 255 - place % 2 * 90, place % 16
-    return bytes([NAMES.index(operator), shares, filling, shift, damage, factors, bias_shift, 0])
+    """The operator, and how it is called: in some shares, with some filling of scratch, off
+    alignment and with prepared weights, by the place of the input."""
+    weights = 128 if place % 3 == PREPARED else 0
+    how = [place % 7, 255 - place % 2 * 90, place % 16, damage, factors, bias_shift, weights]
+    return bytes([NAMES.index(operator), *how])
 
 
 def quantization(zero_in: int, zero_out: int, low: int, high: int, kind: str) -> bytes:
@@ -126,6 +128,18 @@ def larger(source: np.random.Generator, operator: str) -> bytes:
     return numbers(*shape) + quantized + bytes([one_of(0, 1, 2)])
 
 
+def few_vectors(source: np.random.Generator, operator: str) -> bytes:
+    """A product whose kernels read what is prepared of its weights: small ones, or a few of them
+    that are left; the other tensors are made up."""
+    rows, depth, outputs = (int(source.choice(sizes)) for sizes in ((1, 2), (128, 384), (5, 9, 20)))
+    shape = numbers(rows, depth, outputs) + quantization(3, 0, -128, 127, native.KINDS[0])
+    if "Sparse" in operator:
+        return shape + numbers(1, int(source.integers(3))) + bytes([12])
+    entries = int(source.choice([4, 16]))
+    codebook = source.integers(-15, 16, entries).astype(np.int8)
+    return shape + bytes([{4: 1, 16: 2}[entries]]) + codebook.tobytes()
+
+
 def right() -> Iterator[bytes]:
     """Calls that are computed."""
     place = 0
@@ -143,6 +157,9 @@ def right() -> Iterator[bytes]:
     for name in NAMES:
         for place in range(0 if name in coded else LARGER):
             yield setting(name, place, IN_RANGE, bias_shift=18) + larger(source, name)
+    for name in ("EdgeaxFullyConnected", "EdgeaxSparseFullyConnected"):
+        for place in range(LARGER):
+            yield setting(name, 3 * place + PREPARED, IN_RANGE, 18) + few_vectors(source, name)
 
 
 def damaged() -> Iterator[bytes]:

@@ -51,8 +51,8 @@ class FuzzInput {
 
   template <typename T>
   void Fill(Exact<T>* memory) {
-    uint8_t* bytes = reinterpret_cast<uint8_t*>(memory->span().data);
-    for (size_t i = 0; i < memory->size() * sizeof(T); ++i) bytes[i] = AnyByte();
+    const edgeax::Span<uint8_t> bytes = BytesOf(memory);
+    for (size_t i = 0; i < bytes.size; ++i) bytes.data[i] = AnyByte();
   }
 
  private:

@@ -2,8 +2,9 @@
 // checks and then through every kernel set of this processor; see fuzz_agree.h for what is held.
 // How to run it: tests/tflite_kernels/fuzzing.py.
 
+#include "tests/tflite_kernels/computed_codebook.h"
 #include "tests/tflite_kernels/fuzz_coded.h"
-#include "tflite_kernels/arch/float_codebook.h"
+#include "tests/tflite_kernels/fuzz_prepared.h"
 #include "tflite_kernels/core/op_table.h"
 
 namespace {
@@ -32,6 +33,7 @@ void FuzzCodes(FuzzInput* in, Setting* setting, const Args& args,
   in->Fill(&weights);
   Channels channels(in, setting, false, sizes.channels);
   if (!channels.are_good) return;
+  const WeightSums prepared(*setting, weights.view(), codebook.view(), sizes);
   computed += RunAll(args,
                      {input.view(),
                       weights.view(),
@@ -39,7 +41,9 @@ void FuzzCodes(FuzzInput* in, Setting* setting, const Args& args,
                       channels.factors.view(),
                       codebook.view(),
                       {},
-                      {}},
+                      {},
+                      {0, 1},
+                      prepared.sums.view()},
                      output, kernel, setting->how);
 }
 
@@ -80,13 +84,17 @@ void FuzzSparse(FuzzInput* in, Setting* setting, const Args& args,
       ScanSparse(args.format, rows, depth, values.view(), indices.view(), starts.span());
   if (!channels.are_good || (is_format && scanned != Status::kOk)) return;
   Expect(is_format || scanned == Status::kBadArgument, "scan", "takes a format that there is not");
+  const edgeax::SparseWeights weights = {values.view(), indices.view(), starts.view()};
+  const Balanced prepared(setting->prepares && is_format, args.format, rows, depth, weights);
   computed += RunAll(args,
                      {input.view(),
-                      {values.view(), indices.view(), starts.view()},
+                      weights,
                       channels.bias.view(),
                       channels.factors.view(),
                       {},
-                      {}},
+                      {},
+                      {0, 1},
+                      prepared.view()},
                      output, kernel, setting->how);
 }
 
@@ -224,19 +232,6 @@ void FillNumbers(FuzzInput* in, Exact<float>* numbers) {
   }
 }
 
-// Codes that stand for whole numbers or short floats, which some sets compute instead of looking
-// them up.
-void FillComputed(int32_t table, Exact<float>* codebook) {
-  const int32_t kind = table % 8 - 2;  // below 0: any
-  const edgeax::ShortFloats floats = {kind, table >= 128};
-  for (int32_t code = 0; kind >= 0 && code < static_cast<int32_t>(codebook->size()); ++code) {
-    const uint32_t bits = ShortFloatBits(floats, code);
-    float number = static_cast<int8_t>(code);
-    if (kind > 0) memcpy(&number, &bits, sizeof(number));
-    (*codebook)[static_cast<size_t>(code)] = number;
-  }
-}
-
 void FuzzFloatFullyConnected(FuzzInput* in, Setting* setting) {
   edgeax::FloatFullyConnectedArgs args;
   for (int32_t* number : {&args.rows, &args.depth, &args.outputs}) *number = in->Number();
@@ -256,7 +251,8 @@ void FuzzFloatFullyConnected(FuzzInput* in, Setting* setting) {
   Exact<float> codebook(setting->Size(int64_t{1} << args.bits));
   const size_t output = setting->Size(sizes.output);
   for (Exact<float>* numbers : {&codebook, &input, &bias, &scale}) FillNumbers(in, numbers);
-  if (args.bits == 8) FillComputed(table, &codebook);
+  const int32_t exponent_bits = table % 8 - 2;  // below 0: any floats
+  if (args.bits == 8 && exponent_bits >= 0) WriteComputed({exponent_bits, table >= 128}, &codebook);
   in->Fill(&weights);
   computed += RunAll(
       args, {input.view(), weights.view(), bias.view(), scale.view(), codebook.view(), {}, {}},

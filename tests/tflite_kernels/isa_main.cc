@@ -11,9 +11,9 @@
 #include <type_traits>
 #include <vector>
 
+#include "tests/tflite_kernels/computed_codebook.h"
 #include "tests/tflite_kernels/memory.h"
 #include "tflite_kernels/arch/dispatch.h"
-#include "tflite_kernels/arch/float_codebook.h"
 
 namespace {
 
@@ -510,12 +510,7 @@ struct FloatMemory {
     // Of a table of 256: any, integers, short floats.
     const int32_t kind = random->Range(gathers ? -3 : 0, 5);
     const edgeax::ShortFloats floats = {kind, kind == 5 || random->OneIn(2)};
-    for (int32_t code = 0; kind >= 0 && args.bits == 8 && code < 256; ++code) {
-      const uint32_t bits = ShortFloatBits(floats, code);
-      float number = static_cast<int8_t>(code);
-      if (kind > 0) memcpy(&number, &bits, sizeof(number));
-      codebook[size_t(code)] = number;
-    }
+    if (kind >= 0 && args.bits == 8) WriteComputed(floats, &codebook);
   }
 
   edgeax::FloatTensors Tensors(Exact<uint8_t>* scratch, Exact<float>* to) {

@@ -31,6 +31,11 @@ class Exact {
   size_t size_;
 };
 
+template <typename T>
+edgeax::Span<uint8_t> BytesOf(Exact<T>* memory) {
+  return {reinterpret_cast<uint8_t*>(memory->span().data), memory->size() * sizeof(T)};
+}
+
 // Places of the blocks for which `is_left(block of its row)`, asked for one after the other, says
 // so.
 template <typename IsLeft>

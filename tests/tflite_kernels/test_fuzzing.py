@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.emulation import process, require
-from tests.tflite_kernels import fuzz_corpus, fuzzing
+from tests.emulation import aarch64, cpus, places, process, require
+from tests.tflite_kernels import fuzz_corpus, fuzzing, test_programs
 from tflite_kernels import build_library
 
 SECONDS = 60  # that the fuzzing takes in `make test`
 SOAK_SECONDS = 1800
+REPLAY = fuzzing.MAIN.with_name("fuzz_replay.cc")
 FAULTS = {  # by what is wrong: a file, what stands there, what is put in its place, what is seen,
     # and how the file begins that is compiled anew
     "the size of the weights is not checked": (
@@ -73,6 +74,24 @@ def test_every_input_to_begin_with_is_a_right_call(program, seeds, tmp_path):
     calls, computed = counted(outcome)
     assert calls == 1 + len(list(seeds[0].iterdir()))  # libFuzzer begins with an empty input
     assert computed >= seeds[1] > 500
+
+
+@pytest.fixture(scope="module")
+def arm_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    require.cross_tools()
+    objects = test_programs.kernel_objects([aarch64.COMPILER], "aarch64")
+    output = tmp_path_factory.mktemp("aarch64") / "fuzz_replay"
+    flags = ["-Werror", f"-I{places.REPOSITORY}"]
+    return aarch64.build([fuzzing.MAIN, REPLAY, *objects], output, flags)
+
+
+@pytest.mark.parametrize("cpu", cpus.CPUS)
+def test_an_arm_processor_agrees_on_every_input_to_begin_with(cpu, arm_program, seeds):
+    """Its kernels are those that read prepared weights."""
+    outcome = aarch64.run(cpu, arm_program, *sorted(seeds[0].iterdir()))
+    assert outcome.code == 0, outcome.output
+    calls, computed = counted(outcome)
+    assert calls == len(list(seeds[0].iterdir())) and computed >= seeds[1]
 
 
 def test_fuzzing_finds_nothing(program, seeds, tmp_path):

@@ -61,6 +61,10 @@ BinaryFullyConnectedArgs From(const EdgeaxBinaryFullyConnectedArgs& a) {
   return {From(a.fully_connected), {a.input_packed, a.output_packed}};
 }
 
+BinaryMaxPool2DArgs From(const EdgeaxBinaryMaxPool2DArgs& a) {
+  return {{a.batch, a.height, a.width, a.channels}, From(a.window)};
+}
+
 FloatFullyConnectedArgs From(const EdgeaxFloatFullyConnectedArgs& a) {
   return {a.rows, a.depth, a.outputs, a.bits, a.group, static_cast<Activation>(a.activation)};
 }
@@ -335,10 +339,8 @@ EDGEAX_EXPORT int32_t edgeax_binary_max_pool2d(const char* isa,
                                                uint8_t* output, size_t output_size) {
   const edgeax::KernelSet* set = edgeax::FindKernelSet(isa);
   if (set == nullptr) return kEdgeaxUnknownIsa;
-  const edgeax::BinaryMaxPool2DArgs pool = {
-      {args->batch, args->height, args->width, args->channels}, edgeax::From(args->window)};
-  return edgeax::Code(
-      set->binary_max_pool2d.run(pool, {{input, input_size}, {}, {output, output_size}}));
+  return edgeax::Code(set->binary_max_pool2d.run(edgeax::From(*args),
+                                                 {{input, input_size}, {}, {output, output_size}}));
 }
 
 EDGEAX_EXPORT int32_t edgeax_binary_conv2d_scratch_bytes(const char* isa,

@@ -194,6 +194,7 @@ int32_t edgeax_binary_conv2d(const char* isa, const EdgeaxBinaryConv2DArgs* args
 int32_t edgeax_binary_fully_connected(const char* isa, const EdgeaxBinaryFullyConnectedArgs* args,
                                       const EdgeaxTensors* tensors);
 
+/* The same for bits alone: sizes are in bytes, and there is no scratch. */
 int32_t edgeax_binary_max_pool2d(const char* isa, const EdgeaxBinaryMaxPool2DArgs* args,
                                  const uint8_t* input, size_t input_size, uint8_t* output,
                                  size_t output_size);

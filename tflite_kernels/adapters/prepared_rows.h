@@ -15,13 +15,15 @@ class PreparedRows {
     SumRows(weights, codebook, args.depth, {sums_.data(), sums_.size()});
   }
 
-  // Writes the weights in the order that kernels for few rows would rather read, unless too many
-  // are left in a place.
+  // Writes the weights in the order that kernels for few vectors would rather read, unless too many
+  // are left in a place, or so few that it would be many times what the file has.
   void Balance(const SparseFullyConnectedArgs& args, const SparseWeights& weights) {
     const FullyConnectedArgs& sizes = args.fully_connected;
+    const size_t stored = weights.values.size + weights.indices.size;
+    const size_t bytes = BalancedSize(sizes.outputs, sizes.depth);
+    const bool pays = sizes.rows <= kMostBalancedVectors && bytes / kMostGrowth <= stored;
     const bool fits =
-        balanced_.Allocate(BalancedSize(sizes.outputs, sizes.depth)) &&
-        sums_.Allocate(static_cast<size_t>(sizes.outputs)) &&
+        pays && balanced_.Allocate(bytes) && sums_.Allocate(static_cast<size_t>(sizes.outputs)) &&
         WriteBalanced(args.format, sizes.outputs, sizes.depth, weights,
                       {balanced_.data(), balanced_.size()}, {sums_.data(), sums_.size()});
     if (!fits) balanced_.Allocate(0);
@@ -32,6 +34,8 @@ class PreparedRows {
   BalancedWeights balanced() const { return {{balanced_.data(), balanced_.size()}, sums()}; }
 
  private:
+  static constexpr size_t kMostGrowth = 8;
+
   Buffer<int32_t> sums_;
   Buffer<uint8_t> balanced_;
 };

@@ -63,24 +63,26 @@ void GiveShare(Share share, Span<uint8_t> scratch, CodedTensors* tensors) {
 // What is made of weights once, for the kernels of products that take it.
 
 template <typename Args, typename Storage>
-void PrepareRows(const Operands&, const Args&, Storage*) {}
+void PrepareRows(const KernelSet&, const Operands&, const Args&, Storage*) {}
 
-void PrepareRows(const Operands& operands, const FullyConnectedArgs& args,
+void PrepareRows(const KernelSet& set, const Operands& operands, const FullyConnectedArgs& args,
                  CodebookStorage* storage) {
+  if (!set.takes_weight_sums) return;
   storage->prepared.Sum(args, BytesOf<uint8_t>(*operands.weights.tensor),
                         BytesOf<int8_t>(*operands.key.tensor));
 }
 
-void PrepareRows(const Operands& operands, const SparseFullyConnectedArgs& args,
-                 SparseStorage* storage) {
+void PrepareRows(const KernelSet& set, const Operands& operands,
+                 const SparseFullyConnectedArgs& args, SparseStorage* storage) {
+  if (!set.takes_balanced) return;
   storage->prepared.Balance(args,
                             storage->WeightsOf(*operands.weights.tensor, *operands.key.tensor));
 }
 
 // Sparse ones are not balanced: they would lie in memory twice.
-void PrepareRows(const Operands&, const CodedArgs<SparseFullyConnectedArgs>& args,
-                 CodedStorage* storage) {
-  if (args.layout != CodedLayout::kPacked4) return;
+void PrepareRows(const KernelSet& set, const Operands&,
+                 const CodedArgs<SparseFullyConnectedArgs>& args, CodedStorage* storage) {
+  if (!set.takes_weight_sums || args.layout != CodedLayout::kPacked4) return;
   storage->prepared.Sum(args.sparse.fully_connected,
                         {storage->weights.data(), storage->weights.size()},
                         {storage->codebook.data(), storage->codebook.size()});

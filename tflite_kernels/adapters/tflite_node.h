@@ -60,12 +60,11 @@ struct Wanted {
   int64_t depth;  // products of an output
 };
 
-// What all operators give to their kernels.
+// What all operators give to their kernels, but for scratch: that comes with a share of the work.
 struct CommonTensors {
   Span<const int8_t> input;
   Span<const int32_t> bias;
   Span<const Requantization> requantization;
-  Span<uint8_t> scratch;
   Span<int8_t> output;
 };
 

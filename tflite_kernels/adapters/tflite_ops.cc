@@ -234,21 +234,28 @@ TfLiteStatus PrepareKernel(const Site& site, const Wanted& wanted, NodeOf<Op>* n
   return Resize(site, node->output, wanted.output_rank, wanted.output_shape);
 }
 
+// The options of a node and its tensors, whose number is checked.
+template <typename Op>
+TfLiteStatus ReadNode(const Site& site, const NodeOf<Op>* node, typename Op::Options* options,
+                      Operands* operands) {
+  if (node == nullptr) return Fail(site, "there is no memory for the operator.");
+  EDGEAX_RETURN_IF_ERROR(CheckOptions(site, node->options, node->option_bytes));
+  memcpy(options, node->options + 1, sizeof(*options));
+  return FindOperands(site, *node, operands);
+}
+
 template <typename Op>
 TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* host) {
   const Site site = {context, &Op::kSpec};
   auto* node = static_cast<NodeOf<Op>*>(host->user_data);
-  if (node == nullptr) return Fail(site, "there is no memory for the operator.");
-  EDGEAX_RETURN_IF_ERROR(CheckOptions(site, node->options, node->option_bytes));
   typename Op::Options options;
-  memcpy(&options, node->options + 1, sizeof(options));
+  Operands operands;
+  EDGEAX_RETURN_IF_ERROR(ReadNode(site, node, &options, &operands));
   const Clamp clamp = ClampOf(options);
   if (clamp.low > clamp.high) {
     return Fail(site, "option output_min must not be above output_max. Received: %d and %d.",
                 static_cast<int>(clamp.low), static_cast<int>(clamp.high));
   }
-  Operands operands;
-  EDGEAX_RETURN_IF_ERROR(FindOperands(site, *node, &operands));
   const BinaryForm form = FormOf(options);
   EDGEAX_RETURN_IF_ERROR(CheckOperands<Op>(site, form, operands, node));
   const Quantization quantization = {ZeroPointOf(operands.input, form.input_packed),
@@ -258,7 +265,7 @@ TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* host) {
   EDGEAX_RETURN_IF_ERROR(
       Op::Translate(site, options, operands, node->storage, quantization, &node->args, &wanted));
   EDGEAX_RETURN_IF_ERROR(node->storage.Prepare(site, operands, options, wanted));
-  if (node->kernels->takes_prepared_rows) PrepareRows(operands, node->args, &node->storage);
+  PrepareRows(*node->kernels, operands, node->args, &node->storage);
   EDGEAX_RETURN_IF_ERROR(CheckOutput(site, wanted));
   EDGEAX_RETURN_IF_ERROR(CopyChannels<Op>(site, form, operands, wanted, node));
   return PrepareKernel(site, wanted, node, host);
@@ -269,12 +276,9 @@ TfLiteStatus Prepare<FloatFullyConnectedOp>(TfLiteContext* context, TfLiteNode* 
   using Op = FloatFullyConnectedOp;
   const Site site = {context, &Op::kSpec};
   auto* node = static_cast<NodeOf<Op>*>(host->user_data);
-  if (node == nullptr) return Fail(site, "there is no memory for the operator.");
-  EDGEAX_RETURN_IF_ERROR(CheckOptions(site, node->options, node->option_bytes));
   Op::Options options;
-  memcpy(&options, node->options + 1, sizeof(options));
   Operands operands;
-  EDGEAX_RETURN_IF_ERROR(FindOperands(site, *node, &operands));
+  EDGEAX_RETURN_IF_ERROR(ReadNode(site, node, &options, &operands));
   EDGEAX_RETURN_IF_ERROR(Op::CheckOperands(site, operands));
   Wanted wanted = {};
   EDGEAX_RETURN_IF_ERROR(Op::Translate(site, options, operands, &node->args, &wanted));
@@ -293,15 +297,16 @@ TfLiteStatus PrepareResolved(TfLiteContext* context, TfLiteNode* host) {
   return Prepare<Op>(context, host);
 }
 
-// Runs a kernel, in as many parts as Prepare decided. Returns kOk when all of them do.
+// Runs a kernel, in as many parts as Prepare decided; each gets its part of the scratch.
 template <typename Op, typename TensorsOfArgs>
-Status RunShares(const NodeOf<Op>& node, const TensorsOfArgs& tensors, Span<uint8_t> scratch) {
+TfLiteStatus RunShares(const Site& site, const NodeOf<Op>& node, const TensorsOfArgs& tensors) {
+  const TfLiteTensor& memory = site.context->tensors[node.scratch];
   struct Call {
     const NodeOf<Op>& node;
     const TensorsOfArgs& tensors;
     Span<uint8_t> scratch;
     Status statuses[ThreadPool::kMostParts];
-  } call = {node, tensors, scratch, {}};
+  } call = {node, tensors, {static_cast<uint8_t*>(DataOf(memory)), memory.bytes}, {}};
   const auto run = [](void* context, int32_t part) {
     auto& call = *static_cast<Call*>(context);
     const NodeOf<Op>& node = call.node;
@@ -312,9 +317,11 @@ Status RunShares(const NodeOf<Op>& node, const TensorsOfArgs& tensors, Span<uint
   };
   node.threads->Run(node.shares, run, &call);
   for (int32_t i = 0; i < node.shares; ++i) {
-    if (call.statuses[i] != Status::kOk) return call.statuses[i];
+    if (call.statuses[i] == Status::kOk) continue;
+    return Fail(site, "the kernel %s failed with status %d.", node.kernels->name,
+                static_cast<int>(call.statuses[i]));
   }
-  return Status::kOk;
+  return kTfLiteOk;
 }
 
 template <typename Op>
@@ -323,20 +330,14 @@ TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* host) {
   const auto& node = *static_cast<const NodeOf<Op>*>(host->user_data);
   const TfLiteTensor* all = context->tensors;
   const TfLiteTensor& output = all[node.output];
-  const TfLiteTensor& scratch = all[node.scratch];
   const CommonTensors common = {BytesOf<int8_t>(all[node.inputs[kInput]]),
                                 {node.bias.data(), node.bias.size()},
                                 {node.requantization.data(), node.requantization.size()},
-                                {static_cast<uint8_t*>(DataOf(scratch)), scratch.bytes},
                                 {static_cast<int8_t*>(DataOf(output)), output.bytes}};
   if (common.input.data == nullptr || common.output.data == nullptr) {
     return Fail(site, "tensors input and output must have memory. Allocate the tensors first.");
   }
-  const auto tensors = node.storage.TensorsOf(all, node.inputs, common);
-  const Status status = RunShares(node, tensors, common.scratch);
-  if (status == Status::kOk) return kTfLiteOk;
-  return Fail(site, "the kernel %s failed with status %d.", node.kernels->name,
-              static_cast<int>(status));
+  return RunShares(site, node, node.storage.TensorsOf(all, node.inputs, common));
 }
 
 template <>
@@ -347,7 +348,6 @@ TfLiteStatus Eval<FloatFullyConnectedOp>(TfLiteContext* context, TfLiteNode* hos
   const TfLiteTensor* all = context->tensors;
   const TfLiteTensor& input = all[node.inputs[kInput]];
   const TfLiteTensor& output = all[node.output];
-  const TfLiteTensor& scratch = all[node.scratch];
   if (DataOf(input) == nullptr || DataOf(output) == nullptr) {
     return Fail(site, "tensors input and output must have memory. Allocate the tensors first.");
   }
@@ -355,19 +355,15 @@ TfLiteStatus Eval<FloatFullyConnectedOp>(TfLiteContext* context, TfLiteNode* hos
     return Fail(site, "tensors input and output must lie at multiples of 4 bytes.");
   }
   const FloatStorage& storage = node.storage;
-  const Span<uint8_t> memory = {static_cast<uint8_t*>(DataOf(scratch)), scratch.bytes};
   const FloatTensors tensors = {
       {static_cast<const float*>(DataOf(input)), input.bytes / sizeof(float)},
       BytesOf<uint8_t>(all[node.inputs[kWeights]]),
       FloatStorage::FloatsOf(all[node.inputs[kBias]], storage.bias),
       FloatStorage::FloatsOf(all[node.inputs[kScale]], storage.scale),
       FloatStorage::FloatsOf(all[node.inputs[kCodebook]], storage.codebook),
-      memory,
+      {},
       {static_cast<float*>(DataOf(output)), output.bytes / sizeof(float)}};
-  const Status status = RunShares(node, tensors, memory);
-  if (status == Status::kOk) return kTfLiteOk;
-  return Fail(site, "the kernel %s failed with status %d.", node.kernels->name,
-              static_cast<int>(status));
+  return RunShares(site, node, tensors);
 }
 
 template <typename Op>
@@ -390,45 +386,28 @@ constexpr TfLiteRegistration ResolverRegistrationFor() {
   return registration;
 }
 
-constexpr TfLiteRegistration kRegistrations[] = {
-    RegistrationFor<Conv2DOp>(),
-    RegistrationFor<DepthwiseConv2DOp>(),
-    RegistrationFor<FullyConnectedOp>(),
-    RegistrationFor<SparseConv2DOp>(),
-    RegistrationFor<SparseFullyConnectedOp>(),
-    RegistrationFor<CodedConv2DOp>(),
-    RegistrationFor<CodedFullyConnectedOp>(),
-    RegistrationFor<BinaryConv2DOp>(),
-    RegistrationFor<BinaryFullyConnectedOp>(),
-    RegistrationFor<BinaryMaxPool2DOp>(),
-    RegistrationFor<FloatFullyConnectedOp>(),
+template <typename... Ops>
+struct Registrations {
+  static constexpr TfLiteRegistration kDelegated[] = {RegistrationFor<Ops>()...};
+  static constexpr TfLiteRegistration kResolved[] = {ResolverRegistrationFor<Ops>()...};
 };
 
-constexpr TfLiteRegistration kResolverRegistrations[] = {
-    ResolverRegistrationFor<Conv2DOp>(),
-    ResolverRegistrationFor<DepthwiseConv2DOp>(),
-    ResolverRegistrationFor<FullyConnectedOp>(),
-    ResolverRegistrationFor<SparseConv2DOp>(),
-    ResolverRegistrationFor<SparseFullyConnectedOp>(),
-    ResolverRegistrationFor<CodedConv2DOp>(),
-    ResolverRegistrationFor<CodedFullyConnectedOp>(),
-    ResolverRegistrationFor<BinaryConv2DOp>(),
-    ResolverRegistrationFor<BinaryFullyConnectedOp>(),
-    ResolverRegistrationFor<BinaryMaxPool2DOp>(),
-    ResolverRegistrationFor<FloatFullyConnectedOp>(),
-};
+using All =
+    Registrations<Conv2DOp, DepthwiseConv2DOp, FullyConnectedOp, SparseConv2DOp,
+                  SparseFullyConnectedOp, CodedConv2DOp, CodedFullyConnectedOp, BinaryConv2DOp,
+                  BinaryFullyConnectedOp, BinaryMaxPool2DOp, FloatFullyConnectedOp>;
 
 }  // namespace
 
 const TfLiteRegistration* RegistrationOf(const char* custom_name) {
-  for (const TfLiteRegistration& registration : kRegistrations) {
+  for (const TfLiteRegistration& registration : All::kDelegated) {
     if (strcmp(custom_name, registration.custom_name) == 0) return &registration;
   }
   return nullptr;
 }
 
 Span<const TfLiteRegistration> ResolverRegistrations() {
-  return {kResolverRegistrations, sizeof(kResolverRegistrations) / sizeof(TfLiteRegistration)};
+  return {All::kResolved, sizeof(All::kResolved) / sizeof(TfLiteRegistration)};
 }
 
 }  // namespace edgeax

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "tflite_kernels/adapters/prepared_rows.h"
-#include "tflite_kernels/adapters/tflite_node.h"
+#include "tflite_kernels/adapters/tflite_arguments.h"
 #include "tflite_kernels/core/coded.h"
 
 namespace edgeax {
@@ -73,7 +73,7 @@ struct CodebookStorage : RowStorage {
             common.bias,
             common.requantization,
             BytesOf<int8_t>(all[inputs[kCodebook]]),
-            common.scratch,
+            {},
             common.output,
             Share{0, 1},
             prepared.sums()};
@@ -104,7 +104,7 @@ struct SparseStorage : ChannelTensors {
   template <typename Options>
   TfLiteStatus Prepare(const Site& site, const Operands& operands, const Options& options,
                        const Wanted& wanted) {
-    const SparseFormat format = {options.block, static_cast<Places>(options.places)};
+    const SparseFormat format = FormatOf(options);
     if (CheckSparseFormat(format) != Status::kOk) {
       return Fail(site, "option block must be 1, 2, 4, 8 or 16. Received: %d.",
                   static_cast<int>(options.block));
@@ -138,10 +138,10 @@ struct SparseStorage : ChannelTensors {
 
   SparseTensors TensorsOf(const TfLiteTensor* all, const int* inputs,
                           const CommonTensors& common) const {
-    return {common.input,   WeightsOf(all[inputs[kWeights]], all[inputs[kIndices]]),
-            common.bias,    common.requantization,
-            common.scratch, common.output,
-            Share{0, 1},    prepared.balanced()};
+    return {common.input, WeightsOf(all[inputs[kWeights]], all[inputs[kIndices]]),
+            common.bias,  common.requantization,
+            {},           common.output,
+            Share{0, 1},  prepared.balanced()};
   }
 
  private:
@@ -172,9 +172,9 @@ struct BinaryStorage : RowStorage {
 
   BinaryTensors TensorsOf(const TfLiteTensor* all, const int* inputs,
                           const CommonTensors& common) const {
-    return {common.input,   BytesOf<uint8_t>(all[inputs[kWeights]]),
-            common.bias,    common.requantization,
-            common.scratch, common.output};
+    return {common.input, BytesOf<uint8_t>(all[inputs[kWeights]]),
+            common.bias,  common.requantization,
+            {},           common.output};
   }
 };
 
@@ -193,7 +193,7 @@ struct NoStorage {
 
   BinaryPoolTensors TensorsOf(const TfLiteTensor*, const int*, const CommonTensors& common) const {
     return {{reinterpret_cast<const uint8_t*>(common.input.data), common.input.size},
-            common.scratch,
+            {},
             {reinterpret_cast<uint8_t*>(common.output.data), common.output.size}};
   }
 };
@@ -273,17 +273,16 @@ struct CodedStorage {
     const SparseWeights values = {{reinterpret_cast<const int8_t*>(bytes.data), bytes.size},
                                   {indices.data(), indices.size()},
                                   {starts.data(), starts.size()}};
-    return {
-        {common.input,
-         bytes,
-         common.bias,
-         common.requantization,
-         {codebook.data(), codebook.size()},
-         common.scratch,
-         common.output,
-         Share{0, 1},
-         prepared.sums()},
-        {common.input, values, common.bias, common.requantization, common.scratch, common.output}};
+    return {{common.input,
+             bytes,
+             common.bias,
+             common.requantization,
+             {codebook.data(), codebook.size()},
+             {},
+             common.output,
+             Share{0, 1},
+             prepared.sums()},
+            {common.input, values, common.bias, common.requantization, {}, common.output}};
   }
 };
 

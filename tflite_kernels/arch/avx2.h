@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tflite_kernels/arch/matmul.h"
+#include "tflite_kernels/arch/transpose_x86.h"
 
 namespace edgeax {
 namespace {
@@ -242,26 +243,9 @@ struct Avx2 {
                         int32_t* offsets) {
     memset(offsets, 0, kColumns * sizeof(int32_t));
     for (int32_t k = 0; k < padded_depth; k += kDepthStep, right += kDepthStep * kColumns) {
-      const auto load = [&](int32_t i) { return rows.Load(i, i + 8, k); };
-      // Pairs of weights are 16-bit numbers: an 8 x 8 transpose of them in each half.
-      const __m256i r0 = load(0), r1 = load(1), r2 = load(2), r3 = load(3);
-      const __m256i r4 = load(4), r5 = load(5), r6 = load(6), r7 = load(7);
-      const __m256i a0 = _mm256_unpacklo_epi16(r0, r1), a1 = _mm256_unpackhi_epi16(r0, r1);
-      const __m256i a2 = _mm256_unpacklo_epi16(r2, r3), a3 = _mm256_unpackhi_epi16(r2, r3);
-      const __m256i a4 = _mm256_unpacklo_epi16(r4, r5), a5 = _mm256_unpackhi_epi16(r4, r5);
-      const __m256i a6 = _mm256_unpacklo_epi16(r6, r7), a7 = _mm256_unpackhi_epi16(r6, r7);
-      const __m256i b0 = _mm256_unpacklo_epi32(a0, a2), b1 = _mm256_unpackhi_epi32(a0, a2);
-      const __m256i b2 = _mm256_unpacklo_epi32(a1, a3), b3 = _mm256_unpackhi_epi32(a1, a3);
-      const __m256i b4 = _mm256_unpacklo_epi32(a4, a6), b5 = _mm256_unpackhi_epi32(a4, a6);
-      const __m256i b6 = _mm256_unpacklo_epi32(a5, a7), b7 = _mm256_unpackhi_epi32(a5, a7);
-      StorePairs(_mm256_unpacklo_epi64(b0, b4), right);
-      StorePairs(_mm256_unpackhi_epi64(b0, b4), right + 32);
-      StorePairs(_mm256_unpacklo_epi64(b1, b5), right + 64);
-      StorePairs(_mm256_unpackhi_epi64(b1, b5), right + 96);
-      StorePairs(_mm256_unpacklo_epi64(b2, b6), right + 128);
-      StorePairs(_mm256_unpackhi_epi64(b2, b6), right + 160);
-      StorePairs(_mm256_unpacklo_epi64(b3, b7), right + 192);
-      StorePairs(_mm256_unpackhi_epi64(b3, b7), right + 224);
+      // Pairs of weights are 16-bit numbers.
+      TransposeLanes([&](int32_t i) { return rows.Load(i, i + 8, k); },
+                     [&](int32_t i, __m256i pairs) { StorePairs(pairs, right + 32 * i); });
     }
   }
 

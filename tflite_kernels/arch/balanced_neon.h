@@ -5,6 +5,7 @@
 
 #include "tflite_kernels/arch/balanced.h"
 #include "tflite_kernels/arch/dotprod.h"
+#include "tflite_kernels/arch/neon_clear.h"
 #include "tflite_kernels/arch/neon_finish.h"
 
 namespace edgeax {
@@ -53,10 +54,7 @@ struct BalancedNeon : BalancedNeonSteps {
                                                  int32_t* sums) {
     const int8_t* const end = vector + static_cast<ptrdiff_t>(steps) * 32;
     __asm__ volatile(
-        "movi v16.4s, #0\n"
-        "movi v17.4s, #0\n"
-        "movi v18.4s, #0\n"
-        "movi v19.4s, #0\n"
+        EDGEAX_CLEAR(16, 17, 18, 19)
         "movi v7.16b, #15\n"
         "1:\n"
         "ldp q0, q1, [%[vector]], #32\n"

@@ -3,6 +3,7 @@
 
 #include "tflite_kernels/arch/avx2.h"
 #include "tflite_kernels/arch/binary_matmul.h"
+#include "tflite_kernels/arch/transpose_x86.h"
 
 namespace edgeax {
 namespace {
@@ -81,22 +82,8 @@ struct BinaryAvx2 {
       const __m128i a = _mm_cvtsi64_si128(static_cast<int64_t>(words[i]));
       return _mm_unpacklo_epi8(a, _mm_cvtsi64_si128(static_cast<int64_t>(words[i + 1])));
     };
-    const __m128i p0 = pair(0), p1 = pair(2), p2 = pair(4), p3 = pair(6);
-    const __m128i p4 = pair(8), p5 = pair(10), p6 = pair(12), p7 = pair(14);
-    const __m128i q0 = _mm_unpacklo_epi16(p0, p1), q1 = _mm_unpackhi_epi16(p0, p1);
-    const __m128i q2 = _mm_unpacklo_epi16(p2, p3), q3 = _mm_unpackhi_epi16(p2, p3);
-    const __m128i q4 = _mm_unpacklo_epi16(p4, p5), q5 = _mm_unpackhi_epi16(p4, p5);
-    const __m128i q6 = _mm_unpacklo_epi16(p6, p7), q7 = _mm_unpackhi_epi16(p6, p7);
-    const auto finish = [&](__m128i a, __m128i b, __m128i c, __m128i d, uint8_t* at) {
-      const __m128i ab_low = _mm_unpacklo_epi32(a, b), ab_high = _mm_unpackhi_epi32(a, b);
-      const __m128i cd_low = _mm_unpacklo_epi32(c, d), cd_high = _mm_unpackhi_epi32(c, d);
-      StoreNibbles(_mm_unpacklo_epi64(ab_low, cd_low), at);
-      StoreNibbles(_mm_unpackhi_epi64(ab_low, cd_low), at + 2 * kColumns);
-      StoreNibbles(_mm_unpacklo_epi64(ab_high, cd_high), at + 4 * kColumns);
-      StoreNibbles(_mm_unpackhi_epi64(ab_high, cd_high), at + 6 * kColumns);
-    };
-    finish(q0, q2, q4, q6, to);
-    finish(q1, q3, q5, q7, to + 8 * kColumns);
+    TransposeLanes([&](int32_t i) { return pair(2 * i); },
+                   [&](int32_t i, __m128i bytes) { StoreNibbles(bytes, to + 2 * i * kColumns); });
   }
 
   static void PackRight(const BinaryColumns& columns, int32_t first, uint8_t* right) {

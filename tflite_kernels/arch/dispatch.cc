@@ -158,6 +158,7 @@ constexpr KernelSet kSets[] = {
      {BinaryFullyConnectedNeon, BinaryFullyConnectedScratchBytesNeon, true},
      kBinaryMaxPool2D,
      {FloatFullyConnectedNeon, FloatFullyConnectedScratchBytesNeon, true},
+     true,
      true},
     {"neon_dotprod",
      HasDotprod,
@@ -170,6 +171,7 @@ constexpr KernelSet kSets[] = {
      {BinaryFullyConnectedNeon, BinaryFullyConnectedScratchBytesNeon, true},
      kBinaryMaxPool2D,
      {FloatFullyConnectedNeon, FloatFullyConnectedScratchBytesNeon, true},
+     false,  // the dot product sums weights up itself
      true},
 #elif defined(EDGEAX_ARMV7)
     {"neon",

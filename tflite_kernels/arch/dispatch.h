@@ -36,7 +36,7 @@ struct KernelSet {
   Kernel<BinaryMaxPool2DArgs, BinaryPoolTensors> binary_max_pool2d;
   Kernel<FloatFullyConnectedArgs, FloatTensors> float_fully_connected;
   // Whether the products read Tensors::weight_sums and SparseTensors::balanced, if they are there.
-  bool takes_prepared_rows = false;
+  bool takes_weight_sums = false, takes_balanced = false;
 };
 
 // The sets compiled into this library, slowest first; the first is "reference".

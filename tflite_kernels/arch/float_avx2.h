@@ -1,21 +1,17 @@
 #pragma once  // arch/float_avx2.h: floats times packed weights on AVX2 with FMA and F16C.
 
-#include <immintrin.h>
-
-#include "tflite_kernels/arch/float_codebook.h"
-#include "tflite_kernels/arch/float_matmul.h"
+#include "tflite_kernels/arch/float_x86.h"
 
 namespace edgeax {
 namespace {
 
-struct FloatAvx2 {
+struct FloatAvx2 : FloatX86 {
   struct Lanes {
     __m256 low, high;
   };
   struct Words {
     __m256i low, high;
   };
-  static constexpr int32_t kRows = 4;
   static constexpr int32_t kOutputsOfRows = 1;
 
   static Lanes Zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
@@ -40,16 +36,8 @@ struct FloatAvx2 {
     return {choose(sums.low, c.low, numbers), choose(sums.high, c.high, more)};
   }
 
-  static float Sum(Lanes sums) {
-    const __m256 eight = _mm256_add_ps(sums.low, sums.high);
-    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
-  }
+  static float Sum(Lanes sums) { return SumEight(_mm256_add_ps(sums.low, sums.high)); }
 
-  static __m128i LoadBytes(const uint8_t* from) {
-    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
-  }
   static __m128i LoadFirstBytes(const uint8_t* from, int32_t bytes) {
     uint8_t block[kBlockBytes] = {};
     memcpy(block, from, static_cast<size_t>(bytes));
@@ -71,16 +59,12 @@ struct FloatAvx2 {
     using Block = Words;
 
     explicit Table(const float* codebook) {
-      alignas(32) float values[16];
-      for (int32_t i = 0; i < 16; ++i) values[i] = codebook[i & ((1 << kBits) - 1)];
-      first = _mm256_load_ps(values);
-      second = _mm256_load_ps(values + 8);
+      const FourBits<kBits> table(codebook);
+      first = _mm256_load_ps(table.values);
+      second = _mm256_load_ps(table.values + 8);
     }
 
-    static Block Load(const uint8_t* from) { return Unsigned(LoadBytes(from)); }
-    static Block LoadFirst(const uint8_t* from, int32_t bytes) {
-      return Unsigned(LoadFirstBytes(from, bytes));
-    }
+    static Block BlockOf(__m128i bytes) { return Unsigned(bytes); }
 
     template <int32_t kStep>
     __m256 Values(__m256i block) const {
@@ -104,10 +88,7 @@ struct FloatAvx2 {
     static constexpr int32_t kBits = 8;
     using Block = Words;
 
-    static Block Load(const uint8_t* from) { return Signed(LoadBytes(from)); }
-    static Block LoadFirst(const uint8_t* from, int32_t bytes) {
-      return Signed(LoadFirstBytes(from, bytes));
-    }
+    static Block BlockOf(__m128i bytes) { return Signed(bytes); }
 
     template <int32_t>
     static Lanes Weights(Block block) {
@@ -116,34 +97,19 @@ struct FloatAvx2 {
   };
 
   // Codes that are short floats, see ShortFloats.
-  struct Halves {
-    static constexpr int32_t kBits = 8;
-    struct Block {
-      __m256i codes;
-    };
-
-    explicit Halves(const ShortFloats& floats)
-        : factor(_mm256_set1_epi16(static_cast<int16_t>(1 << (10 + floats.exponent_bits)))),
-          lift(_mm256_set1_epi16(floats.has_subnormals ? 0 : 1 << 10)) {}
-
-    static Block Load(const uint8_t* from) { return {_mm256_cvtepi8_epi16(LoadBytes(from))}; }
-    static Block LoadFirst(const uint8_t* from, int32_t bytes) {
-      return {_mm256_cvtepi8_epi16(LoadFirstBytes(from, bytes))};
-    }
+  struct Halves : ShortCodes {
+    using ShortCodes::ShortCodes;
 
     template <int32_t>
     Lanes Weights(Block block) const {
-      const __m256i top = _mm256_slli_epi16(block.codes, 9);
-      const __m256i magnitude = _mm256_mulhi_epu16(top, factor);
+      const __m256i top = TopOf(block);
       const __m256i is_zero = _mm256_cmpeq_epi16(top, _mm256_setzero_si256());
-      const __m256i lifted = _mm256_add_epi16(magnitude, _mm256_andnot_si256(is_zero, lift));
+      const __m256i lifted = _mm256_add_epi16(Magnitude(top), _mm256_andnot_si256(is_zero, lift));
       const __m256i sign = _mm256_and_si256(block.codes, _mm256_set1_epi16(INT16_MIN));
       const __m256i halves = _mm256_or_si256(sign, lifted);
       return {_mm256_cvtph_ps(_mm256_castsi256_si128(halves)),
               _mm256_cvtph_ps(_mm256_extracti128_si256(halves, 1))};
     }
-
-    __m256i factor, lift;
   };
 
   // Codes of 8 bits that stand for any floats.
@@ -153,10 +119,7 @@ struct FloatAvx2 {
 
     explicit Lookup(const float* codebook) : codebook(codebook) {}
 
-    static Block Load(const uint8_t* from) { return Unsigned(LoadBytes(from)); }
-    static Block LoadFirst(const uint8_t* from, int32_t bytes) {
-      return Unsigned(LoadFirstBytes(from, bytes));
-    }
+    static Block BlockOf(__m128i bytes) { return Unsigned(bytes); }
 
     template <int32_t>
     Lanes Weights(Block block) const {

@@ -156,7 +156,9 @@ struct FloatTile {
                                                const uint8_t* const (&rows)[kOutputs], int32_t byte,
                                                Sums* sums) const {
     Several<typename Decoder::Block, kOutputs> blocks;
-    Repeat<kOutputs>([&](auto c) { At<c.value>(blocks) = decoder.Load(rows[c.value] + byte); });
+    Repeat<kOutputs>([&](auto c) {
+      At<c.value>(blocks) = Decoder::BlockOf(Simd::LoadBytes(rows[c.value] + byte));
+    });
     Repeat<kSteps>([&](auto step) {
       Repeat<kOutputs>([&](auto c) {
         const Lanes weights = decoder.template Weights<step.value>(At<c.value>(blocks));
@@ -175,7 +177,8 @@ struct FloatTile {
                                           const uint8_t* const (&rows)[kOutputs], int32_t byte,
                                           int32_t left, Sums sums) const {
     Repeat<kOutputs>([&](auto c) {
-      const auto block = decoder.LoadFirst(rows[c.value] + byte, PackedBytes(left, Decoder::kBits));
+      const auto block = Decoder::BlockOf(
+          Simd::LoadFirstBytes(rows[c.value] + byte, PackedBytes(left, Decoder::kBits)));
       Repeat<kSteps>([&](auto step) {
         const Lanes weights = decoder.template Weights<step.value>(block);
         const int32_t lanes = (left - step.value + kSteps - 1) / kSteps;

@@ -47,6 +47,7 @@ struct FloatNeon {
     return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
   }
 
+  static uint8x16_t LoadBytes(const uint8_t* from) { return vld1q_u8(from); }
   static uint8x16_t LoadFirstBytes(const uint8_t* from, int32_t bytes) {
     uint8_t block[kBlockBytes] = {};
     memcpy(block, from, static_cast<size_t>(bytes));
@@ -73,10 +74,7 @@ struct FloatNeon {
       fourth = vld1q_u8(bytes[3]);
     }
 
-    static Block Load(const uint8_t* from) { return vld1q_u8(from); }
-    static Block LoadFirst(const uint8_t* from, int32_t bytes) {
-      return LoadFirstBytes(from, bytes);
-    }
+    static Block BlockOf(uint8x16_t bytes) { return bytes; }
 
     template <int32_t kStep>
     Lanes Weights(Block block) const {
@@ -103,10 +101,7 @@ struct FloatNeon {
     static constexpr int32_t kBits = 8;
     using Block = int8x16_t;
 
-    static Block Load(const uint8_t* from) { return vreinterpretq_s8_u8(vld1q_u8(from)); }
-    static Block LoadFirst(const uint8_t* from, int32_t bytes) {
-      return vreinterpretq_s8_u8(LoadFirstBytes(from, bytes));
-    }
+    static Block BlockOf(uint8x16_t bytes) { return vreinterpretq_s8_u8(bytes); }
 
     template <int32_t>
     static Lanes Weights(Block block) {
@@ -125,10 +120,7 @@ struct FloatNeon {
         : shift(vdupq_n_s16(static_cast<int16_t>(floats.exponent_bits - 6))),
           lift(vdupq_n_u16(floats.has_subnormals ? 0 : 1 << 10)) {}
 
-    static Block Load(const uint8_t* from) { return vreinterpretq_s8_u8(vld1q_u8(from)); }
-    static Block LoadFirst(const uint8_t* from, int32_t bytes) {
-      return vreinterpretq_s8_u8(LoadFirstBytes(from, bytes));
-    }
+    static Block BlockOf(uint8x16_t bytes) { return vreinterpretq_s8_u8(bytes); }
 
     template <int32_t>
     Lanes Weights(Block block) const {
@@ -159,10 +151,9 @@ struct FloatNeon {
 
     explicit Lookup(const float* codebook) : codebook(codebook) {}
 
-    static Block Load(const uint8_t* from) { return LoadFirst(from, kBlockBytes); }
-    static Block LoadFirst(const uint8_t* from, int32_t bytes) {
-      Block block = {};
-      memcpy(block.codes, from, static_cast<size_t>(bytes));
+    static Block BlockOf(uint8x16_t bytes) {
+      Block block;
+      vst1q_u8(block.codes, bytes);
       return block;
     }
 

@@ -2,6 +2,8 @@
 
 #include <stdint.h>
 
+#include "tflite_kernels/arch/neon_clear.h"
+
 namespace edgeax {
 namespace {
 
@@ -32,12 +34,6 @@ namespace {
   "sadalp v" #s1 ".4s, v9.8h\n"              \
   "sadalp v" #s0 ".4s, v10.8h\n"             \
   "sadalp v" #s1 ".4s, v11.8h\n"
-
-#define EDGEAX_CLEAR(a, b, c, d) \
-  "movi v" #a ".4s, #0\n"        \
-  "movi v" #b ".4s, #0\n"        \
-  "movi v" #c ".4s, #0\n"        \
-  "movi v" #d ".4s, #0\n"
 
 // sums[c] of the products of row c of 4-bit codes with `vector`, of each 32 numbers first the 16 that meet
 // the codes in low nibbles; `steps` times 64 weights, more than 0, none of them -128.
@@ -151,7 +147,6 @@ __attribute__((noinline)) void DotFourSmallRows(const int8_t* vector, const uint
 #undef EDGEAX_WIDEN
 #undef EDGEAX_ADD_SMALL_ROW
 #undef EDGEAX_ADD_SMALL
-#undef EDGEAX_CLEAR
 #undef EDGEAX_ADD_ROW
 // clang-format on
 

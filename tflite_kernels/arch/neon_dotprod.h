@@ -2,6 +2,7 @@
 
 #include "tflite_kernels/arch/neon.h"
 #include "tflite_kernels/arch/neon_dotprod_tile.h"
+#include "tflite_kernels/arch/neon_transpose.h"
 
 namespace edgeax {
 namespace {
@@ -16,24 +17,14 @@ struct NeonDotprod : NeonSteps {
   // 16 weights each of 4 columns, to [4 fours of weights][8 columns][4]; adds them to `sum`.
   EDGEAX_DOTPROD static int32x4_t PackFour(int8x16_t c0, int8x16_t c1, int8x16_t c2, int8x16_t c3,
                                            Right* to, int32x4_t sum) {
-    const int32x4_t r0 = vreinterpretq_s32_s8(c0), r1 = vreinterpretq_s32_s8(c1);
-    const int32x4_t r2 = vreinterpretq_s32_s8(c2), r3 = vreinterpretq_s32_s8(c3);
-    // Fours of weights are 32-bit numbers: a 4 x 4 transpose of them.
-    const int64x2_t a0 = vreinterpretq_s64_s32(vtrn1q_s32(r0, r1));
-    const int64x2_t a1 = vreinterpretq_s64_s32(vtrn2q_s32(r0, r1));
-    const int64x2_t a2 = vreinterpretq_s64_s32(vtrn1q_s32(r2, r3));
-    const int64x2_t a3 = vreinterpretq_s64_s32(vtrn2q_s32(r2, r3));
-    const int8x16_t k0 = vreinterpretq_s8_s64(vtrn1q_s64(a0, a2));
-    const int8x16_t k1 = vreinterpretq_s8_s64(vtrn1q_s64(a1, a3));
-    const int8x16_t k2 = vreinterpretq_s8_s64(vtrn2q_s64(a0, a2));
-    const int8x16_t k3 = vreinterpretq_s8_s64(vtrn2q_s64(a1, a3));
-    vst1q_s8(to, k0);
-    vst1q_s8(to + 32, k1);
-    vst1q_s8(to + 64, k2);
-    vst1q_s8(to + 96, k3);
+    const FourRows fours = TransposeWords({c0, c1, c2, c3});
+    vst1q_s8(to, fours.a);
+    vst1q_s8(to + 32, fours.b);
+    vst1q_s8(to + 64, fours.c);
+    vst1q_s8(to + 96, fours.d);
     const int8x16_t ones = vdupq_n_s8(1);
-    sum = vdotq_s32(vdotq_s32(sum, k0, ones), k1, ones);
-    return vdotq_s32(vdotq_s32(sum, k2, ones), k3, ones);
+    sum = vdotq_s32(vdotq_s32(sum, fours.a, ones), fours.b, ones);
+    return vdotq_s32(vdotq_s32(sum, fours.c, ones), fours.d, ones);
   }
 
   // The same of columns c .. c + 3, from depth k on.

@@ -3,6 +3,7 @@
 #include <stdint.h>
 
 #include "tflite_kernels/arch/dotprod.h"
+#include "tflite_kernels/arch/neon_clear.h"
 
 namespace edgeax {
 namespace {
@@ -41,10 +42,6 @@ namespace {
   EDGEAX_ADD_FOUR(2)              \
   EDGEAX_ADD_FOUR(3)
 
-#define EDGEAX_CLEAR_ROW(a, b) \
-  "movi v" #a ".4s, #0\n"      \
-  "movi v" #b ".4s, #0\n"
-
 // sums int32 [8 rows][8 columns] of the products of rows of `depth`, a multiple of 16 above 0, with
 // right int8 [depth / 4][8 columns][4].
 EDGEAX_DOTPROD __attribute__((noinline)) void MultiplyTile8x8(const int8_t* const* rows,
@@ -54,14 +51,10 @@ EDGEAX_DOTPROD __attribute__((noinline)) void MultiplyTile8x8(const int8_t* cons
   const int8_t *r4 = rows[4], *r5 = rows[5], *r6 = rows[6], *r7 = rows[7];
   const int8_t* const end = r7 + depth;
   __asm__ volatile(
-      EDGEAX_CLEAR_ROW(16, 17)
-      EDGEAX_CLEAR_ROW(18, 19)
-      EDGEAX_CLEAR_ROW(20, 21)
-      EDGEAX_CLEAR_ROW(22, 23)
-      EDGEAX_CLEAR_ROW(24, 25)
-      EDGEAX_CLEAR_ROW(26, 27)
-      EDGEAX_CLEAR_ROW(28, 29)
-      EDGEAX_CLEAR_ROW(30, 31)
+      EDGEAX_CLEAR(16, 17, 18, 19)
+      EDGEAX_CLEAR(20, 21, 22, 23)
+      EDGEAX_CLEAR(24, 25, 26, 27)
+      EDGEAX_CLEAR(28, 29, 30, 31)
       "tbz %w[depth], #4, 1f\n"  // an even number of sixteens
       EDGEAX_ADD_SIXTEEN
       "cmp %[r7], %[end]\n"
@@ -88,7 +81,6 @@ EDGEAX_DOTPROD __attribute__((noinline)) void MultiplyTile8x8(const int8_t* cons
         "v31");
 }
 
-#undef EDGEAX_CLEAR_ROW
 #undef EDGEAX_ADD_SIXTEEN
 #undef EDGEAX_ADD_FOUR
 #undef EDGEAX_ADD_ROW

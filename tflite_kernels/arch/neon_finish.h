@@ -1,4 +1,5 @@
-#pragma once  // arch/neon_finish.h: what follows the sums of output channels on aarch64.
+#pragma once  // arch/neon_finish.h: what follows the sums of output channels on 64-bit and 32-bit
+              // Arm.
 
 #include <arm_neon.h>
 #include <string.h>

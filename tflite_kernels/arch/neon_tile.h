@@ -2,6 +2,8 @@
 
 #include <stdint.h>
 
+#include "tflite_kernels/arch/neon_clear.h"
+
 namespace edgeax {
 namespace {
 
@@ -34,12 +36,6 @@ namespace {
   EDGEAX_ADD_COLUMN(x0, x1, x2, x3, 9, 17, 21, 25, 29)   \
   EDGEAX_ADD_COLUMN(x0, x1, x2, x3, 14, 18, 22, 26, 30)  \
   EDGEAX_ADD_COLUMN(x0, x1, x2, x3, 15, 19, 23, 27, 31)
-
-#define EDGEAX_CLEAR(a, b, c, d) \
-  "movi v" #a ".4s, #0\n"        \
-  "movi v" #b ".4s, #0\n"        \
-  "movi v" #c ".4s, #0\n"        \
-  "movi v" #d ".4s, #0\n"
 
 // The four sums of a row, of four numbers each, to one register.
 #define EDGEAX_FOLD_ROW(to, a, b, c, d)       \
@@ -123,10 +119,7 @@ __attribute__((noinline)) void MultiplySmallTile4x4(const int8_t* const* rows, c
   const int8_t *r0 = rows[0], *r1 = rows[1], *r2 = rows[2], *r3 = rows[3];
   int32_t part;
   __asm__ volatile(
-      "movi v12.4s, #0\n"
-      "movi v13.4s, #0\n"
-      "movi v14.4s, #0\n"
-      "movi v15.4s, #0\n"
+      EDGEAX_CLEAR(12, 13, 14, 15)
       "1:\n"
       EDGEAX_CLEAR(16, 17, 18, 19)
       EDGEAX_CLEAR(20, 21, 22, 23)
@@ -182,7 +175,6 @@ __attribute__((noinline)) void MultiplySmallTile4x4(const int8_t* const* rows, c
 #undef EDGEAX_ADD_LOW
 #undef EDGEAX_SMALL_COLUMN
 #undef EDGEAX_FOLD_ROW
-#undef EDGEAX_CLEAR
 #undef EDGEAX_ADD_COLUMNS
 #undef EDGEAX_ADD_COLUMN
 #undef EDGEAX_MULTIPLY_HIGH

@@ -3,6 +3,7 @@
 #include "tflite_kernels/arch/avx2.h"
 #include "tflite_kernels/arch/expand_x86.h"
 #include "tflite_kernels/arch/sparse_matmul.h"
+#include "tflite_kernels/arch/transpose_x86.h"
 
 namespace edgeax {
 namespace {
@@ -49,20 +50,7 @@ struct SparseAvx2 : Avx2, ExpandX86 {
       const auto store = [&](int32_t i, __m128i value) {
         _mm_storeu_si128(reinterpret_cast<__m128i*>(to + i * to_pitch), value);
       };
-      const __m128i r0 = load(0), r1 = load(1), r2 = load(2), r3 = load(3);
-      const __m128i r4 = load(4), r5 = load(5), r6 = load(6), r7 = load(7);
-      const __m128i a0 = _mm_unpacklo_epi16(r0, r1), a1 = _mm_unpackhi_epi16(r0, r1);
-      const __m128i a2 = _mm_unpacklo_epi16(r2, r3), a3 = _mm_unpackhi_epi16(r2, r3);
-      const __m128i a4 = _mm_unpacklo_epi16(r4, r5), a5 = _mm_unpackhi_epi16(r4, r5);
-      const __m128i a6 = _mm_unpacklo_epi16(r6, r7), a7 = _mm_unpackhi_epi16(r6, r7);
-      const __m128i b0 = _mm_unpacklo_epi32(a0, a2), b1 = _mm_unpackhi_epi32(a0, a2);
-      const __m128i b2 = _mm_unpacklo_epi32(a1, a3), b3 = _mm_unpackhi_epi32(a1, a3);
-      const __m128i b4 = _mm_unpacklo_epi32(a4, a6), b5 = _mm_unpackhi_epi32(a4, a6);
-      const __m128i b6 = _mm_unpacklo_epi32(a5, a7), b7 = _mm_unpackhi_epi32(a5, a7);
-      store(0, _mm_unpacklo_epi64(b0, b4)), store(1, _mm_unpackhi_epi64(b0, b4));
-      store(2, _mm_unpacklo_epi64(b1, b5)), store(3, _mm_unpackhi_epi64(b1, b5));
-      store(4, _mm_unpacklo_epi64(b2, b6)), store(5, _mm_unpackhi_epi64(b2, b6));
-      store(6, _mm_unpacklo_epi64(b3, b7)), store(7, _mm_unpackhi_epi64(b3, b7));
+      TransposeLanes(load, store);
     } else {
       TransposeWords(from, from_pitch * ptrdiff_t{sizeof(Left)}, to,
                      to_pitch * ptrdiff_t{sizeof(Left)});

@@ -35,7 +35,7 @@ Status SparseFullyConnectedOn(const SparseFullyConnectedArgs& args, const Sparse
   if constexpr (Simd::kTakesBalanced) {
     const BalancedWeights& balanced = tensors.balanced;
     if (balanced.bytes.size == BalancedSize(sizes.outputs, sizes.depth) &&
-        HasSize(balanced.sums.size, sizes.outputs) && sizes.rows <= Simd::kFewSparseRows) {
+        HasSize(balanced.sums.size, sizes.outputs) && sizes.rows <= kMostBalancedVectors) {
       int8_t* vector = reinterpret_cast<int8_t*>(AlignedStart(tensors.scratch.data));
       RunBalanced<typename Simd::Balanced>(sizes, tensors, vector);
       return Status::kOk;

@@ -3,86 +3,12 @@
 #include "tflite_kernels/arch/balanced.h"
 #include "tflite_kernels/arch/balanced_neon.h"
 #include "tflite_kernels/arch/neon.h"
+#include "tflite_kernels/arch/neon_transpose.h"
 #include "tflite_kernels/arch/sparse_matmul.h"
 #include "tflite_kernels/arch/sparse_neon_tile.h"
 
 namespace edgeax {
 namespace {
-
-// 8 x 8 bytes, rows so many bytes apart.
-inline void TransposeBytes(const int8_t* from, ptrdiff_t from_pitch, int8_t* to,
-                           ptrdiff_t to_pitch) {
-  const auto pair = [](int8x8_t a, int8x8_t b) {
-    const int16x4_t even = vreinterpret_s16_s8(vtrn1_s8(a, b));
-    const int16x4_t odd = vreinterpret_s16_s8(vtrn2_s8(a, b));
-    return int16x4x2_t{{even, odd}};
-  };
-  const auto four = [](int16x4_t a, int16x4_t b) {
-    const int32x2_t even = vreinterpret_s32_s16(vtrn1_s16(a, b));
-    const int32x2_t odd = vreinterpret_s32_s16(vtrn2_s16(a, b));
-    return int32x2x2_t{{even, odd}};
-  };
-  const auto store = [&](int32_t i, int32x2_t a, int32x2_t b) {
-    vst1_s8(to + i * to_pitch, vreinterpret_s8_s32(vtrn1_s32(a, b)));
-    vst1_s8(to + (i + 4) * to_pitch, vreinterpret_s8_s32(vtrn2_s32(a, b)));
-  };
-  const auto load = [&](int32_t i) { return vld1_s8(from + i * from_pitch); };
-  const int16x4x2_t a0 = pair(load(0), load(1)), a1 = pair(load(2), load(3));
-  const int16x4x2_t a2 = pair(load(4), load(5)), a3 = pair(load(6), load(7));
-  const int32x2x2_t b0 = four(a0.val[0], a1.val[0]), b1 = four(a0.val[1], a1.val[1]);
-  const int32x2x2_t b2 = four(a2.val[0], a3.val[0]), b3 = four(a2.val[1], a3.val[1]);
-  store(0, b0.val[0], b2.val[0]);
-  store(1, b1.val[0], b3.val[0]);
-  store(2, b0.val[1], b2.val[1]);
-  store(3, b1.val[1], b3.val[1]);
-}
-
-// 8 x 8 halfwords, rows so many bytes apart.
-inline void TransposeHalves(const int8_t* from, ptrdiff_t from_pitch, int8_t* to,
-                            ptrdiff_t to_pitch) {
-  const auto load = [&](int32_t i) {
-    return vreinterpretq_s16_s8(vld1q_s8(from + i * from_pitch));
-  };
-  const auto pair = [](int16x8_t a, int16x8_t b) {
-    const int32x4_t even = vreinterpretq_s32_s16(vtrn1q_s16(a, b));
-    const int32x4_t odd = vreinterpretq_s32_s16(vtrn2q_s16(a, b));
-    return int32x4x2_t{{even, odd}};
-  };
-  const auto four = [](int32x4_t a, int32x4_t b) {
-    const int64x2_t even = vreinterpretq_s64_s32(vtrn1q_s32(a, b));
-    const int64x2_t odd = vreinterpretq_s64_s32(vtrn2q_s32(a, b));
-    return int64x2x2_t{{even, odd}};
-  };
-  const auto store = [&](int32_t i, int64x2_t a, int64x2_t b) {
-    vst1q_s8(to + i * to_pitch, vreinterpretq_s8_s64(vtrn1q_s64(a, b)));
-    vst1q_s8(to + (i + 4) * to_pitch, vreinterpretq_s8_s64(vtrn2q_s64(a, b)));
-  };
-  const int32x4x2_t a0 = pair(load(0), load(1)), a1 = pair(load(2), load(3));
-  const int32x4x2_t a2 = pair(load(4), load(5)), a3 = pair(load(6), load(7));
-  const int64x2x2_t b0 = four(a0.val[0], a1.val[0]), b1 = four(a0.val[1], a1.val[1]);
-  const int64x2x2_t b2 = four(a2.val[0], a3.val[0]), b3 = four(a2.val[1], a3.val[1]);
-  store(0, b0.val[0], b2.val[0]);
-  store(1, b1.val[0], b3.val[0]);
-  store(2, b0.val[1], b2.val[1]);
-  store(3, b1.val[1], b3.val[1]);
-}
-
-// 4 x 4 words of 32 bits, rows so many bytes apart.
-inline void TransposeWords(const void* from, ptrdiff_t from_pitch, void* to, ptrdiff_t to_pitch) {
-  const auto load = [&](int32_t i) {
-    return vreinterpretq_s32_u8(vld1q_u8(static_cast<const uint8_t*>(from) + i * from_pitch));
-  };
-  const auto store = [&](int32_t i, int64x2_t value) {
-    vst1q_u8(static_cast<uint8_t*>(to) + i * to_pitch, vreinterpretq_u8_s64(value));
-  };
-  const int32x4_t r0 = load(0), r1 = load(1), r2 = load(2), r3 = load(3);
-  const int64x2_t a0 = vreinterpretq_s64_s32(vtrn1q_s32(r0, r1));
-  const int64x2_t a1 = vreinterpretq_s64_s32(vtrn2q_s32(r0, r1));
-  const int64x2_t a2 = vreinterpretq_s64_s32(vtrn1q_s32(r2, r3));
-  const int64x2_t a3 = vreinterpretq_s64_s32(vtrn2q_s32(r2, r3));
-  store(0, vtrn1q_s64(a0, a2)), store(1, vtrn1q_s64(a1, a3));
-  store(2, vtrn2q_s64(a0, a2)), store(3, vtrn2q_s64(a1, a3));
-}
 
 struct FourSums {
   int32x4_t a, b, c, d;

@@ -3,6 +3,7 @@
 #include <stdint.h>
 
 #include "tflite_kernels/arch/dotprod.h"
+#include "tflite_kernels/arch/neon_clear.h"
 
 namespace edgeax {
 namespace {
@@ -41,12 +42,6 @@ namespace {
   "add %[b], %[b], %[lanes]\n"                                         \
   add(first, "a")                                                      \
   add(second, "b")
-
-#define EDGEAX_CLEAR(a, b, c, d) \
-  "movi v" #a ".4s, #0\n"        \
-  "movi v" #b ".4s, #0\n"        \
-  "movi v" #c ".4s, #0\n"        \
-  "movi v" #d ".4s, #0\n"
 
 // sums int32 [64 rows] of the products of a list of groups of 4 weights; `count` a multiple of 4
 // above 0, lanes int8 [offsets][64 rows][4].
@@ -103,7 +98,6 @@ EDGEAX_DOTPROD __attribute__((noinline)) void AddGroups32(const int8_t* lanes,
         "v19", "v20", "v21", "v22", "v23");
 }
 
-#undef EDGEAX_CLEAR
 #undef EDGEAX_ADD_TWO
 #undef EDGEAX_ADD_GROUP32
 #undef EDGEAX_ADD_GROUP

@@ -2,6 +2,8 @@
 
 #include <stdint.h>
 
+#include "tflite_kernels/arch/neon_clear.h"
+
 namespace edgeax {
 namespace {
 
@@ -39,12 +41,6 @@ namespace {
   EDGEAX_ADD_8(2, 6, 11, 12, 28, 29)                              \
   EDGEAX_ADD_8(3, 7, 13, 14, 30, 31)
 
-#define EDGEAX_CLEAR(a, b, c, d) \
-  "movi v" #a ".4s, #0\n"        \
-  "movi v" #b ".4s, #0\n"        \
-  "movi v" #c ".4s, #0\n"        \
-  "movi v" #d ".4s, #0\n"
-
 // sums int32 [64 rows] of the products of a list of pairs of weights, none of them -128; `count` a
 // multiple of 4 above 0, lanes int8 [offsets][64 rows][2].
 __attribute__((noinline)) void AddPairs64(const int8_t* lanes, const int32_t* offsets,
@@ -74,7 +70,6 @@ __attribute__((noinline)) void AddPairs64(const int8_t* lanes, const int32_t* of
         "v26", "v27", "v28", "v29", "v30", "v31");
 }
 
-#undef EDGEAX_CLEAR
 #undef EDGEAX_ADD_TWO
 #undef EDGEAX_ADD_8
 // clang-format on

@@ -14,6 +14,9 @@ constexpr int32_t kBalancedLeft = 4;  // weights of a group
 constexpr int32_t kBalancedRows = 4;
 constexpr int32_t kBalancedBytes = 48;
 
+// Vectors of one call for which kernels read that order; for more the file's is as good.
+constexpr int32_t kMostBalancedVectors = 2;
+
 // How many pairs of groups a row has.
 static inline int32_t BalancedSteps(int32_t depth) {
   return (depth + 2 * kBalancedGroup - 1) / (2 * kBalancedGroup);
