@@ -27,6 +27,7 @@ struct BinaryAvx2 {
   static constexpr int32_t kRows = 6;
   static constexpr int32_t kColumns = 64;
   static constexpr int32_t kTilesPerStore = 1;
+  static constexpr bool kFolds = false;
   static constexpr int32_t kLeftWordBytes = 16;
   static constexpr int32_t kRightWordBytes = 16;
   static constexpr int32_t kNibbles = 16;  // of a word

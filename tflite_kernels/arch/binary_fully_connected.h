@@ -103,6 +103,7 @@ Status BinaryFullyConnectedOn(const BinaryFullyConnectedArgs& args, const Binary
                                       row);
       } else {
         PackNumbers<Simd>(input, 0, shape.depth, end, args.form, shape.quantization, row);
+        if constexpr (Simd::kFolds) Simd::FoldRow(row, plan.words);
       }
     }
     if (is_few) {

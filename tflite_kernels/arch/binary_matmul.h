@@ -37,6 +37,12 @@ static inline uint64_t LoadWord(const uint8_t* from, const uint8_t* end) {
   return word;
 }
 
+// `count` runs of words, `step` bytes from one to the next.
+struct Runs {
+  int32_t count, words;
+  size_t step;
+};
+
 // `count` output channels, their rows of weights and what follows the sums.
 struct BinaryColumns {
   int32_t count;
@@ -282,6 +288,7 @@ struct BinaryMatMul {
     for (int32_t c = 0; c < columns.count; c += Simd::kColumns) {
       Simd::PackRight(columns, c, right);
       correct->Start(right);
+      if constexpr (Simd::kFolds) Simd::FoldRight(right, plan.words);
       const BinaryFinish<Simd> finish(columns, c, form, quantization);
       constexpr int32_t kMost = Simd::kRows * Simd::kTilesPerStore;
       for (int32_t r = 0; r < rows; r += kMost) {
