@@ -12,8 +12,9 @@ struct BinaryAvx512 {
   using Difference = int64_t;
   static constexpr int32_t kRows = 3;
   static constexpr int32_t kColumns = 32;
-  static constexpr int32_t kTilesPerStore = 2;
+  static constexpr int32_t kTilesPerStore = 4;
   static constexpr bool kFolds = true;
+  static constexpr bool kFetchesAhead = true;
   static constexpr int32_t kLeftWordBytes = kWordBytes;
   static constexpr int32_t kRightWordBytes = kWordBytes;
   static constexpr int32_t kTileBytes = kColumns * kWordBytes;  // a word of each column
@@ -118,8 +119,11 @@ struct BinaryAvx512 {
   // `count` windows of runs, each `step` bytes after the one before, to rows.
   static void FoldWindows(const uint8_t* from, int32_t count, size_t step, const Runs& runs,
                           uint8_t* to, size_t row_bytes) {
-    if (runs.words == 3) return FoldWindowsOf(from, count, step, runs, 3, to, row_bytes);
-    FoldWindowsOf(from, count, step, runs, runs.words, to, row_bytes);
+    const int32_t words = runs.words;  // unrolled for three taps of 64, 128 and 256 channels
+    if (words == 3) return FoldWindowsOf(from, count, step, runs, 3, to, row_bytes);
+    if (words == 6) return FoldWindowsOf(from, count, step, runs, 6, to, row_bytes);
+    if (words == 12) return FoldWindowsOf(from, count, step, runs, 12, to, row_bytes);
+    FoldWindowsOf(from, count, step, runs, words, to, row_bytes);
   }
 
   __attribute__((always_inline)) static void FoldWindowsOf(const uint8_t* from, int32_t count,
@@ -185,6 +189,13 @@ struct BinaryAvx512 {
   "]\n\t"                                                          \
   "vpaddq %[" #old "], %[s], %[s]\n\t"
 
+#define EDGEAX_EACH_ROW(macro, column) \
+  macro(0, column);                    \
+  if constexpr (kCount > 1) {          \
+    macro(1, column);                  \
+    macro(2, column);                  \
+  }
+
   // Four words of a row and of eight columns.
 #define EDGEAX_COUNT_FOUR(row, column)                                                    \
   __asm__ volatile(                                                                       \
@@ -199,9 +210,7 @@ struct BinaryAvx512 {
     const __m512i w2 = Load(right + 2 * kTileBytes + column * 64);                             \
     const __m512i w3 = Load(right + 3 * kTileBytes + column * 64);                             \
     __m512i a, c;                                                                              \
-    EDGEAX_COUNT_FOUR(0, column);                                                              \
-    EDGEAX_COUNT_FOUR(1, column);                                                              \
-    EDGEAX_COUNT_FOUR(2, column);                                                              \
+    EDGEAX_EACH_ROW(EDGEAX_COUNT_FOUR, column);                                                \
   } while (false)
 
 #define EDGEAX_TWO_OF(row, column)                                                               \
@@ -215,9 +224,7 @@ struct BinaryAvx512 {
 #define EDGEAX_TWO_OF_COLUMN(column)                                                           \
   do {                                                                                         \
     const __m512i w0 = Load(right + column * 64), w1 = Load(right + kTileBytes + column * 64); \
-    EDGEAX_TWO_OF(0, column);                                                                  \
-    EDGEAX_TWO_OF(1, column);                                                                  \
-    EDGEAX_TWO_OF(2, column);                                                                  \
+    EDGEAX_EACH_ROW(EDGEAX_TWO_OF, column);                                                    \
   } while (false)
 
   // The second word of an even number of them: nothing was counted before the first.
@@ -231,9 +238,7 @@ struct BinaryAvx512 {
 #define EDGEAX_SECOND_OF_COLUMN(column)          \
   do {                                           \
     const __m512i w = Load(right + column * 64); \
-    EDGEAX_SECOND_OF(0, column);                 \
-    EDGEAX_SECOND_OF(1, column);                 \
-    EDGEAX_SECOND_OF(2, column);                 \
+    EDGEAX_EACH_ROW(EDGEAX_SECOND_OF, column);   \
   } while (false)
 
 #define EDGEAX_FIRST_OF(row, column)                                                            \
@@ -259,11 +264,20 @@ struct BinaryAvx512 {
     StoreTwice(to + 16, s##row##2, b##row##2), StoreTwice(to + 24, s##row##3, b##row##3); \
   } while (false)
 
-  // differences [3 rows][32 columns], of folded words. Not inlined: the loop needs all registers.
-  __attribute__((noinline)) static void Multiply(const uint8_t* rows, size_t row_bytes,
-                                                 const uint8_t* right, int32_t words,
-                                                 Difference* differences) {
-    const uint8_t *r0 = rows, *r1 = r0 + row_bytes, *r2 = r1 + row_bytes;
+  // differences [3 rows][32 columns], of folded words; of the rows `count` are wanted.
+  static void Multiply(const uint8_t* rows, size_t row_bytes, const uint8_t* right, int32_t words,
+                       int32_t count, Difference* differences) {
+    const auto multiply = count == 1 ? MultiplyRows<1> : MultiplyRows<3>;
+    multiply(rows, row_bytes, right, words, differences);
+  }
+
+  // The same for one row or three. Not inlined: the loop needs all registers.
+  template <int32_t kCount>
+  __attribute__((noinline)) static void MultiplyRows(const uint8_t* rows, size_t row_bytes,
+                                                     const uint8_t* right, int32_t words,
+                                                     Difference* differences) {
+    const uint8_t* const r0 = rows;
+    const uint8_t *r1 = kCount > 1 ? r0 + row_bytes : r0, *r2 = kCount > 1 ? r1 + row_bytes : r0;
     // Sums are named one by one: GCC keeps an array of accumulators in memory.
     EDGEAX_FIRST_OF_ROW(0);
     EDGEAX_FIRST_OF_ROW(1);
@@ -284,8 +298,10 @@ struct BinaryAvx512 {
       EDGEAX_EACH_COLUMN(EDGEAX_TWO_OF_COLUMN);
     }
     EDGEAX_STORE_ROW(0);
-    EDGEAX_STORE_ROW(1);
-    EDGEAX_STORE_ROW(2);
+    if constexpr (kCount > 1) {
+      EDGEAX_STORE_ROW(1);
+      EDGEAX_STORE_ROW(2);
+    }
   }
 #undef EDGEAX_COUNT_TWO
 #undef EDGEAX_COUNT_FOUR
@@ -297,6 +313,7 @@ struct BinaryAvx512 {
 #undef EDGEAX_FIRST_OF
 #undef EDGEAX_FIRST_OF_ROW
 #undef EDGEAX_EACH_COLUMN
+#undef EDGEAX_EACH_ROW
 #undef EDGEAX_STORE_ROW
 
   // Bits that differ in `words` words.

@@ -66,6 +66,26 @@ static inline int32_t Depth(const BinaryColumns& columns) {
   return columns.taps * columns.tap_bits;
 }
 
+// Fetches the rows from column `first` on, as many as are in use, in `parts` parts.
+struct WeightsAhead {
+  WeightsAhead(const BinaryColumns& columns, int32_t current, int32_t first, int32_t parts)
+      : end(columns.weights_end) {
+    const size_t row_bytes = static_cast<size_t>(RowBytes(columns));
+    next = first < columns.count ? columns.weights + first * row_bytes : end;
+    part_bytes = static_cast<size_t>(first - current) * row_bytes / parts + kLineBytes;
+  }
+
+  void Fetch() {
+    const uint8_t* const stop =
+        static_cast<size_t>(end - next) < part_bytes ? end : next + part_bytes;
+    for (; next < stop; next += kLineBytes) __builtin_prefetch(next);
+  }
+
+  static constexpr int32_t kLineBytes = 64;
+  const uint8_t *next, *end;
+  size_t part_bytes;
+};
+
 // Orders the words of `columns` rows beside each other: [taps][words of a tap][columns]. Rows
 // beyond the last are repeated; what comes of them is thrown away.
 template <int32_t kColumns>
@@ -291,11 +311,13 @@ struct BinaryMatMul {
       if constexpr (Simd::kFolds) Simd::FoldRight(right, plan.words);
       const BinaryFinish<Simd> finish(columns, c, form, quantization);
       constexpr int32_t kMost = Simd::kRows * Simd::kTilesPerStore;
+      WeightsAhead ahead(columns, c, c + Simd::kColumns, (rows + kMost - 1) / kMost);
       for (int32_t r = 0; r < rows; r += kMost) {
         Difference differences[kMost * Simd::kColumns];
         const int32_t count = rows - r < kMost ? rows - r : kMost;
+        if constexpr (Simd::kFetchesAhead) ahead.Fetch();
         for (int32_t i = 0; i < count; i += Simd::kRows) {
-          Simd::Multiply(LeftRow(r + i), plan.row_bytes, right, plan.words,
+          Simd::Multiply(LeftRow(r + i), plan.row_bytes, right, plan.words, count - i,
                          differences + i * Simd::kColumns);
         }
         correct->Add(r, count, differences);
