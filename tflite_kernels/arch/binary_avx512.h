@@ -227,6 +227,21 @@ struct BinaryAvx512 {
     EDGEAX_EACH_ROW(EDGEAX_TWO_OF, column);                                                    \
   } while (false)
 
+  // The second and third word of an odd number of them: nothing is counted yet.
+#define EDGEAX_THIRD_OF(row, column)                                                             \
+  do {                                                                                           \
+    const __m512i a = _mm512_xor_si512(LoadEverywhere(r##row + at), w0);                         \
+    const __m512i c = _mm512_xor_si512(LoadEverywhere(r##row + at + kWordBytes), w1);            \
+    s##row##column = _mm512_popcnt_epi64(_mm512_ternarylogic_epi64(b##row##column, a, c, 0x74)); \
+    b##row##column = c;                                                                          \
+  } while (false)
+
+#define EDGEAX_THIRD_OF_COLUMN(column)                                                         \
+  do {                                                                                         \
+    const __m512i w0 = Load(right + column * 64), w1 = Load(right + kTileBytes + column * 64); \
+    EDGEAX_EACH_ROW(EDGEAX_THIRD_OF, column);                                                  \
+  } while (false)
+
   // The second word of an even number of them: nothing was counted before the first.
 #define EDGEAX_SECOND_OF(row, column)                                             \
   do {                                                                            \
@@ -290,6 +305,11 @@ struct BinaryAvx512 {
       right += kTileBytes;
       at += kWordBytes;
       --left_over;
+    } else if (left_over > 0) {
+      EDGEAX_EACH_COLUMN(EDGEAX_THIRD_OF_COLUMN);
+      right += 2 * kTileBytes;
+      at += 2 * kWordBytes;
+      left_over -= 2;
     }
     for (; left_over >= 4; left_over -= 4, at += 4 * kWordBytes, right += 4 * kTileBytes) {
       EDGEAX_EACH_COLUMN(EDGEAX_FOUR_OF_COLUMN);
@@ -308,6 +328,8 @@ struct BinaryAvx512 {
 #undef EDGEAX_FOUR_OF_COLUMN
 #undef EDGEAX_TWO_OF
 #undef EDGEAX_TWO_OF_COLUMN
+#undef EDGEAX_THIRD_OF
+#undef EDGEAX_THIRD_OF_COLUMN
 #undef EDGEAX_SECOND_OF
 #undef EDGEAX_SECOND_OF_COLUMN
 #undef EDGEAX_FIRST_OF

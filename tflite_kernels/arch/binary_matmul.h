@@ -78,7 +78,7 @@ struct WeightsAhead {
   void Fetch() {
     const uint8_t* const stop =
         static_cast<size_t>(end - next) < part_bytes ? end : next + part_bytes;
-    for (; next < stop; next += kLineBytes) __builtin_prefetch(next);
+    for (; next < stop; next += kLineBytes) __builtin_prefetch(next, 0, 2);
   }
 
   static constexpr int32_t kLineBytes = 64;
