@@ -28,6 +28,7 @@ struct BinaryAvx2 {
   static constexpr int32_t kColumns = 64;
   static constexpr int32_t kTilesPerStore = 1;
   static constexpr bool kFolds = false;
+  static constexpr bool kCountsEight = false;
   static constexpr bool kFetchesAhead = false;
   static constexpr int32_t kLeftWordBytes = 16;
   static constexpr int32_t kRightWordBytes = 16;

@@ -14,6 +14,7 @@ struct BinaryAvx512 {
   static constexpr int32_t kColumns = 32;
   static constexpr int32_t kTilesPerStore = 4;
   static constexpr bool kFolds = true;
+  static constexpr bool kCountsEight = true;
   static constexpr bool kFetchesAhead = true;
   static constexpr int32_t kLeftWordBytes = kWordBytes;
   static constexpr int32_t kRightWordBytes = kWordBytes;
@@ -348,6 +349,51 @@ struct BinaryAvx512 {
     sum = Add(sum, _mm512_xor_si512(_mm512_maskz_loadu_epi64(rest, x + k * kWordBytes),
                                     _mm512_maskz_loadu_epi64(rest, w + k * kWordBytes)));
     return static_cast<int32_t>(_mm512_reduce_add_epi64(sum));
+  }
+
+  // The sums of the lanes of eight registers.
+  static __m512i Totals(__m512i s0, __m512i s1, __m512i s2, __m512i s3, __m512i s4, __m512i s5,
+                        __m512i s6, __m512i s7) {
+    const auto pairs = [](__m512i a, __m512i b) {
+      return _mm512_add_epi64(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+    };
+    const auto quads = [](__m512i a, __m512i b) {
+      return _mm512_add_epi64(_mm512_shuffle_i64x2(a, b, 0x88), _mm512_shuffle_i64x2(a, b, 0xDD));
+    };
+    const __m512i low = quads(pairs(s0, s1), pairs(s2, s3));
+    const __m512i high = quads(pairs(s4, s5), pairs(s6, s7));
+    return quads(low, high);
+  }
+
+  // Bits that differ from those of eight rows in `words` words.
+  static void CountEight(const uint8_t* x, const uint8_t* rows, int32_t row_bytes, int32_t words,
+                         Difference* counts) {
+    const size_t step = static_cast<size_t>(row_bytes);
+    const uint8_t *r0 = rows, *r1 = r0 + step, *r2 = r1 + step, *r3 = r2 + step;
+    const uint8_t *r4 = r3 + step, *r5 = r4 + step, *r6 = r5 + step, *r7 = r6 + step;
+    // Named one by one: GCC keeps an array of accumulators in memory.
+    __m512i s0 = _mm512_setzero_si512(), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0, s6 = s0,
+            s7 = s0;
+    const ptrdiff_t bytes = words * kWordBytes;
+    for (ptrdiff_t i = 0; i < bytes; i += 64) {
+      const int32_t left_over = static_cast<int32_t>(bytes - i) / kWordBytes;
+      const __mmask8 some = static_cast<__mmask8>(left_over >= 8 ? 255 : (1 << left_over) - 1);
+      const __m512i all = _mm512_maskz_loadu_epi64(some, x + i);
+      const auto differ = [&](const uint8_t* row) {
+        Prefetch(row + i + 8 * step);
+        return _mm512_xor_si512(all, _mm512_maskz_loadu_epi64(some, row + i));
+      };
+      s0 = Add(s0, differ(r0)), s1 = Add(s1, differ(r1));
+      s2 = Add(s2, differ(r2)), s3 = Add(s3, differ(r3));
+      s4 = Add(s4, differ(r4)), s5 = Add(s5, differ(r5));
+      s6 = Add(s6, differ(r6)), s7 = Add(s7, differ(r7));
+    }
+    _mm512_storeu_si512(counts, Totals(s0, s1, s2, s3, s4, s5, s6, s7));
+  }
+
+  // Into the second level cache, what will be read soon; it may lie anywhere.
+  __attribute__((always_inline)) static void Prefetch(const uint8_t* from) {
+    _mm_prefetch(reinterpret_cast<const char*>(from), _MM_HINT_T1);
   }
 
   // The low halves of 16 lanes, in order.

@@ -190,6 +190,7 @@ struct BinaryFinish {
       : count(columns.count - first < Simd::kColumns ? columns.count - first : Simd::kColumns),
         is_packed(form.output_packed != 0),
         codes(columns.bias + first, columns.factors + first, Depth(columns), count, quantization) {
+    if (!is_packed) return;
     for (int32_t c = 0; c < Simd::kColumns; ++c) {
       BinaryThreshold threshold = {INT32_MAX, false};
       if (c < count) {

@@ -17,6 +17,7 @@ struct BinaryNeon {
   static constexpr int32_t kTilesPerStore = 8;  // that are finished together
   static constexpr int32_t kMostWords = 31;     // times 8 bits still fit a byte
   static constexpr bool kFolds = false;
+  static constexpr bool kCountsEight = false;
   static constexpr bool kFetchesAhead = false;
   static constexpr int32_t kLeftWordBytes = kWordBytes;
   static constexpr int32_t kRightWordBytes = kWordBytes;
