@@ -28,6 +28,9 @@ struct BinaryAvx2 {
   static constexpr int32_t kRows = 6;
   static constexpr int32_t kColumns = 64;
   static constexpr int32_t kTilesPerStore = 1;
+  static constexpr bool kFolds = false;
+  static constexpr bool kCountsEight = false;
+  static constexpr bool kFetchesAhead = false;
   static constexpr int32_t kLeftWordBytes = 16;
   static constexpr int32_t kRightWordBytes = 16;
   static constexpr int32_t kNibbles = 16;  // of a word
@@ -165,7 +168,7 @@ struct BinaryAvx2 {
 
   // differences [6 rows][64 columns]. Not inlined: the loop needs all 16 registers.
   __attribute__((noinline)) static void Multiply(const uint8_t* rows, size_t row_bytes,
-                                                 const uint8_t* right, int32_t words,
+                                                 const uint8_t* right, int32_t words, int32_t,
                                                  Difference* differences) {
     const uint8_t *r0 = rows, *r1 = r0 + row_bytes, *r2 = r1 + row_bytes;
     const uint8_t *r3 = r2 + row_bytes, *r4 = r3 + row_bytes, *r5 = r4 + row_bytes;

@@ -10,11 +10,15 @@ namespace {
 // differ are counted, multiplied and shifted as 64-bit numbers.
 struct BinaryAvx512 {
   using Difference = int64_t;
-  static constexpr int32_t kRows = 6;
+  static constexpr int32_t kRows = 3;
   static constexpr int32_t kColumns = 32;
-  static constexpr int32_t kTilesPerStore = 1;
+  static constexpr int32_t kTilesPerStore = 4;
+  static constexpr bool kFolds = true;
+  static constexpr bool kCountsEight = true;
+  static constexpr bool kFetchesAhead = true;
   static constexpr int32_t kLeftWordBytes = kWordBytes;
   static constexpr int32_t kRightWordBytes = kWordBytes;
+  static constexpr int32_t kTileBytes = kColumns * kWordBytes;  // a word of each column
 
   static __m512i Load(const void* from) { return _mm512_loadu_si512(from); }
 
@@ -35,7 +39,55 @@ struct BinaryAvx512 {
   }
 
   static void PackRight(const BinaryColumns& columns, int32_t first, uint8_t* right) {
-    PackWords<kColumns>(columns, first, reinterpret_cast<uint64_t*>(right));
+    const int32_t words = columns.taps * WordsOf(columns.tap_bits);
+    if (columns.tap_bits % kWordBits != 0) {
+      return PackWords<kColumns>(columns, first, reinterpret_cast<uint64_t*>(right));
+    }
+    for (int32_t c = 0; c < kColumns; c += 8) {
+      const uint8_t* rows[8];
+      for (int32_t i = 0; i < 8; ++i) {
+        const int32_t row = first + c + i;
+        rows[i] =
+            columns.weights +
+            static_cast<size_t>(row < columns.count ? row : columns.count - 1) * RowBytes(columns);
+      }
+      uint8_t* to = right + c * kWordBytes;
+      for (int32_t w = 0; w < words; w += 8, to += 8 * kTileBytes) {
+        Transpose(rows, w, words - w, to);
+      }
+    }
+  }
+
+  // Eight words of eight rows from word `first` on, or `count` if these are fewer, to columns.
+  static void Transpose(const uint8_t* const* rows, int32_t first, int32_t count, uint8_t* to) {
+    const __mmask8 some = static_cast<__mmask8>(count >= 8 ? 255 : (1 << count) - 1);
+    const auto row = [&](int32_t i) {
+      return _mm512_maskz_loadu_epi64(some, rows[i] + first * kWordBytes);
+    };
+    const __m512i r0 = row(0), r1 = row(1), r2 = row(2), r3 = row(3);
+    const __m512i r4 = row(4), r5 = row(5), r6 = row(6), r7 = row(7);
+    // Words 0, 2, 4 and 6 of two rows each, and words 1, 3, 5 and 7.
+    const __m512i a0 = _mm512_unpacklo_epi64(r0, r1), b0 = _mm512_unpackhi_epi64(r0, r1);
+    const __m512i a1 = _mm512_unpacklo_epi64(r2, r3), b1 = _mm512_unpackhi_epi64(r2, r3);
+    const __m512i a2 = _mm512_unpacklo_epi64(r4, r5), b2 = _mm512_unpackhi_epi64(r4, r5);
+    const __m512i a3 = _mm512_unpacklo_epi64(r6, r7), b3 = _mm512_unpackhi_epi64(r6, r7);
+    StoreFour(a0, a1, a2, a3, count, to);
+    StoreFour(b0, b1, b2, b3, count - 1, to + kTileBytes);
+  }
+
+  // Two rows each of the words 0, 2, 4 and 6, those that are before `count`.
+  static void StoreFour(__m512i a, __m512i b, __m512i c, __m512i d, int32_t count, uint8_t* to) {
+    const __m512i ab_low = _mm512_shuffle_i64x2(a, b, 0x44),
+                  ab_high = _mm512_shuffle_i64x2(a, b, 0xEE);
+    const __m512i cd_low = _mm512_shuffle_i64x2(c, d, 0x44),
+                  cd_high = _mm512_shuffle_i64x2(c, d, 0xEE);
+    if (count > 0) _mm512_storeu_si512(to, _mm512_shuffle_i64x2(ab_low, cd_low, 0x88));
+    if (count > 2)
+      _mm512_storeu_si512(to + 2 * kTileBytes, _mm512_shuffle_i64x2(ab_low, cd_low, 0xDD));
+    if (count > 4)
+      _mm512_storeu_si512(to + 4 * kTileBytes, _mm512_shuffle_i64x2(ab_high, cd_high, 0x88));
+    if (count > 6)
+      _mm512_storeu_si512(to + 6 * kTileBytes, _mm512_shuffle_i64x2(ab_high, cd_high, 0xDD));
   }
 
   // counts[c] = twice the bits of column c.
@@ -54,10 +106,8 @@ struct BinaryAvx512 {
     store(0, s0), store(8, s1), store(16, s2), store(24, s3);
   }
 
-  static __m512i Count(__m512i x, __m512i w) { return _mm512_popcnt_epi64(_mm512_xor_si512(x, w)); }
-
-  static __m512i Add(__m512i sum, __m512i x, __m512i w) {
-    return _mm512_add_epi64(sum, Count(x, w));
+  static __m512i Add(__m512i sum, __m512i bits) {
+    return _mm512_add_epi64(sum, _mm512_popcnt_epi64(bits));
   }
 
   static __m512i LoadEverywhere(const uint8_t* from) {
@@ -66,66 +116,227 @@ struct BinaryAvx512 {
     return _mm512_set1_epi64(word);
   }
 
-  static void StoreTwice(Difference* to, __m512i sum) {
-    _mm512_storeu_si512(to, _mm512_add_epi64(sum, sum));
+  // Multiply takes words that are summed up modulo 2: each holds the sum of all up to it. Here are
+  // `count` windows of runs, each `step` bytes after the one before, to rows.
+  static void FoldWindows(const uint8_t* from, int32_t count, size_t step, const Runs& runs,
+                          uint8_t* to, size_t row_bytes) {
+    const int32_t words = runs.words;  // unrolled for three taps of 64, 128 and 256 channels
+    if (words == 3) return FoldWindowsOf(from, count, step, runs, 3, to, row_bytes);
+    if (words == 6) return FoldWindowsOf(from, count, step, runs, 6, to, row_bytes);
+    if (words == 12) return FoldWindowsOf(from, count, step, runs, 12, to, row_bytes);
+    FoldWindowsOf(from, count, step, runs, words, to, row_bytes);
   }
 
-#define EDGEAX_FIRST_WORD(row)                   \
-  const __m512i x##row = LoadEverywhere(r##row); \
-  __m512i s##row##0 = Count(x##row, w0);         \
-  __m512i s##row##1 = Count(x##row, w1);         \
-  __m512i s##row##2 = Count(x##row, w2);         \
-  __m512i s##row##3 = Count(x##row, w3)
+  __attribute__((always_inline)) static void FoldWindowsOf(const uint8_t* from, int32_t count,
+                                                           size_t step, const Runs& runs,
+                                                           int32_t words, uint8_t* to,
+                                                           size_t row_bytes) {
+    for (int32_t i = 0; i < count; ++i, from += step, to += row_bytes) {
+      uint64_t sum = 0;
+      const uint8_t* run = from;
+      uint8_t* at = to;
+      for (int32_t r = 0; r < runs.count; ++r, run += runs.step) {
+        sum = FoldWords(run, words, sum, at);
+        at += words * kWordBytes;
+      }
+    }
+  }
 
-#define EDGEAX_ADD_WORD(row)                                              \
-  do {                                                                    \
-    const __m512i x = LoadEverywhere(r##row + k * kWordBytes);            \
-    s##row##0 = Add(s##row##0, x, w0), s##row##1 = Add(s##row##1, x, w1); \
-    s##row##2 = Add(s##row##2, x, w2), s##row##3 = Add(s##row##3, x, w3); \
+  // `before` is the sum of the words before, and the sum of all is returned.
+  static uint64_t FoldWords(const uint8_t* from, int32_t words, uint64_t before, uint8_t* to) {
+    for (int32_t k = 0; k < words; ++k) {
+      uint64_t word;
+      memcpy(&word, from + k * kWordBytes, kWordBytes);
+      before ^= word;
+      memcpy(to + k * kWordBytes, &before, kWordBytes);
+    }
+    return before;
+  }
+
+  static void FoldRow(uint8_t* row, int32_t words) { FoldWords(row, words, 0, row); }
+
+  static void FoldRight(uint8_t* right, int32_t words) {
+    __m512i s0 = _mm512_setzero_si512(), s1 = s0, s2 = s0, s3 = s0;
+    const auto fold = [](__m512i* sum, uint8_t* at) {
+      *sum = _mm512_xor_si512(*sum, Load(at));
+      _mm512_storeu_si512(at, *sum);
+    };
+    for (int32_t w = 0; w < words; ++w, right += kTileBytes) {
+      fold(&s0, right), fold(&s1, right + 64), fold(&s2, right + 128), fold(&s3, right + 192);
+    }
+  }
+
+  // Twice the differences, of which `carries` were counted in twos.
+  static void StoreTwice(Difference* to, __m512i carries, __m512i lowest) {
+    const __m512i all = Add(_mm512_add_epi64(carries, carries), lowest);
+    _mm512_storeu_si512(to, _mm512_add_epi64(all, all));
+  }
+
+  // What differs of folded words is the lowest bit of a count of differences, in each place. Two
+  // words further it has carried into twos where it went from 1 to 0, after the first of them or
+  // after the second: so two words cost one vpopcntq, which is slow, and a ternary logic in its
+  // stead. In assembly: GCC 12 mixes the rows until it has no register left for the sums.
+  //
+  // `word` is the number of the first of two words, whose columns are in `w` and `v`; the lowest
+  // bits before are in `old`, those after in `now`.
+#define EDGEAX_COUNT_TWO(row, word, old, now, w, v)                \
+  "vpxorq " #word "*8(%[r" #row "])%{1to8%}, %[" #w                \
+  "], %[a]\n\t"                                                    \
+  "vpxorq " #word "*8+8(%[r" #row "])%{1to8%}, %[" #v "], %[" #now \
+  "]\n\t"                                                          \
+  "vpternlogq $0x74, %[" #now "], %[a], %[" #old                   \
+  "]\n\t"                                                          \
+  "vpopcntq %[" #old "], %[" #old                                  \
+  "]\n\t"                                                          \
+  "vpaddq %[" #old "], %[s], %[s]\n\t"
+
+#define EDGEAX_EACH_ROW(macro, column) \
+  macro(0, column);                    \
+  if constexpr (kCount > 1) {          \
+    macro(1, column);                  \
+    macro(2, column);                  \
+  }
+
+  // Four words of a row and of eight columns.
+#define EDGEAX_COUNT_FOUR(row, column)                                                    \
+  __asm__ volatile(                                                                       \
+      EDGEAX_COUNT_TWO(row, 0, b, c, w0, w1) EDGEAX_COUNT_TWO(row, 2, c, b, w2, w3)       \
+      : [b] "+v"(b##row##column), [s] "+v"(s##row##column), [a] "=&v"(a), [c] "=&v"(c)    \
+      : [r##row] "r"(r##row + at), [w0] "v"(w0), [w1] "v"(w1), [w2] "v"(w2), [w3] "v"(w3) \
+      : "memory")
+
+#define EDGEAX_FOUR_OF_COLUMN(column)                                                          \
+  do {                                                                                         \
+    const __m512i w0 = Load(right + column * 64), w1 = Load(right + kTileBytes + column * 64); \
+    const __m512i w2 = Load(right + 2 * kTileBytes + column * 64);                             \
+    const __m512i w3 = Load(right + 3 * kTileBytes + column * 64);                             \
+    __m512i a, c;                                                                              \
+    EDGEAX_EACH_ROW(EDGEAX_COUNT_FOUR, column);                                                \
   } while (false)
 
-#define EDGEAX_STORE_ROW(row)                                       \
-  do {                                                              \
-    Difference* to = differences + row * kColumns;                  \
-    StoreTwice(to, s##row##0), StoreTwice(to + 8, s##row##1);       \
-    StoreTwice(to + 16, s##row##2), StoreTwice(to + 24, s##row##3); \
+#define EDGEAX_TWO_OF(row, column)                                                               \
+  do {                                                                                           \
+    const __m512i a = _mm512_xor_si512(LoadEverywhere(r##row + at), w0);                         \
+    const __m512i c = _mm512_xor_si512(LoadEverywhere(r##row + at + kWordBytes), w1);            \
+    s##row##column = Add(s##row##column, _mm512_ternarylogic_epi64(b##row##column, a, c, 0x74)); \
+    b##row##column = c;                                                                          \
   } while (false)
 
-  // differences [6 rows][32 columns]. Not inlined: the loop needs all registers.
-  __attribute__((noinline)) static void Multiply(const uint8_t* rows, size_t row_bytes,
-                                                 const uint8_t* right, int32_t words,
-                                                 Difference* differences) {
-    const uint8_t *r0 = rows, *r1 = r0 + row_bytes, *r2 = r1 + row_bytes;
-    const uint8_t *r3 = r2 + row_bytes, *r4 = r3 + row_bytes, *r5 = r4 + row_bytes;
-    __m512i w0 = Load(right), w1 = Load(right + 64);
-    __m512i w2 = Load(right + 128), w3 = Load(right + 192);
+#define EDGEAX_TWO_OF_COLUMN(column)                                                           \
+  do {                                                                                         \
+    const __m512i w0 = Load(right + column * 64), w1 = Load(right + kTileBytes + column * 64); \
+    EDGEAX_EACH_ROW(EDGEAX_TWO_OF, column);                                                    \
+  } while (false)
+
+  // The second and third word of an odd number of them: nothing is counted yet.
+#define EDGEAX_THIRD_OF(row, column)                                                             \
+  do {                                                                                           \
+    const __m512i a = _mm512_xor_si512(LoadEverywhere(r##row + at), w0);                         \
+    const __m512i c = _mm512_xor_si512(LoadEverywhere(r##row + at + kWordBytes), w1);            \
+    s##row##column = _mm512_popcnt_epi64(_mm512_ternarylogic_epi64(b##row##column, a, c, 0x74)); \
+    b##row##column = c;                                                                          \
+  } while (false)
+
+#define EDGEAX_THIRD_OF_COLUMN(column)                                                         \
+  do {                                                                                         \
+    const __m512i w0 = Load(right + column * 64), w1 = Load(right + kTileBytes + column * 64); \
+    EDGEAX_EACH_ROW(EDGEAX_THIRD_OF, column);                                                  \
+  } while (false)
+
+  // The second word of an even number of them: nothing was counted before the first.
+#define EDGEAX_SECOND_OF(row, column)                                             \
+  do {                                                                            \
+    const __m512i c = _mm512_xor_si512(LoadEverywhere(r##row + at), w);           \
+    s##row##column = _mm512_popcnt_epi64(_mm512_andnot_si512(c, b##row##column)); \
+    b##row##column = c;                                                           \
+  } while (false)
+
+#define EDGEAX_SECOND_OF_COLUMN(column)          \
+  do {                                           \
+    const __m512i w = Load(right + column * 64); \
+    EDGEAX_EACH_ROW(EDGEAX_SECOND_OF, column);   \
+  } while (false)
+
+#define EDGEAX_FIRST_OF(row, column)                                                            \
+  __m512i b##row##column = _mm512_xor_si512(LoadEverywhere(r##row), Load(right + column * 64)); \
+  __m512i s##row##column = _mm512_setzero_si512()
+
+#define EDGEAX_FIRST_OF_ROW(row) \
+  EDGEAX_FIRST_OF(row, 0);       \
+  EDGEAX_FIRST_OF(row, 1);       \
+  EDGEAX_FIRST_OF(row, 2);       \
+  EDGEAX_FIRST_OF(row, 3)
+
+#define EDGEAX_EACH_COLUMN(macro) \
+  macro(0);                       \
+  macro(1);                       \
+  macro(2);                       \
+  macro(3)
+
+#define EDGEAX_STORE_ROW(row)                                                             \
+  do {                                                                                    \
+    Difference* to = differences + row * kColumns;                                        \
+    StoreTwice(to, s##row##0, b##row##0), StoreTwice(to + 8, s##row##1, b##row##1);       \
+    StoreTwice(to + 16, s##row##2, b##row##2), StoreTwice(to + 24, s##row##3, b##row##3); \
+  } while (false)
+
+  // differences [3 rows][32 columns], of folded words; of the rows `count` are wanted.
+  static void Multiply(const uint8_t* rows, size_t row_bytes, const uint8_t* right, int32_t words,
+                       int32_t count, Difference* differences) {
+    const auto multiply = count == 1 ? MultiplyRows<1> : MultiplyRows<3>;
+    multiply(rows, row_bytes, right, words, differences);
+  }
+
+  // The same for one row or three. Not inlined: the loop needs all registers.
+  template <int32_t kCount>
+  __attribute__((noinline)) static void MultiplyRows(const uint8_t* rows, size_t row_bytes,
+                                                     const uint8_t* right, int32_t words,
+                                                     Difference* differences) {
+    const uint8_t* const r0 = rows;
+    const uint8_t *r1 = kCount > 1 ? r0 + row_bytes : r0, *r2 = kCount > 1 ? r1 + row_bytes : r0;
     // Sums are named one by one: GCC keeps an array of accumulators in memory.
-    EDGEAX_FIRST_WORD(0);
-    EDGEAX_FIRST_WORD(1);
-    EDGEAX_FIRST_WORD(2);
-    EDGEAX_FIRST_WORD(3);
-    EDGEAX_FIRST_WORD(4);
-    EDGEAX_FIRST_WORD(5);
-    for (ptrdiff_t k = 1; k < words; ++k) {
-      right += kColumns * kWordBytes;
-      w0 = Load(right), w1 = Load(right + 64);
-      w2 = Load(right + 128), w3 = Load(right + 192);
-      EDGEAX_ADD_WORD(0);
-      EDGEAX_ADD_WORD(1);
-      EDGEAX_ADD_WORD(2);
-      EDGEAX_ADD_WORD(3);
-      EDGEAX_ADD_WORD(4);
-      EDGEAX_ADD_WORD(5);
+    EDGEAX_FIRST_OF_ROW(0);
+    EDGEAX_FIRST_OF_ROW(1);
+    EDGEAX_FIRST_OF_ROW(2);
+    right += kTileBytes;
+    ptrdiff_t at = kWordBytes;
+    int32_t left_over = words - 1;
+    if (left_over % 2 != 0) {
+      EDGEAX_EACH_COLUMN(EDGEAX_SECOND_OF_COLUMN);
+      right += kTileBytes;
+      at += kWordBytes;
+      --left_over;
+    } else if (left_over > 0) {
+      EDGEAX_EACH_COLUMN(EDGEAX_THIRD_OF_COLUMN);
+      right += 2 * kTileBytes;
+      at += 2 * kWordBytes;
+      left_over -= 2;
+    }
+    for (; left_over >= 4; left_over -= 4, at += 4 * kWordBytes, right += 4 * kTileBytes) {
+      EDGEAX_EACH_COLUMN(EDGEAX_FOUR_OF_COLUMN);
+    }
+    if (left_over > 0) {
+      EDGEAX_EACH_COLUMN(EDGEAX_TWO_OF_COLUMN);
     }
     EDGEAX_STORE_ROW(0);
-    EDGEAX_STORE_ROW(1);
-    EDGEAX_STORE_ROW(2);
-    EDGEAX_STORE_ROW(3);
-    EDGEAX_STORE_ROW(4);
-    EDGEAX_STORE_ROW(5);
+    if constexpr (kCount > 1) {
+      EDGEAX_STORE_ROW(1);
+      EDGEAX_STORE_ROW(2);
+    }
   }
-#undef EDGEAX_FIRST_WORD
-#undef EDGEAX_ADD_WORD
+#undef EDGEAX_COUNT_TWO
+#undef EDGEAX_COUNT_FOUR
+#undef EDGEAX_FOUR_OF_COLUMN
+#undef EDGEAX_TWO_OF
+#undef EDGEAX_TWO_OF_COLUMN
+#undef EDGEAX_THIRD_OF
+#undef EDGEAX_THIRD_OF_COLUMN
+#undef EDGEAX_SECOND_OF
+#undef EDGEAX_SECOND_OF_COLUMN
+#undef EDGEAX_FIRST_OF
+#undef EDGEAX_FIRST_OF_ROW
+#undef EDGEAX_EACH_COLUMN
+#undef EDGEAX_EACH_ROW
 #undef EDGEAX_STORE_ROW
 
   // Bits that differ in `words` words.
@@ -133,11 +344,63 @@ struct BinaryAvx512 {
     __m512i sum = _mm512_setzero_si512();
     int32_t k = 0;
     for (; k + 8 <= words; k += 8)
-      sum = Add(sum, Load(x + k * kWordBytes), Load(w + k * kWordBytes));
+      sum = Add(sum, _mm512_xor_si512(Load(x + k * kWordBytes), Load(w + k * kWordBytes)));
     const __mmask8 rest = static_cast<__mmask8>((1u << (words - k)) - 1);
-    sum = Add(sum, _mm512_maskz_loadu_epi64(rest, x + k * kWordBytes),
-              _mm512_maskz_loadu_epi64(rest, w + k * kWordBytes));
+    sum = Add(sum, _mm512_xor_si512(_mm512_maskz_loadu_epi64(rest, x + k * kWordBytes),
+                                    _mm512_maskz_loadu_epi64(rest, w + k * kWordBytes)));
     return static_cast<int32_t>(_mm512_reduce_add_epi64(sum));
+  }
+
+  // The sums of the lanes of eight registers.
+  static __m512i Totals(__m512i s0, __m512i s1, __m512i s2, __m512i s3, __m512i s4, __m512i s5,
+                        __m512i s6, __m512i s7) {
+    const auto pairs = [](__m512i a, __m512i b) {
+      return _mm512_add_epi64(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+    };
+    const auto quads = [](__m512i a, __m512i b) {
+      return _mm512_add_epi64(_mm512_shuffle_i64x2(a, b, 0x88), _mm512_shuffle_i64x2(a, b, 0xDD));
+    };
+    const __m512i low = quads(pairs(s0, s1), pairs(s2, s3));
+    const __m512i high = quads(pairs(s4, s5), pairs(s6, s7));
+    return quads(low, high);
+  }
+
+  // Bits that differ from those of eight rows in `words` words.
+  static void CountEight(const uint8_t* x, const uint8_t* rows, int32_t row_bytes, int32_t words,
+                         Difference* counts) {
+    const size_t step = static_cast<size_t>(row_bytes);
+    const uint8_t *r0 = rows, *r1 = r0 + step, *r2 = r1 + step, *r3 = r2 + step;
+    const uint8_t *r4 = r3 + step, *r5 = r4 + step, *r6 = r5 + step, *r7 = r6 + step;
+    // Named one by one: GCC keeps an array of accumulators in memory.
+    __m512i s0 = _mm512_setzero_si512(), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0, s6 = s0,
+            s7 = s0;
+    const ptrdiff_t bytes = words * kWordBytes;
+    for (ptrdiff_t i = 0; i < bytes; i += 64) {
+      const int32_t left_over = static_cast<int32_t>(bytes - i) / kWordBytes;
+      const __mmask8 some = static_cast<__mmask8>(left_over >= 8 ? 255 : (1 << left_over) - 1);
+      const __m512i all = _mm512_maskz_loadu_epi64(some, x + i);
+      const auto differ = [&](const uint8_t* row) {
+        Prefetch(row + i + 8 * step);
+        return _mm512_xor_si512(all, _mm512_maskz_loadu_epi64(some, row + i));
+      };
+      s0 = Add(s0, differ(r0)), s1 = Add(s1, differ(r1));
+      s2 = Add(s2, differ(r2)), s3 = Add(s3, differ(r3));
+      s4 = Add(s4, differ(r4)), s5 = Add(s5, differ(r5));
+      s6 = Add(s6, differ(r6)), s7 = Add(s7, differ(r7));
+    }
+    _mm512_storeu_si512(counts, Totals(s0, s1, s2, s3, s4, s5, s6, s7));
+  }
+
+  // Into the second level cache, what will be read soon; it may lie anywhere.
+  __attribute__((always_inline)) static void Prefetch(const uint8_t* from) {
+    _mm_prefetch(reinterpret_cast<const char*>(from), _MM_HINT_T1);
+  }
+
+  // The low halves of 16 lanes, in order.
+  static __m512i Narrow(__m512i low, __m512i high) {
+    const __m512i even =
+        _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    return _mm512_permutex2var_epi32(low, even, high);
   }
 
   // Which differences are above.
@@ -150,26 +413,42 @@ struct BinaryAvx512 {
   }
 
   struct Codes : BinaryLines<BinaryAvx512, kColumns, int64_t> {
-    using BinaryLines::BinaryLines;
+    // What is finished has 32 bits then. Smaller shifts are rare, and left to core/.
+    static constexpr int64_t kLeastRight = 22;
 
-    __m128i Eight(const Difference* differences, int32_t c) const {
+    Codes(const int32_t* bias, const Requantization* factors, int32_t depth, int32_t count,
+          const Quantization& quantization)
+        : BinaryLines(bias, factors, depth, count, quantization) {
+      for (int32_t c = 0; c < kColumns; ++c) in_vectors = in_vectors && right[c] >= kLeastRight;
+    }
+
+    __m512i Eight(const Difference* differences, int32_t c) const {
       const __m512i product = _mm512_mul_epi32(Load(differences + c), Load(slope + c));
-      const __m512i moved =
-          _mm512_srav_epi64(_mm512_add_epi64(product, Load(start + c)), Load(right + c));
-      return _mm512_cvtsepi64_epi8(moved);
+      return _mm512_srav_epi64(_mm512_add_epi64(product, Load(start + c)), Load(right + c));
+    }
+
+    // A row as 16 bits each, of every 8 channels 4 of the first half and 4 of the second one.
+    __m512i Row(const Difference* differences) const {
+      const __m512i first = Narrow(Eight(differences, 0), Eight(differences, 8));
+      const __m512i second = Narrow(Eight(differences, 16), Eight(differences, 24));
+      return _mm512_packs_epi32(first, second);
     }
 
     void Store(const Difference* differences, int32_t rows, int8_t* output, size_t stride) const {
       if (!in_vectors) return StoreOneByOne(differences, rows, output, stride);
-      const __m256i lowest = _mm256_set1_epi8(static_cast<int8_t>(quantization.output_min));
-      const __m256i highest = _mm256_set1_epi8(static_cast<int8_t>(quantization.output_max));
+      const __m512i lowest = _mm512_set1_epi8(static_cast<int8_t>(quantization.output_min));
+      const __m512i highest = _mm512_set1_epi8(static_cast<int8_t>(quantization.output_max));
+      const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
       const __mmask32 stored = static_cast<__mmask32>(LastMask(count));
-      for (int32_t r = 0; r < rows; ++r, differences += kColumns, output += stride) {
-        const __m128i low = _mm_unpacklo_epi64(Eight(differences, 0), Eight(differences, 8));
-        const __m128i high = _mm_unpacklo_epi64(Eight(differences, 16), Eight(differences, 24));
-        const __m256i all = _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
-        _mm256_mask_storeu_epi8(output, stored,
-                                _mm256_min_epi8(_mm256_max_epi8(all, lowest), highest));
+      for (int32_t r = 0; r < rows; r += 2, differences += 2 * kColumns, output += 2 * stride) {
+        const bool is_pair = r + 1 < rows;
+        const __m512i row = Row(differences);
+        const __m512i next = is_pair ? Row(differences + kColumns) : row;
+        const __m512i bytes = _mm512_permutexvar_epi32(order, _mm512_packs_epi16(row, next));
+        const __m512i codes = _mm512_min_epi8(_mm512_max_epi8(bytes, lowest), highest);
+        _mm256_mask_storeu_epi8(output, stored, _mm512_castsi512_si256(codes));
+        if (!is_pair) return;
+        _mm256_mask_storeu_epi8(output + stride, stored, _mm512_extracti64x4_epi64(codes, 1));
       }
     }
   };

@@ -169,6 +169,11 @@ struct BinaryGatherer {
         static_cast<size_t>(window.height.dilation) * window.width.input * pixel_bytes;
     const size_t taps_bytes = static_cast<size_t>(window.width.kernel) * tap_bytes;
     const size_t step = static_cast<size_t>(window.width.stride) * pixel_bytes;
+    if constexpr (Simd::kFolds) {
+      const Runs runs = {window.height.kernel, static_cast<int32_t>(taps_bytes / kWordBytes),
+                         line_bytes};
+      if (is_run) return Simd::FoldWindows(from, count, step, runs, to, row_bytes);
+    }
     for (int32_t i = 0; i < count; ++i, from += step, to += row_bytes) {
       const uint8_t* line = from;
       uint8_t* line_to = to;
@@ -176,6 +181,9 @@ struct BinaryGatherer {
         CopyTaps(line, window.width.kernel, line_to);
         line += line_bytes;
         line_to += taps_bytes;
+      }
+      if constexpr (Simd::kFolds) {
+        Simd::FoldRow(to, window.height.kernel * static_cast<int32_t>(taps_bytes / kWordBytes));
       }
     }
   }
@@ -216,6 +224,11 @@ void PackImage(const BinaryConv2DArgs& args, const BinaryConv2DGeometry& geometr
   const int32_t pixels = conv2d.input.batch * conv2d.input.height * conv2d.input.width;
   const int32_t pixel_bytes = BinaryBytes(args.form.input_packed, conv2d.input.channels);
   const int8_t* pixel = input.data;
+  if (args.form.input_packed == 0 && group_inputs % kWordBits == 0) {
+    PackCodes<Simd>(pixel, pixels * conv2d.input.channels, conv2d.quantization.input_zero_point,
+                    image);
+    return;
+  }
   for (int32_t p = 0; p < pixels; ++p, pixel += pixel_bytes) {
     for (int32_t group = 0; group < conv2d.groups; ++group) {
       image = PackNumbers<Simd>(pixel, group * group_inputs, group_inputs, input.data + input.size,
@@ -248,6 +261,7 @@ void GatherBlock(const BinaryGatherer<Simd>& gatherer, const BinaryMatMul<Simd>&
       InsideOf(height, y, &border->inside.first_y, &border->inside.end_y);
       InsideOf(width, x, &border->inside.first_x, &border->inside.end_x);
       gatherer.GatherInside(batch, y, x, border->inside, product.LeftRow(r));
+      if constexpr (Simd::kFolds) Simd::FoldRow(product.LeftRow(r), product.plan.words);
       ++r;
       ++x;
     }

@@ -38,18 +38,34 @@ struct PlainWords : Simd {
   static void StoreWord(uint64_t word, uint8_t* to) { memcpy(to, &word, kWordBytes); }
 };
 
+// Bits of a row that differ from a row of weights, of those beyond whole words.
+static inline int32_t CountLast(const uint8_t* row, const uint8_t* weights, int32_t depth,
+                                const uint8_t* end) {
+  const int32_t whole = depth / kWordBits;
+  if (whole * kWordBits == depth) return 0;
+  const uint64_t x = LoadWord(row + whole * kWordBytes, row + (whole + 1) * kWordBytes);
+  const uint64_t w = LoadWord(weights + whole * kWordBytes, end) & LastMask(depth);
+  return __builtin_popcountll(x ^ w);
+}
+
 // Bits of a row that differ from a row of weights.
 template <typename Simd>
 int32_t CountDifferences(const uint8_t* row, const uint8_t* weights, int32_t depth,
                          const uint8_t* end) {
-  const int32_t whole = depth / kWordBits;
-  int32_t count = Simd::CountWords(row, weights, whole);
-  if (whole * kWordBits < depth) {
-    const uint64_t x = LoadWord(row + whole * kWordBytes, row + (whole + 1) * kWordBytes);
-    const uint64_t w = LoadWord(weights + whole * kWordBytes, end) & LastMask(depth);
-    count += __builtin_popcountll(x ^ w);
+  const int32_t count = Simd::CountWords(row, weights, depth / kWordBits);
+  return count + CountLast(row, weights, depth, end);
+}
+
+// Twice the bits of a row that differ from eight rows of weights.
+template <typename Simd>
+void CountEightDifferences(const uint8_t* row, const uint8_t* weights, const BinaryColumns& columns,
+                           typename Simd::Difference* differences) {
+  const int32_t depth = columns.tap_bits, row_bytes = RowBytes(columns);
+  Simd::CountEight(row, weights, row_bytes, depth / kWordBits, differences);
+  for (int32_t i = 0; i < 8; ++i, weights += row_bytes) {
+    differences[i] += CountLast(row, weights, depth, columns.weights_end);
+    differences[i] *= 2;
   }
-  return count;
 }
 
 template <typename Simd>
@@ -61,7 +77,13 @@ void RunFewBinaryRows(const BinaryColumns& columns, const BinaryMatMul<Simd>& pr
     for (int32_t r = 0; r < rows; ++r) {
       typename Simd::Difference differences[Simd::kColumns] = {};
       const uint8_t* weights = columns.weights + static_cast<size_t>(c) * RowBytes(columns);
-      for (int32_t i = 0; i < finish.count; ++i, weights += RowBytes(columns)) {
+      int32_t i = 0;
+      if constexpr (Simd::kCountsEight) {
+        for (; i + 8 <= finish.count; i += 8, weights += 8 * RowBytes(columns)) {
+          CountEightDifferences<Simd>(product.LeftRow(r), weights, columns, differences + i);
+        }
+      }
+      for (; i < finish.count; ++i, weights += RowBytes(columns)) {
         differences[i] = 2 * CountDifferences<Simd>(product.LeftRow(r), weights, columns.tap_bits,
                                                     columns.weights_end);
       }
@@ -103,6 +125,7 @@ Status BinaryFullyConnectedOn(const BinaryFullyConnectedArgs& args, const Binary
                                       row);
       } else {
         PackNumbers<Simd>(input, 0, shape.depth, end, args.form, shape.quantization, row);
+        if constexpr (Simd::kFolds) Simd::FoldRow(row, plan.words);
       }
     }
     if (is_few) {

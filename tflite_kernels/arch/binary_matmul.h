@@ -37,6 +37,12 @@ static inline uint64_t LoadWord(const uint8_t* from, const uint8_t* end) {
   return word;
 }
 
+// `count` runs of words, `step` bytes from one to the next.
+struct Runs {
+  int32_t count, words;
+  size_t step;
+};
+
 // `count` output channels, their rows of weights and what follows the sums.
 struct BinaryColumns {
   int32_t count;
@@ -59,6 +65,26 @@ static inline int32_t RowBytes(const BinaryColumns& columns) {
 static inline int32_t Depth(const BinaryColumns& columns) {
   return columns.taps * columns.tap_bits;
 }
+
+// Fetches the rows from column `first` on, as many as are in use, in `parts` parts.
+struct WeightsAhead {
+  WeightsAhead(const BinaryColumns& columns, int32_t current, int32_t first, int32_t parts)
+      : end(columns.weights_end) {
+    const size_t row_bytes = static_cast<size_t>(RowBytes(columns));
+    next = first < columns.count ? columns.weights + first * row_bytes : end;
+    part_bytes = static_cast<size_t>(first - current) * row_bytes / parts + kLineBytes;
+  }
+
+  void Fetch() {
+    const uint8_t* const stop =
+        static_cast<size_t>(end - next) < part_bytes ? end : next + part_bytes;
+    for (; next < stop; next += kLineBytes) __builtin_prefetch(next, 0, 2);
+  }
+
+  static constexpr int32_t kLineBytes = 64;
+  const uint8_t *next, *end;
+  size_t part_bytes;
+};
 
 // Orders the words of `columns` rows beside each other: [taps][words of a tap][columns]. Rows
 // beyond the last are repeated; what comes of them is thrown away.
@@ -164,6 +190,7 @@ struct BinaryFinish {
       : count(columns.count - first < Simd::kColumns ? columns.count - first : Simd::kColumns),
         is_packed(form.output_packed != 0),
         codes(columns.bias + first, columns.factors + first, Depth(columns), count, quantization) {
+    if (!is_packed) return;
     for (int32_t c = 0; c < Simd::kColumns; ++c) {
       BinaryThreshold threshold = {INT32_MAX, false};
       if (c < count) {
@@ -282,13 +309,16 @@ struct BinaryMatMul {
     for (int32_t c = 0; c < columns.count; c += Simd::kColumns) {
       Simd::PackRight(columns, c, right);
       correct->Start(right);
+      if constexpr (Simd::kFolds) Simd::FoldRight(right, plan.words);
       const BinaryFinish<Simd> finish(columns, c, form, quantization);
       constexpr int32_t kMost = Simd::kRows * Simd::kTilesPerStore;
+      WeightsAhead ahead(columns, c, c + Simd::kColumns, (rows + kMost - 1) / kMost);
       for (int32_t r = 0; r < rows; r += kMost) {
         Difference differences[kMost * Simd::kColumns];
         const int32_t count = rows - r < kMost ? rows - r : kMost;
+        if constexpr (Simd::kFetchesAhead) ahead.Fetch();
         for (int32_t i = 0; i < count; i += Simd::kRows) {
-          Simd::Multiply(LeftRow(r + i), plan.row_bytes, right, plan.words,
+          Simd::Multiply(LeftRow(r + i), plan.row_bytes, right, plan.words, count - i,
                          differences + i * Simd::kColumns);
         }
         correct->Add(r, count, differences);

@@ -16,6 +16,9 @@ struct BinaryNeon {
   static constexpr int32_t kColumns = 8;
   static constexpr int32_t kTilesPerStore = 8;  // that are finished together
   static constexpr int32_t kMostWords = 31;     // times 8 bits still fit a byte
+  static constexpr bool kFolds = false;
+  static constexpr bool kCountsEight = false;
+  static constexpr bool kFetchesAhead = false;
   static constexpr int32_t kLeftWordBytes = kWordBytes;
   static constexpr int32_t kRightWordBytes = kWordBytes;
 
@@ -142,7 +145,7 @@ struct BinaryNeon {
 
   // differences [6 rows][8 columns]. Not inlined: the loop needs all registers.
   __attribute__((noinline)) static void Multiply(const uint8_t* rows, size_t row_bytes,
-                                                 const uint8_t* right, int32_t words,
+                                                 const uint8_t* right, int32_t words, int32_t,
                                                  Difference* differences) {
     constexpr int32_t kTileBytes = kColumns * kWordBytes;  // a word of each column
     const uint8_t *r0 = rows, *r1 = r0 + row_bytes, *r2 = r1 + row_bytes;
