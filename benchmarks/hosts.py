@@ -5,6 +5,7 @@ Emulated processors are those of tests/emulation; their environment lies in buil
 
 from __future__ import annotations
 
+import platform
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from tests.emulation import aarch64, packages, places, process, setup
 from tflite_kernels import build_library
 
 CHILD = Path(__file__).resolve().parent / "children" / "run_file.py"
+X86_COMPILER = "gcc"
 
 _LITERT_NEEDS = (
     "backports.strenum",
@@ -197,6 +199,35 @@ def _prepare_arm(interpreter: Interpreter) -> Host:
     return Host(interpreter, plugin, lambda words: aarch64.run_python(cpu, CHILD, *words))
 
 
+def prepare_x86(user: str) -> Path:
+    """Checks that this Python and its LiteRT can run on emulated x86-64 processors.
+
+    Args:
+        user: What needs them, for messages.
+    Returns:
+        edgeax's plugin.
+    Raises:
+        RuntimeError: A tool is missing, or this is another processor; says what to do.
+    """
+    if platform.machine() != "x86_64":
+        raise RuntimeError(
+            f"{user} must run on x86-64. Received: {platform.machine()}. Run it on such a machine."
+        )
+    tools = ("qemu-x86_64", X86_COMPILER)
+    _check_tools(user, tools, (*packages.USER_MODE, *packages.HOST_COMPILER))
+    return Path(delegate_path())
+
+
+def _check_tools(user: str, tools: Sequence[str], wanted: tuple[str, ...]) -> None:
+    """Raises RuntimeError where a program is missing, with the packages that hold all of them."""
+    missing = [tool for tool in tools if shutil.which(tool) is None]
+    if missing:
+        raise RuntimeError(
+            f"{user} must have {' and '.join(tools)} on PATH. Missing: "
+            f"{', '.join(missing)}. Run: {' '.join(packages.install_command(wanted))}"
+        )
+
+
 def prepare_arm(user: str) -> Path:
     """Gets arm64 Python and LiteRT ready for every emulated CPU.
 
@@ -208,13 +239,7 @@ def prepare_arm(user: str) -> Path:
         RuntimeError: They could not be made; says what is missing, and what to do.
     """
     wanted = (*packages.USER_MODE, *packages.CROSS_COMPILER)
-    tools = ("qemu-aarch64", aarch64.COMPILER)
-    missing = [tool for tool in tools if shutil.which(tool) is None]
-    if missing:
-        raise RuntimeError(
-            f"{user} must have {' and '.join(tools)} on PATH. Missing: "
-            f"{', '.join(missing)}. Run: {' '.join(packages.install_command(wanted))}"
-        )
+    _check_tools(user, ("qemu-aarch64", aarch64.COMPILER), wanted)
     try:
         said = [setup.build_root(), setup.build_site(), setup.build_cpu_roots()]
     except setup.SetupError as error:

@@ -9,13 +9,18 @@ those of binary layers are signs, so that both operators compute the same.
 `cold` rows read a buffer of twice the largest cache before each invoke, so that weights come from
 memory as in a network of many layers.
 
+`two_threads` of convolutions is how many times as fast they are on two threads as on one, the two
+taking turns, and `int8_two_threads` the same of XNNPACK. It takes a machine with two idle cores.
+
 `other_codes` is the part of the outputs in which both differ: our sums are rounded as fixed point,
-XNNPACK's in float32. `*_peak_mib` is the peak of memory above the interpreter without a model, in a
-process of its own: the file, what is packed of it and the tensors.
+XNNPACK's in float32. `*_peak_mib` is the peak of memory of a process of its own, less that of a
+process with a tiny layer of the same kind: the file, what is packed of it, and the tensors. Weights
+that lay in memory twice, as they came and packed, would make it twice the file.
 """
 
 from __future__ import annotations
 
+import functools
 import statistics
 import sys
 import tempfile
@@ -29,8 +34,8 @@ import numpy as np
 import edgeax
 from benchmarks import hosts
 from benchmarks.harness import Benchmark, run
-from benchmarks.layer_kinds import COLD, KINDS, Kind
-from edgeax.formats.layer_shape import LayerShape
+from benchmarks.layer_kinds import COLD, HEAVY, KINDS, TWO_THREADS, Kind
+from edgeax.formats.layer_shape import CONV, LayerShape, conv, fully_connected
 from edgeax.runtime import latency
 from edgeax.runtime.drawn_layers import as_options
 from edgeax.runtime.operator_files import built_in_file, custom_file
@@ -42,6 +47,8 @@ _SECONDS = 1.0  # of each side of a row
 _MOST_ROUNDS = 500
 _COLD_ROUNDS = 31
 _QUICK_ROUNDS = 5
+_TINY = {True: conv(4, 8, 8, 3), False: fully_connected(8, 8)}  # whether it is a convolution
+_MOST_COPIES = 2
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 _UNKNOWN_CACHE = 64 * 2**20
 
@@ -58,15 +65,24 @@ def _add_row(
     benchmark: Benchmark, kind: Kind, shape: LayerShape, cold: bool, rounds: int | None
 ) -> None:
     """Measures one row and adds its targets."""
+    where = f"{kind.name}, {shape.name}{', cold' if cold else ''}"
     targets = [w for w in kind.wanted if w.cold == cold and shape in w.shapes]
     row = row_of(kind, shape, cold, sorted({"int8", *(w.baseline for w in targets)}), rounds)
     place = benchmark.row(**row)
     print(row, file=sys.stderr, flush=True)
     for wanted in targets:
         speed = row["speed" if wanted.baseline == "int8" else f"speed_of_{wanted.baseline}"]
-        name = f"{kind.name}, {shape.name}{', cold' if cold else ''}: speed of {wanted.baseline}"
+        name = f"{where}: speed of {wanted.baseline}"
         holds = speed >= wanted.speed
         benchmark.wanted(name, speed, f">= {wanted.speed}", holds, row=place)
+    if "two_threads" in row:
+        speed = row["two_threads"]
+        name = f"{where}: speed of one thread, on two"
+        benchmark.wanted(name, speed, f">= {TWO_THREADS}", speed >= TWO_THREADS, row=place)
+    if shape in HEAVY and not cold:
+        copies = row["peak_mib"] * 2**20 / row["file_bytes"]
+        name = f"{where}: memory, as times the file"
+        benchmark.wanted(name, copies, f"< {_MOST_COPIES}", copies < _MOST_COPIES, row=place)
 
 
 def row_of(
@@ -81,14 +97,7 @@ def row_of(
         baselines: Types of weights of the built-in operator, "int8" among them.
         rounds: How often each side is timed; None for as many as a few seconds take.
     """
-    source = np.random.default_rng(0)
-    layer = kind.draw(shape, source)
-    scale = source.uniform(0.005, 0.01, shape.outputs).astype(np.float32)
-    codes = source.choice(np.array(kind.inputs, np.int8), shape.input)
-    files = {OURS: custom_file(shape, layer.weights, scale, **as_options(layer, shape))}
-    for dtype in baselines:
-        weights = layer.weights if dtype == "int8" else layer.weights >> 4
-        files[dtype] = built_in_file(shape, weights, scale, dtype)
+    files, codes = drawn(kind, shape, baselines)
     interpreters = {
         name: edgeax.Interpreter(model_content=file, num_threads=1) for name, file in files.items()
     }
@@ -105,12 +114,59 @@ def row_of(
         "int8_ms": statistics.median(times_ms["int8"]),
         **{f"speed_of_{name}": speed for name, speed in speeds.items() if name != "int8"},
         "gmacs_per_s": shape.macs / statistics.median(times_ms[OURS]) / 1e6,
+        **(two_threads(files, codes, rounds) if shape.layer == CONV else {}),
         "other_codes": float(np.mean(ours != theirs)),
         "file_bytes": len(files[OURS]),
         "int8_file_bytes": len(files["int8"]),
-        "peak_mib": peak_mib(files[OURS], codes),
-        "int8_peak_mib": peak_mib(files["int8"], codes),
+        "peak_mib": held_mib(kind, shape, OURS, files, codes),
+        "int8_peak_mib": held_mib(kind, shape, "int8", files, codes),
     }
+
+
+def drawn(
+    kind: Kind, shape: LayerShape, baselines: Sequence[str]
+) -> tuple[dict[str, bytes], np.ndarray]:
+    """Draws a layer.
+
+    Args:
+        kind: How weights are stored.
+        shape: What the layer computes.
+        baselines: Types of weights of the built-in operator.
+    Returns:
+        The files, ours by `OURS` and the built-in operators by their types, and input codes.
+    """
+    source = np.random.default_rng(0)
+    layer = kind.draw(shape, source)
+    scale = source.uniform(0.005, 0.01, shape.outputs).astype(np.float32)
+    codes = source.choice(np.array(kind.inputs, np.int8), shape.input)
+    files = {OURS: custom_file(shape, layer.weights, scale, **as_options(layer, shape))}
+    for dtype in baselines:
+        weights = layer.weights if dtype == "int8" else layer.weights >> 4
+        files[dtype] = built_in_file(shape, weights, scale, dtype)
+    return files, codes
+
+
+def two_threads(
+    files: Mapping[str, bytes], codes: np.ndarray, rounds: int | None
+) -> dict[str, float]:
+    """Returns how many times as fast ours and int8's files are on two threads as on one.
+
+    Args:
+        files: As `drawn` gives them.
+        codes: For their inputs.
+        rounds: See `row_of`.
+    """
+    speeds = {}
+    for name, column in ((OURS, "two_threads"), ("int8", "int8_two_threads")):
+        interpreters = {
+            str(count): edgeax.Interpreter(model_content=files[name], num_threads=count)
+            for count in (1, 2)
+        }
+        for interpreter in interpreters.values():
+            interpreter.feed(codes, raw=True)
+        times_ms = turns(interpreters, nothing, rounds)
+        speeds[column] = latency.speed(times_ms["2"], times_ms["1"])
+    return speeds
 
 
 def turns(
@@ -173,6 +229,33 @@ def largest_cache() -> int:
     sizes = [file.read_text().strip() for file in _CACHES.glob("index*/size")]
     units = {"K": 2**10, "M": 2**20}
     return max((int(size[:-1]) * units[size[-1]] for size in sizes), default=_UNKNOWN_CACHE)
+
+
+def held_mib(
+    kind: Kind, shape: LayerShape, name: str, files: Mapping[str, bytes], codes: np.ndarray
+) -> float:
+    """Returns by how much a file's peak of memory lies above that of a tiny layer of its kind.
+
+    Args:
+        kind: How weights are stored.
+        shape: What the layer computes.
+        name: Of the file.
+        files: As `drawn` gives them.
+        codes: For its input.
+    """
+    return peak_mib(files[name], codes) - tiny_peaks(kind, shape.layer)[name]
+
+
+@functools.cache
+def tiny_peaks(kind: Kind, layer: str) -> dict[str, float]:
+    """Peaks of memory of ours and int8's files of a tiny layer of a kind.
+
+    Args:
+        kind: How weights are stored.
+        layer: Which layer, as in `LayerShape`.
+    """
+    files, codes = drawn(kind, _TINY[layer == CONV], ["int8"])
+    return {name: peak_mib(file, codes) for name, file in files.items()}
 
 
 def peak_mib(file: bytes, codes: np.ndarray) -> float:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from benchmarks.layer_kinds import CONVOLUTIONS, LARGE_PRODUCT
 from edgeax.formats.layer_shape import CONV, LayerShape, conv, fully_connected
 from edgeax.runtime.drawn_layers import Draw, as_options, blocks, codebook, integers, signs
 from edgeax.runtime.operator_files import built_in_file, custom_file
-from tests.emulation import aarch64, counting
+from tests.emulation import aarch64, counting, process
 
 CHILD = Path(count_invokes.__file__).resolve()
 CPUS = ("cortex-a72", "cortex-a76")
@@ -122,17 +122,32 @@ def written(contents: Iterable[bytes], folder: Path) -> list[Path]:
 
 @dataclass(frozen=True)
 class Tools:
-    """What counting needs: edgeax's plugin, the counter, and the marks that Python calls."""
+    """What counting needs.
+
+    Attributes:
+        plugin: edgeax's, for the emulated processor.
+        counter: The plugin of QEMU.
+        marks: The marks that Python calls.
+        run_python: Runs a script on an emulated CPU, as `aarch64.run_python` does.
+    """
 
     plugin: Path
     counter: Path
     marks: Path
+    run_python: Callable[..., process.Outcome] = aarch64.run_python
 
     @classmethod
-    def build(cls, plugin: Path, folder: Path) -> Tools:
+    def build(
+        cls,
+        plugin: Path,
+        folder: Path,
+        compiler: str = aarch64.COMPILER,
+        run_python: Callable[..., process.Outcome] = aarch64.run_python,
+    ) -> Tools:
         """Compiles the counter and the marks into a folder."""
         counter = counting.build_plugin(folder / "libregioncount.so")
-        return cls(plugin, counter, counting.build_marks(aarch64.COMPILER, folder / "libmarks.so"))
+        marks = counting.build_marks(compiler, folder / "libmarks.so")
+        return cls(plugin, counter, marks, run_python)
 
     def count(self, cpu: str, files: Sequence[Path]) -> list[int]:
         """Returns the instructions of one invoke of each file.
@@ -147,7 +162,7 @@ class Tools:
             )
         counts = self.marks.with_name("counts")
         option = counting.plugin_option(self.counter, counts)
-        outcome = aarch64.run_python(cpu, CHILD, self.marks, self.plugin, *files, counter=option)
+        outcome = self.run_python(cpu, CHILD, self.marks, self.plugin, *files, counter=option)
         if outcome.code != 0:
             raise RuntimeError(
                 f"LiteRT on {cpu} must run {len(files)} files. Received: exit code {outcome.code}. "
@@ -159,7 +174,13 @@ class Tools:
         return [instructions // count_invokes.VISITS for instructions in found]
 
 
-def add_rows(benchmark: Benchmark, cpu: str, shape: LayerShape, counts: Mapping[str, int]) -> None:
+def add_rows(
+    benchmark: Benchmark,
+    cpu: str,
+    shape: LayerShape,
+    counts: Mapping[str, int],
+    kinds: Sequence[Kind] | None = None,
+) -> None:
     """Adds the rows of one shape on one CPU, and the targets of its kinds if it is one of `SHAPES`.
 
     Args:
@@ -167,8 +188,9 @@ def add_rows(benchmark: Benchmark, cpu: str, shape: LayerShape, counts: Mapping[
         cpu: Name of the emulated CPU.
         shape: What is computed.
         counts: Instructions by name of a row, those to compare with among them.
+        kinds: Those with the targets; None for `kinds_of(shape)`.
     """
-    kinds = {kind.name: kind for kind in kinds_of(shape)}
+    named = {kind.name: kind for kind in (kinds_of(shape) if kinds is None else kinds)}
     for name, count in counts.items():
         ratios = {side: counts[side] / count for side in (INT8, INT4) if side in counts}
         row = {
@@ -182,7 +204,7 @@ def add_rows(benchmark: Benchmark, cpu: str, shape: LayerShape, counts: Mapping[
         }
         place = benchmark.row(**row)
         print(row, file=sys.stderr, flush=True)
-        kind = kinds.get(name)
+        kind = named.get(name)
         if kind is not None and shape in SHAPES and cpu in kind.wanted:
             ratio, least = ratios[kind.baseline], kind.wanted[cpu]
             target = f"{cpu}, {shape.name}: {name} to {kind.baseline}"

@@ -67,6 +67,12 @@ _ONE = round(1 / INPUT_SCALE)  # the code of the input 1.0
 COLD = (LARGE_PRODUCT,)
 """Shapes that are measured with weights from memory too."""
 
+HEAVY = (CONVOLUTIONS[3], LARGE_PRODUCT)
+"""Shapes whose weights take more memory than all else of them."""
+
+TWO_THREADS = 1.8
+"""How many times as fast an issue wants convolutions on two threads as on one."""
+
 KINDS = (
     Kind(
         "codebook-16",
@@ -87,6 +93,8 @@ KINDS = (
         (Wanted(0.90, CONVOLUTIONS), Wanted(3.3, COLD, cold=True)),
     ),
     Kind("sparse 75 % 1x4", blocks(4, 4, 16), CONVOLUTIONS, (Wanted(1.6, CONVOLUTIONS),)),
+    Kind("sparse 75 % 4x4", blocks(4, 4, 16, 4), CONVOLUTIONS, (Wanted(2.5, CONVOLUTIONS),)),
+    Kind("sparse 75 % 16x4", blocks(4, 4, 16, 16), CONVOLUTIONS, ()),
     Kind(
         "balanced 4 of 16 blocks 1x4",
         blocks(4, 4, 16),

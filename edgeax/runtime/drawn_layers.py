@@ -62,19 +62,22 @@ def _of_codes(
     return Layer(table[codes], "Edgeax", constants)
 
 
-def blocks(block: int, kept: int, of: int) -> Draw:
+def blocks(block: int, kept: int, of: int, channels: int = 1) -> Draw:
     """Returns what draws rows in which so many of so many neighboring blocks are left.
 
     Args:
         block: Weights in a block, beside each other in one output channel.
         kept: Blocks that are left, at random places.
         of: Of how many.
+        channels: Neighboring output channels whose blocks are left at the same places.
     """
 
     def draw(shape: LayerShape, source: np.random.Generator) -> Layer:
         groups = -(-shape.depth // (block * of))
-        order = source.random((shape.outputs, groups, of)).argsort(axis=2)
-        left = np.repeat((order < kept).reshape(shape.outputs, -1), block, axis=1)
+        patterns = -(-shape.outputs // channels)
+        order = source.random((patterns, groups, of)).argsort(axis=2)
+        left = np.repeat((order < kept).reshape(patterns, -1), block, axis=1)
+        left = np.repeat(left, channels, axis=0)[: shape.outputs]
         weights = source.integers(1, 128, (shape.outputs, shape.depth))
         weights = weights * source.choice([-1, 1], weights.shape) * left[:, : shape.depth]
         rows = sparse.encode(weights.astype(np.int8), block, sparse.BITMASK)

@@ -1,11 +1,25 @@
+import numpy as np
+
 from benchmarks import layer_kinds
 from benchmarks.layer_kinds import KINDS
+from edgeax.formats.layer_shape import conv
 
 
 def test_inputs_of_binary_layers_are_signs():
     kinds = {kind.name: kind for kind in KINDS}
     assert kinds["binary"].inputs == (-50, 50)  # -1 and 1 in steps of 0.02
     assert kinds["ternary"].inputs == range(-128, 128)
+
+
+def test_sparse_kinds_have_the_block_of_their_name():
+    kinds = {kind.name: kind for kind in KINDS}
+    shape = conv(2, 64, 16, 1)
+    for name, channels in (("1x4", 1), ("4x4", 4), ("16x4", 16)):
+        layer = kinds[f"sparse 75 % {name}"].draw(shape, np.random.default_rng(1))
+        left = layer.weights.reshape(16 // channels, channels, 16, 4) != 0
+        assert left.mean() == 0.25
+        assert np.array_equal(left.any(axis=(1, 3)), left.all(axis=(1, 3)))
+        assert len(np.unique(left[:, 0], axis=0)) == len(left)
 
 
 def test_the_shapes_are_those_of_the_issue_and_every_target_is_measured():

@@ -40,6 +40,14 @@ def test_as_many_blocks_are_left_as_it_says():
     assert np.array_equal(sparse.decode(rows, 6), layer.weights)
 
 
+def test_neighboring_channels_may_share_the_places_of_their_blocks():
+    layer = drawn(drawn_layers.blocks(4, 4, 16, channels=4))
+    left = (layer.weights != 0).reshape(6, -1)
+    assert (left[:4] == left[0]).all() and (left[4:] == left[4]).all()
+    assert (left[0] != left[4]).any()
+    assert not np.array_equal(layer.weights[0], layer.weights[1])
+
+
 def test_signs_lie_in_bits_of_whole_bytes_a_tap():
     layer = drawn(drawn_layers.signs, conv(3, 10, 4, 3))
     bits = layer.constants["weights"].reshape(4, 9, 2)

@@ -141,18 +141,22 @@ edgeax::SparseFormat RandomFormat(Random* random) {
   return {1 << random->Range(0, 4), static_cast<edgeax::Places>(random->Range(0, 2))};
 }
 
-// Places of random blocks.
+// Places of random blocks, in half of all cases the same in each four rows.
 std::vector<uint8_t> RandomIndices(Random* random, const edgeax::SparseFormat& format, int32_t rows,
                                    int32_t depth) {
   constexpr int32_t kOneIn[] = {1, 1, 2, 4, 10, 50, 1000000};
   const int32_t one_in = kOneIn[random->Range(0, 6)];
-  const bool balanced = random->OneIn(2);
-  int32_t left_in_group = 0;
+  const bool balanced = random->OneIn(2), shared = random->OneIn(2);
+  int32_t left_in_group = 0, row = -1;
+  std::vector<bool> pattern(static_cast<size_t>(depth));
   return WriteIndices(format, rows, depth, [&](int32_t block) {
+    if (block == 0) ++row;
+    if (shared && row % 4 != 0) return bool{pattern[size_t(block)]};
     if (block * format.block % edgeax::kBalancedGroup == 0) left_in_group = 0;
     const bool fits = !balanced || left_in_group + format.block <= edgeax::kBalancedLeft;
     const bool is_left = fits && random->OneIn(one_in);
     if (is_left) left_in_group += format.block;
+    pattern[size_t(block)] = is_left;
     return is_left;
   });
 }
@@ -387,10 +391,27 @@ bool SparseAgrees(const Args& args, SparseMemory* memory, KernelOf kernel_of, in
   return false;
 }
 
+// A convolution of stride 1 with blocks that are whole groups of 4 inputs.
+edgeax::SparseConv2DArgs RandomGroupedConv2D(Random* random, edgeax::Conv2DGeometry* geometry) {
+  edgeax::SparseConv2DArgs args;
+  do {
+    args.conv2d = RandomConv2D(random, geometry);
+    args.conv2d.input.channels *= 4;
+    args.conv2d.window.stride_height = args.conv2d.window.stride_width = 1;
+  } while (GeometryOf(args.conv2d, geometry) != Status::kOk);
+  args.format = {4 << random->Range(0, 2), RandomFormat(random).places};
+  return args;
+}
+
 bool SparseConvAgrees(Random* random, int number) {
   edgeax::Conv2DGeometry geometry;
-  const edgeax::Conv2DArgs conv2d = RandomConv2D(random, &geometry);
-  const edgeax::SparseConv2DArgs args = {conv2d, RandomFormat(random)};
+  edgeax::SparseConv2DArgs args;
+  if (random->OneIn(2)) {
+    args = RandomGroupedConv2D(random, &geometry);
+  } else {
+    args = {RandomConv2D(random, &geometry), RandomFormat(random)};
+  }
+  const edgeax::Conv2DArgs& conv2d = args.conv2d;
   const edgeax::Shape4& in = conv2d.input;
   const int64_t pixels =
       int64_t{in.batch} * geometry.window.height.output * geometry.window.width.output;

@@ -128,6 +128,8 @@ def _prune(source: np.random.Generator, case: Case, seed: int, extreme: bool) ->
         whole, count = ((4, 2), (4, 1), (16, 4))[source.integers(3)]
         order = source.random((rows, -(-depth // whole), whole)).argsort(axis=2)
         left = (order < count).reshape(rows, -1)[:, :depth]
+    if source.random() < 0.3:  # the same places in neighboring channels
+        left = np.repeat(left[::4], 4, axis=0)[:rows]
     case.weights = np.where(left, _codes(source, (rows, depth), extreme), 0).astype(np.int8)
     case.codebook = np.int8([])
     case.options |= {"block": block, "places": places}

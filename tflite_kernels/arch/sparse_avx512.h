@@ -63,6 +63,7 @@ struct SparseAvx512 : Avx512, ExpandX86 {
   static constexpr int32_t kFewSparseRows = 3;
   static constexpr bool kDotsMaskOfFours = true;
   static constexpr bool kUsesPlanes = true;
+  static constexpr int32_t kSharedColumns = 4;
   static constexpr bool kTakesBalanced = false;
   static constexpr int32_t kSumRows = 16;
   // The Lanes form serves up to so many weights of a hundred that are left.
@@ -261,6 +262,70 @@ struct SparseAvx512 : Avx512, ExpandX86 {
     if (kParts > 1) StoreFull(to + 16, _mm512_add_epi32(s1, t1));
     if (kParts > 2) StoreFull(to + 32, _mm512_add_epi32(s2, t2));
     if (kParts > 2) StoreFull(to + 48, _mm512_add_epi32(s3, t3));
+  }
+
+  // The sums of a column.
+  template <int32_t kParts>
+  struct PartSums {
+    __m512i first = _mm512_setzero_si512(), second = first, third = first, fourth = first;
+
+    void Add(__m512i a, __m512i b, __m512i c, __m512i d, const ListWeight* weights) {
+      const __m512i w = _mm512_set1_epi32(LoadFour(weights));
+      first = _mm512_dpbusd_epi32(first, a, w);
+      if (kParts > 1) second = _mm512_dpbusd_epi32(second, b, w);
+      if (kParts > 2) third = _mm512_dpbusd_epi32(third, c, w);
+      if (kParts > 2) fourth = _mm512_dpbusd_epi32(fourth, d, w);
+    }
+
+    void Store(int32_t* to) const {
+      StoreFull(to, first);
+      if (kParts > 1) StoreFull(to + 16, second);
+      if (kParts > 2) StoreFull(to + 32, third);
+      if (kParts > 2) StoreFull(to + 48, fourth);
+    }
+  };
+
+  // What AddGroups does for kSharedColumns columns whose lists have the same offsets: their weights
+  // lie `pitch` numbers apart, their sums `to_pitch`.
+  template <int32_t kParts>
+  __attribute__((noinline)) static void AddShared(const Left* lanes, const int32_t* offsets,
+                                                  const ListWeight* weights, ptrdiff_t pitch,
+                                                  int32_t count, int32_t* to, ptrdiff_t to_pitch) {
+    if (kParts == 1) return AddShared16(lanes, offsets, weights, pitch, count, to, to_pitch);
+    PartSums<kParts> s0, s1, s2, s3;
+    for (int32_t i = 0; i < count; ++i, weights += 4) {
+      const Left* from = lanes + offsets[i];
+      const __m512i a = LoadFull(from), b = kParts > 1 ? LoadFull(from + 64) : a;
+      const __m512i c = kParts > 2 ? LoadFull(from + 128) : a;
+      const __m512i d = kParts > 2 ? LoadFull(from + 192) : a;
+      s0.Add(a, b, c, d, weights), s1.Add(a, b, c, d, weights + pitch);
+      s2.Add(a, b, c, d, weights + 2 * pitch), s3.Add(a, b, c, d, weights + 3 * pitch);
+    }
+    s0.Store(to), s1.Store(to + to_pitch);
+    s2.Store(to + 2 * to_pitch), s3.Store(to + 3 * to_pitch);
+  }
+
+  // Sums of the even and of the odd entries: vpdpbusd takes longer than there are columns.
+  static void AddShared16(const Left* lanes, const int32_t* offsets, const ListWeight* weights,
+                          ptrdiff_t pitch, int32_t count, int32_t* to, ptrdiff_t to_pitch) {
+    PartSums<1> even0, even1, even2, even3, odd0, odd1, odd2, odd3;
+    const auto add = [&](int32_t i, PartSums<1>* s0, PartSums<1>* s1, PartSums<1>* s2,
+                         PartSums<1>* s3) {
+      const __m512i a = LoadFull(lanes + offsets[i]);
+      const ListWeight* const w = weights + 4 * i;
+      s0->Add(a, a, a, a, w), s1->Add(a, a, a, a, w + pitch);
+      s2->Add(a, a, a, a, w + 2 * pitch), s3->Add(a, a, a, a, w + 3 * pitch);
+    };
+    int32_t i = 0;
+    for (; i + 2 <= count; i += 2) {
+      add(i, &even0, &even1, &even2, &even3);
+      add(i + 1, &odd0, &odd1, &odd2, &odd3);
+    }
+    if (i < count) add(i, &even0, &even1, &even2, &even3);
+    StoreFull(to, _mm512_add_epi32(even0.first, odd0.first));
+    StoreFull(to + to_pitch, _mm512_add_epi32(even1.first, odd1.first));
+    StoreFull(to + 2 * to_pitch, _mm512_add_epi32(even2.first, odd2.first));
+    StoreFull(to + 3 * to_pitch, _mm512_add_epi32(even3.first, odd3.first));
   }
 
   // One weight each of four depths, whose numbers are brought beside each other.

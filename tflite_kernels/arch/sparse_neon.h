@@ -150,6 +150,7 @@ struct SparseNeonSteps : Base {
   static constexpr int32_t kFewSparseRows = 2;
   static constexpr bool kDotsMaskOfFours = false;
   static constexpr bool kUsesPlanes = true;
+  static constexpr int32_t kSharedColumns = 1;
   static constexpr bool kTakesBalanced = true;
   static constexpr int32_t kSumRows = 4;
 

@@ -7,7 +7,8 @@
 // lies in scratch once, with its padding, as planes [channel / group][position][channel % group]. A
 // tap of the window is then a distance within a plane, and lanes are positions beside each other,
 // those beyond the end of a line too: they are computed and thrown away. The lists of a tile of
-// columns are made once for the whole image.
+// columns are made once for the whole image. Where Simd has kSharedColumns, neighboring columns
+// whose blocks stand at the same places are multiplied together.
 namespace edgeax {
 
 // Positions that are computed for all columns of a tile before the next ones.
@@ -177,29 +178,33 @@ struct SparsePlanes {
     FillPositions(start + width.pad + pixels, plan.pitch - width.pad - pixels);
   }
 
-  // A column's list. Returns the number of its entries.
-  int32_t ListColumn(int32_t column, int32_t* to_offsets, ListWeight* to, ListSums* list) const {
+  // Where the groups of a column meet the planes. Returns how many.
+  int32_t ListOffsets(int32_t column, int32_t* to) const {
     const SparseWeights& weights = tensors.weights;
     const SparseStart* start = weights.starts.data + column;
     const uint8_t* indices = weights.indices.data + start[0].index;
     const int32_t groups = geometry.depth / Simd::kGroup;
     const int32_t units = args.format.block / Simd::kGroup;
-    int32_t count;
     if (units == 1 && args.format.places == Places::kBitmask) {
-      count = Simd::SelectByMask(table, indices, groups, to_offsets);
-    } else {
-      WritePlaces(args.format.places, indices, weights.indices.data + start[1].index, to_offsets);
-      const int32_t blocks = (start[1].value - start[0].value) / args.format.block;
-      if (units > 1) {
-        for (int32_t i = 0; i < blocks; ++i) to_offsets[i] *= units;
-        SplitOffsets(blocks, units, 1, to_offsets);
-      }
-      count = blocks * units;
-      // A last block may reach beyond the row.
-      while (count > 0 && to_offsets[count - 1] >= groups) --count;
-      for (int32_t i = 0; i < count; ++i) to_offsets[i] = table[to_offsets[i]];
+      return Simd::SelectByMask(table, indices, groups, to);
     }
-    *list = Simd::CopyWeights(weights.values.data + start[0].value, count * Simd::kGroup, to);
+    WritePlaces(args.format.places, indices, weights.indices.data + start[1].index, to);
+    const int32_t blocks = (start[1].value - start[0].value) / args.format.block;
+    if (units > 1) {
+      for (int32_t i = 0; i < blocks; ++i) to[i] *= units;
+      SplitOffsets(blocks, units, 1, to);
+    }
+    int32_t count = blocks * units;
+    // A last block may reach beyond the row.
+    while (count > 0 && to[count - 1] >= groups) --count;
+    for (int32_t i = 0; i < count; ++i) to[i] = table[to[i]];
+    return count;
+  }
+
+  // A column's list. Returns the number of its entries.
+  int32_t ListColumn(int32_t column, int32_t* to_offsets, ListWeight* to, ListSums* list) const {
+    int32_t count = ListOffsets(column, to_offsets);
+    *list = Simd::CopyWeights(ValuesOf(column), count * Simd::kGroup, to);
     for (; count % kListStep != 0; ++count) {
       to_offsets[count] = 0;
       for (int32_t i = 0; i < Simd::kGroup; ++i) to[count * Simd::kGroup + i] = 0;
@@ -207,16 +212,66 @@ struct SparsePlanes {
     return count;
   }
 
+  const int8_t* ValuesOf(int32_t column) const {
+    return tensors.weights.values.data + tensors.weights.starts.data[column].value;
+  }
+
+  // Whether the blocks that are left of Simd::kSharedColumns columns stand at the same places.
+  bool SharePlaces(int32_t column) const {
+    const SparseStart* start = tensors.weights.starts.data + column;
+    const int32_t values = start[1].value - start[0].value;
+    const int32_t bytes = start[1].index - start[0].index;
+    const uint8_t* const indices = tensors.weights.indices.data;
+    for (int32_t i = 1; i < Simd::kSharedColumns; ++i) {
+      if (start[i + 1].value - start[i].value != values) return false;
+      if (start[i + 1].index - start[i].index != bytes) return false;
+      const size_t size = static_cast<size_t>(bytes);
+      if (memcmp(indices + start[0].index, indices + start[i].index, size) != 0) return false;
+    }
+    return true;
+  }
+
+  // What is made of the columns of a tile.
+  struct Lists {
+    int32_t entries[Simd::kColumns];
+    ListSums sums[Simd::kColumns];
+    bool shared[Simd::kColumns];  // the next Simd::kSharedColumns have the offsets of this one
+  };
+
+  // Makes the lists of `count` columns, and what is added to their sums.
+  void ListColumns(int32_t first, int32_t count, Lists* lists, int32_t* added) const {
+    for (int32_t i = 0; i < count; ++i) {
+      int32_t* const to = offsets + i * plan.most_entries;
+      lists->shared[i] = false;
+      if constexpr (Simd::kSharedColumns > 1) {
+        if (count - i >= Simd::kSharedColumns && SharePlaces(first + i)) {
+          ListShared(first + i, to, &lists->entries[i], added + i);
+          lists->shared[i] = true;
+          i += Simd::kSharedColumns - 1;
+          continue;
+        }
+      }
+      ListWeight* const weights = list_weights + i * plan.most_entries * Simd::kGroup;
+      lists->entries[i] = ListColumn(first + i, to, weights, &lists->sums[i]);
+      added[i] = Simd::OffsetOf(lists->sums[i].sum, args.conv2d.quantization);
+    }
+  }
+
+  // The list of columns that share it, of which the weights stay where they are.
+  void ListShared(int32_t column, int32_t* to, int32_t* entries, int32_t* added) const {
+    *entries = ListOffsets(column, to);
+    for (int32_t i = 0; i < Simd::kSharedColumns; ++i) {
+      const int32_t sum = Simd::SumOf(ValuesOf(column + i), *entries * Simd::kGroup);
+      added[i] = Simd::OffsetOf(sum, args.conv2d.quantization);
+    }
+  }
+
   // The tile of columns that starts with output channel `channel`, of which `left_over` follow.
   void RunTile(int32_t batch, int32_t channel, int32_t left_over) const {
     const int32_t count = left_over < Simd::kColumns ? left_over : Simd::kColumns;
-    int32_t entries[Simd::kColumns], added[Simd::kColumns] = {};
-    ListSums lists[Simd::kColumns];
-    for (int32_t i = 0; i < count; ++i) {
-      entries[i] = ListColumn(channel + i, offsets + i * plan.most_entries,
-                              list_weights + i * plan.most_entries * Simd::kGroup, &lists[i]);
-      added[i] = Simd::OffsetOf(lists[i].sum, args.conv2d.quantization);
-    }
+    int32_t added[Simd::kColumns] = {};
+    Lists lists;
+    ListColumns(channel, count, &lists, added);
     const typename Simd::Finish finish(tensors.bias.data + channel,
                                        tensors.requantization.data + channel, added, count,
                                        args.conv2d.quantization);
@@ -229,11 +284,11 @@ struct SparsePlanes {
     for (int32_t r = 0; r < rows; r += kPlaneRows) {
       const int32_t used = rows - r < kPlaneRows ? rows - r : kPlaneRows;
       if (used <= kLanes) {
-        AddTile<1>(r, count, entries, lists);
+        AddTile<1>(r, channel, count, lists);
       } else if (used <= 2 * kLanes) {
-        AddTile<2>(r, count, entries, lists);
+        AddTile<2>(r, channel, count, lists);
       } else {
-        AddTile<4>(r, count, entries, lists);
+        AddTile<4>(r, channel, count, lists);
       }
       StorePositions(finish, used, &x, &output);
     }
@@ -241,12 +296,23 @@ struct SparsePlanes {
 
   // The sums of kParts * kLanes positions from `row` on.
   template <int32_t kParts>
-  void AddTile(int32_t row, int32_t count, const int32_t* entries, const ListSums* lists) const {
+  void AddTile(int32_t row, int32_t channel, int32_t count, const Lists& lists) const {
+    const Left* const lanes = planes + static_cast<size_t>(row) * Simd::kGroup;
     for (int32_t i = 0; i < count; ++i) {
+      const int32_t* const list = offsets + i * plan.most_entries;
+      int32_t* const to = sums + i * kPlaneRows;
+      if constexpr (Simd::kSharedColumns > 1) {
+        if (lists.shared[i]) {
+          const int8_t* const values = ValuesOf(channel + i);
+          Simd::template AddShared<kParts>(lanes, list, values, ValuesOf(channel + i + 1) - values,
+                                           lists.entries[i], to, kPlaneRows);
+          i += Simd::kSharedColumns - 1;
+          continue;
+        }
+      }
       Simd::template AddLanes<Simd::kGroup, kParts>(
-          planes + static_cast<size_t>(row) * Simd::kGroup, offsets + i * plan.most_entries,
-          list_weights + i * plan.most_entries * Simd::kGroup, entries[i], lists[i].has_lowest,
-          sums + i * kPlaneRows);
+          lanes, list, list_weights + i * plan.most_entries * Simd::kGroup, lists.entries[i],
+          lists.sums[i].has_lowest, to);
     }
   }
 

@@ -36,14 +36,19 @@ static struct {
 } regions[REGIONS];
 static char output_path[4096];
 
-/* Number of the hint that a 4-byte instruction is, or NO_MARK. */
+/* Number of the hint that an instruction is, or NO_MARK. */
 static int mark_of(const struct qemu_plugin_insn* instruction) {
-  if (qemu_plugin_insn_size(instruction) != 4) return NO_MARK;
+  const size_t size = qemu_plugin_insn_size(instruction);
   const uint8_t* byte = qemu_plugin_insn_data(instruction);
-  uint32_t word = byte[0] | byte[1] << 8 | byte[2] << 16 | (uint32_t)byte[3] << 24;
   int hint = NO_MARK;
-  if ((word & 0xfffff01fu) == 0xd503201fu) hint = word >> 5 & 127;  /* A64 */
-  if ((word & 0xff00ffffu) == 0x8000f3afu) hint = word >> 16 & 255; /* T32, halfwords swapped */
+  if (size == 4) {
+    uint32_t word = byte[0] | byte[1] << 8 | byte[2] << 16 | (uint32_t)byte[3] << 24;
+    if ((word & 0xfffff01fu) == 0xd503201fu) hint = word >> 5 & 127;  /* A64 */
+    if ((word & 0xff00ffffu) == 0x8000f3afu) hint = word >> 16 & 255; /* T32, halfwords swapped */
+  }
+  if (size == 7 && memcmp(byte, "\x0f\x1f\x80", 3) == 0 && memcmp(byte + 4, "edg", 3) == 0) {
+    hint = byte[3]; /* x86-64 */
+  }
   return hint >= FIRST_MARK && hint < FIRST_MARK + 2 * REGIONS ? hint : NO_MARK;
 }
 
