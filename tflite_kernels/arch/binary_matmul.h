@@ -12,7 +12,8 @@
 //
 // `Simd` is a struct of static functions and constants, see arch/binary_avx2.h, in an unnamed
 // namespace as in arch/matmul.h. What Multiply gives is D = 2 * (bits that differ), so that a sum
-// of `depth` products is depth - D.
+// of `depth` products is depth - D. Where Simd::kFolds says so, Multiply takes both sides folded,
+// as arch/binary_folded_avx512.h explains.
 namespace edgeax {
 
 constexpr int32_t kWordBits = 64;
@@ -66,24 +67,27 @@ static inline int32_t Depth(const BinaryColumns& columns) {
   return columns.taps * columns.tap_bits;
 }
 
-// Fetches the rows from column `first` on, as many as are in use, in `parts` parts.
+// Fetches the `count` rows from column `first` on, as far as there are any, in `parts` parts.
 struct WeightsAhead {
-  WeightsAhead(const BinaryColumns& columns, int32_t current, int32_t first, int32_t parts)
-      : end(columns.weights_end) {
-    const size_t row_bytes = static_cast<size_t>(RowBytes(columns));
-    next = first < columns.count ? columns.weights + first * row_bytes : end;
-    part_bytes = static_cast<size_t>(first - current) * row_bytes / parts + kLineBytes;
+  WeightsAhead(const BinaryColumns& columns, int32_t first, int32_t count, int32_t parts)
+      : next(columns.weights) {
+    const int32_t rows = columns.count - first < count ? columns.count - first : count;
+    if (rows <= 0) return;
+    next += static_cast<size_t>(first) * RowBytes(columns);
+    left_over = static_cast<size_t>(rows) * RowBytes(columns);
+    part_bytes = left_over / parts + kLineBytes;
   }
 
   void Fetch() {
-    const uint8_t* const stop =
-        static_cast<size_t>(end - next) < part_bytes ? end : next + part_bytes;
-    for (; next < stop; next += kLineBytes) __builtin_prefetch(next, 0, 2);
+    const size_t bytes = left_over < part_bytes ? left_over : part_bytes;
+    for (size_t i = 0; i < bytes; i += kLineBytes) __builtin_prefetch(next + i, 0, 2);
+    next += bytes;
+    left_over -= bytes;
   }
 
   static constexpr int32_t kLineBytes = 64;
-  const uint8_t *next, *end;
-  size_t part_bytes;
+  const uint8_t* next;
+  size_t left_over = 0, part_bytes = 0;
 };
 
 // Orders the words of `columns` rows beside each other: [taps][words of a tap][columns]. Rows
@@ -312,7 +316,7 @@ struct BinaryMatMul {
       if constexpr (Simd::kFolds) Simd::FoldRight(right, plan.words);
       const BinaryFinish<Simd> finish(columns, c, form, quantization);
       constexpr int32_t kMost = Simd::kRows * Simd::kTilesPerStore;
-      WeightsAhead ahead(columns, c, c + Simd::kColumns, (rows + kMost - 1) / kMost);
+      WeightsAhead ahead(columns, c + Simd::kColumns, Simd::kColumns, (rows + kMost - 1) / kMost);
       for (int32_t r = 0; r < rows; r += kMost) {
         Difference differences[kMost * Simd::kColumns];
         const int32_t count = rows - r < kMost ? rows - r : kMost;
