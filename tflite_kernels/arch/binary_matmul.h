@@ -67,28 +67,31 @@ static inline int32_t Depth(const BinaryColumns& columns) {
   return columns.taps * columns.tap_bits;
 }
 
-// Fetches the `count` rows from column `first` on, as far as there are any, in `parts` parts.
+constexpr size_t kLineBytes = 64;  // of a cache
+
+// Rows of weights that will be used soon, to be fetched part by part.
 struct WeightsAhead {
-  WeightsAhead(const BinaryColumns& columns, int32_t first, int32_t count, int32_t parts)
-      : next(columns.weights) {
-    const int32_t rows = columns.count - first < count ? columns.count - first : count;
-    if (rows <= 0) return;
-    next += static_cast<size_t>(first) * RowBytes(columns);
-    left_over = static_cast<size_t>(rows) * RowBytes(columns);
-    part_bytes = left_over / parts + kLineBytes;
-  }
-
-  void Fetch() {
-    const size_t bytes = left_over < part_bytes ? left_over : part_bytes;
-    for (size_t i = 0; i < bytes; i += kLineBytes) __builtin_prefetch(next + i, 0, 2);
-    next += bytes;
-    left_over -= bytes;
-  }
-
-  static constexpr int32_t kLineBytes = 64;
   const uint8_t* next;
-  size_t left_over = 0, part_bytes = 0;
+  size_t left_over, part_bytes;
 };
+
+// The `count` rows from column `first` on, as far as there are any.
+static inline WeightsAhead RowsAhead(const BinaryColumns& columns, int32_t first, int32_t count,
+                                     int32_t parts) {
+  const int32_t rows = columns.count - first < count ? columns.count - first : count;
+  if (rows <= 0) return {columns.weights, 0, 0};
+  const size_t row_bytes = static_cast<size_t>(RowBytes(columns));
+  const size_t bytes = static_cast<size_t>(rows) * row_bytes;
+  return {columns.weights + static_cast<size_t>(first) * row_bytes, bytes,
+          bytes / static_cast<size_t>(parts) + kLineBytes};
+}
+
+static inline void FetchPart(WeightsAhead* ahead) {
+  const size_t bytes = ahead->left_over < ahead->part_bytes ? ahead->left_over : ahead->part_bytes;
+  for (size_t i = 0; i < bytes; i += kLineBytes) __builtin_prefetch(ahead->next + i, 0, 2);
+  ahead->next += bytes;
+  ahead->left_over -= bytes;
+}
 
 // Orders the words of `columns` rows beside each other: [taps][words of a tap][columns]. Rows
 // beyond the last are repeated; what comes of them is thrown away.
@@ -316,11 +319,12 @@ struct BinaryMatMul {
       if constexpr (Simd::kFolds) Simd::FoldRight(right, plan.words);
       const BinaryFinish<Simd> finish(columns, c, form, quantization);
       constexpr int32_t kMost = Simd::kRows * Simd::kTilesPerStore;
-      WeightsAhead ahead(columns, c + Simd::kColumns, Simd::kColumns, (rows + kMost - 1) / kMost);
+      WeightsAhead ahead =
+          RowsAhead(columns, c + Simd::kColumns, Simd::kColumns, (rows + kMost - 1) / kMost);
       for (int32_t r = 0; r < rows; r += kMost) {
         Difference differences[kMost * Simd::kColumns];
         const int32_t count = rows - r < kMost ? rows - r : kMost;
-        if constexpr (Simd::kFetchesAhead) ahead.Fetch();
+        if constexpr (Simd::kFetchesAhead) FetchPart(&ahead);
         for (int32_t i = 0; i < count; i += Simd::kRows) {
           Simd::Multiply(LeftRow(r + i), plan.row_bytes, right, plan.words, count - i,
                          differences + i * Simd::kColumns);
