@@ -8,6 +8,7 @@ from edgeax.export.lower_custom import (
     Unfit,
     channel_constants,
     options_for,
+    refuse_wide,
     rows_of,
 )
 from edgeax.formats.coded import (
@@ -40,6 +41,7 @@ def coded(graph: Subgraph, carrier: Carrier, codes: Codes) -> CustomForm:
     Raises:
         Unfit: No operator does it, or an option is beyond the operator's.
     """
+    refuse_wide(carrier, HOW)
     custom = _CUSTOM.get(carrier.operator.name)
     if custom is None:
         raise Unfit(f"{carrier.operator.name} has no kernel for coded weights")

@@ -144,6 +144,15 @@ Sizes SizesOf(const edgeax::FullyConnectedArgs& args) {
   return SizesOfProduct(args.rows, args.depth, args.outputs);
 }
 
+// Of int16 activations: those of int8 ones, but for the quantization.
+template <typename Args>
+Sizes SizesOf(const edgeax::Int16Args<Args>& args) {
+  Args int8_args = args.args;
+  if (CheckInt16Quantization(args.args.quantization) != Status::kOk) return {1, 1, 1, 1, 1, 0};
+  int8_args.quantization = {0, 0, 0, 0, edgeax::Rounding::kSingle};
+  return SizesOf(int8_args);
+}
+
 Sizes SizesOf(const edgeax::BinaryConv2DArgs& args) {
   edgeax::BinaryConv2DGeometry geometry;
   if (GeometryOf(args, &geometry) != Status::kOk) return {1, 1, 1, 1, 1, 0};

@@ -18,6 +18,10 @@ DAMAGES = range(128, 128 + 32)  # four of each of 8 tensors: Size of fuzz_main.c
 PREPARED = 2  # of each 3 places the one whose weights are prepared
 ANY_FLOATS, IN_RANGE = 0, 2  # how requantization is written: FactorsOf of fuzz_main.cc
 
+# Activations, those of int16 with zero points of 0 and limits 256 times as far: FuzzEither of
+# fuzz_main.cc.
+INT8, INT16 = bytes([0]), bytes([1, 0, 0, 8, 8])
+
 
 def number(value: int) -> bytes:
     if 0 <= value < 240:
@@ -70,7 +74,7 @@ def of_case(case: native.Case) -> bytes:
         parts.append(numbers(*(options[name] for name in ["pad_value"] if name in options)))
         payload = payload[1:]
     else:
-        parts.append(bytes([{2: 0, 4: 1, 16: 2}[case.codebook.size]]))
+        parts += [INT8, bytes([{2: 0, 4: 1, 16: 2}[case.codebook.size]])]
     scales = np.float32([case.input_scale, case.output_scale])
     arrays = [*payload, case.bias, scales, case.scale]
     return b"".join([*parts, *(array.tobytes() for array in arrays)])
@@ -125,7 +129,10 @@ def larger(source: np.random.Generator, operator: str) -> bytes:
         return numbers(*shape) + quantized + numbers(*more) + bytes([one_of(20, 64, 128, 255)])
     if "Binary" in operator:
         return numbers(*shape) + quantized + numbers(one_of(0, 1), one_of(0, 1), one_of(0, 1))
-    return numbers(*shape) + quantized + bytes([one_of(0, 1, 2)])
+    if "Coded" in operator:
+        return numbers(*shape) + quantized + bytes([one_of(0, 1, 2)])
+    activations = INT16 if source.random() < 0.4 else INT8
+    return numbers(*shape) + quantized + activations + bytes([one_of(0, 1, 2)])
 
 
 def few_vectors(source: np.random.Generator, operator: str) -> bytes:

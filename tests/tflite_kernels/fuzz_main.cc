@@ -17,14 +17,14 @@ void PrintCalls() {
           static_cast<long long>(computed));
 }
 
-template <typename Args>
+template <typename Args, typename Code>
 void FuzzCodes(FuzzInput* in, Setting* setting, const Args& args,
-               edgeax::Kernel<Args> KernelSet::*kernel) {
+               edgeax::Kernel<Args, edgeax::CodeTensors<Code>> KernelSet::*kernel) {
   const Sizes sizes = SizesOf(args);
   if (IsTooLong(sizes)) return;
   const int32_t bits = 1 << in->Byte() % 3;
   const int64_t row = edgeax::PackedBytes(static_cast<int32_t>(sizes.row), bits);
-  Exact<int8_t> input(setting->Size(sizes.input), setting->shift);
+  Exact<Code> input(setting->Size(sizes.input), setting->shift);
   Exact<uint8_t> weights(setting->Size(CheckedProduct(sizes.rows, row)), setting->shift);
   Exact<int8_t> codebook(setting->Size(int64_t{1} << bits), setting->shift);
   const size_t output = setting->Size(sizes.output);
@@ -45,6 +45,23 @@ void FuzzCodes(FuzzInput* in, Setting* setting, const Args& args,
                       {0, 1},
                       prepared.sums.view()},
                      output, kernel, setting->how);
+}
+
+// The same for int8 activations, or for int16 ones.
+template <typename Args>
+void FuzzEither(FuzzInput* in, Setting* setting, Args args, edgeax::Kernel<Args> KernelSet::*int8,
+                edgeax::Kernel<edgeax::Int16Args<Args>, edgeax::Int16Tensors> KernelSet::*int16) {
+  if (in->Byte() % 2 == 0) return FuzzCodes(in, setting, args, int8);
+  edgeax::Quantization* q = &args.quantization;
+  for (int32_t* zero_point : {&q->input_zero_point, &q->output_zero_point}) {
+    if (in->Byte() < 250) *zero_point = 0;
+  }
+  // Limits of 8 bits, of 16 bits, or beyond.
+  for (int32_t* limit : {&q->output_min, &q->output_max}) {
+    const uint8_t factor = in->Byte();
+    *limit = static_cast<int32_t>(static_cast<uint32_t>(*limit) << (factor < 250 ? factor % 9 : 9));
+  }
+  FuzzCodes(in, setting, edgeax::Int16Args<Args>{args}, int16);
 }
 
 // Places: any bytes, or those of blocks of which some are left.
@@ -160,7 +177,7 @@ void FuzzCoded(FuzzInput* in, Setting* setting, Args args, int32_t Args::*row_co
 }
 
 void FuzzConv2D(FuzzInput* in, Setting* setting) {
-  FuzzCodes(in, setting, Conv2DArgsOf(in), &KernelSet::conv2d);
+  FuzzEither(in, setting, Conv2DArgsOf(in), &KernelSet::conv2d, &KernelSet::int16_conv2d);
 }
 
 void FuzzDepthwiseConv2D(FuzzInput* in, Setting* setting) {
@@ -169,11 +186,12 @@ void FuzzDepthwiseConv2D(FuzzInput* in, Setting* setting) {
   args.depth_multiplier = in->Number();
   args.window = WindowOf(in);
   args.quantization = QuantizationOf(in);
-  FuzzCodes(in, setting, args, &KernelSet::depthwise_conv2d);
+  FuzzEither(in, setting, args, &KernelSet::depthwise_conv2d, &KernelSet::int16_depthwise_conv2d);
 }
 
 void FuzzFullyConnected(FuzzInput* in, Setting* setting) {
-  FuzzCodes(in, setting, FullyConnectedArgsOf(in), &KernelSet::fully_connected);
+  FuzzEither(in, setting, FullyConnectedArgsOf(in), &KernelSet::fully_connected,
+             &KernelSet::int16_fully_connected);
 }
 
 void FuzzSparseConv2D(FuzzInput* in, Setting* setting) {

@@ -117,6 +117,19 @@ const Kernel<FloatFullyConnectedArgs, FloatTensors>& KernelOf(const KernelSet& s
   return set.float_fully_connected;
 }
 
+const Kernel<Int16Args<Conv2DArgs>, Int16Tensors>& KernelOf(const KernelSet& set,
+                                                            const Int16Args<Conv2DArgs>*) {
+  return set.int16_conv2d;
+}
+const Kernel<Int16Args<DepthwiseConv2DArgs>, Int16Tensors>& KernelOf(
+    const KernelSet& set, const Int16Args<DepthwiseConv2DArgs>*) {
+  return set.int16_depthwise_conv2d;
+}
+const Kernel<Int16Args<FullyConnectedArgs>, Int16Tensors>& KernelOf(
+    const KernelSet& set, const Int16Args<FullyConnectedArgs>*) {
+  return set.int16_fully_connected;
+}
+
 // The factors of a kernel's sums.
 template <typename TensorsOfArgs, typename Args>
 Status FactorsOf(const Args& args, const EdgeaxQuantization& q, Span<const float> scales,
@@ -162,8 +175,9 @@ struct CallMemory {
   Buffer<SparseStart> starts;
 };
 
-template <typename Args>
-int32_t MakeTensors(const Args&, const EdgeaxTensors& t, CallMemory* memory, Tensors* tensors) {
+template <typename Args, typename CTensors, typename Code>
+int32_t MakeTensors(const Args&, const CTensors& t, CallMemory* memory,
+                    CodeTensors<Code>* tensors) {
   *tensors = {{t.input, t.input_size},       {t.weights, t.weights_size},
               {t.bias, t.channels},          {memory->factors.data(), t.channels},
               {t.codebook, t.codebook_size}, {memory->scratch.data(), memory->scratch.size()},
@@ -230,6 +244,15 @@ int32_t Run(const char* isa, const CArgs& c_args, const CTensors& tensors) {
   return Run(KernelOf(*set, &args), args, QuantizationOf(c_args), tensors);
 }
 
+template <typename CArgs>
+int32_t Run(const char* isa, const CArgs& c_args, const EdgeaxInt16Tensors& tensors) {
+  const KernelSet* set = FindKernelSet(isa);
+  if (set == nullptr) return kEdgeaxUnknownIsa;
+  const auto int8_args = From(c_args);
+  const Int16Args<std::decay_t<decltype(int8_args)>> args = {int8_args};
+  return Run(KernelOf(*set, &args), args, c_args.quantization, tensors);
+}
+
 int32_t Run(const char* isa, const EdgeaxFloatFullyConnectedArgs& c_args,
             const EdgeaxFloatTensors& t) {
   const KernelSet* set = FindKernelSet(isa);
@@ -280,6 +303,23 @@ EDGEAX_EXPORT int32_t edgeax_depthwise_conv2d(const char* isa,
 
 EDGEAX_EXPORT int32_t edgeax_fully_connected(const char* isa, const EdgeaxFullyConnectedArgs* args,
                                              const EdgeaxTensors* tensors) {
+  return edgeax::Run(isa, *args, *tensors);
+}
+
+EDGEAX_EXPORT int32_t edgeax_conv2d_int16(const char* isa, const EdgeaxConv2DArgs* args,
+                                          const EdgeaxInt16Tensors* tensors) {
+  return edgeax::Run(isa, *args, *tensors);
+}
+
+EDGEAX_EXPORT int32_t edgeax_depthwise_conv2d_int16(const char* isa,
+                                                    const EdgeaxDepthwiseConv2DArgs* args,
+                                                    const EdgeaxInt16Tensors* tensors) {
+  return edgeax::Run(isa, *args, *tensors);
+}
+
+EDGEAX_EXPORT int32_t edgeax_fully_connected_int16(const char* isa,
+                                                   const EdgeaxFullyConnectedArgs* args,
+                                                   const EdgeaxInt16Tensors* tensors) {
   return edgeax::Run(isa, *args, *tensors);
 }
 

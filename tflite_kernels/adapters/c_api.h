@@ -45,6 +45,21 @@ typedef struct EdgeaxTensors {
   size_t output_size;
 } EdgeaxTensors;
 
+/* The same for int16 activations, whose zero points are 0. */
+typedef struct EdgeaxInt16Tensors {
+  const int16_t* input;
+  size_t input_size;
+  const uint8_t* weights;
+  size_t weights_size;
+  const int32_t* bias;
+  const float* scale;
+  size_t channels;
+  const int8_t* codebook;
+  size_t codebook_size;
+  int16_t* output;
+  size_t output_size;
+} EdgeaxInt16Tensors;
+
 /* The same for int8 weights without their zeros, see core/sparse.h. */
 typedef struct EdgeaxSparseTensors {
   const int8_t* input;
@@ -180,6 +195,14 @@ int32_t edgeax_depthwise_conv2d(const char* isa, const EdgeaxDepthwiseConv2DArgs
                                 const EdgeaxTensors* tensors);
 int32_t edgeax_fully_connected(const char* isa, const EdgeaxFullyConnectedArgs* args,
                                const EdgeaxTensors* tensors);
+
+/* The same for int16 activations, see core/rounding.h for `rounding`. */
+int32_t edgeax_conv2d_int16(const char* isa, const EdgeaxConv2DArgs* args,
+                            const EdgeaxInt16Tensors* tensors);
+int32_t edgeax_depthwise_conv2d_int16(const char* isa, const EdgeaxDepthwiseConv2DArgs* args,
+                                      const EdgeaxInt16Tensors* tensors);
+int32_t edgeax_fully_connected_int16(const char* isa, const EdgeaxFullyConnectedArgs* args,
+                                     const EdgeaxInt16Tensors* tensors);
 
 /* The same for sparse weights, whose places are checked in every call. */
 int32_t edgeax_sparse_conv2d(const char* isa, const EdgeaxSparseConv2DArgs* args,

@@ -67,16 +67,17 @@ struct CodebookStorage : RowStorage {
     return CheckConstant(site, operands.key, sizeof(int8_t));
   }
 
-  Tensors TensorsOf(const TfLiteTensor* all, const int* inputs, const CommonTensors& common) const {
-    return {common.input,
-            BytesOf<uint8_t>(all[inputs[kWeights]]),
-            common.bias,
-            common.requantization,
-            BytesOf<int8_t>(all[inputs[kCodebook]]),
-            {},
-            common.output,
-            Share{0, 1},
-            prepared.sums()};
+  EitherTensors TensorsOf(const TfLiteTensor* all, const int* inputs,
+                          const CommonTensors& common) const {
+    return TensorsOfEither({common.input,
+                            BytesOf<uint8_t>(all[inputs[kWeights]]),
+                            common.bias,
+                            common.requantization,
+                            BytesOf<int8_t>(all[inputs[kCodebook]]),
+                            {},
+                            common.output,
+                            Share{0, 1},
+                            prepared.sums()});
   }
 };
 

@@ -74,6 +74,23 @@ Status NoScratch(const FullyConnectedArgs& args, size_t* bytes) {
   return CheckFullyConnected(args);
 }
 
+Status NoScratch(const Int16Args<Conv2DArgs>& args, size_t* bytes) {
+  *bytes = 0;
+  Conv2DGeometry geometry;
+  return GeometryOf(args, &geometry);
+}
+
+Status NoScratch(const Int16Args<DepthwiseConv2DArgs>& args, size_t* bytes) {
+  *bytes = 0;
+  DepthwiseConv2DGeometry geometry;
+  return GeometryOf(args, &geometry);
+}
+
+Status NoScratch(const Int16Args<FullyConnectedArgs>& args, size_t* bytes) {
+  *bytes = 0;
+  return CheckFullyConnected(args);
+}
+
 Status NoScratch(const SparseConv2DArgs& args, size_t* bytes) {
   *bytes = 0;
   Conv2DGeometry geometry;
@@ -122,7 +139,10 @@ constexpr KernelSet kSets[] = {
      {BinaryConv2D, NoScratch},
      {BinaryFullyConnected, NoScratch},
      kBinaryMaxPool2D,
-     {FloatFullyConnected, NoScratch}},
+     {FloatFullyConnected, NoScratch},
+     {Conv2D, NoScratch},
+     {DepthwiseConv2D, NoScratch},
+     {FullyConnected, NoScratch}},
 #if defined(__x86_64__)
     {"avx2",
      HasAvx2,
@@ -134,7 +154,10 @@ constexpr KernelSet kSets[] = {
      {BinaryConv2DAvx2, BinaryConv2DScratchBytesAvx2, true},
      {BinaryFullyConnectedAvx2, BinaryFullyConnectedScratchBytesAvx2, true},
      kBinaryMaxPool2D,
-     {FloatFullyConnectedAvx2, FloatFullyConnectedScratchBytesAvx2, true}},
+     {FloatFullyConnectedAvx2, FloatFullyConnectedScratchBytesAvx2, true},
+     {Int16Conv2DAvx2, Int16Conv2DScratchBytesAvx2, true},
+     {Int16DepthwiseConv2DAvx2, Int16DepthwiseConv2DScratchBytesAvx2, true},
+     {Int16FullyConnectedAvx2, Int16FullyConnectedScratchBytesAvx2, true}},
     {"avx512",
      HasAvx512,
      {Conv2DAvx512, Conv2DScratchBytesAvx512, true},
@@ -145,7 +168,10 @@ constexpr KernelSet kSets[] = {
      {BinaryConv2DAvx512, BinaryConv2DScratchBytesAvx512, true},
      {BinaryFullyConnectedAvx512, BinaryFullyConnectedScratchBytesAvx512, true},
      kBinaryMaxPool2D,
-     {FloatFullyConnectedAvx512, FloatFullyConnectedScratchBytesAvx512, true}},
+     {FloatFullyConnectedAvx512, FloatFullyConnectedScratchBytesAvx512, true},
+     {Int16Conv2DAvx512, Int16Conv2DScratchBytesAvx512, true},
+     {Int16DepthwiseConv2DAvx512, Int16DepthwiseConv2DScratchBytesAvx512, true},
+     {Int16FullyConnectedAvx512, Int16FullyConnectedScratchBytesAvx512, true}},
 #elif defined(__aarch64__)
     {"neon",
      Always,
@@ -158,6 +184,9 @@ constexpr KernelSet kSets[] = {
      {BinaryFullyConnectedNeon, BinaryFullyConnectedScratchBytesNeon, true},
      kBinaryMaxPool2D,
      {FloatFullyConnectedNeon, FloatFullyConnectedScratchBytesNeon, true},
+     {Int16Conv2DNeon, Int16Conv2DScratchBytesNeon, true},
+     {Int16DepthwiseConv2DNeon, Int16DepthwiseConv2DScratchBytesNeon, true},
+     {Int16FullyConnectedNeon, Int16FullyConnectedScratchBytesNeon, true},
      true,
      true},
     {"neon_dotprod",
@@ -171,6 +200,9 @@ constexpr KernelSet kSets[] = {
      {BinaryFullyConnectedNeon, BinaryFullyConnectedScratchBytesNeon, true},
      kBinaryMaxPool2D,
      {FloatFullyConnectedNeon, FloatFullyConnectedScratchBytesNeon, true},
+     {Int16Conv2DNeon, Int16Conv2DScratchBytesNeon, true},
+     {Int16DepthwiseConv2DNeon, Int16DepthwiseConv2DScratchBytesNeon, true},
+     {Int16FullyConnectedNeon, Int16FullyConnectedScratchBytesNeon, true},
      false,  // the dot product sums weights up itself
      true},
 #elif defined(EDGEAX_ARMV7)
@@ -184,7 +216,10 @@ constexpr KernelSet kSets[] = {
      {BinaryConv2D, NoScratch},
      {BinaryFullyConnected, NoScratch},
      kBinaryMaxPool2D,
-     {FloatFullyConnected, NoScratch}},
+     {FloatFullyConnected, NoScratch},
+     {Conv2D, NoScratch},
+     {DepthwiseConv2D, NoScratch},
+     {FullyConnected, NoScratch}},
 #endif
 };
 

@@ -15,6 +15,15 @@
   Status Operator##Isa(const Operator##Args& args, const TensorsOfOperator& tensors); \
   Status Operator##ScratchBytes##Isa(const Operator##Args& args, size_t* bytes);
 
+// The same for int16 activations.
+#define EDGEAX_DECLARE_INT16_KERNEL(Operator, Isa)                                                 \
+  Status Int16##Operator##Isa(const Int16Args<Operator##Args>& args, const Int16Tensors& tensors); \
+  Status Int16##Operator##ScratchBytes##Isa(const Int16Args<Operator##Args>& args, size_t* bytes);
+#define EDGEAX_DECLARE_INT16_KERNELS(Isa)           \
+  EDGEAX_DECLARE_INT16_KERNEL(Conv2D, Isa)          \
+  EDGEAX_DECLARE_INT16_KERNEL(DepthwiseConv2D, Isa) \
+  EDGEAX_DECLARE_INT16_KERNEL(FullyConnected, Isa)
+
 namespace edgeax {
 
 EDGEAX_DECLARE_KERNEL(Conv2D, Avx2, Tensors)
@@ -52,6 +61,12 @@ EDGEAX_DECLARE_KERNEL(FullyConnected, NeonDotprod, Tensors)
 EDGEAX_DECLARE_KERNEL(SparseConv2D, NeonDotprod, SparseTensors)
 EDGEAX_DECLARE_KERNEL(SparseFullyConnected, NeonDotprod, SparseTensors)
 
+EDGEAX_DECLARE_INT16_KERNELS(Avx2)
+EDGEAX_DECLARE_INT16_KERNELS(Avx512)
+EDGEAX_DECLARE_INT16_KERNELS(Neon)
+
 }  // namespace edgeax
 
+#undef EDGEAX_DECLARE_INT16_KERNELS
+#undef EDGEAX_DECLARE_INT16_KERNEL
 #undef EDGEAX_DECLARE_KERNEL

@@ -59,7 +59,7 @@ struct Conv2DOptions {
   int32_t padding;
   // Divides input and output channels.
   int32_t groups;
-  // Lowest output code (fused activation).
+  // Lowest output code, of int8 or int16 (fused activation).
   int32_t output_min;
   // Highest output code, not below output_min.
   int32_t output_max;
@@ -87,8 +87,8 @@ constexpr OptionSpec kConv2DOptionSpecs[kConv2DOptionCount] = {
   {"dilation_width", 1, 4096},
   {"padding", 0, 1},
   {"groups", 1, 65536},
-  {"output_min", -128, 127},
-  {"output_max", -128, 127},
+  {"output_min", -32768, 32767},
+  {"output_max", -32768, 32767},
 };
 // clang-format on
 
@@ -117,7 +117,7 @@ struct DepthwiseConv2DOptions {
   int32_t padding;
   // Output channels per input channel.
   int32_t depth_multiplier;
-  // Lowest output code (fused activation).
+  // Lowest output code, of int8 or int16 (fused activation).
   int32_t output_min;
   // Highest output code, not below output_min.
   int32_t output_max;
@@ -145,8 +145,8 @@ constexpr OptionSpec kDepthwiseConv2DOptionSpecs[kDepthwiseConv2DOptionCount] = 
   {"dilation_width", 1, 4096},
   {"padding", 0, 1},
   {"depth_multiplier", 1, 65536},
-  {"output_min", -128, 127},
-  {"output_max", -128, 127},
+  {"output_min", -32768, 32767},
+  {"output_max", -32768, 32767},
 };
 // clang-format on
 
@@ -161,7 +161,7 @@ constexpr int32_t kFullyConnectedOptionCount = 3;
 struct FullyConnectedOptions {
   // 1 = output [..., N], 0 = output [rows, N].
   int32_t keep_num_dims;
-  // Lowest output code (fused activation).
+  // Lowest output code, of int8 or int16 (fused activation).
   int32_t output_min;
   // Highest output code, not below output_min.
   int32_t output_max;
@@ -182,8 +182,8 @@ constexpr const char* kFullyConnectedInputNames[kFullyConnectedInputCount] = {
 
 constexpr OptionSpec kFullyConnectedOptionSpecs[kFullyConnectedOptionCount] = {
   {"keep_num_dims", 0, 1},
-  {"output_min", -128, 127},
-  {"output_max", -128, 127},
+  {"output_min", -32768, 32767},
+  {"output_max", -32768, 32767},
 };
 // clang-format on
 
