@@ -1,12 +1,13 @@
 #pragma once  // arch/int16_avx512.h: products of int16 on AVX-512. Only for files compiled for it.
 
 #include "tflite_kernels/arch/avx512_intrinsics.h"
-#include "tflite_kernels/arch/int16_matmul.h"
+#include "tflite_kernels/arch/int16_avx2.h"
 
 namespace edgeax {
 namespace {
 
-struct Int16Avx512 {
+// With few rows as on AVX2.
+struct Int16Avx512 : Int16Avx2 {
   static constexpr int32_t kRows = 8;
   static constexpr int32_t kColumns = 32;
 

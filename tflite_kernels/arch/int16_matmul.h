@@ -9,9 +9,10 @@
 // The driver of convolution and matrix product with int16 activations. A block of rows lies in
 // scratch memory; for each tile of columns the weights are decoded once into int16 and multiplied
 // with all rows of the block. Weights of a pair of depths lie beside each other, for instructions
-// that multiply two pairs and add the products.
+// that multiply two pairs and add the products. For few rows they are decoded into registers.
 //
-// `Simd` is a struct of static functions and constants, see arch/int16_avx2.h.
+// `Simd` is a struct of static functions and constants, see arch/int16_avx2.h; kDotStep is at most
+// kInt16DepthStep * kColumns, so that there is room for a vector in whole steps.
 namespace edgeax {
 namespace {
 
@@ -152,6 +153,7 @@ struct Int16MatMul {
 
   template <int32_t kBits>
   void RunCodes(const Int16Columns& columns, int32_t rows, int16_t* output, size_t stride) const {
+    if (rows <= Simd::kFewRows) return RunFewRows<kBits>(columns, rows, output, stride);
     const PairTables<kBits> tables(columns.codebook);
     const int32_t most_pairs = MostPairs(TablesOf(columns.codebook).largest);
     for (int32_t c = 0; c < columns.count; c += Simd::kColumns) {
@@ -175,6 +177,30 @@ struct Int16MatMul {
     constexpr int32_t kStep = kInt16DepthStep / 2;
     const int64_t pair = int64_t{2} * (1 << 15) * (largest > 0 ? largest : 1);
     return static_cast<int32_t>(INT32_MAX / pair / kStep * kStep);
+  }
+
+  // Each row of codes with each vector of `left`; these are copied into whole steps.
+  template <int32_t kBits>
+  void RunFewRows(const Int16Columns& columns, int32_t rows, int16_t* output, size_t stride) const {
+    const NibbleTables values = TablesOf(columns.codebook);
+    const typename Simd::template Tables<kBits> tables(values);
+    const int32_t most_steps = MostPairs(values.largest) / Simd::kPairsOfStep;
+    for (int32_t r = 0; r < rows; ++r) {
+      memset(right, 0, static_cast<size_t>(VectorSize()) * sizeof(int16_t));
+      memcpy(right, LeftRow(r), static_cast<size_t>(plan.padded_depth) * sizeof(int16_t));
+      const uint8_t* row = columns.weights;
+      int16_t* codes = output + static_cast<size_t>(r) * stride;
+      for (int32_t c = 0; c < columns.count; ++c, row += columns.row_bytes) {
+        const int64_t sum =
+            Simd::template Dot<kBits>(right, row, columns.row_bytes, tables, most_steps);
+        codes[c] = OutputCode(sum + columns.bias[c], columns.factors[c], quantization);
+      }
+    }
+  }
+
+  int32_t VectorSize() const {
+    constexpr int32_t kStep = Simd::kDotStep;
+    return (plan.padded_depth + kStep - 1) / kStep * kStep;
   }
 
   template <int32_t kBits>

@@ -3,6 +3,7 @@
 #include <arm_neon.h>
 
 #include "tflite_kernels/arch/int16_matmul.h"
+#include "tflite_kernels/arch/neon_codes.h"
 
 namespace edgeax {
 namespace {
@@ -10,6 +11,9 @@ namespace {
 struct Int16Neon {
   static constexpr int32_t kRows = 8;
   static constexpr int32_t kColumns = 8;
+  static constexpr int32_t kFewRows = 4;
+  static constexpr int32_t kDotStep = 32;
+  static constexpr int32_t kPairsOfStep = 2;  // in a lane of Dot's sums
 
   // The sums of a row with 8 columns.
   struct RowSums {
@@ -79,6 +83,43 @@ struct Int16Neon {
     all.row5.Store(sums + 5 * kColumns);
     all.row6.Store(sums + 6 * kColumns);
     all.row7.Store(sums + 7 * kColumns);
+  }
+
+  template <int32_t kBits>
+  using Tables = TablesNeon<kBits>;
+
+  static int32x4_t AddProducts(int32x4_t sum, int8x8_t weights, const int16_t* x) {
+    const int16x8_t wide = vmovl_s8(weights), vector = vld1q_s16(x);
+    return vmlal_high_s16(vmlal_s16(sum, vget_low_s16(wide), vget_low_s16(vector)), wide, vector);
+  }
+
+  // The sum of the products of a row of codes and `x`, which has whole steps. An int32 sum holds
+  // `most_steps` of them.
+  template <int32_t kBits>
+  __attribute__((noinline)) static int64_t Dot(const int16_t* x, const uint8_t* row,
+                                               int32_t row_bytes, const Tables<kBits>& tables,
+                                               int32_t most_steps) {
+    constexpr int32_t kBytes = kDotStep / 8 * kBits;
+    int64_t sum = 0;
+    for (int32_t byte = 0; byte < row_bytes;) {
+      int32x4_t first = vdupq_n_s32(0), second = vdupq_n_s32(0);
+      for (int32_t step = 0; step < most_steps && byte < row_bytes; ++step, x += kDotStep) {
+        uint8_t last[kBytes] = {};
+        const uint8_t* codes = row + byte;
+        if (row_bytes - byte < kBytes) {
+          memcpy(last, codes, static_cast<size_t>(row_bytes - byte));
+          codes = last;
+        }
+        const int8x16x2_t weights = Decode32(codes, tables);
+        first = AddProducts(first, vget_low_s8(weights.val[0]), x);
+        second = AddProducts(second, vget_high_s8(weights.val[0]), x + 8);
+        first = AddProducts(first, vget_low_s8(weights.val[1]), x + 16);
+        second = AddProducts(second, vget_high_s8(weights.val[1]), x + 24);
+        byte += kBytes;
+      }
+      sum += vaddlvq_s32(first) + vaddlvq_s32(second);
+    }
+    return sum;
   }
 };
 
