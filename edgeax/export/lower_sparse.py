@@ -8,7 +8,6 @@ from edgeax.export.lower_custom import (
     Unfit,
     channel_constants,
     options_for,
-    refuse_wide,
     rows_of,
 )
 from edgeax.formats.flatbuffer import Subgraph
@@ -45,7 +44,6 @@ def sparse(graph: Subgraph, carrier: Carrier, codes: Codes) -> CustomForm:
     most = (1.0 - LEAST_GAIN) * rows.size
     if left > most:
         raise Unfit("")  # as most kernels that nobody pruned
-    refuse_wide(carrier, HOW)
     found = smallest(rows)
     if found.size_bytes > most:
         raise Unfit(_LOSS.format(part=found.size_bytes / rows.size))

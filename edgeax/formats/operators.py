@@ -182,13 +182,13 @@ OPERATORS: dict[str, CustomOperator] = {
             "EdgeaxSparseConv2D",
             1,
             _SPARSE_INPUTS,
-            (*_WINDOW, _GROUPS, *_SPARSE, *_CLAMP),
+            (*_WINDOW, _GROUPS, *_SPARSE, *_WIDE_CLAMP),
         ),
         CustomOperator(
             "EdgeaxSparseFullyConnected",
             1,
             _SPARSE_INPUTS,
-            (_KEEP_NUM_DIMS, *_SPARSE, *_CLAMP),
+            (_KEEP_NUM_DIMS, *_SPARSE, *_WIDE_CLAMP),
         ),
         CustomOperator(
             "EdgeaxCodedConv2D",

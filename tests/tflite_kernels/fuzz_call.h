@@ -144,15 +144,6 @@ Sizes SizesOf(const edgeax::FullyConnectedArgs& args) {
   return SizesOfProduct(args.rows, args.depth, args.outputs);
 }
 
-// Of int16 activations: those of int8 ones, but for the quantization.
-template <typename Args>
-Sizes SizesOf(const edgeax::Int16Args<Args>& args) {
-  Args int8_args = args.args;
-  if (CheckInt16Quantization(args.args.quantization) != Status::kOk) return {1, 1, 1, 1, 1, 0};
-  int8_args.quantization = {0, 0, 0, 0, edgeax::Rounding::kSingle};
-  return SizesOf(int8_args);
-}
-
 Sizes SizesOf(const edgeax::BinaryConv2DArgs& args) {
   edgeax::BinaryConv2DGeometry geometry;
   if (GeometryOf(args, &geometry) != Status::kOk) return {1, 1, 1, 1, 1, 0};
@@ -208,6 +199,27 @@ Sizes SizesOf(const edgeax::SparseConv2DArgs& args) {
 Sizes SizesOf(const edgeax::SparseFullyConnectedArgs& args) {
   const bool is_format = CheckSparseFormat(args.format) == Status::kOk;
   return is_format ? SizesOf(args.fully_connected) : Sizes{1, 1, 1, 1, 1, 0};
+}
+
+template <typename Args>
+edgeax::Quantization* QuantizationIn(Args* args) {
+  return &args->quantization;
+}
+edgeax::Quantization* QuantizationIn(edgeax::SparseConv2DArgs* args) {
+  return &args->conv2d.quantization;
+}
+edgeax::Quantization* QuantizationIn(edgeax::SparseFullyConnectedArgs* args) {
+  return &args->fully_connected.quantization;
+}
+
+// Of int16 activations: those of int8 ones, but for the quantization.
+template <typename Args>
+Sizes SizesOf(const edgeax::Int16Args<Args>& args) {
+  Args int8_args = args.args;
+  edgeax::Quantization* q = QuantizationIn(&int8_args);
+  if (CheckInt16Quantization(*q) != Status::kOk) return {1, 1, 1, 1, 1, 0};
+  *q = {0, 0, 0, 0, edgeax::Rounding::kSingle};
+  return SizesOf(int8_args);
 }
 
 // Whether computing it takes too long here; tensors that are cut are refused before.

@@ -18,7 +18,7 @@ DAMAGES = range(128, 128 + 32)  # four of each of 8 tensors: Size of fuzz_main.c
 PREPARED = 2  # of each 3 places the one whose weights are prepared
 ANY_FLOATS, IN_RANGE = 0, 2  # how requantization is written: FactorsOf of fuzz_main.cc
 
-# Activations, those of int16 with zero points of 0 and limits 256 times as far: FuzzEither of
+# Activations, those of int16 with zero points of 0 and limits 256 times as far: AreInt16 of
 # fuzz_main.cc.
 INT8, INT16 = bytes([0]), bytes([1, 0, 0, 8, 8])
 
@@ -67,7 +67,7 @@ def of_case(case: native.Case) -> bytes:
     payload = [case.codebook, case.input, case.packed()]
     if case.is_sparse:
         parts.append(numbers(options["block"], options["places"]))
-        parts += [bytes(1), number(case.indices.size), case.indices.tobytes()]  # as they are
+        parts += [INT8, bytes(1), number(case.indices.size), case.indices.tobytes()]  # as they are
         payload = [case.input, case.values]
     elif case.is_binary:
         parts.append(numbers(options["input_packed"], options["output_packed"]))
@@ -124,14 +124,15 @@ def larger(source: np.random.Generator, operator: str) -> bytes:
             break
     kind = native.KINDS[one_of(0, 1)]
     quantized = quantization(one_of(-128, 3, 127), one_of(-128, 0, 127), -128, 127, kind)
+    activations = INT16 if source.random() < 0.4 else INT8
     if "Sparse" in operator:
         more = [one_of(1, 2, 4, 8, 16), one_of(0, 1, 2)]
-        return numbers(*shape) + quantized + numbers(*more) + bytes([one_of(20, 64, 128, 255)])
+        density = bytes([one_of(20, 64, 128, 255)])
+        return numbers(*shape) + quantized + numbers(*more) + activations + density
     if "Binary" in operator:
         return numbers(*shape) + quantized + numbers(one_of(0, 1), one_of(0, 1), one_of(0, 1))
     if "Coded" in operator:
         return numbers(*shape) + quantized + bytes([one_of(0, 1, 2)])
-    activations = INT16 if source.random() < 0.4 else INT8
     return numbers(*shape) + quantized + activations + bytes([one_of(0, 1, 2)])
 
 

@@ -541,6 +541,27 @@ struct Int16Memory : Memory {
   Exact<int16_t> input, expected, output;
 };
 
+struct Int16SparseMemory : SparseMemory {
+  Int16SparseMemory(Random* random, const edgeax::SparseFormat& format, int32_t depth,
+                    size_t input_size, size_t channels, size_t output_size)
+      : SparseMemory(random, format, depth, 0, channels, 0),
+        input(input_size),
+        expected(output_size),
+        output(output_size) {
+    for (size_t i = 0; i < input_size; ++i) {
+      input[i] = static_cast<int16_t>(random->Range(INT16_MIN, INT16_MAX));
+    }
+  }
+
+  edgeax::Int16SparseTensors Tensors(Exact<uint8_t>* scratch, Exact<int16_t>* to) {
+    return {input.view(),    {values.view(), indices.view(), starts.view()},
+            bias.view(),     factors.view(),
+            scratch->span(), to->span()};
+  }
+
+  Exact<int16_t> input, expected, output;
+};
+
 // The same arguments for int16 activations.
 template <typename Args>
 edgeax::Int16Args<Args> ForInt16(Random* random, Args args) {
@@ -598,6 +619,41 @@ bool Int16FullyConnectedAgrees(Random* random, int number) {
   if (AllAgree(args, &memory, kernel_of, number)) return true;
   printf("int16 fully connected rows %d depth %d outputs %d\n", sizes.rows, sizes.depth,
          sizes.outputs);
+  return false;
+}
+
+bool Int16SparseConvAgrees(Random* random, int number) {
+  edgeax::Conv2DGeometry geometry;
+  const edgeax::Conv2DArgs conv2d = ForInt16(random, RandomConv2D(random, &geometry)).args;
+  const edgeax::Int16Args<edgeax::SparseConv2DArgs> args = {{conv2d, RandomFormat(random)}};
+  const edgeax::Shape4& in = conv2d.input;
+  const size_t outputs = size_t(conv2d.output_channels);
+  const size_t pixels =
+      size_t(in.batch) * geometry.window.height.output * geometry.window.width.output;
+  Int16SparseMemory memory(random, args.args.format, geometry.depth,
+                           size_t(in.batch) * in.height * in.width * in.channels, outputs,
+                           pixels * outputs);
+  const auto kernel_of = [](const edgeax::KernelSet& set) -> const auto& {
+    return set.int16_sparse_conv2d;
+  };
+  if (memory.scanned == Status::kOk && AllAgree(args, &memory, kernel_of, number)) return true;
+  printf("int16 sparse conv2d input %d %d %d %d outputs %d groups %d block %d\n", in.batch,
+         in.height, in.width, in.channels, conv2d.output_channels, conv2d.groups,
+         args.args.format.block);
+  return false;
+}
+
+bool Int16SparseFullyConnectedAgrees(Random* random, int number) {
+  const edgeax::FullyConnectedArgs sizes = ForInt16(random, RandomFullyConnected(random)).args;
+  const edgeax::Int16Args<edgeax::SparseFullyConnectedArgs> args = {{sizes, RandomFormat(random)}};
+  Int16SparseMemory memory(random, args.args.format, sizes.depth, size_t(sizes.rows) * sizes.depth,
+                           size_t(sizes.outputs), size_t(sizes.rows) * sizes.outputs);
+  const auto kernel_of = [](const edgeax::KernelSet& set) -> const auto& {
+    return set.int16_sparse_fully_connected;
+  };
+  if (memory.scanned == Status::kOk && AllAgree(args, &memory, kernel_of, number)) return true;
+  printf("int16 sparse fully connected rows %d depth %d outputs %d block %d\n", sizes.rows,
+         sizes.depth, sizes.outputs, args.args.format.block);
   return false;
 }
 
@@ -666,7 +722,9 @@ constexpr bool (*kAgree[])(Random* random, int number) = {ConvAgrees,
                                                           FloatFullyConnectedAgrees,
                                                           Int16ConvAgrees,
                                                           Int16DepthwiseAgrees,
-                                                          Int16FullyConnectedAgrees};
+                                                          Int16FullyConnectedAgrees,
+                                                          Int16SparseConvAgrees,
+                                                          Int16SparseFullyConnectedAgrees};
 constexpr int kOperators = sizeof(kAgree) / sizeof(kAgree[0]);
 
 }  // namespace

@@ -583,7 +583,6 @@ BAD = [
     (CONV, inputs(1, 0, 2, 3, 4), "tensor input must be int8. Received: uint8 (3)."),
     (CONV, tensor("weights", dtype=np.int8), "tensor weights must be uint8. Received: int8 (9)."),
     (CONV, tensor("x", dtype=np.float32), "tensor input must be int8. Received: float32 (1)."),
-    (SPARSE_CONV, tensor("x", dtype=np.int16), "tensor input must be int8. Received: int16 (7)."),
     (CONV, tensor("y", dtype=np.uint8), "tensor output must be int8. Received: uint8 (3)."),
     (CONV, tensor("bias", dtype=np.float32), "tensor bias must be int32. Received: float32 (1)."),
     (CONV, tensor("scale", dtype=np.int32), "tensor scale must be float32. Received: int32 (2)."),

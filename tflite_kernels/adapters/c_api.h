@@ -75,6 +75,21 @@ typedef struct EdgeaxSparseTensors {
   size_t output_size;
 } EdgeaxSparseTensors;
 
+/* The same for int16 activations. */
+typedef struct EdgeaxInt16SparseTensors {
+  const int16_t* input;
+  size_t input_size;
+  const int8_t* weights;
+  size_t weights_size;
+  const uint8_t* indices;
+  size_t indices_size;
+  const int32_t* bias;
+  const float* scale;
+  size_t channels;
+  int16_t* output;
+  size_t output_size;
+} EdgeaxInt16SparseTensors;
+
 /* Memory of one call with floats, see core/float_fully_connected.h; `codebook` has 256, 16, 4 or 2
  * entries, for codes of 8, 4, 2 or 1 bits. */
 typedef struct EdgeaxFloatTensors {
@@ -209,6 +224,12 @@ int32_t edgeax_sparse_conv2d(const char* isa, const EdgeaxSparseConv2DArgs* args
                              const EdgeaxSparseTensors* tensors);
 int32_t edgeax_sparse_fully_connected(const char* isa, const EdgeaxSparseFullyConnectedArgs* args,
                                       const EdgeaxSparseTensors* tensors);
+
+int32_t edgeax_sparse_conv2d_int16(const char* isa, const EdgeaxSparseConv2DArgs* args,
+                                   const EdgeaxInt16SparseTensors* tensors);
+int32_t edgeax_sparse_fully_connected_int16(const char* isa,
+                                            const EdgeaxSparseFullyConnectedArgs* args,
+                                            const EdgeaxInt16SparseTensors* tensors);
 
 /* The same for numbers that are +1 or -1. `codebook` and input_scale are not looked at, nor is
  * output_scale where the output is packed. */

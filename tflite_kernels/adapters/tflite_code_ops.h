@@ -16,7 +16,7 @@ struct Conv2DOp {
   static_assert(kSpec.name == kConv2DName, "the order of the operator table");
   static constexpr int kLowRank = 4, kHighRank = 4;
 
-  static EitherKernel<Conv2DArgs> KernelIn(const KernelSet& set) {
+  static EitherKernel<Conv2DArgs, CodeTensors> KernelIn(const KernelSet& set) {
     return {set.conv2d, set.int16_conv2d};
   }
 
@@ -42,7 +42,7 @@ struct DepthwiseConv2DOp {
   static_assert(kSpec.name == kDepthwiseConv2DName, "the order of the operator table");
   static constexpr int kLowRank = 4, kHighRank = 4;
 
-  static EitherKernel<DepthwiseConv2DArgs> KernelIn(const KernelSet& set) {
+  static EitherKernel<DepthwiseConv2DArgs, CodeTensors> KernelIn(const KernelSet& set) {
     return {set.depthwise_conv2d, set.int16_depthwise_conv2d};
   }
 
@@ -83,7 +83,7 @@ struct FullyConnectedOp {
   static_assert(kSpec.name == kFullyConnectedName, "the order of the operator table");
   static constexpr int kLowRank = 1, kHighRank = kMaxRank;
 
-  static EitherKernel<FullyConnectedArgs> KernelIn(const KernelSet& set) {
+  static EitherKernel<FullyConnectedArgs, CodeTensors> KernelIn(const KernelSet& set) {
     return {set.fully_connected, set.int16_fully_connected};
   }
 
@@ -101,48 +101,52 @@ struct FullyConnectedOp {
 
 struct SparseConv2DOp {
   using Storage = SparseStorage;
-  using Args = SparseConv2DArgs;
+  using Args = EitherArgs<SparseConv2DArgs>;
   using Options = SparseConv2DOptions;
+  static constexpr Rounding kInt16Rounding = Rounding::kDouble;
   static constexpr const OperatorSpec& kSpec = kOperatorSpecs[3];
   static_assert(kSpec.name == kSparseConv2DName, "the order of the operator table");
   static constexpr int kLowRank = 4, kHighRank = 4;
 
-  static const Kernel<Args, SparseTensors>& KernelIn(const KernelSet& set) {
-    return set.sparse_conv2d;
+  static EitherKernel<SparseConv2DArgs, SparseCodeTensors> KernelIn(const KernelSet& set) {
+    return {set.sparse_conv2d, set.int16_sparse_conv2d};
   }
 
   static TfLiteStatus Translate(const Site& site, const Options& options, const Operands& operands,
                                 const Storage& storage, const Quantization& quantization,
                                 Args* args, Wanted* wanted) {
-    args->format = FormatOf(options);
+    args->is_int16 = IsInt16(operands.input);
+    args->args.format = FormatOf(options);
     Conv2DGeometry geometry;
     EDGEAX_RETURN_IF_ERROR(TranslateConv2D(site, options, operands,
                                            Shape4Of(*operands.input.tensor->dims), storage,
-                                           quantization, &args->conv2d, &geometry));
-    *wanted = WantedOf(args->conv2d, geometry, geometry.depth);
+                                           quantization, &args->args.conv2d, &geometry));
+    *wanted = WantedOf(args->args.conv2d, geometry, geometry.depth);
     return kTfLiteOk;
   }
 };
 
 struct SparseFullyConnectedOp {
   using Storage = SparseStorage;
-  using Args = SparseFullyConnectedArgs;
+  using Args = EitherArgs<SparseFullyConnectedArgs>;
   using Options = SparseFullyConnectedOptions;
+  static constexpr Rounding kInt16Rounding = Rounding::kSingle;
   static constexpr const OperatorSpec& kSpec = kOperatorSpecs[4];
   static_assert(kSpec.name == kSparseFullyConnectedName, "the order of the operator table");
   static constexpr int kLowRank = 1, kHighRank = kMaxRank;
 
-  static const Kernel<Args, SparseTensors>& KernelIn(const KernelSet& set) {
-    return set.sparse_fully_connected;
+  static EitherKernel<SparseFullyConnectedArgs, SparseCodeTensors> KernelIn(const KernelSet& set) {
+    return {set.sparse_fully_connected, set.int16_sparse_fully_connected};
   }
 
   static TfLiteStatus Translate(const Site& site, const Options& options, const Operands& operands,
                                 const Storage& storage, const Quantization& quantization,
                                 Args* args, Wanted* wanted) {
-    args->format = FormatOf(options);
+    args->is_int16 = IsInt16(operands.input);
+    args->args.format = FormatOf(options);
     return TranslateFullyConnected(site, options, operands, LastOf(operands),
-                                   storage.RowsOf(operands), quantization, &args->fully_connected,
-                                   wanted);
+                                   storage.RowsOf(operands), quantization,
+                                   &args->args.fully_connected, wanted);
   }
 };
 

@@ -73,9 +73,9 @@ void PrepareRows(const KernelSet& set, const Operands& operands,
 }
 
 void PrepareRows(const KernelSet& set, const Operands& operands,
-                 const SparseFullyConnectedArgs& args, SparseStorage* storage) {
-  if (!set.takes_balanced) return;
-  storage->prepared.Balance(args,
+                 const EitherArgs<SparseFullyConnectedArgs>& args, SparseStorage* storage) {
+  if (!set.takes_balanced || args.is_int16) return;  // no kernel of int16 reads them
+  storage->prepared.Balance(args.args,
                             storage->WeightsOf(*operands.weights.tensor, *operands.key.tensor));
 }
 

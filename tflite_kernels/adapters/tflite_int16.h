@@ -14,34 +14,36 @@ struct EitherArgs {
 };
 
 // What a kernel reads and writes: one of both.
+template <template <typename Code> class TensorsOf>
 struct EitherTensors {
-  Tensors int8;
-  Int16Tensors int16;
+  TensorsOf<int8_t> int8;
+  TensorsOf<int16_t> int16;
 };
 
 // The kernels for both types as one.
-template <typename ArgsOfInt8>
+template <typename ArgsOfInt8, template <typename Code> class TensorsOf>
 struct EitherKernel {
-  const Kernel<ArgsOfInt8>& int8;
-  const Kernel<Int16Args<ArgsOfInt8>, Int16Tensors>& int16;
+  const Kernel<ArgsOfInt8, TensorsOf<int8_t>>& int8;
+  const Kernel<Int16Args<ArgsOfInt8>, TensorsOf<int16_t>>& int16;
 
   Status scratch_bytes(const EitherArgs<ArgsOfInt8>& args, size_t* bytes) const {
     return args.is_int16 ? int16.scratch_bytes({args.args}, bytes)
                          : int8.scratch_bytes(args.args, bytes);
   }
 
-  Status run(const EitherArgs<ArgsOfInt8>& args, const EitherTensors& tensors) const {
+  Status run(const EitherArgs<ArgsOfInt8>& args, const EitherTensors<TensorsOf>& tensors) const {
     return args.is_int16 ? int16.run({args.args}, tensors.int16)
                          : int8.run(args.args, tensors.int8);
   }
 };
 
-template <typename ArgsOfInt8>
-bool Splits(const EitherKernel<ArgsOfInt8>& kernel, const EitherArgs<ArgsOfInt8>& args) {
+template <typename ArgsOfInt8, template <typename Code> class TensorsOf>
+bool Splits(const EitherKernel<ArgsOfInt8, TensorsOf>& kernel, const EitherArgs<ArgsOfInt8>& args) {
   return args.is_int16 ? kernel.int16.splits : kernel.int8.splits;
 }
 
-void GiveShare(Share share, Span<uint8_t> scratch, EitherTensors* tensors) {
+template <template <typename Code> class TensorsOf>
+void GiveShare(Share share, Span<uint8_t> scratch, EitherTensors<TensorsOf>* tensors) {
   tensors->int8.share = tensors->int16.share = share;
   tensors->int8.scratch = tensors->int16.scratch = scratch;
 }
@@ -65,15 +67,33 @@ size_t AlignmentOf(const EitherArgs<ArgsOfInt8>& args) {
   return args.is_int16 ? alignof(int16_t) : alignof(int8_t);
 }
 
+// Input and output, as int16.
+inline Span<const int16_t> Int16Of(Span<const int8_t> bytes) {
+  return {reinterpret_cast<const int16_t*>(bytes.data), bytes.size / sizeof(int16_t)};
+}
+inline Span<int16_t> Int16Of(Span<int8_t> bytes) {
+  return {reinterpret_cast<int16_t*>(bytes.data), bytes.size / sizeof(int16_t)};
+}
+
 // `int8` for tensors of either type, whose bytes its input and output are.
-EitherTensors TensorsOfEither(const Tensors& int8) {
-  const Span<const int16_t> input = {reinterpret_cast<const int16_t*>(int8.input.data),
-                                     int8.input.size / sizeof(int16_t)};
-  const Span<int16_t> output = {reinterpret_cast<int16_t*>(int8.output.data),
-                                int8.output.size / sizeof(int16_t)};
-  return {
-      int8,
-      {input, int8.weights, int8.bias, int8.requantization, int8.codebook, {}, output}};
+EitherTensors<CodeTensors> TensorsOfEither(const Tensors& int8) {
+  return {int8,
+          {Int16Of(int8.input),
+           int8.weights,
+           int8.bias,
+           int8.requantization,
+           int8.codebook,
+           {},
+           Int16Of(int8.output)}};
+}
+EitherTensors<SparseCodeTensors> TensorsOfEither(const SparseTensors& int8) {
+  return {int8,
+          {Int16Of(int8.input),
+           int8.weights,
+           int8.bias,
+           int8.requantization,
+           {},
+           Int16Of(int8.output)}};
 }
 
 }  // namespace

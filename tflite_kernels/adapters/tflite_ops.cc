@@ -130,7 +130,8 @@ TfLiteStatus FindOperands(const Site& site, const Node& node, Operands* operands
 
 // Whether an operator takes int16 activations too.
 template <typename Op>
-constexpr bool kTakesInt16 = std::is_same_v<typename Op::Storage, CodebookStorage>;
+constexpr bool kTakesInt16 = std::is_same_v<typename Op::Storage, CodebookStorage> ||
+                             std::is_same_v<typename Op::Storage, SparseStorage>;
 
 // As the fastest built-in operators round: XNNPACK's with int8 activations, with int16 ones, which
 // XNNPACK has not, TFLite's own.

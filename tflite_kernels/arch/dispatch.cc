@@ -102,6 +102,17 @@ Status NoScratch(const SparseFullyConnectedArgs& args, size_t* bytes) {
   return CheckSparseFullyConnected(args);
 }
 
+Status NoScratch(const Int16Args<SparseConv2DArgs>& args, size_t* bytes) {
+  *bytes = 0;
+  Conv2DGeometry geometry;
+  return GeometryOf(args, &geometry);
+}
+
+Status NoScratch(const Int16Args<SparseFullyConnectedArgs>& args, size_t* bytes) {
+  *bytes = 0;
+  return CheckSparseFullyConnected(args);
+}
+
 Status NoScratch(const BinaryConv2DArgs& args, size_t* bytes) {
   *bytes = 0;
   BinaryConv2DGeometry geometry;
@@ -142,7 +153,9 @@ constexpr KernelSet kSets[] = {
      {FloatFullyConnected, NoScratch},
      {Conv2D, NoScratch},
      {DepthwiseConv2D, NoScratch},
-     {FullyConnected, NoScratch}},
+     {FullyConnected, NoScratch},
+     {SparseConv2D, NoScratch},
+     {SparseFullyConnected, NoScratch}},
 #if defined(__x86_64__)
     {"avx2",
      HasAvx2,
@@ -157,7 +170,9 @@ constexpr KernelSet kSets[] = {
      {FloatFullyConnectedAvx2, FloatFullyConnectedScratchBytesAvx2, true},
      {Int16Conv2DAvx2, Int16Conv2DScratchBytesAvx2, true},
      {Int16DepthwiseConv2DAvx2, Int16DepthwiseConv2DScratchBytesAvx2, true},
-     {Int16FullyConnectedAvx2, Int16FullyConnectedScratchBytesAvx2, true}},
+     {Int16FullyConnectedAvx2, Int16FullyConnectedScratchBytesAvx2, true},
+     {Int16SparseConv2DAvx2, Int16SparseConv2DScratchBytesAvx2, true},
+     {Int16SparseFullyConnectedAvx2, Int16SparseFullyConnectedScratchBytesAvx2, true}},
     {"avx512",
      HasAvx512,
      {Conv2DAvx512, Conv2DScratchBytesAvx512, true},
@@ -171,7 +186,9 @@ constexpr KernelSet kSets[] = {
      {FloatFullyConnectedAvx512, FloatFullyConnectedScratchBytesAvx512, true},
      {Int16Conv2DAvx512, Int16Conv2DScratchBytesAvx512, true},
      {Int16DepthwiseConv2DAvx512, Int16DepthwiseConv2DScratchBytesAvx512, true},
-     {Int16FullyConnectedAvx512, Int16FullyConnectedScratchBytesAvx512, true}},
+     {Int16FullyConnectedAvx512, Int16FullyConnectedScratchBytesAvx512, true},
+     {Int16SparseConv2DAvx512, Int16SparseConv2DScratchBytesAvx512, true},
+     {Int16SparseFullyConnectedAvx512, Int16SparseFullyConnectedScratchBytesAvx512, true}},
 #elif defined(__aarch64__)
     {"neon",
      Always,
@@ -187,6 +204,8 @@ constexpr KernelSet kSets[] = {
      {Int16Conv2DNeon, Int16Conv2DScratchBytesNeon, true},
      {Int16DepthwiseConv2DNeon, Int16DepthwiseConv2DScratchBytesNeon, true},
      {Int16FullyConnectedNeon, Int16FullyConnectedScratchBytesNeon, true},
+     {Int16SparseConv2DNeon, Int16SparseConv2DScratchBytesNeon, true},
+     {Int16SparseFullyConnectedNeon, Int16SparseFullyConnectedScratchBytesNeon, true},
      true,
      true},
     {"neon_dotprod",
@@ -203,6 +222,8 @@ constexpr KernelSet kSets[] = {
      {Int16Conv2DNeon, Int16Conv2DScratchBytesNeon, true},
      {Int16DepthwiseConv2DNeon, Int16DepthwiseConv2DScratchBytesNeon, true},
      {Int16FullyConnectedNeon, Int16FullyConnectedScratchBytesNeon, true},
+     {Int16SparseConv2DNeon, Int16SparseConv2DScratchBytesNeon, true},
+     {Int16SparseFullyConnectedNeon, Int16SparseFullyConnectedScratchBytesNeon, true},
      false,  // the dot product sums weights up itself
      true},
 #elif defined(EDGEAX_ARMV7)
@@ -219,7 +240,9 @@ constexpr KernelSet kSets[] = {
      {FloatFullyConnected, NoScratch},
      {Conv2D, NoScratch},
      {DepthwiseConv2D, NoScratch},
-     {FullyConnected, NoScratch}},
+     {FullyConnected, NoScratch},
+     {SparseConv2D, NoScratch},
+     {SparseFullyConnected, NoScratch}},
 #endif
 };
 

@@ -35,4 +35,23 @@ Status Int16FullyConnectedScratchBytesAvx2(const Int16Args<FullyConnectedArgs>& 
   return Int16FullyConnectedScratchBytesOn<Int16Avx2>(args, bytes);
 }
 
+Status Int16SparseConv2DAvx2(const Int16Args<SparseConv2DArgs>& args,
+                             const Int16SparseTensors& tensors) {
+  return Int16SparseConv2DOn<Int16Avx2>(args, tensors);
+}
+
+Status Int16SparseConv2DScratchBytesAvx2(const Int16Args<SparseConv2DArgs>& args, size_t* bytes) {
+  return Int16Conv2DScratchBytesOn<Int16Avx2>(args, bytes);
+}
+
+Status Int16SparseFullyConnectedAvx2(const Int16Args<SparseFullyConnectedArgs>& args,
+                                     const Int16SparseTensors& tensors) {
+  return Int16SparseFullyConnectedOn<Int16Avx2>(args, tensors);
+}
+
+Status Int16SparseFullyConnectedScratchBytesAvx2(const Int16Args<SparseFullyConnectedArgs>& args,
+                                                 size_t* bytes) {
+  return Int16FullyConnectedScratchBytesOn<Int16Avx2>(args, bytes);
+}
+
 }  // namespace edgeax

@@ -35,4 +35,23 @@ Status Int16FullyConnectedScratchBytesAvx512(const Int16Args<FullyConnectedArgs>
   return Int16FullyConnectedScratchBytesOn<Int16Avx512>(args, bytes);
 }
 
+Status Int16SparseConv2DAvx512(const Int16Args<SparseConv2DArgs>& args,
+                               const Int16SparseTensors& tensors) {
+  return Int16SparseConv2DOn<Int16Avx512>(args, tensors);
+}
+
+Status Int16SparseConv2DScratchBytesAvx512(const Int16Args<SparseConv2DArgs>& args, size_t* bytes) {
+  return Int16Conv2DScratchBytesOn<Int16Avx512>(args, bytes);
+}
+
+Status Int16SparseFullyConnectedAvx512(const Int16Args<SparseFullyConnectedArgs>& args,
+                                       const Int16SparseTensors& tensors) {
+  return Int16SparseFullyConnectedOn<Int16Avx512>(args, tensors);
+}
+
+Status Int16SparseFullyConnectedScratchBytesAvx512(const Int16Args<SparseFullyConnectedArgs>& args,
+                                                   size_t* bytes) {
+  return Int16FullyConnectedScratchBytesOn<Int16Avx512>(args, bytes);
+}
+
 }  // namespace edgeax

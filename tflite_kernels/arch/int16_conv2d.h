@@ -3,25 +3,29 @@
 
 #include "tflite_kernels/arch/conv2d.h"
 #include "tflite_kernels/arch/int16_matmul.h"
+#include "tflite_kernels/core/sparse_conv2d.h"
 
 namespace edgeax {
 namespace {
 
+inline const Conv2DArgs& Conv2DOf(const Conv2DArgs& args) { return args; }
+inline const Conv2DArgs& Conv2DOf(const SparseConv2DArgs& args) { return args.conv2d; }
+
 // Checks the arguments and plans the product of one group.
-template <typename Simd>
-Status PlanInt16Conv2D(const Int16Args<Conv2DArgs>& args, Conv2DGeometry* geometry,
-                       Int16Plan* plan) {
+template <typename Simd, typename Args>
+Status PlanInt16Conv2D(const Int16Args<Args>& args, Conv2DGeometry* geometry, Int16Plan* plan) {
   const Status status = GeometryOf(args, geometry);
   if (status != Status::kOk) return status;
-  const int64_t rows = CheckedProduct(args.args.input.batch, geometry->window.height.output,
-                                      geometry->window.width.output);
+  const int64_t rows =
+      CheckedProduct(Conv2DOf(args.args).input.batch, geometry->window.height.output,
+                     geometry->window.width.output);
   if (rows < 0) return Status::kBadShape;
   *plan = PlanInt16<Simd>(rows, geometry->depth);
   return Status::kOk;
 }
 
-template <typename Simd>
-Status Int16Conv2DScratchBytesOn(const Int16Args<Conv2DArgs>& args, size_t* bytes) {
+template <typename Simd, typename Args>
+Status Int16Conv2DScratchBytesOn(const Int16Args<Args>& args, size_t* bytes) {
   Conv2DGeometry geometry;
   Int16Plan plan;
   const Status status = PlanInt16Conv2D<Simd>(args, &geometry, &plan);
@@ -57,17 +61,11 @@ inline void GatherInt16(const Int16WindowGatherer& from, const OutputPosition& a
   }
 }
 
-template <typename Simd>
-Status Int16Conv2DOn(const Int16Args<Conv2DArgs>& int16_args, const Int16Tensors& tensors) {
-  Conv2DGeometry geometry;
-  Int16Plan plan;
-  Status status = PlanInt16Conv2D<Simd>(int16_args, &geometry, &plan);
-  if (status == Status::kOk) status = CheckConv2D(int16_args, tensors, &geometry);
-  if (status != Status::kOk) return status;
-  if (tensors.scratch.size < plan.total_bytes) return Status::kBadScratch;
-  const Conv2DArgs& args = int16_args.args;
+// `rows_of(channel, columns)` gives the weights of output channels from `channel` on.
+template <typename Simd, typename TensorsOfArgs, typename RowsOf>
+void RunInt16Conv2D(const Conv2DArgs& args, const Conv2DGeometry& geometry, const Int16Plan& plan,
+                    const TensorsOfArgs& tensors, const RowsOf& rows_of) {
   const Int16MatMul<Simd> product(plan, args.quantization, tensors.scratch.data);
-  const int32_t row_bytes = PackedBytes(geometry.depth, CodeBits(tensors.codebook.size));
   const int32_t pixels =
       args.input.batch * geometry.window.height.output * geometry.window.width.output;
   const Range range = RangeOf(pixels, Simd::kRows, tensors.share);
@@ -84,17 +82,46 @@ Status Int16Conv2DOn(const Int16Args<Conv2DArgs>& int16_args, const Int16Tensors
         Advance(geometry.window, &at);
       }
       const int32_t channel = group * geometry.group_outputs;
-      const Int16Columns columns = {geometry.group_outputs,
-                                    tensors.bias.data + channel,
-                                    tensors.requantization.data + channel,
-                                    tensors.weights.data + static_cast<size_t>(channel) * row_bytes,
-                                    row_bytes,
-                                    tensors.codebook};
+      const Int16Columns columns = {geometry.group_outputs, tensors.bias.data + channel,
+                                    tensors.requantization.data + channel};
       int16_t* output =
           tensors.output.data + static_cast<size_t>(first) * args.output_channels + channel;
-      product.Run(columns, rows, output, static_cast<size_t>(args.output_channels));
+      product.Run(rows_of(channel, columns), rows, output,
+                  static_cast<size_t>(args.output_channels));
     }
   }
+}
+
+template <typename Simd>
+Status Int16Conv2DOn(const Int16Args<Conv2DArgs>& args, const Int16Tensors& tensors) {
+  Conv2DGeometry geometry;
+  Int16Plan plan;
+  Status status = PlanInt16Conv2D<Simd>(args, &geometry, &plan);
+  if (status == Status::kOk) status = CheckConv2D(args, tensors, &geometry);
+  if (status != Status::kOk) return status;
+  if (tensors.scratch.size < plan.total_bytes) return Status::kBadScratch;
+  const int32_t row_bytes = PackedBytes(geometry.depth, CodeBits(tensors.codebook.size));
+  const auto rows_of = [&](int32_t channel, const Int16Columns& columns) {
+    return Int16Codes{columns, tensors.weights.data + static_cast<size_t>(channel) * row_bytes,
+                      row_bytes, tensors.codebook};
+  };
+  RunInt16Conv2D<Simd>(args.args, geometry, plan, tensors, rows_of);
+  return Status::kOk;
+}
+
+template <typename Simd>
+Status Int16SparseConv2DOn(const Int16Args<SparseConv2DArgs>& args,
+                           const Int16SparseTensors& tensors) {
+  Conv2DGeometry geometry;
+  Int16Plan plan;
+  Status status = PlanInt16Conv2D<Simd>(args, &geometry, &plan);
+  if (status == Status::kOk) status = CheckSparseConv2D(args, tensors, &geometry);
+  if (status != Status::kOk) return status;
+  if (tensors.scratch.size < plan.total_bytes) return Status::kBadScratch;
+  const auto rows_of = [&](int32_t channel, const Int16Columns& columns) {
+    return Int16SparseRows{columns, args.args.format, geometry.depth, tensors.weights, channel};
+  };
+  RunInt16Conv2D<Simd>(args.args.conv2d, geometry, plan, tensors, rows_of);
   return Status::kOk;
 }
 

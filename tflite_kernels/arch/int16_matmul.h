@@ -4,7 +4,7 @@
 
 #include "tflite_kernels/arch/scratch.h"
 #include "tflite_kernels/arch/steps.h"
-#include "tflite_kernels/core/tensors.h"
+#include "tflite_kernels/core/sparse.h"
 
 // The driver of convolution and matrix product with int16 activations. A block of rows lies in
 // scratch memory; for each tile of columns the weights are decoded once into int16 and multiplied
@@ -62,14 +62,35 @@ struct PairTables {
   int16_t weights[256][2 * kPairs];
 };
 
-// `count` output channels, rows of packed codes.
+// `count` output channels and what follows their sums.
 struct Int16Columns {
   int32_t count;
   const int32_t* bias;
   const Requantization* factors;
+};
+
+// The same with rows of packed codes.
+struct Int16Codes {
+  Int16Columns columns;
   const uint8_t* weights;  // first row
   int32_t row_bytes;
   Span<const int8_t> codebook;
+};
+
+// The same with sparse rows of `depth` weights, those from `first` on.
+struct Int16SparseRows {
+  Int16Columns columns;
+  SparseFormat format;
+  int32_t depth;
+  const SparseWeights& weights;
+  int32_t first;
+};
+
+// Rows of codes as they are decoded.
+template <int32_t kBits>
+struct Int16CodeRows {
+  const Int16Codes& codes;
+  const PairTables<kBits> tables;
 };
 
 // What follows the sums of up to kMost output channels: bias, scaling, clamp.
@@ -144,22 +165,32 @@ struct Int16MatMul {
 
   // Multiplies the first `rows` rows of `left`. The codes of a row go to `output`, the next row
   // lies `stride` further.
-  void Run(const Int16Columns& columns, int32_t rows, int16_t* output, size_t stride) const {
-    const int32_t bits = CodeBits(columns.codebook.size);
-    if (bits == 1) return RunCodes<1>(columns, rows, output, stride);
-    if (bits == 2) return RunCodes<2>(columns, rows, output, stride);
-    RunCodes<4>(columns, rows, output, stride);
+  void Run(const Int16Codes& codes, int32_t rows, int16_t* output, size_t stride) const {
+    const int32_t bits = CodeBits(codes.codebook.size);
+    if (bits == 1) return RunCodes<1>(codes, rows, output, stride);
+    if (bits == 2) return RunCodes<2>(codes, rows, output, stride);
+    RunCodes<4>(codes, rows, output, stride);
+  }
+
+  void Run(const Int16SparseRows& sparse, int32_t rows, int16_t* output, size_t stride) const {
+    RunTiles(sparse, sparse.columns, kLargestWeight, rows, output, stride);
   }
 
   template <int32_t kBits>
-  void RunCodes(const Int16Columns& columns, int32_t rows, int16_t* output, size_t stride) const {
-    if (rows <= Simd::kFewRows) return RunFewRows<kBits>(columns, rows, output, stride);
-    const PairTables<kBits> tables(columns.codebook);
-    const int32_t most_pairs = MostPairs(TablesOf(columns.codebook).largest);
+  void RunCodes(const Int16Codes& codes, int32_t rows, int16_t* output, size_t stride) const {
+    if (rows <= Simd::kFewRows) return RunFewRows<kBits>(codes, rows, output, stride);
+    const Int16CodeRows<kBits> decoded = {codes, PairTables<kBits>(codes.codebook)};
+    RunTiles(decoded, codes.columns, TablesOf(codes.codebook).largest, rows, output, stride);
+  }
+
+  template <typename Rows>
+  void RunTiles(const Rows& weights, const Int16Columns& columns, int32_t largest, int32_t rows,
+                int16_t* output, size_t stride) const {
+    const int32_t most_pairs = MostPairs(largest);
     for (int32_t c = 0; c < columns.count; c += Simd::kColumns) {
       const int32_t left_over = columns.count - c;
       const int32_t count = left_over < Simd::kColumns ? left_over : Simd::kColumns;
-      Decode<kBits>(columns, tables, c, count);
+      Decode(weights, c, count);
       const Int16Finish<Simd::kColumns> finish(columns.bias + c, columns.factors + c, count,
                                                quantization);
       for (int32_t r = 0; r < rows; r += Simd::kRows) {
@@ -181,18 +212,19 @@ struct Int16MatMul {
 
   // Each row of codes with each vector of `left`; these are copied into whole steps.
   template <int32_t kBits>
-  void RunFewRows(const Int16Columns& columns, int32_t rows, int16_t* output, size_t stride) const {
-    const NibbleTables values = TablesOf(columns.codebook);
+  void RunFewRows(const Int16Codes& all, int32_t rows, int16_t* output, size_t stride) const {
+    const Int16Columns& columns = all.columns;
+    const NibbleTables values = TablesOf(all.codebook);
     const typename Simd::template Tables<kBits> tables(values);
     const int32_t most_steps = MostPairs(values.largest) / Simd::kPairsOfStep;
     for (int32_t r = 0; r < rows; ++r) {
       memset(right, 0, static_cast<size_t>(VectorSize()) * sizeof(int16_t));
       memcpy(right, LeftRow(r), static_cast<size_t>(plan.padded_depth) * sizeof(int16_t));
-      const uint8_t* row = columns.weights;
+      const uint8_t* row = all.weights;
       int16_t* codes = output + static_cast<size_t>(r) * stride;
-      for (int32_t c = 0; c < columns.count; ++c, row += columns.row_bytes) {
+      for (int32_t c = 0; c < columns.count; ++c, row += all.row_bytes) {
         const int64_t sum =
-            Simd::template Dot<kBits>(right, row, columns.row_bytes, tables, most_steps);
+            Simd::template Dot<kBits>(right, row, all.row_bytes, tables, most_steps);
         codes[c] = OutputCode(sum + columns.bias[c], columns.factors[c], quantization);
       }
     }
@@ -204,19 +236,19 @@ struct Int16MatMul {
   }
 
   template <int32_t kBits>
-  void Decode(const Int16Columns& columns, const PairTables<kBits>& tables, int32_t c,
-              int32_t count) const {
+  void Decode(const Int16CodeRows<kBits>& rows, int32_t c, int32_t count) const {
     constexpr int32_t kPairs = PairTables<kBits>::kPairs;
+    const Int16Codes& codes = rows.codes;
     const uint8_t* row[Simd::kColumns];
     for (int32_t i = 0; i < Simd::kColumns; ++i) {
       // Columns beyond the last are computed and thrown away.
-      row[i] = columns.weights +
-               static_cast<size_t>(c + (i < count ? i : count - 1)) * columns.row_bytes;
+      row[i] =
+          codes.weights + static_cast<size_t>(c + (i < count ? i : count - 1)) * codes.row_bytes;
     }
     int16_t* to = right;
-    for (int32_t byte = 0; byte < columns.row_bytes; ++byte) {
+    for (int32_t byte = 0; byte < codes.row_bytes; ++byte) {
       for (int32_t i = 0; i < Simd::kColumns; ++i) {
-        const int16_t* weights = tables.weights[row[i][byte]];
+        const int16_t* weights = rows.tables.weights[row[i][byte]];
         for (int32_t j = 0; j < kPairs; ++j) {
           memcpy(to + 2 * (j * Simd::kColumns + i), weights + 2 * j, 2 * sizeof(int16_t));
         }
@@ -226,6 +258,24 @@ struct Int16MatMul {
     // Where rows are longer than their codes there are zeros on the left.
     const int16_t* end = right + static_cast<size_t>(plan.padded_depth) * Simd::kColumns;
     if (to < end) memset(to, 0, static_cast<size_t>(end - to) * sizeof(int16_t));
+  }
+
+  void Decode(const Int16SparseRows& rows, int32_t c, int32_t count) const {
+    memset(right, 0, static_cast<size_t>(plan.padded_depth) * Simd::kColumns * sizeof(int16_t));
+    const int32_t block = rows.format.block;
+    for (int32_t i = 0; i < count; ++i) {
+      const int32_t number = rows.first + c + i;
+      const int8_t* values = rows.weights.values.data + rows.weights.starts.data[number].value;
+      SparseCursor row = SparseRow(rows.format, rows.depth, rows.weights, number);
+      for (; NextPlace(&row); values += block) {
+        const int32_t first = row.place * block;
+        const int32_t left_over = rows.depth - first;
+        for (int32_t j = 0; j < (left_over < block ? left_over : block); ++j) {
+          const size_t pair = static_cast<size_t>(first + j) / 2;
+          right[2 * (pair * Simd::kColumns + i) + (first + j) % 2] = values[j];
+        }
+      }
+    }
   }
 
   // The sums of Simd::kRows rows from row `r` on, int64 [rows][columns].

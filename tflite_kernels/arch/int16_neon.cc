@@ -35,4 +35,23 @@ Status Int16FullyConnectedScratchBytesNeon(const Int16Args<FullyConnectedArgs>& 
   return Int16FullyConnectedScratchBytesOn<Int16Neon>(args, bytes);
 }
 
+Status Int16SparseConv2DNeon(const Int16Args<SparseConv2DArgs>& args,
+                             const Int16SparseTensors& tensors) {
+  return Int16SparseConv2DOn<Int16Neon>(args, tensors);
+}
+
+Status Int16SparseConv2DScratchBytesNeon(const Int16Args<SparseConv2DArgs>& args, size_t* bytes) {
+  return Int16Conv2DScratchBytesOn<Int16Neon>(args, bytes);
+}
+
+Status Int16SparseFullyConnectedNeon(const Int16Args<SparseFullyConnectedArgs>& args,
+                                     const Int16SparseTensors& tensors) {
+  return Int16SparseFullyConnectedOn<Int16Neon>(args, tensors);
+}
+
+Status Int16SparseFullyConnectedScratchBytesNeon(const Int16Args<SparseFullyConnectedArgs>& args,
+                                                 size_t* bytes) {
+  return Int16FullyConnectedScratchBytesOn<Int16Neon>(args, bytes);
+}
+
 }  // namespace edgeax

@@ -16,13 +16,16 @@
   Status Operator##ScratchBytes##Isa(const Operator##Args& args, size_t* bytes);
 
 // The same for int16 activations.
-#define EDGEAX_DECLARE_INT16_KERNEL(Operator, Isa)                                                 \
-  Status Int16##Operator##Isa(const Int16Args<Operator##Args>& args, const Int16Tensors& tensors); \
+#define EDGEAX_DECLARE_INT16_KERNEL(Operator, Isa, TensorsOfOperator) \
+  Status Int16##Operator##Isa(const Int16Args<Operator##Args>& args,  \
+                              const TensorsOfOperator& tensors);      \
   Status Int16##Operator##ScratchBytes##Isa(const Int16Args<Operator##Args>& args, size_t* bytes);
-#define EDGEAX_DECLARE_INT16_KERNELS(Isa)           \
-  EDGEAX_DECLARE_INT16_KERNEL(Conv2D, Isa)          \
-  EDGEAX_DECLARE_INT16_KERNEL(DepthwiseConv2D, Isa) \
-  EDGEAX_DECLARE_INT16_KERNEL(FullyConnected, Isa)
+#define EDGEAX_DECLARE_INT16_KERNELS(Isa)                            \
+  EDGEAX_DECLARE_INT16_KERNEL(Conv2D, Isa, Int16Tensors)             \
+  EDGEAX_DECLARE_INT16_KERNEL(DepthwiseConv2D, Isa, Int16Tensors)    \
+  EDGEAX_DECLARE_INT16_KERNEL(FullyConnected, Isa, Int16Tensors)     \
+  EDGEAX_DECLARE_INT16_KERNEL(SparseConv2D, Isa, Int16SparseTensors) \
+  EDGEAX_DECLARE_INT16_KERNEL(SparseFullyConnected, Isa, Int16SparseTensors)
 
 namespace edgeax {
 

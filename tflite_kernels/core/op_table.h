@@ -216,7 +216,7 @@ struct SparseConv2DOptions {
   int32_t block;
   // How blocks are placed: 0 a bit mask, 1 in 4 bits each, 2 in 8 bits.
   int32_t places;
-  // Lowest output code (fused activation).
+  // Lowest output code, of int8 or int16 (fused activation).
   int32_t output_min;
   // Highest output code, not below output_min.
   int32_t output_max;
@@ -246,8 +246,8 @@ constexpr OptionSpec kSparseConv2DOptionSpecs[kSparseConv2DOptionCount] = {
   {"groups", 1, 65536},
   {"block", 1, 16},
   {"places", 0, 2},
-  {"output_min", -128, 127},
-  {"output_max", -128, 127},
+  {"output_min", -32768, 32767},
+  {"output_max", -32768, 32767},
 };
 // clang-format on
 
@@ -266,7 +266,7 @@ struct SparseFullyConnectedOptions {
   int32_t block;
   // How blocks are placed: 0 a bit mask, 1 in 4 bits each, 2 in 8 bits.
   int32_t places;
-  // Lowest output code (fused activation).
+  // Lowest output code, of int8 or int16 (fused activation).
   int32_t output_min;
   // Highest output code, not below output_min.
   int32_t output_max;
@@ -289,8 +289,8 @@ constexpr OptionSpec kSparseFullyConnectedOptionSpecs[kSparseFullyConnectedOptio
   {"keep_num_dims", 0, 1},
   {"block", 1, 16},
   {"places", 0, 2},
-  {"output_min", -128, 127},
-  {"output_max", -128, 127},
+  {"output_min", -32768, 32767},
+  {"output_max", -32768, 32767},
 };
 // clang-format on
 
