@@ -68,8 +68,8 @@ def export(
         activations: `"int8"` or `"int16"` computes in integers; `"float32"` writes a float file, in
             which products of matrices may still take kernels in codes, with `runtime="edgeax"`.
             Where training rounded activations it is their width that counts: a model trained with
-            `Quantize("int16")` computes in 16 bits beside kernels of 8 or, with `runtime="edgeax"`
-            and at most 16 different codes, of 4, 2 or 1.
+            `Quantize("int16")` computes in 16 bits beside kernels of 8 bits or, with
+            `runtime="edgeax"`, packed and sparse ones.
         io: `"float32"` or `"int8"`: the type of the file's inputs and outputs.
         runtime: `"edgeax"` may use edgeax's operators, which need its plugin; `"stock"` writes
             built-in operators only; `"tflm"` writes these, and kernels of few codes for the DECODE

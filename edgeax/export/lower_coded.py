@@ -8,7 +8,6 @@ from edgeax.export.lower_custom import (
     Unfit,
     channel_constants,
     options_for,
-    refuse_wide,
     rows_of,
 )
 from edgeax.formats.coded import (
@@ -41,7 +40,8 @@ def coded(graph: Subgraph, carrier: Carrier, codes: Codes) -> CustomForm:
     Raises:
         Unfit: No operator does it, or an option is beyond the operator's.
     """
-    refuse_wide(carrier, HOW)
+    if carrier.is_wide:
+        raise Unfit("it computes from 16-bit activations, and coded kernels from 8-bit ones")
     custom = _CUSTOM.get(carrier.operator.name)
     if custom is None:
         raise Unfit(f"{carrier.operator.name} has no kernel for coded weights")

@@ -91,12 +91,6 @@ def rows_of(carrier: Carrier, codes: Codes) -> np.ndarray:
     return np.moveaxis(codes.codes, -1, 0).reshape(codes.scale.size, -1)
 
 
-def refuse_wide(carrier: Carrier, how: str) -> None:
-    """Raises `Unfit` where activations have 16 bits, for the form `how`, whose operators take 8."""
-    if carrier.is_wide:
-        raise Unfit(f"it computes from 16-bit activations, and {how} kernels from 8-bit ones")
-
-
 def channel_constants(carrier: Carrier, codes: Codes) -> dict[str, np.ndarray]:
     """Returns the bias and the scale of each output channel, as inputs by name.
 

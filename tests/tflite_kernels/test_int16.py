@@ -208,7 +208,10 @@ def test_codes_equal_those_of_the_built_in_operators(operator, resolver):
 def test_an_argument_out_of_range_is_refused_and_the_output_untouched(field, value, operator, isa):
     case = int16_cases.draw(operator, 0)
     arguments = native.arguments(case)
-    setattr(arguments.quantization, field, value)
+    dense = arguments
+    if case.is_sparse:
+        dense = arguments.conv2d if operator == SPARSE_CONV else arguments.fully_connected
+    setattr(dense.quantization, field, value)
     output = np.full(case.output_shape, 77, np.int16)
     tensors = native.tensors(case, np.ascontiguousarray, output)
     status = native.function(case)(isa.encode(), ctypes.byref(arguments), ctypes.byref(tensors))

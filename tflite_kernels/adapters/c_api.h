@@ -194,7 +194,7 @@ enum {
 };
 
 /* Version of the functions and structs of this header: EDGEAX_C_API_VERSION of the library. */
-#define EDGEAX_C_API_VERSION 4
+#define EDGEAX_C_API_VERSION 5
 int32_t edgeax_version(void);
 
 /* Instruction sets compiled in. Names: "reference", "avx2", "avx512", "neon", "neon_dotprod";
