@@ -1,4 +1,5 @@
-#pragma once  // core/rounding.h: int32 sums to int8 codes. Python twin: edgeax/formats/rounding.py.
+#pragma once  // core/rounding.h: sums to codes. Python twin of those of int32 to int8:
+              // edgeax/formats/rounding.py.
 
 #include "tflite_kernels/core/types.h"
 
