@@ -531,6 +531,8 @@ struct Int16Memory : Memory {
       input[i] = static_cast<int16_t>(extreme ? ends[random->Range(0, random->Range(0, 1))]
                                               : random->Range(INT16_MIN, INT16_MAX));
     }
+    // Products of one sign, of which no int32 sum holds many.
+    for (size_t i = 0; extreme && i < codebook.size(); ++i) codebook[i] = INT8_MIN;
   }
 
   edgeax::Int16Tensors Tensors(Exact<uint8_t>* scratch, Exact<int16_t>* to) {
@@ -548,9 +550,11 @@ struct Int16SparseMemory : SparseMemory {
         input(input_size),
         expected(output_size),
         output(output_size) {
+    const bool extreme = random->OneIn(3);
     for (size_t i = 0; i < input_size; ++i) {
-      input[i] = static_cast<int16_t>(random->Range(INT16_MIN, INT16_MAX));
+      input[i] = static_cast<int16_t>(random->Range(INT16_MIN, extreme ? 0 : INT16_MAX));
     }
+    for (size_t i = 0; extreme && i < values.size(); ++i) values[i] = INT8_MIN;
   }
 
   edgeax::Int16SparseTensors Tensors(Exact<uint8_t>* scratch, Exact<int16_t>* to) {
