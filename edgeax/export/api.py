@@ -68,7 +68,8 @@ def export(
         activations: `"int8"` or `"int16"` computes in integers; `"float32"` writes a float file, in
             which products of matrices may still take kernels in codes, with `runtime="edgeax"`.
             Where training rounded activations it is their width that counts: a model trained with
-            `Quantize("int16")` computes in 16 bits beside kernels of 8.
+            `Quantize("int16")` computes in 16 bits beside kernels of 8 bits or, with
+            `runtime="edgeax"`, packed and sparse ones.
         io: `"float32"` or `"int8"`: the type of the file's inputs and outputs.
         runtime: `"edgeax"` may use edgeax's operators, which need its plugin; `"stock"` writes
             built-in operators only; `"tflm"` writes these, and kernels of few codes for the DECODE
@@ -84,8 +85,8 @@ def export(
             Names of tensors that are neither inputs nor outputs are left out. `"latency"` takes
             for each layer the operator that is the fastest by what was measured in layers like it,
             with `runtime="edgeax"`: ours where it gains 5 % or more, else the built-in one. Kernels
-            of bits beside signs always get ours: no table has them. None takes the fewest bytes of
-            what needs no decoding.
+            of bits beside signs always get ours, and those beside 16-bit activations the built-in
+            one: no table has them. None takes the fewest bytes of what needs no decoding.
         target: With `optimize="latency"`, whose speeds count: the name of a table that comes with
             edgeax, such as `"x86-64-avx512"`, or the path of one that `edgeax tune` wrote on the
             device. None: the table for the kernels that this machine has.

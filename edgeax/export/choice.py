@@ -99,7 +99,7 @@ def _slowest(
     """
     found: list[Speed] = []
     for (carrier, codes), form in zip(pairs, forms, strict=True):
-        shape = shape_of(graph, carrier)
+        shape = None if carrier.is_wide else shape_of(graph, carrier)
         speed = (
             None if shape is None else speeds.nearest(_measured_form(carrier, codes, form), shape)
         )

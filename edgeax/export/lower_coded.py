@@ -40,6 +40,8 @@ def coded(graph: Subgraph, carrier: Carrier, codes: Codes) -> CustomForm:
     Raises:
         Unfit: No operator does it, or an option is beyond the operator's.
     """
+    if carrier.is_wide:
+        raise Unfit("it computes from 16-bit activations, and coded kernels from 8-bit ones")
     custom = _CUSTOM.get(carrier.operator.name)
     if custom is None:
         raise Unfit(f"{carrier.operator.name} has no kernel for coded weights")

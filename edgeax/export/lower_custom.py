@@ -73,8 +73,6 @@ def why_built_in(carrier: Carrier, codes: Codes, pack: bool) -> str:
         pack: Whether custom operators may be used.
     """
     name = carrier.operator.name
-    if carrier.is_wide:
-        return "it computes from 16-bit activations"
     if not pack:
         return "built-in operators only were asked for"
     if name not in _OPTIONS:
@@ -94,8 +92,15 @@ def rows_of(carrier: Carrier, codes: Codes) -> np.ndarray:
 
 
 def channel_constants(carrier: Carrier, codes: Codes) -> dict[str, np.ndarray]:
-    """Returns the bias and the scale of each output channel, as inputs by name."""
-    return {"bias": carrier.bias_codes(codes.scale), "scale": codes.scale.astype(np.float32)}
+    """Returns the bias and the scale of each output channel, as inputs by name.
+
+    Raises:
+        Unfit: A bias beside 16-bit activations is beyond the 32 bits that operators of edgeax have.
+    """
+    bias = carrier.bias_codes(codes.scale)
+    if np.any(bias != bias.astype(np.int32)):
+        raise Unfit("a bias of it takes more than 32 bits")
+    return {"bias": bias.astype(np.int32), "scale": codes.scale.astype(np.float32)}
 
 
 def options_for(graph: Subgraph, carrier: Carrier, custom: str, **more: int) -> bytes:
@@ -134,6 +139,7 @@ def clamp(graph: Subgraph, operator: Operator) -> dict[str, int]:
     """Returns the output codes between which the fused activation of an operator stays."""
     output = graph.tensors[operator.outputs[0]]
     zero = zero_point_of(output)
+    ends = np.iinfo(output.dtype)
     low, high = {
         "NONE": (-math.inf, math.inf),
         "RELU": (0.0, math.inf),
@@ -144,7 +150,7 @@ def clamp(graph: Subgraph, operator: Operator) -> dict[str, int]:
     def code(bound: float) -> int:
         steps = np.float32(bound) / scale_of(output)[0]
         away = np.copysign(np.floor(np.abs(steps) + 0.5), steps)  # As TFLite rounds.
-        return int(np.clip(zero + away, -128, 127))
+        return int(np.clip(zero + away, ends.min, ends.max))
 
     return {"output_min": code(low), "output_max": code(high)}
 

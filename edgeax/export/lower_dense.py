@@ -15,7 +15,8 @@ def dense_bytes(carrier: Carrier, codes: Codes) -> int:
     """Returns what a kernel and its bias take in the file, about."""
     # For each channel a scale and a zero point of the kernel; a value and these two of the bias.
     kernel = codes.codes.size + 12 * codes.scale.size
-    bias = [] if carrier.bias is None else [16 * codes.scale.size]
+    bias_bytes = 20 if carrier.is_wide else 16
+    bias = [] if carrier.bias is None else [bias_bytes * codes.scale.size]
     return bytes_in_file([kernel, *bias])
 
 

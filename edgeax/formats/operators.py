@@ -148,6 +148,11 @@ _CLAMP = (
     Option("output_max", -128, 127, "Highest output code, not below output_min."),
 )
 
+_WIDE_CLAMP = (
+    Option("output_min", -32768, 32767, "Lowest output code, of int8 or int16 (fused activation)."),
+    Option("output_max", -32768, 32767, "Highest output code, not below output_min."),
+)
+
 OPERATORS: dict[str, CustomOperator] = {
     operator.name: operator
     for operator in (
@@ -155,7 +160,7 @@ OPERATORS: dict[str, CustomOperator] = {
             "EdgeaxConv2D",
             1,
             _CODEBOOK_INPUTS,
-            (*_WINDOW, _GROUPS, *_CLAMP),
+            (*_WINDOW, _GROUPS, *_WIDE_CLAMP),
         ),
         CustomOperator(
             "EdgeaxDepthwiseConv2D",
@@ -164,26 +169,26 @@ OPERATORS: dict[str, CustomOperator] = {
             (
                 *_WINDOW,
                 Option("depth_multiplier", 1, 65536, "Output channels per input channel."),
-                *_CLAMP,
+                *_WIDE_CLAMP,
             ),
         ),
         CustomOperator(
             "EdgeaxFullyConnected",
             1,
             _CODEBOOK_INPUTS,
-            (_KEEP_NUM_DIMS, *_CLAMP),
+            (_KEEP_NUM_DIMS, *_WIDE_CLAMP),
         ),
         CustomOperator(
             "EdgeaxSparseConv2D",
             1,
             _SPARSE_INPUTS,
-            (*_WINDOW, _GROUPS, *_SPARSE, *_CLAMP),
+            (*_WINDOW, _GROUPS, *_SPARSE, *_WIDE_CLAMP),
         ),
         CustomOperator(
             "EdgeaxSparseFullyConnected",
             1,
             _SPARSE_INPUTS,
-            (_KEEP_NUM_DIMS, *_SPARSE, *_CLAMP),
+            (_KEEP_NUM_DIMS, *_SPARSE, *_WIDE_CLAMP),
         ),
         CustomOperator(
             "EdgeaxCodedConv2D",

@@ -173,3 +173,13 @@ def test_bad_arguments(compressed, tmp_path, arguments, message):
     with pytest.raises(ValueError, match=message):
         edgeax.export(compressed, tmp_path / "file.tflite", SAMPLES, **arguments)
     assert not any(tmp_path.iterdir())
+
+
+def test_kernels_beside_16_bit_activations_are_not_coded():
+    keras.utils.set_random_seed(0)
+    plain = keras.Sequential([keras.Input((64,)), layers.Dense(64), layers.Dense(8)])
+    model = edgeax.compress(plain, edgeax.Recipe([edgeax.Rule(".*", kernel=shared(12, -1))]))
+    samples = [normal(8, 64)]
+    model(samples[0], training=True)
+    made = assemble(model, samples, integer=True, pack=True, wide=True, choice=Choice("size"))
+    assert [kernel.how for kernel in made.kernels] == ["packed", "packed"]

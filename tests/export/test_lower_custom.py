@@ -3,6 +3,8 @@ import numpy as np
 import pytest
 
 import edgeax
+from edgeax.export.carriers import Carrier, Codes
+from edgeax.export.lower_custom import Unfit, channel_constants
 from edgeax.runtime.interpreter import Interpreter
 from tests.export.lowered import INT8, converted, kernel_rule, operator_of, options_of
 from tests.export.networks import normal
@@ -59,3 +61,15 @@ def test_kernels_beyond_the_limits_of_the_plugin_stay_in_built_in_operators():
     assert {entry.how for entry in stored.values()} == {"int8"}
     assert stored["deep"].why == "it adds up 65540 products, more than 65536"
     assert "`kernel_" in stored["long"].why and "[1, 4096]. Received: 4097" in stored["long"].why
+
+
+@pytest.mark.parametrize("bias, fits", [(2.0**31 - 1, True), (-(2.0**31), True), (2.0**31, False)])
+def test_a_bias_beside_16_bit_activations_fits_32_bits_or_has_no_form(bias, fits):
+    carrier = Carrier(None, 0.25, np.float32([0.5]), np.array([bias * 0.125]), is_wide=True)
+    codes = Codes(np.int8([[1]]), np.float32([0.5]))
+    if fits:
+        constants = channel_constants(carrier, codes)
+        assert constants["bias"].dtype == np.int32 and constants["bias"].tolist() == [int(bias)]
+    else:
+        with pytest.raises(Unfit, match="a bias of it takes more than 32 bits"):
+            channel_constants(carrier, codes)

@@ -8,7 +8,7 @@ from edgeax.export.lower_custom import Unfit
 from edgeax.export.lower_packed import packed
 from edgeax.formats import packing
 from edgeax.runtime.interpreter import Interpreter
-from tests.export.lowered import INT8, cases, constants, converted
+from tests.export.lowered import INT8, cases, constants, converted, kernel_rule
 from tests.export.networks import normal, sequential
 from tests.tflite_kernels import oracle
 
@@ -129,3 +129,50 @@ def test_a_file_of_few_bits_gives_what_the_stock_file_of_int8_does(of_few_bits):
     for seed in range(8):
         x = normal(1, 9, 8, 6, seed=seed)
         np.testing.assert_array_equal(packed_run.run(x), stock.run(x))
+
+
+@pytest.fixture(scope="module")
+def wide_net():
+    """Every kind of layer that is packed beside 16-bit activations, trained in 4 bits."""
+    given = keras.Input((9, 8, 3))
+    x = layers.Conv2D(8, 3, strides=2, activation="relu", name="conv")(given)
+    x = layers.DepthwiseConv2D(3, padding="same", depth_multiplier=3, name="depthwise")(x)
+    x = layers.Conv2D(7, 1, activation="relu6", name="pointwise")(x)
+    x = layers.Dense(40, activation="tanh", name="hidden")(layers.Flatten()(x))
+    plain = keras.Model(given, layers.Dense(5, name="dense")(x))
+    for layer in plain.layers:
+        if layer.weights:
+            layer.bias.assign(normal(*layer.bias.shape, seed=len(layer.name)))
+    recipe = edgeax.Recipe([kernel_rule("static_wi4_ai8", ".*")])
+    net = edgeax.compress(plain, recipe)
+    net(normal(8, 9, 8, 3), training=True)
+    return net
+
+
+def test_kernels_beside_16_bit_activations_give_the_bits_of_the_built_in_operators(
+    wide_net, tmp_path
+):
+    x = normal(30, 9, 8, 3, seed=4)
+    settings = {"activations": "int16", "strict": True, "measure": False}
+    ours = edgeax.export(wide_net, tmp_path / "ours.tflite", x, **settings)
+    stock = edgeax.export(wide_net, tmp_path / "stock.tflite", x, runtime="stock", **settings)
+    assert {(kernel.how, kernel.bits) for kernel in ours.kernels} == {("packed", 4)}
+    assert ours.needs_plugin and not ours.stays_float
+    assert (ours.operators["EdgeaxConv2D"], ours.operators["EdgeaxFullyConnected"]) == (2, 2)
+    assert {kernel.how for kernel in stock.kernels} == {"int8"}
+    hidden = 3 * 4 * 7 * 40  # its bytes become half as many
+    assert ours.size_bytes < stock.size_bytes - hidden // 2
+    ends = [Interpreter(tmp_path / f"{name}.tflite").run(x) for name in ("ours", "stock")]
+    np.testing.assert_array_equal(*ends)
+    assert ours.parity == stock.parity
+
+
+def test_kernels_beside_16_bit_activations_are_forecast(wide_net):
+    plain = keras.Sequential([keras.Input((6,)), layers.Dense(40), layers.Dense(30, name="last")])
+    rules = [
+        kernel_rule("static_wi4_ai8", ".*"),
+        edgeax.Rule(".*", input="int16", output="int16"),
+    ]
+    found = edgeax.can_export(plain, edgeax.Recipe(rules), normal(8, 6))
+    assert "last" in found.packed
+    assert not edgeax.can_export(plain, edgeax.Recipe(rules), normal(8, 6), runtime="stock").packed

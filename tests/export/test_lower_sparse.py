@@ -275,16 +275,20 @@ def test_a_depthwise_kernel_stays_dense_and_says_why():
     )
 
 
-def test_activations_of_16_bits_stay_with_the_built_in_operator(tmp_path):
-    small = edgeax.compress(
-        sequential(keras.Input((64,)), layers.Dense(64, name="dense")),
-        edgeax.Recipe([edgeax.Rule(".*", kernel=pruned(0.9).rules[1].slots["kernel"])]),
-    )
-    result = edgeax.export(
-        small, tmp_path / "m.tflite", normal(8, 64), activations="int16", measure=False
-    )
-    (kernel,) = result.kernels
-    assert (kernel.how, kernel.why) == ("int8", "it computes from 16-bit activations")
+def test_kernels_beside_16_bit_activations_give_the_bits_of_the_built_in_operators(tmp_path):
+    rules = [edgeax.Rule(".*", kernel=pruned(0.8).rules[1].slots["kernel"])]
+    small = edgeax.compress(every_layer(), edgeax.Recipe(rules))
+    small(SAMPLES, training=True)
+    settings = {"activations": "int16", "strict": True, "measure": False}
+    ours = edgeax.export(small, tmp_path / "ours.tflite", SAMPLES, **settings)
+    stock = edgeax.export(small, tmp_path / "stock.tflite", SAMPLES, runtime="stock", **settings)
+    assert {kernel.how for kernel in ours.kernels} == {"sparse"}
+    assert {kernel.how for kernel in stock.kernels} == {"int8"}
+    assert ours.size_bytes < 0.8 * stock.size_bytes
+    ends = [
+        edgeax.Interpreter(tmp_path / f"{name}.tflite").run(SAMPLES) for name in ("ours", "stock")
+    ]
+    np.testing.assert_array_equal(*ends)
 
 
 def test_a_kernel_of_zeros_only_is_no_empty_tensor():

@@ -201,6 +201,27 @@ Sizes SizesOf(const edgeax::SparseFullyConnectedArgs& args) {
   return is_format ? SizesOf(args.fully_connected) : Sizes{1, 1, 1, 1, 1, 0};
 }
 
+template <typename Args>
+edgeax::Quantization* QuantizationIn(Args* args) {
+  return &args->quantization;
+}
+edgeax::Quantization* QuantizationIn(edgeax::SparseConv2DArgs* args) {
+  return &args->conv2d.quantization;
+}
+edgeax::Quantization* QuantizationIn(edgeax::SparseFullyConnectedArgs* args) {
+  return &args->fully_connected.quantization;
+}
+
+// Of int16 activations: those of int8 ones, but for the quantization.
+template <typename Args>
+Sizes SizesOf(const edgeax::Int16Args<Args>& args) {
+  Args int8_args = args.args;
+  edgeax::Quantization* q = QuantizationIn(&int8_args);
+  if (CheckInt16Quantization(*q) != Status::kOk) return {1, 1, 1, 1, 1, 0};
+  *q = {0, 0, 0, 0, edgeax::Rounding::kSingle};
+  return SizesOf(int8_args);
+}
+
 // Whether computing it takes too long here; tensors that are cut are refused before.
 bool IsTooLong(const Sizes& sizes) {
   const bool is_cut = sizes.input > kMostElements || sizes.output > kMostElements ||

@@ -18,6 +18,10 @@ DAMAGES = range(128, 128 + 32)  # four of each of 8 tensors: Size of fuzz_main.c
 PREPARED = 2  # of each 3 places the one whose weights are prepared
 ANY_FLOATS, IN_RANGE = 0, 2  # how requantization is written: FactorsOf of fuzz_main.cc
 
+# Activations, those of int16 with zero points of 0 and limits 256 times as far: AreInt16 of
+# fuzz_main.cc.
+INT8, INT16 = bytes([0]), bytes([1, 0, 0, 8, 8])
+
 
 def number(value: int) -> bytes:
     if 0 <= value < 240:
@@ -63,14 +67,14 @@ def of_case(case: native.Case) -> bytes:
     payload = [case.codebook, case.input, case.packed()]
     if case.is_sparse:
         parts.append(numbers(options["block"], options["places"]))
-        parts += [bytes(1), number(case.indices.size), case.indices.tobytes()]  # as they are
+        parts += [INT8, bytes(1), number(case.indices.size), case.indices.tobytes()]  # as they are
         payload = [case.input, case.values]
     elif case.is_binary:
         parts.append(numbers(options["input_packed"], options["output_packed"]))
         parts.append(numbers(*(options[name] for name in ["pad_value"] if name in options)))
         payload = payload[1:]
     else:
-        parts.append(bytes([{2: 0, 4: 1, 16: 2}[case.codebook.size]]))
+        parts += [INT8, bytes([{2: 0, 4: 1, 16: 2}[case.codebook.size]])]
     scales = np.float32([case.input_scale, case.output_scale])
     arrays = [*payload, case.bias, scales, case.scale]
     return b"".join([*parts, *(array.tobytes() for array in arrays)])
@@ -120,12 +124,16 @@ def larger(source: np.random.Generator, operator: str) -> bytes:
             break
     kind = native.KINDS[one_of(0, 1)]
     quantized = quantization(one_of(-128, 3, 127), one_of(-128, 0, 127), -128, 127, kind)
+    activations = INT16 if source.random() < 0.4 else INT8
     if "Sparse" in operator:
         more = [one_of(1, 2, 4, 8, 16), one_of(0, 1, 2)]
-        return numbers(*shape) + quantized + numbers(*more) + bytes([one_of(20, 64, 128, 255)])
+        density = bytes([one_of(20, 64, 128, 255)])
+        return numbers(*shape) + quantized + numbers(*more) + activations + density
     if "Binary" in operator:
         return numbers(*shape) + quantized + numbers(one_of(0, 1), one_of(0, 1), one_of(0, 1))
-    return numbers(*shape) + quantized + bytes([one_of(0, 1, 2)])
+    if "Coded" in operator:
+        return numbers(*shape) + quantized + bytes([one_of(0, 1, 2)])
+    return numbers(*shape) + quantized + activations + bytes([one_of(0, 1, 2)])
 
 
 def few_vectors(source: np.random.Generator, operator: str) -> bytes:

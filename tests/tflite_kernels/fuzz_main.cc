@@ -17,14 +17,14 @@ void PrintCalls() {
           static_cast<long long>(computed));
 }
 
-template <typename Args>
+template <typename Args, typename Code>
 void FuzzCodes(FuzzInput* in, Setting* setting, const Args& args,
-               edgeax::Kernel<Args> KernelSet::*kernel) {
+               edgeax::Kernel<Args, edgeax::CodeTensors<Code>> KernelSet::*kernel) {
   const Sizes sizes = SizesOf(args);
   if (IsTooLong(sizes)) return;
   const int32_t bits = 1 << in->Byte() % 3;
   const int64_t row = edgeax::PackedBytes(static_cast<int32_t>(sizes.row), bits);
-  Exact<int8_t> input(setting->Size(sizes.input), setting->shift);
+  Exact<Code> input(setting->Size(sizes.input), setting->shift);
   Exact<uint8_t> weights(setting->Size(CheckedProduct(sizes.rows, row)), setting->shift);
   Exact<int8_t> codebook(setting->Size(int64_t{1} << bits), setting->shift);
   const size_t output = setting->Size(sizes.output);
@@ -47,6 +47,29 @@ void FuzzCodes(FuzzInput* in, Setting* setting, const Args& args,
                      output, kernel, setting->how);
 }
 
+// Whether activations are int16; then the quantization is made one that fits, mostly.
+bool AreInt16(FuzzInput* in, edgeax::Quantization* q) {
+  if (in->Byte() % 2 == 0) return false;
+  for (int32_t* zero_point : {&q->input_zero_point, &q->output_zero_point}) {
+    if (in->Byte() < 250) *zero_point = 0;
+  }
+  // Limits of 8 bits, of 16 bits, or beyond.
+  for (int32_t* limit : {&q->output_min, &q->output_max}) {
+    const uint8_t factor = in->Byte();
+    *limit = static_cast<int32_t>(static_cast<uint32_t>(*limit) << (factor < 250 ? factor % 9 : 9));
+  }
+  return true;
+}
+
+// Codes beside int8 activations or int16 ones.
+template <typename Args>
+void FuzzCodesOfEither(
+    FuzzInput* in, Setting* setting, Args args, edgeax::Kernel<Args> KernelSet::*int8,
+    edgeax::Kernel<edgeax::Int16Args<Args>, edgeax::Int16Tensors> KernelSet::*int16) {
+  if (!AreInt16(in, QuantizationIn(&args))) return FuzzCodes(in, setting, args, int8);
+  FuzzCodes(in, setting, edgeax::Int16Args<Args>{args}, int16);
+}
+
 // Places: any bytes, or those of blocks of which some are left.
 std::vector<uint8_t> IndicesOf(FuzzInput* in, const edgeax::SparseFormat& format,
                                const Sizes& sizes) {
@@ -60,32 +83,33 @@ std::vector<uint8_t> IndicesOf(FuzzInput* in, const edgeax::SparseFormat& format
   return indices;
 }
 
-template <typename Args>
+template <typename Args, typename Code>
 void FuzzSparse(FuzzInput* in, Setting* setting, const Args& args,
-                edgeax::Kernel<Args, edgeax::SparseTensors> KernelSet::*kernel) {
+                const edgeax::SparseFormat& format,
+                edgeax::Kernel<Args, edgeax::SparseCodeTensors<Code>> KernelSet::*kernel) {
   const Sizes sizes = SizesOf(args);
   const int64_t codes = CheckedProduct(sizes.rows, sizes.row);
   if (IsTooLong(sizes) || codes < 0 || codes > kMostWork) return;
   const int32_t rows = static_cast<int32_t>(sizes.rows), depth = static_cast<int32_t>(sizes.row);
-  const bool is_format = CheckSparseFormat(args.format) == Status::kOk;
+  const bool is_format = CheckSparseFormat(format) == Status::kOk;
   const std::vector<uint8_t> places =
-      is_format ? IndicesOf(in, args.format, sizes) : std::vector<uint8_t>(1);
+      is_format ? IndicesOf(in, format, sizes) : std::vector<uint8_t>(1);
   Exact<uint8_t> indices(setting->Size(static_cast<int64_t>(places.size())), setting->shift);
   for (size_t i = 0; i < indices.size(); ++i) indices[i] = i < places.size() ? places[i] : 0;
-  const size_t count = is_format ? CountValues(args.format, rows, depth, indices.view()) : 1;
+  const size_t count = is_format ? CountValues(format, rows, depth, indices.view()) : 1;
   Exact<int8_t> values(setting->Size(static_cast<int64_t>(count)), setting->shift);
-  Exact<int8_t> input(setting->Size(sizes.input), setting->shift);
+  Exact<Code> input(setting->Size(sizes.input), setting->shift);
   Exact<edgeax::SparseStart> starts(static_cast<size_t>(rows) + 1);
   const size_t output = setting->Size(sizes.output);
   in->Fill(&input);
   in->Fill(&values);
   Channels channels(in, setting, false, sizes.channels);
   const Status scanned =
-      ScanSparse(args.format, rows, depth, values.view(), indices.view(), starts.span());
+      ScanSparse(format, rows, depth, values.view(), indices.view(), starts.span());
   if (!channels.are_good || (is_format && scanned != Status::kOk)) return;
   Expect(is_format || scanned == Status::kBadArgument, "scan", "takes a format that there is not");
   const edgeax::SparseWeights weights = {values.view(), indices.view(), starts.view()};
-  const Balanced prepared(setting->prepares && is_format, args.format, rows, depth, weights);
+  const Balanced prepared(setting->prepares && is_format, format, rows, depth, weights);
   computed += RunAll(args,
                      {input.view(),
                       weights,
@@ -113,6 +137,17 @@ void FuzzBinary(FuzzInput* in, Setting* setting, const Args& args,
   computed += RunAll(
       args, {input.view(), weights.view(), channels.bias.view(), channels.factors.view(), {}, {}},
       output, kernel, setting->how);
+}
+
+// The same beside int8 activations or int16 ones.
+template <typename Args>
+void FuzzSparseOfEither(
+    FuzzInput* in, Setting* setting, Args args,
+    edgeax::Kernel<Args, edgeax::SparseTensors> KernelSet::*int8,
+    edgeax::Kernel<edgeax::Int16Args<Args>, edgeax::Int16SparseTensors> KernelSet::*int16) {
+  const edgeax::SparseFormat format = args.format;
+  if (!AreInt16(in, QuantizationIn(&args))) return FuzzSparse(in, setting, args, format, int8);
+  FuzzSparse(in, setting, edgeax::Int16Args<Args>{args}, format, int16);
 }
 
 // Runs decoded rows, when they fit the arguments, as the operators do that have them in one buffer.
@@ -160,7 +195,7 @@ void FuzzCoded(FuzzInput* in, Setting* setting, Args args, int32_t Args::*row_co
 }
 
 void FuzzConv2D(FuzzInput* in, Setting* setting) {
-  FuzzCodes(in, setting, Conv2DArgsOf(in), &KernelSet::conv2d);
+  FuzzCodesOfEither(in, setting, Conv2DArgsOf(in), &KernelSet::conv2d, &KernelSet::int16_conv2d);
 }
 
 void FuzzDepthwiseConv2D(FuzzInput* in, Setting* setting) {
@@ -169,23 +204,26 @@ void FuzzDepthwiseConv2D(FuzzInput* in, Setting* setting) {
   args.depth_multiplier = in->Number();
   args.window = WindowOf(in);
   args.quantization = QuantizationOf(in);
-  FuzzCodes(in, setting, args, &KernelSet::depthwise_conv2d);
+  FuzzCodesOfEither(in, setting, args, &KernelSet::depthwise_conv2d,
+                    &KernelSet::int16_depthwise_conv2d);
 }
 
 void FuzzFullyConnected(FuzzInput* in, Setting* setting) {
-  FuzzCodes(in, setting, FullyConnectedArgsOf(in), &KernelSet::fully_connected);
+  FuzzCodesOfEither(in, setting, FullyConnectedArgsOf(in), &KernelSet::fully_connected,
+                    &KernelSet::int16_fully_connected);
 }
 
 void FuzzSparseConv2D(FuzzInput* in, Setting* setting) {
   const edgeax::Conv2DArgs conv2d = Conv2DArgsOf(in);
   const edgeax::SparseConv2DArgs args = {conv2d, FormatOf(in)};
-  FuzzSparse(in, setting, args, &KernelSet::sparse_conv2d);
+  FuzzSparseOfEither(in, setting, args, &KernelSet::sparse_conv2d, &KernelSet::int16_sparse_conv2d);
 }
 
 void FuzzSparseFullyConnected(FuzzInput* in, Setting* setting) {
   const edgeax::FullyConnectedArgs sizes = FullyConnectedArgsOf(in);
   const edgeax::SparseFullyConnectedArgs args = {sizes, FormatOf(in)};
-  FuzzSparse(in, setting, args, &KernelSet::sparse_fully_connected);
+  FuzzSparseOfEither(in, setting, args, &KernelSet::sparse_fully_connected,
+                     &KernelSet::int16_sparse_fully_connected);
 }
 
 void FuzzCodedConv2D(FuzzInput* in, Setting* setting) {

@@ -15,7 +15,14 @@ import numpy as np
 from ai_edge_litert import interpreter as litert
 
 from edgeax.formats import coded
-from tests.tflite_kernels import coded_rows, float_cases, models, random_cases, test_coded
+from tests.tflite_kernels import (
+    coded_rows,
+    float_cases,
+    int16_cases,
+    models,
+    random_cases,
+    test_coded,
+)
 
 WORDS = np.int64([-(2**31), -1, 0, 1, 2, 3, 7, 4096, 4097, 65536, 2**31 - 1])
 SIZES = [-1, 0, 1, 2, 3, 5, 16, 64, 2**31 - 1]
@@ -92,7 +99,8 @@ def draw(source: np.random.Generator, operator: str, is_coded: bool) -> models.M
         for _ in range(source.integers(1, 4)):
             damage(source, model)
         return model
-    case = random_cases.draw(operator, int(source.integers(1000)))
+    is_int16 = not is_coded and operator in int16_cases.OPERATORS and source.random() < 0.4
+    case = (int16_cases if is_int16 else random_cases).draw(operator, int(source.integers(1000)))
     while is_coded and case.weights.size > MOST_CODES:
         case = random_cases.draw(operator, int(source.integers(1000)))
     if not is_coded:

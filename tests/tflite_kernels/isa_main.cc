@@ -232,6 +232,7 @@ edgeax::Window RandomWindow(Random* random) {
 // The bits of a float, all NaN being one.
 uint32_t Shown(float value) { return edgeax::BitsOf(value); }
 int32_t Shown(int8_t code) { return code; }
+int32_t Shown(int16_t code) { return code; }
 
 template <typename T>
 bool IsExpected(Span<const T> output, Span<const T> expected, const char* set, int number) {
@@ -334,15 +335,21 @@ bool ConvAgrees(Random* random, int number) {
   return false;
 }
 
-bool DepthwiseAgrees(Random* random, int number) {
+edgeax::DepthwiseConv2DArgs RandomDepthwise(Random* random,
+                                            edgeax::DepthwiseConv2DGeometry* geometry) {
   edgeax::DepthwiseConv2DArgs args;
-  edgeax::DepthwiseConv2DGeometry geometry;
   do {
     args = {{random->Size(3), random->Size(14), random->Size(14), random->Size(70)},
             random->OneIn(3) ? random->Range(2, 5) : 1,
             RandomWindow(random),
             RandomQuantization(random)};
-  } while (GeometryOf(args, &geometry) != Status::kOk);
+  } while (GeometryOf(args, geometry) != Status::kOk);
+  return args;
+}
+
+bool DepthwiseAgrees(Random* random, int number) {
+  edgeax::DepthwiseConv2DGeometry geometry;
+  const edgeax::DepthwiseConv2DArgs args = RandomDepthwise(random, &geometry);
   const edgeax::Shape4& in = args.input;
   const int64_t pixels =
       int64_t{in.batch} * geometry.window.height.output * geometry.window.width.output;
@@ -510,6 +517,150 @@ bool BinaryFullyConnectedAgrees(Random* random, int number) {
   return false;
 }
 
+// The memory of one case of int16 activations, filled at random.
+struct Int16Memory : Memory {
+  Int16Memory(Random* random, size_t input_size, int32_t rows, int32_t row_codes, size_t channels,
+              size_t output_size)
+      : Memory(random, 0, rows, row_codes, channels, 0),
+        input(input_size),
+        expected(output_size),
+        output(output_size) {
+    const bool extreme = random->OneIn(3);
+    const int32_t ends[] = {INT16_MIN, INT16_MAX};
+    for (size_t i = 0; i < input_size; ++i) {
+      input[i] = static_cast<int16_t>(extreme ? ends[random->Range(0, random->Range(0, 1))]
+                                              : random->Range(INT16_MIN, INT16_MAX));
+    }
+    // Products of one sign, of which no int32 sum holds many.
+    for (size_t i = 0; extreme && i < codebook.size(); ++i) codebook[i] = INT8_MIN;
+  }
+
+  edgeax::Int16Tensors Tensors(Exact<uint8_t>* scratch, Exact<int16_t>* to) {
+    return {input.view(),    weights.view(),  bias.view(), factors.view(),
+            codebook.view(), scratch->span(), to->span()};
+  }
+
+  Exact<int16_t> input, expected, output;
+};
+
+struct Int16SparseMemory : SparseMemory {
+  Int16SparseMemory(Random* random, const edgeax::SparseFormat& format, int32_t depth,
+                    size_t input_size, size_t channels, size_t output_size)
+      : SparseMemory(random, format, depth, 0, channels, 0),
+        input(input_size),
+        expected(output_size),
+        output(output_size) {
+    const bool extreme = random->OneIn(3);
+    for (size_t i = 0; i < input_size; ++i) {
+      input[i] = static_cast<int16_t>(random->Range(INT16_MIN, extreme ? 0 : INT16_MAX));
+    }
+    for (size_t i = 0; extreme && i < values.size(); ++i) values[i] = INT8_MIN;
+  }
+
+  edgeax::Int16SparseTensors Tensors(Exact<uint8_t>* scratch, Exact<int16_t>* to) {
+    return {input.view(),    {values.view(), indices.view(), starts.view()},
+            bias.view(),     factors.view(),
+            scratch->span(), to->span()};
+  }
+
+  Exact<int16_t> input, expected, output;
+};
+
+// The same arguments for int16 activations.
+template <typename Args>
+edgeax::Int16Args<Args> ForInt16(Random* random, Args args) {
+  edgeax::Quantization* q = &args.quantization;
+  q->input_zero_point = q->output_zero_point = 0;
+  q->output_min = random->OneIn(3) ? random->Range(INT16_MIN, 0) : INT16_MIN;
+  q->output_max = random->OneIn(3) ? random->Range(0, INT16_MAX) : INT16_MAX;
+  return {args};
+}
+
+bool Int16ConvAgrees(Random* random, int number) {
+  edgeax::Conv2DGeometry geometry;
+  const auto args = ForInt16(random, RandomConv2D(random, &geometry));
+  const edgeax::Shape4& in = args.args.input;
+  const size_t outputs = size_t(args.args.output_channels);
+  const size_t pixels =
+      size_t(in.batch) * geometry.window.height.output * geometry.window.width.output;
+  Int16Memory memory(random, size_t(in.batch) * in.height * in.width * in.channels,
+                     args.args.output_channels, geometry.depth, outputs, pixels * outputs);
+  const auto kernel_of = [](const edgeax::KernelSet& set) -> const auto& {
+    return set.int16_conv2d;
+  };
+  if (AllAgree(args, &memory, kernel_of, number)) return true;
+  printf("int16 conv2d input %d %d %d %d outputs %d groups %d\n", in.batch, in.height, in.width,
+         in.channels, args.args.output_channels, args.args.groups);
+  return false;
+}
+
+bool Int16DepthwiseAgrees(Random* random, int number) {
+  edgeax::DepthwiseConv2DGeometry geometry;
+  const auto args = ForInt16(random, RandomDepthwise(random, &geometry));
+  const edgeax::Shape4& in = args.args.input;
+  const size_t outputs = size_t(geometry.output_channels);
+  const size_t pixels =
+      size_t(in.batch) * geometry.window.height.output * geometry.window.width.output;
+  Int16Memory memory(random, size_t(in.batch) * in.height * in.width * in.channels, geometry.taps,
+                     geometry.output_channels, outputs, pixels * outputs);
+  const auto kernel_of = [](const edgeax::KernelSet& set) -> const auto& {
+    return set.int16_depthwise_conv2d;
+  };
+  if (AllAgree(args, &memory, kernel_of, number)) return true;
+  printf("int16 depthwise input %d %d %d %d multiplier %d\n", in.batch, in.height, in.width,
+         in.channels, args.args.depth_multiplier);
+  return false;
+}
+
+bool Int16FullyConnectedAgrees(Random* random, int number) {
+  const auto args = ForInt16(random, RandomFullyConnected(random));
+  const edgeax::FullyConnectedArgs& sizes = args.args;
+  Int16Memory memory(random, size_t(sizes.rows) * sizes.depth, sizes.outputs, sizes.depth,
+                     size_t(sizes.outputs), size_t(sizes.rows) * sizes.outputs);
+  const auto kernel_of = [](const edgeax::KernelSet& set) -> const auto& {
+    return set.int16_fully_connected;
+  };
+  if (AllAgree(args, &memory, kernel_of, number)) return true;
+  printf("int16 fully connected rows %d depth %d outputs %d\n", sizes.rows, sizes.depth,
+         sizes.outputs);
+  return false;
+}
+
+bool Int16SparseConvAgrees(Random* random, int number) {
+  edgeax::Conv2DGeometry geometry;
+  const edgeax::Conv2DArgs conv2d = ForInt16(random, RandomConv2D(random, &geometry)).args;
+  const edgeax::Int16Args<edgeax::SparseConv2DArgs> args = {{conv2d, RandomFormat(random)}};
+  const edgeax::Shape4& in = conv2d.input;
+  const size_t outputs = size_t(conv2d.output_channels);
+  const size_t pixels =
+      size_t(in.batch) * geometry.window.height.output * geometry.window.width.output;
+  Int16SparseMemory memory(random, args.args.format, geometry.depth,
+                           size_t(in.batch) * in.height * in.width * in.channels, outputs,
+                           pixels * outputs);
+  const auto kernel_of = [](const edgeax::KernelSet& set) -> const auto& {
+    return set.int16_sparse_conv2d;
+  };
+  if (memory.scanned == Status::kOk && AllAgree(args, &memory, kernel_of, number)) return true;
+  printf("int16 sparse conv2d input %d %d %d %d outputs %d groups %d block %d\n", in.batch,
+         in.height, in.width, in.channels, conv2d.output_channels, conv2d.groups,
+         args.args.format.block);
+  return false;
+}
+
+bool Int16SparseFullyConnectedAgrees(Random* random, int number) {
+  const edgeax::FullyConnectedArgs sizes = ForInt16(random, RandomFullyConnected(random)).args;
+  const edgeax::Int16Args<edgeax::SparseFullyConnectedArgs> args = {{sizes, RandomFormat(random)}};
+  Int16SparseMemory memory(random, args.args.format, sizes.depth, size_t(sizes.rows) * sizes.depth,
+                           size_t(sizes.outputs), size_t(sizes.rows) * sizes.outputs);
+  const auto kernel_of = [](const edgeax::KernelSet& set) -> const auto& {
+    return set.int16_sparse_fully_connected;
+  };
+  if (memory.scanned == Status::kOk && AllAgree(args, &memory, kernel_of, number)) return true;
+  printf("int16 sparse fully connected rows %d depth %d outputs %d block %d\n", sizes.rows,
+         sizes.depth, sizes.outputs, args.args.format.block);
+  return false;
+}
+
 bool gathers = true;  // whether tables are drawn that AVX2 gathers from
 
 // The memory of a product of floats, filled at random.
@@ -572,7 +723,12 @@ constexpr bool (*kAgree[])(Random* random, int number) = {ConvAgrees,
                                                           SparseFullyConnectedAgrees,
                                                           BinaryConvAgrees,
                                                           BinaryFullyConnectedAgrees,
-                                                          FloatFullyConnectedAgrees};
+                                                          FloatFullyConnectedAgrees,
+                                                          Int16ConvAgrees,
+                                                          Int16DepthwiseAgrees,
+                                                          Int16FullyConnectedAgrees,
+                                                          Int16SparseConvAgrees,
+                                                          Int16SparseFullyConnectedAgrees};
 constexpr int kOperators = sizeof(kAgree) / sizeof(kAgree[0]);
 
 }  // namespace

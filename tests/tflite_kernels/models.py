@@ -17,6 +17,7 @@ TYPES = {
     np.dtype(np.uint8): schema.TensorType.UINT8,
     np.dtype(np.int8): schema.TensorType.INT8,
     np.dtype(np.int16): schema.TensorType.INT16,
+    np.dtype(np.int64): schema.TensorType.INT64,
 }
 
 
@@ -202,7 +203,7 @@ def _activation(
     """The tensor of codes, or of bits, on the side "input" or "output" of a case."""
     if case.options.get(f"{side}_packed"):
         return Tensor(name, shape, np.uint8)
-    return Tensor(name, shape, np.int8, scale, zero_point)
+    return Tensor(name, shape, case.input.dtype, scale, zero_point)
 
 
 def _add_operator(model: Model, case: Case, name: str, numbers: list[int]) -> int:

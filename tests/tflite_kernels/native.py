@@ -137,7 +137,8 @@ class Case:
         operator: Name in the operator table.
         options: The options of the operator table.
         kind: Rounding, "single" or "double".
-        input: int8, [N, H, W, C] or [..., K]; bytes of bits where a binary operator's is packed.
+        input: int8, [N, H, W, C] or [..., K]; bytes of bits where a binary operator's is packed;
+            int16 for an operator of int16 activations.
         weights: One row of the operator per row: uint8 codes or bits, unpacked; of a sparse
             operator the int8 weights with their zeros.
         bias: int32, (channels,).
@@ -176,6 +177,10 @@ class Case:
     @property
     def is_binary(self) -> bool:
         return "Binary" in self.operator
+
+    @property
+    def is_int16(self) -> bool:
+        return self.input.dtype == np.int16
 
     @property
     def tap(self) -> int:
@@ -326,7 +331,7 @@ def tensors(case: Case, memory: Any, output: np.ndarray) -> Tensors | SparseTens
     Args:
         case: The case.
         memory: Places an array into memory of its own: array -> array.
-        output: int8; where the kernel writes.
+        output: int8 or int16; where the kernel writes.
     """
     placed = {
         "input": memory(case.input),
@@ -353,15 +358,21 @@ def tensors(case: Case, memory: Any, output: np.ndarray) -> Tensors | SparseTens
     return result
 
 
+def function(case: Case) -> Any:
+    """The C function of a case."""
+    name, _ = FUNCTIONS[case.operator]
+    return getattr(load(), f"{name}_int16" if case.is_int16 else name)
+
+
 def call(isa: str, case: Case, memory: Any = np.ascontiguousarray) -> tuple[int, np.ndarray]:
     """Runs a case.
 
     Returns:
-        The status and the output, int8 in the shape of the case; 77 where nothing was written.
+        The status and the output, in the type of the input and the shape of the case; 77 where
+        nothing was written.
     """
-    name, _ = FUNCTIONS[case.operator]
-    output = memory(np.full(case.output_shape, 77, np.int8))
-    status = getattr(load(), name)(
+    output = memory(np.full(case.output_shape, 77, case.input.dtype))
+    status = function(case)(
         isa.encode(),
         ctypes.byref(arguments(case)),
         ctypes.byref(tensors(case, memory, output)),

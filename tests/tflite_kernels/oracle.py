@@ -1,7 +1,8 @@
 """The operators in plain numpy integers: slow, and written without a look at the C++.
 
-Products are summed exactly in int64 and wrap to int32 once; requantization follows the definitions
-of gemmlowp and of TFLite's single rounding.
+Products are summed exactly in int64 and wrap to int32 once, but beside int16 activations;
+requantization follows the definitions of gemmlowp, of TFLite's single rounding and of its kernels
+of 16-bit activations.
 """
 
 import math
@@ -14,7 +15,7 @@ INT32 = np.iinfo(np.int32)
 
 
 def run(case: Case) -> np.ndarray:
-    """The int8 output of a case, in its output shape."""
+    """The int8 or int16 output of a case, in its output shape."""
     if case.operator.endswith("FullyConnected"):
         x = centered(case)
         sums = x.reshape(-1, x.shape[-1]) @ values(case).T
@@ -100,18 +101,20 @@ def finish(case: Case, sums: np.ndarray) -> np.ndarray:
     if case.is_binary and case.options["output_packed"]:
         bits = total * np.sign(case.scale) < 0
         return np.packbits(bits, axis=-1, bitorder="little").view(np.int8)
-    total = (total + 2**31) % 2**32 - 2**31
+    if not case.is_int16:
+        total = (total + 2**31) % 2**32 - 2**31
     input_scale = 1 / 4096 if case.is_binary else float(np.float32(case.input_scale))
     ratios = [
         input_scale * float(scale) / float(np.float32(case.output_scale)) for scale in case.scale
     ]
+    scaled = requantize_int16 if case.is_int16 else requantize
     columns = [
-        requantize(total[..., c], *quantize_multiplier(ratio), case.kind)
+        scaled(total[..., c], *quantize_multiplier(ratio), case.kind)
         for c, ratio in enumerate(ratios)
     ]
     codes = np.stack(columns, axis=-1) + case.output_zero_point
     low, high = case.options["output_min"], case.options["output_max"]
-    return np.clip(codes, low, high).astype(np.int8)
+    return np.clip(codes, low, high).astype(case.input.dtype)
 
 
 def quantize_multiplier(ratio: float) -> tuple[int, int]:
@@ -141,3 +144,16 @@ def requantize(sums: np.ndarray, multiplier: int, shift: int, kind: str) -> np.n
     right = max(-shift, 0)
     half = (1 << right) >> 1  # half away from zero
     return np.where(high >= 0, (high + half) >> right, -((-high + half) >> right))
+
+
+def requantize_int16(sums: np.ndarray, multiplier: int, shift: int, kind: str) -> np.ndarray:
+    """int64 sums times a factor, whose multiplier is rounded to 15 bits for the kind "double",
+    clamped to int32; in Python's integers.
+    """
+    if kind == "double":
+        reduced = min((abs(multiplier) + 2**15) // 2**16, 0x7FFF) * 2**16
+        multiplier = reduced if multiplier > 0 else -reduced
+    products = [int(total) * multiplier * 2 ** (shift + 32) for total in sums.ravel()]
+    rounded = [(product + 2**62) // 2**63 for product in products]
+    clipped = [min(max(number, INT32.min), INT32.max) for number in rounded]
+    return np.int64(clipped).reshape(sums.shape)

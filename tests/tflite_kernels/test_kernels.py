@@ -492,6 +492,6 @@ def test_the_readme_shows_the_bytes_that_a_file_holds():
 
 
 def test_the_library_says_which_interface_it_has():
-    assert native.load().edgeax_version() == 4
+    assert native.load().edgeax_version() == 5
     assert native.load().edgeax_isa_name(-1) is None
     assert native.load().edgeax_isa_name(99) is None

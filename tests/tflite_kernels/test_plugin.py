@@ -548,9 +548,10 @@ BAD = [
     (
         CONV,
         option(CONV, "output_min", -129),
-        "option output_min must lie in [-128, 127]. Received: -129.",
+        "option output_min must lie in [-128, 127], as the output is int8. Received: -129.",
     ),
-    (CONV, option(CONV, "output_max", 128), "option output_max must lie in [-128, 127]."),
+    (CONV, option(CONV, "output_max", 128), "option output_max must lie in [-128, 127], as the"),
+    (CONV, option(CONV, "output_max", 2**15), "option output_max must lie in [-32768, 32767]."),
     (
         CONV,
         both(option(CONV, "output_min", 5), option(CONV, "output_max", 4)),
@@ -581,7 +582,7 @@ BAD = [
     ),
     (CONV, inputs(1, 0, 2, 3, 4), "tensor input must be int8. Received: uint8 (3)."),
     (CONV, tensor("weights", dtype=np.int8), "tensor weights must be uint8. Received: int8 (9)."),
-    (CONV, tensor("x", dtype=np.int16), "tensor input must be int8. Received: another type (7)."),
+    (CONV, tensor("x", dtype=np.float32), "tensor input must be int8. Received: float32 (1)."),
     (CONV, tensor("y", dtype=np.uint8), "tensor output must be int8. Received: uint8 (3)."),
     (CONV, tensor("bias", dtype=np.float32), "tensor bias must be int32. Received: float32 (1)."),
     (CONV, tensor("scale", dtype=np.int32), "tensor scale must be float32. Received: int32 (2)."),

@@ -117,6 +117,28 @@ const Kernel<FloatFullyConnectedArgs, FloatTensors>& KernelOf(const KernelSet& s
   return set.float_fully_connected;
 }
 
+const Kernel<Int16Args<Conv2DArgs>, Int16Tensors>& KernelOf(const KernelSet& set,
+                                                            const Int16Args<Conv2DArgs>*) {
+  return set.int16_conv2d;
+}
+const Kernel<Int16Args<DepthwiseConv2DArgs>, Int16Tensors>& KernelOf(
+    const KernelSet& set, const Int16Args<DepthwiseConv2DArgs>*) {
+  return set.int16_depthwise_conv2d;
+}
+const Kernel<Int16Args<FullyConnectedArgs>, Int16Tensors>& KernelOf(
+    const KernelSet& set, const Int16Args<FullyConnectedArgs>*) {
+  return set.int16_fully_connected;
+}
+
+const Kernel<Int16Args<SparseConv2DArgs>, Int16SparseTensors>& KernelOf(
+    const KernelSet& set, const Int16Args<SparseConv2DArgs>*) {
+  return set.int16_sparse_conv2d;
+}
+const Kernel<Int16Args<SparseFullyConnectedArgs>, Int16SparseTensors>& KernelOf(
+    const KernelSet& set, const Int16Args<SparseFullyConnectedArgs>*) {
+  return set.int16_sparse_fully_connected;
+}
+
 // The factors of a kernel's sums.
 template <typename TensorsOfArgs, typename Args>
 Status FactorsOf(const Args& args, const EdgeaxQuantization& q, Span<const float> scales,
@@ -139,6 +161,13 @@ int32_t ScratchBytes(const char* isa, const CArgs& c_args, size_t* bytes) {
   return Code(KernelOf(*set, &args).scratch_bytes(args, bytes));
 }
 
+const SparseFormat& FormatOf(const SparseConv2DArgs& args) { return args.format; }
+const SparseFormat& FormatOf(const SparseFullyConnectedArgs& args) { return args.format; }
+template <typename Args>
+const SparseFormat& FormatOf(const Int16Args<Args>& args) {
+  return args.args.format;
+}
+
 // The sizes of the geometry that the sparse weights have to fit.
 Status RowsOf(const SparseConv2DArgs& args, int32_t* rows, int32_t* depth) {
   Conv2DGeometry geometry;
@@ -155,6 +184,21 @@ Status RowsOf(const SparseFullyConnectedArgs& args, int32_t* rows, int32_t* dept
   return CheckSparseFullyConnected(args);
 }
 
+Status RowsOf(const Int16Args<SparseConv2DArgs>& args, int32_t* rows, int32_t* depth) {
+  Conv2DGeometry geometry;
+  const Status status = GeometryOf(args, &geometry);
+  if (status != Status::kOk) return status;
+  *rows = args.args.conv2d.output_channels;
+  *depth = geometry.depth;
+  return Status::kOk;
+}
+
+Status RowsOf(const Int16Args<SparseFullyConnectedArgs>& args, int32_t* rows, int32_t* depth) {
+  *rows = args.args.fully_connected.outputs;
+  *depth = args.args.fully_connected.depth;
+  return CheckSparseFullyConnected(args);
+}
+
 // What a call holds beside the caller's memory, so that all of it is given back.
 struct CallMemory {
   Buffer<Requantization> factors;
@@ -162,8 +206,9 @@ struct CallMemory {
   Buffer<SparseStart> starts;
 };
 
-template <typename Args>
-int32_t MakeTensors(const Args&, const EdgeaxTensors& t, CallMemory* memory, Tensors* tensors) {
+template <typename Args, typename CTensors, typename Code>
+int32_t MakeTensors(const Args&, const CTensors& t, CallMemory* memory,
+                    CodeTensors<Code>* tensors) {
   *tensors = {{t.input, t.input_size},       {t.weights, t.weights_size},
               {t.bias, t.channels},          {memory->factors.data(), t.channels},
               {t.codebook, t.codebook_size}, {memory->scratch.data(), memory->scratch.size()},
@@ -171,9 +216,9 @@ int32_t MakeTensors(const Args&, const EdgeaxTensors& t, CallMemory* memory, Ten
   return kEdgeaxOk;
 }
 
-template <typename Args>
-int32_t MakeTensors(const Args& args, const EdgeaxSparseTensors& t, CallMemory* memory,
-                    SparseTensors* tensors) {
+template <typename Args, typename CTensors, typename Code>
+int32_t MakeTensors(const Args& args, const CTensors& t, CallMemory* memory,
+                    SparseCodeTensors<Code>* tensors) {
   int32_t rows = 0, depth = 0;
   Status status = RowsOf(args, &rows, &depth);
   if (status == Status::kOk && !HasSize(t.channels, rows)) status = Status::kBadShape;
@@ -182,7 +227,7 @@ int32_t MakeTensors(const Args& args, const EdgeaxSparseTensors& t, CallMemory* 
   const Span<const int8_t> values = {t.weights, t.weights_size};
   const Span<const uint8_t> indices = {t.indices, t.indices_size};
   const Span<SparseStart> starts = {memory->starts.data(), memory->starts.size()};
-  status = ScanSparse(args.format, rows, depth, values, indices, starts);
+  status = ScanSparse(FormatOf(args), rows, depth, values, indices, starts);
   if (status != Status::kOk) return Code(status);
   *tensors = {{t.input, t.input_size},
               {values, indices, {starts.data, starts.size}},
@@ -227,6 +272,15 @@ int32_t Run(const char* isa, const CArgs& c_args, const CTensors& tensors) {
   const KernelSet* set = FindKernelSet(isa);
   if (set == nullptr) return kEdgeaxUnknownIsa;
   const auto args = From(c_args);
+  return Run(KernelOf(*set, &args), args, QuantizationOf(c_args), tensors);
+}
+
+template <typename CArgs, typename CTensors>
+int32_t RunInt16(const char* isa, const CArgs& c_args, const CTensors& tensors) {
+  const KernelSet* set = FindKernelSet(isa);
+  if (set == nullptr) return kEdgeaxUnknownIsa;
+  const auto int8_args = From(c_args);
+  const Int16Args<std::decay_t<decltype(int8_args)>> args = {int8_args};
   return Run(KernelOf(*set, &args), args, QuantizationOf(c_args), tensors);
 }
 
@@ -283,6 +337,23 @@ EDGEAX_EXPORT int32_t edgeax_fully_connected(const char* isa, const EdgeaxFullyC
   return edgeax::Run(isa, *args, *tensors);
 }
 
+EDGEAX_EXPORT int32_t edgeax_conv2d_int16(const char* isa, const EdgeaxConv2DArgs* args,
+                                          const EdgeaxInt16Tensors* tensors) {
+  return edgeax::RunInt16(isa, *args, *tensors);
+}
+
+EDGEAX_EXPORT int32_t edgeax_depthwise_conv2d_int16(const char* isa,
+                                                    const EdgeaxDepthwiseConv2DArgs* args,
+                                                    const EdgeaxInt16Tensors* tensors) {
+  return edgeax::RunInt16(isa, *args, *tensors);
+}
+
+EDGEAX_EXPORT int32_t edgeax_fully_connected_int16(const char* isa,
+                                                   const EdgeaxFullyConnectedArgs* args,
+                                                   const EdgeaxInt16Tensors* tensors) {
+  return edgeax::RunInt16(isa, *args, *tensors);
+}
+
 EDGEAX_EXPORT int32_t edgeax_sparse_conv2d(const char* isa, const EdgeaxSparseConv2DArgs* args,
                                            const EdgeaxSparseTensors* tensors) {
   return edgeax::Run(isa, *args, *tensors);
@@ -292,6 +363,18 @@ EDGEAX_EXPORT int32_t edgeax_sparse_fully_connected(const char* isa,
                                                     const EdgeaxSparseFullyConnectedArgs* args,
                                                     const EdgeaxSparseTensors* tensors) {
   return edgeax::Run(isa, *args, *tensors);
+}
+
+EDGEAX_EXPORT int32_t edgeax_sparse_conv2d_int16(const char* isa,
+                                                 const EdgeaxSparseConv2DArgs* args,
+                                                 const EdgeaxInt16SparseTensors* tensors) {
+  return edgeax::RunInt16(isa, *args, *tensors);
+}
+
+EDGEAX_EXPORT int32_t
+edgeax_sparse_fully_connected_int16(const char* isa, const EdgeaxSparseFullyConnectedArgs* args,
+                                    const EdgeaxInt16SparseTensors* tensors) {
+  return edgeax::RunInt16(isa, *args, *tensors);
 }
 
 EDGEAX_EXPORT int32_t edgeax_conv2d_scratch_bytes(const char* isa, const EdgeaxConv2DArgs* args,

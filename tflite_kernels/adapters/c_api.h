@@ -45,6 +45,21 @@ typedef struct EdgeaxTensors {
   size_t output_size;
 } EdgeaxTensors;
 
+/* The same for int16 activations, whose zero points are 0. */
+typedef struct EdgeaxInt16Tensors {
+  const int16_t* input;
+  size_t input_size;
+  const uint8_t* weights;
+  size_t weights_size;
+  const int32_t* bias;
+  const float* scale;
+  size_t channels;
+  const int8_t* codebook;
+  size_t codebook_size;
+  int16_t* output;
+  size_t output_size;
+} EdgeaxInt16Tensors;
+
 /* The same for int8 weights without their zeros, see core/sparse.h. */
 typedef struct EdgeaxSparseTensors {
   const int8_t* input;
@@ -59,6 +74,21 @@ typedef struct EdgeaxSparseTensors {
   int8_t* output;
   size_t output_size;
 } EdgeaxSparseTensors;
+
+/* The same for int16 activations. */
+typedef struct EdgeaxInt16SparseTensors {
+  const int16_t* input;
+  size_t input_size;
+  const int8_t* weights;
+  size_t weights_size;
+  const uint8_t* indices;
+  size_t indices_size;
+  const int32_t* bias;
+  const float* scale;
+  size_t channels;
+  int16_t* output;
+  size_t output_size;
+} EdgeaxInt16SparseTensors;
 
 /* Memory of one call with floats, see core/float_fully_connected.h; `codebook` has 256, 16, 4 or 2
  * entries, for codes of 8, 4, 2 or 1 bits. */
@@ -164,7 +194,7 @@ enum {
 };
 
 /* Version of the functions and structs of this header: EDGEAX_C_API_VERSION of the library. */
-#define EDGEAX_C_API_VERSION 4
+#define EDGEAX_C_API_VERSION 5
 int32_t edgeax_version(void);
 
 /* Instruction sets compiled in. Names: "reference", "avx2", "avx512", "neon", "neon_dotprod";
@@ -181,11 +211,25 @@ int32_t edgeax_depthwise_conv2d(const char* isa, const EdgeaxDepthwiseConv2DArgs
 int32_t edgeax_fully_connected(const char* isa, const EdgeaxFullyConnectedArgs* args,
                                const EdgeaxTensors* tensors);
 
+/* The same for int16 activations, see core/rounding.h for `rounding`. */
+int32_t edgeax_conv2d_int16(const char* isa, const EdgeaxConv2DArgs* args,
+                            const EdgeaxInt16Tensors* tensors);
+int32_t edgeax_depthwise_conv2d_int16(const char* isa, const EdgeaxDepthwiseConv2DArgs* args,
+                                      const EdgeaxInt16Tensors* tensors);
+int32_t edgeax_fully_connected_int16(const char* isa, const EdgeaxFullyConnectedArgs* args,
+                                     const EdgeaxInt16Tensors* tensors);
+
 /* The same for sparse weights, whose places are checked in every call. */
 int32_t edgeax_sparse_conv2d(const char* isa, const EdgeaxSparseConv2DArgs* args,
                              const EdgeaxSparseTensors* tensors);
 int32_t edgeax_sparse_fully_connected(const char* isa, const EdgeaxSparseFullyConnectedArgs* args,
                                       const EdgeaxSparseTensors* tensors);
+
+int32_t edgeax_sparse_conv2d_int16(const char* isa, const EdgeaxSparseConv2DArgs* args,
+                                   const EdgeaxInt16SparseTensors* tensors);
+int32_t edgeax_sparse_fully_connected_int16(const char* isa,
+                                            const EdgeaxSparseFullyConnectedArgs* args,
+                                            const EdgeaxInt16SparseTensors* tensors);
 
 /* The same for numbers that are +1 or -1. `codebook` and input_scale are not looked at, nor is
  * output_scale where the output is packed. */

@@ -46,6 +46,7 @@ enum TfLiteType : int32_t {
   kTfLiteFloat32 = 1,
   kTfLiteInt32 = 2,
   kTfLiteUInt8 = 3,
+  kTfLiteInt16 = 7,
   kTfLiteInt8 = 9,
 };
 

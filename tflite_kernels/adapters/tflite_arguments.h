@@ -1,6 +1,6 @@
 #pragma once  // adapters/tflite_arguments.h: options and shapes to the arguments of a kernel.
 
-#include "tflite_kernels/adapters/tflite_node.h"
+#include "tflite_kernels/adapters/tflite_int16.h"
 
 namespace edgeax {
 namespace {
@@ -50,7 +50,7 @@ TfLiteStatus TranslateConv2D(const Site& site, const Options& options, const Ope
   if (GeometryOf(args->window, input.height, input.width, &geometry->window) != Status::kOk) {
     return FailWindow(site, input);
   }
-  if (GeometryOf(*args, geometry) == Status::kOk) return kTfLiteOk;
+  if (GeometryFor(operands, *args, geometry) == Status::kOk) return kTfLiteOk;
   return Fail(site,
               "a row of tensor %s (kernel_height x kernel_width x channels of a group) "
               "must have at most %d weights.",
@@ -76,7 +76,10 @@ TfLiteStatus TranslateFullyConnected(const Site& site, const Options& options,
   int32_t rows = 1;
   for (int i = 0; i + 1 < dims.size; ++i) rows *= dims.data[i];  // CheckShape: no overflow
   *args = {rows, depth, outputs, quantization};
-  if (CheckFullyConnected(*args) != Status::kOk) {
+  const Status status = IsInt16(operands.input)
+                            ? CheckFullyConnected(Int16Args<FullyConnectedArgs>{*args})
+                            : CheckFullyConnected(*args);
+  if (status != Status::kOk) {
     return Fail(site, "the last dimension of tensor input must be at most %d. Received: %d.",
                 static_cast<int>(kMaxRowDepth), static_cast<int>(depth));
   }

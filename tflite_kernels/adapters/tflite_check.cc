@@ -36,6 +36,8 @@ const char* NameOf(TfLiteType type) {
       return "int32";
     case kTfLiteUInt8:
       return "uint8";
+    case kTfLiteInt16:
+      return "int16";
     case kTfLiteInt8:
       return "int8";
     default:
@@ -135,7 +137,10 @@ TfLiteStatus CheckMatrix(const Site& site, const Operand& operand, int64_t rows,
               static_cast<long long>(rows), static_cast<long long>(columns), TextOf(dims).text);
 }
 
-TfLiteStatus CheckQuantized(const Site& site, const Operand& operand) {
+namespace {
+
+// The tensor has one positive finite scale and one zero point.
+TfLiteStatus CheckScale(const Site& site, const Operand& operand) {
   const TfLiteTensor& tensor = *operand.tensor;
   // The interpreter fills `params` only from a quantization with exactly one scale and zero point.
   if (tensor.quantization.type != kTfLiteAffineQuantization ||
@@ -143,15 +148,29 @@ TfLiteStatus CheckQuantized(const Site& site, const Operand& operand) {
     return Fail(site, "tensor %s must be quantized with one scale and one zero point.",
                 operand.name);
   }
-  if (!(tensor.params.scale > 0.0f && tensor.params.scale <= kLargestFloat)) {
-    return Fail(site, "the scale of tensor %s must be positive and finite. Received: %g.",
-                operand.name, static_cast<double>(tensor.params.scale));
-  }
-  if (tensor.params.zero_point < INT8_MIN || tensor.params.zero_point > INT8_MAX) {
-    return Fail(site, "the zero point of tensor %s must lie in [-128, 127]. Received: %d.",
-                operand.name, static_cast<int>(tensor.params.zero_point));
-  }
-  return kTfLiteOk;
+  if (tensor.params.scale > 0.0f && tensor.params.scale <= kLargestFloat) return kTfLiteOk;
+  return Fail(site, "the scale of tensor %s must be positive and finite. Received: %g.",
+              operand.name, static_cast<double>(tensor.params.scale));
+}
+
+}  // namespace
+
+TfLiteStatus CheckQuantized(const Site& site, const Operand& operand) {
+  const TfLiteStatus status = CheckScale(site, operand);
+  if (status != kTfLiteOk) return status;
+  const int32_t zero_point = operand.tensor->params.zero_point;
+  if (zero_point >= INT8_MIN && zero_point <= INT8_MAX) return kTfLiteOk;
+  return Fail(site, "the zero point of tensor %s must lie in [-128, 127]. Received: %d.",
+              operand.name, static_cast<int>(zero_point));
+}
+
+TfLiteStatus CheckInt16Quantized(const Site& site, const Operand& operand) {
+  const TfLiteStatus status = CheckScale(site, operand);
+  if (status != kTfLiteOk) return status;
+  const int32_t zero_point = operand.tensor->params.zero_point;
+  if (zero_point == 0) return kTfLiteOk;
+  return Fail(site, "the zero point of tensor %s must be 0, as it is int16. Received: %d.",
+              operand.name, static_cast<int>(zero_point));
 }
 
 }  // namespace edgeax

@@ -44,4 +44,7 @@ TfLiteStatus CheckMatrix(const Site& site, const Operand& operand, int64_t rows,
 // The tensor has one positive finite scale and one zero point, which is an int8.
 TfLiteStatus CheckQuantized(const Site& site, const Operand& operand);
 
+// The same, and the zero point is 0.
+TfLiteStatus CheckInt16Quantized(const Site& site, const Operand& operand);
+
 }  // namespace edgeax

@@ -9,46 +9,54 @@ namespace {
 
 struct Conv2DOp {
   using Storage = CodebookStorage;
-  using Args = Conv2DArgs;
+  using Args = EitherArgs<Conv2DArgs>;
   using Options = Conv2DOptions;
+  static constexpr Rounding kInt16Rounding = Rounding::kDouble;
   static constexpr const OperatorSpec& kSpec = kOperatorSpecs[0];
   static_assert(kSpec.name == kConv2DName, "the order of the operator table");
   static constexpr int kLowRank = 4, kHighRank = 4;
 
-  static const Kernel<Args>& KernelIn(const KernelSet& set) { return set.conv2d; }
+  static EitherKernel<Conv2DArgs, CodeTensors> KernelIn(const KernelSet& set) {
+    return {set.conv2d, set.int16_conv2d};
+  }
 
   static TfLiteStatus Translate(const Site& site, const Options& options, const Operands& operands,
                                 const Storage& storage, const Quantization& quantization,
                                 Args* args, Wanted* wanted) {
+    args->is_int16 = IsInt16(operands.input);
     Conv2DGeometry geometry;
     EDGEAX_RETURN_IF_ERROR(TranslateConv2D(site, options, operands,
                                            Shape4Of(*operands.input.tensor->dims), storage,
-                                           quantization, args, &geometry));
-    *wanted = WantedOf(*args, geometry, PackedBytes(geometry.depth, storage.bits));
+                                           quantization, &args->args, &geometry));
+    *wanted = WantedOf(args->args, geometry, PackedBytes(geometry.depth, storage.bits));
     return kTfLiteOk;
   }
 };
 
 struct DepthwiseConv2DOp {
   using Storage = CodebookStorage;
-  using Args = DepthwiseConv2DArgs;
+  using Args = EitherArgs<DepthwiseConv2DArgs>;
   using Options = DepthwiseConv2DOptions;
+  static constexpr Rounding kInt16Rounding = Rounding::kDouble;
   static constexpr const OperatorSpec& kSpec = kOperatorSpecs[1];
   static_assert(kSpec.name == kDepthwiseConv2DName, "the order of the operator table");
   static constexpr int kLowRank = 4, kHighRank = 4;
 
-  static const Kernel<Args>& KernelIn(const KernelSet& set) { return set.depthwise_conv2d; }
+  static EitherKernel<DepthwiseConv2DArgs, CodeTensors> KernelIn(const KernelSet& set) {
+    return {set.depthwise_conv2d, set.int16_depthwise_conv2d};
+  }
 
   static TfLiteStatus Translate(const Site& site, const Options& options, const Operands& operands,
                                 const Storage& storage, const Quantization& quantization,
                                 Args* args, Wanted* wanted) {
     const Shape4 input = Shape4Of(*operands.input.tensor->dims);
-    *args = {input, options.depth_multiplier, WindowOf(options), quantization};
+    *args = {IsInt16(operands.input),
+             {input, options.depth_multiplier, WindowOf(options), quantization}};
     DepthwiseConv2DGeometry geometry;
-    if (GeometryOf(args->window, input.height, input.width, &geometry.window) != Status::kOk) {
+    if (GeometryOf(args->args.window, input.height, input.width, &geometry.window) != Status::kOk) {
       return FailWindow(site, input);
     }
-    if (GeometryOf(*args, &geometry) != Status::kOk) {
+    if (GeometryFor(operands, args->args, &geometry) != Status::kOk) {
       return Fail(site,
                   "options kernel_height x kernel_width must give at most %d positions, and "
                   "depth_multiplier x %d channels of tensor input at most %lld channels.",
@@ -68,69 +76,77 @@ struct DepthwiseConv2DOp {
 
 struct FullyConnectedOp {
   using Storage = CodebookStorage;
-  using Args = FullyConnectedArgs;
+  using Args = EitherArgs<FullyConnectedArgs>;
   using Options = FullyConnectedOptions;
+  static constexpr Rounding kInt16Rounding = Rounding::kSingle;
   static constexpr const OperatorSpec& kSpec = kOperatorSpecs[2];
   static_assert(kSpec.name == kFullyConnectedName, "the order of the operator table");
   static constexpr int kLowRank = 1, kHighRank = kMaxRank;
 
-  static const Kernel<Args>& KernelIn(const KernelSet& set) { return set.fully_connected; }
+  static EitherKernel<FullyConnectedArgs, CodeTensors> KernelIn(const KernelSet& set) {
+    return {set.fully_connected, set.int16_fully_connected};
+  }
 
   static TfLiteStatus Translate(const Site& site, const Options& options, const Operands& operands,
                                 const Storage& storage, const Quantization& quantization,
                                 Args* args, Wanted* wanted) {
+    args->is_int16 = IsInt16(operands.input);
     EDGEAX_RETURN_IF_ERROR(TranslateFullyConnected(site, options, operands, LastOf(operands),
-                                                   storage.RowsOf(operands), quantization, args,
-                                                   wanted));
-    wanted->weight_columns = PackedBytes(args->depth, storage.bits);
+                                                   storage.RowsOf(operands), quantization,
+                                                   &args->args, wanted));
+    wanted->weight_columns = PackedBytes(args->args.depth, storage.bits);
     return kTfLiteOk;
   }
 };
 
 struct SparseConv2DOp {
   using Storage = SparseStorage;
-  using Args = SparseConv2DArgs;
+  using Args = EitherArgs<SparseConv2DArgs>;
   using Options = SparseConv2DOptions;
+  static constexpr Rounding kInt16Rounding = Rounding::kDouble;
   static constexpr const OperatorSpec& kSpec = kOperatorSpecs[3];
   static_assert(kSpec.name == kSparseConv2DName, "the order of the operator table");
   static constexpr int kLowRank = 4, kHighRank = 4;
 
-  static const Kernel<Args, SparseTensors>& KernelIn(const KernelSet& set) {
-    return set.sparse_conv2d;
+  static EitherKernel<SparseConv2DArgs, SparseCodeTensors> KernelIn(const KernelSet& set) {
+    return {set.sparse_conv2d, set.int16_sparse_conv2d};
   }
 
   static TfLiteStatus Translate(const Site& site, const Options& options, const Operands& operands,
                                 const Storage& storage, const Quantization& quantization,
                                 Args* args, Wanted* wanted) {
-    args->format = FormatOf(options);
+    args->is_int16 = IsInt16(operands.input);
+    args->args.format = FormatOf(options);
     Conv2DGeometry geometry;
     EDGEAX_RETURN_IF_ERROR(TranslateConv2D(site, options, operands,
                                            Shape4Of(*operands.input.tensor->dims), storage,
-                                           quantization, &args->conv2d, &geometry));
-    *wanted = WantedOf(args->conv2d, geometry, geometry.depth);
+                                           quantization, &args->args.conv2d, &geometry));
+    *wanted = WantedOf(args->args.conv2d, geometry, geometry.depth);
     return kTfLiteOk;
   }
 };
 
 struct SparseFullyConnectedOp {
   using Storage = SparseStorage;
-  using Args = SparseFullyConnectedArgs;
+  using Args = EitherArgs<SparseFullyConnectedArgs>;
   using Options = SparseFullyConnectedOptions;
+  static constexpr Rounding kInt16Rounding = Rounding::kSingle;
   static constexpr const OperatorSpec& kSpec = kOperatorSpecs[4];
   static_assert(kSpec.name == kSparseFullyConnectedName, "the order of the operator table");
   static constexpr int kLowRank = 1, kHighRank = kMaxRank;
 
-  static const Kernel<Args, SparseTensors>& KernelIn(const KernelSet& set) {
-    return set.sparse_fully_connected;
+  static EitherKernel<SparseFullyConnectedArgs, SparseCodeTensors> KernelIn(const KernelSet& set) {
+    return {set.sparse_fully_connected, set.int16_sparse_fully_connected};
   }
 
   static TfLiteStatus Translate(const Site& site, const Options& options, const Operands& operands,
                                 const Storage& storage, const Quantization& quantization,
                                 Args* args, Wanted* wanted) {
-    args->format = FormatOf(options);
+    args->is_int16 = IsInt16(operands.input);
+    args->args.format = FormatOf(options);
     return TranslateFullyConnected(site, options, operands, LastOf(operands),
-                                   storage.RowsOf(operands), quantization, &args->fully_connected,
-                                   wanted);
+                                   storage.RowsOf(operands), quantization,
+                                   &args->args.fully_connected, wanted);
   }
 };
 

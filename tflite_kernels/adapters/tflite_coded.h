@@ -65,17 +65,17 @@ void GiveShare(Share share, Span<uint8_t> scratch, CodedTensors* tensors) {
 template <typename Args, typename Storage>
 void PrepareRows(const KernelSet&, const Operands&, const Args&, Storage*) {}
 
-void PrepareRows(const KernelSet& set, const Operands& operands, const FullyConnectedArgs& args,
-                 CodebookStorage* storage) {
-  if (!set.takes_weight_sums) return;
-  storage->prepared.Sum(args, BytesOf<uint8_t>(*operands.weights.tensor),
+void PrepareRows(const KernelSet& set, const Operands& operands,
+                 const EitherArgs<FullyConnectedArgs>& args, CodebookStorage* storage) {
+  if (!set.takes_weight_sums || args.is_int16) return;  // int16 has no zero point to take off
+  storage->prepared.Sum(args.args, BytesOf<uint8_t>(*operands.weights.tensor),
                         BytesOf<int8_t>(*operands.key.tensor));
 }
 
 void PrepareRows(const KernelSet& set, const Operands& operands,
-                 const SparseFullyConnectedArgs& args, SparseStorage* storage) {
-  if (!set.takes_balanced) return;
-  storage->prepared.Balance(args,
+                 const EitherArgs<SparseFullyConnectedArgs>& args, SparseStorage* storage) {
+  if (!set.takes_balanced || args.is_int16) return;  // no kernel of int16 reads them
+  storage->prepared.Balance(args.args,
                             storage->WeightsOf(*operands.weights.tensor, *operands.key.tensor));
 }
 

@@ -128,9 +128,29 @@ TfLiteStatus FindOperands(const Site& site, const Node& node, Operands* operands
   return kTfLiteOk;
 }
 
+// Whether an operator takes int16 activations too.
+template <typename Op>
+constexpr bool kTakesInt16 = std::is_same_v<typename Op::Storage, CodebookStorage> ||
+                             std::is_same_v<typename Op::Storage, SparseStorage>;
+
+// As the fastest built-in operators round: XNNPACK's with int8 activations, with int16 ones, which
+// XNNPACK has not, TFLite's own.
+template <typename Op>
+Rounding RoundingOf(const Operands& operands) {
+  if constexpr (kTakesInt16<Op>) {
+    if (IsInt16(operands.input)) return Op::kInt16Rounding;
+  }
+  return Rounding::kSingle;
+}
+
 // Of codes or, where they are packed, of bits.
-TfLiteStatus CheckActivations(const Site& site, const Operand& operand, int32_t is_packed) {
+TfLiteStatus CheckActivations(const Site& site, const Operand& operand, int32_t is_packed,
+                              bool is_int16) {
   if (is_packed != 0) return CheckType(site, operand, kTfLiteUInt8);
+  if (is_int16) {
+    EDGEAX_RETURN_IF_ERROR(CheckType(site, operand, kTfLiteInt16));
+    return CheckInt16Quantized(site, operand);
+  }
   EDGEAX_RETURN_IF_ERROR(CheckType(site, operand, kTfLiteInt8));
   return CheckQuantized(site, operand);
 }
@@ -139,10 +159,22 @@ TfLiteStatus CheckActivations(const Site& site, const Operand& operand, int32_t 
 template <typename Op>
 TfLiteStatus CheckOperands(const Site& site, const BinaryForm& form, const Operands& operands,
                            NodeOf<Op>* node) {
-  EDGEAX_RETURN_IF_ERROR(CheckActivations(site, operands.input, form.input_packed));
+  const bool is_int16 = kTakesInt16<Op> && IsInt16(operands.input);
+  EDGEAX_RETURN_IF_ERROR(CheckActivations(site, operands.input, form.input_packed, is_int16));
   EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.input, Op::kLowRank, Op::kHighRank));
   EDGEAX_RETURN_IF_ERROR(node->storage.CheckOperands(site, operands));
-  return CheckActivations(site, operands.output, form.output_packed);
+  return CheckActivations(site, operands.output, form.output_packed, is_int16);
+}
+
+// Whether the limits of the output are codes of its type. The options of operators that take int16
+// activations may be those.
+TfLiteStatus CheckClamp(const Site& site, const Clamp& clamp, const Operands& operands) {
+  if (IsInt16(operands.output)) return kTfLiteOk;
+  const bool is_low = clamp.low < INT8_MIN || clamp.low > INT8_MAX;
+  if (!is_low && clamp.high >= INT8_MIN && clamp.high <= INT8_MAX) return kTfLiteOk;
+  return Fail(site, "option %s must lie in [-128, 127], as the output is int8. Received: %d.",
+              is_low ? "output_min" : "output_max",
+              static_cast<int>(is_low ? clamp.low : clamp.high));
 }
 
 int32_t ZeroPointOf(const Operand& operand, int32_t is_packed) {
@@ -258,9 +290,10 @@ TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* host) {
   }
   const BinaryForm form = FormOf(options);
   EDGEAX_RETURN_IF_ERROR(CheckOperands<Op>(site, form, operands, node));
+  EDGEAX_RETURN_IF_ERROR(CheckClamp(site, clamp, operands));
   const Quantization quantization = {ZeroPointOf(operands.input, form.input_packed),
                                      ZeroPointOf(operands.output, form.output_packed), clamp.low,
-                                     clamp.high, Rounding::kSingle};
+                                     clamp.high, RoundingOf<Op>(operands)};
   Wanted wanted = {};
   EDGEAX_RETURN_IF_ERROR(
       Op::Translate(site, options, operands, node->storage, quantization, &node->args, &wanted));
@@ -336,6 +369,12 @@ TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* host) {
                                 {static_cast<int8_t*>(DataOf(output)), output.bytes}};
   if (common.input.data == nullptr || common.output.data == nullptr) {
     return Fail(site, "tensors input and output must have memory. Allocate the tensors first.");
+  }
+  const size_t alignment = AlignmentOf(node.args);
+  if (reinterpret_cast<uintptr_t>(common.input.data) % alignment != 0 ||
+      reinterpret_cast<uintptr_t>(common.output.data) % alignment != 0) {
+    return Fail(site, "tensors input and output must lie at multiples of %d bytes.",
+                static_cast<int>(alignment));
   }
   return RunShares(site, node, node.storage.TensorsOf(all, node.inputs, common));
 }

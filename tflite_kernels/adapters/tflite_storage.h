@@ -67,16 +67,17 @@ struct CodebookStorage : RowStorage {
     return CheckConstant(site, operands.key, sizeof(int8_t));
   }
 
-  Tensors TensorsOf(const TfLiteTensor* all, const int* inputs, const CommonTensors& common) const {
-    return {common.input,
-            BytesOf<uint8_t>(all[inputs[kWeights]]),
-            common.bias,
-            common.requantization,
-            BytesOf<int8_t>(all[inputs[kCodebook]]),
-            {},
-            common.output,
-            Share{0, 1},
-            prepared.sums()};
+  EitherTensors<CodeTensors> TensorsOf(const TfLiteTensor* all, const int* inputs,
+                                       const CommonTensors& common) const {
+    return TensorsOfEither({common.input,
+                            BytesOf<uint8_t>(all[inputs[kWeights]]),
+                            common.bias,
+                            common.requantization,
+                            BytesOf<int8_t>(all[inputs[kCodebook]]),
+                            {},
+                            common.output,
+                            Share{0, 1},
+                            prepared.sums()});
   }
 };
 
@@ -136,12 +137,16 @@ struct SparseStorage : ChannelTensors {
     return {BytesOf<int8_t>(weights), BytesOf<uint8_t>(indices), {starts.data(), starts.size()}};
   }
 
-  SparseTensors TensorsOf(const TfLiteTensor* all, const int* inputs,
-                          const CommonTensors& common) const {
-    return {common.input, WeightsOf(all[inputs[kWeights]], all[inputs[kIndices]]),
-            common.bias,  common.requantization,
-            {},           common.output,
-            Share{0, 1},  prepared.balanced()};
+  EitherTensors<SparseCodeTensors> TensorsOf(const TfLiteTensor* all, const int* inputs,
+                                             const CommonTensors& common) const {
+    return TensorsOfEither(SparseTensors{common.input,
+                                         WeightsOf(all[inputs[kWeights]], all[inputs[kIndices]]),
+                                         common.bias,
+                                         common.requantization,
+                                         {},
+                                         common.output,
+                                         Share{0, 1},
+                                         prepared.balanced()});
   }
 
  private:

@@ -75,6 +75,23 @@ Status NoScratch(const FullyConnectedArgs& args, size_t* bytes) {
   return CheckFullyConnected(args);
 }
 
+Status NoScratch(const Int16Args<Conv2DArgs>& args, size_t* bytes) {
+  *bytes = 0;
+  Conv2DGeometry geometry;
+  return GeometryOf(args, &geometry);
+}
+
+Status NoScratch(const Int16Args<DepthwiseConv2DArgs>& args, size_t* bytes) {
+  *bytes = 0;
+  DepthwiseConv2DGeometry geometry;
+  return GeometryOf(args, &geometry);
+}
+
+Status NoScratch(const Int16Args<FullyConnectedArgs>& args, size_t* bytes) {
+  *bytes = 0;
+  return CheckFullyConnected(args);
+}
+
 Status NoScratch(const SparseConv2DArgs& args, size_t* bytes) {
   *bytes = 0;
   Conv2DGeometry geometry;
@@ -82,6 +99,17 @@ Status NoScratch(const SparseConv2DArgs& args, size_t* bytes) {
 }
 
 Status NoScratch(const SparseFullyConnectedArgs& args, size_t* bytes) {
+  *bytes = 0;
+  return CheckSparseFullyConnected(args);
+}
+
+Status NoScratch(const Int16Args<SparseConv2DArgs>& args, size_t* bytes) {
+  *bytes = 0;
+  Conv2DGeometry geometry;
+  return GeometryOf(args, &geometry);
+}
+
+Status NoScratch(const Int16Args<SparseFullyConnectedArgs>& args, size_t* bytes) {
   *bytes = 0;
   return CheckSparseFullyConnected(args);
 }
@@ -123,7 +151,12 @@ constexpr KernelSet kSets[] = {
      {BinaryConv2D, NoScratch},
      {BinaryFullyConnected, NoScratch},
      kBinaryMaxPool2D,
-     {FloatFullyConnected, NoScratch}},
+     {FloatFullyConnected, NoScratch},
+     {Conv2D, NoScratch},
+     {DepthwiseConv2D, NoScratch},
+     {FullyConnected, NoScratch},
+     {SparseConv2D, NoScratch},
+     {SparseFullyConnected, NoScratch}},
 #if defined(__x86_64__)
     {"avx2",
      HasAvx2,
@@ -135,7 +168,12 @@ constexpr KernelSet kSets[] = {
      {BinaryConv2DAvx2, BinaryConv2DScratchBytesAvx2, true},
      {BinaryFullyConnectedAvx2, BinaryFullyConnectedScratchBytesAvx2, true},
      kBinaryMaxPool2D,
-     {FloatFullyConnectedAvx2, FloatFullyConnectedScratchBytesAvx2, true}},
+     {FloatFullyConnectedAvx2, FloatFullyConnectedScratchBytesAvx2, true},
+     {Int16Conv2DAvx2, Int16Conv2DScratchBytesAvx2, true},
+     {Int16DepthwiseConv2DAvx2, Int16DepthwiseConv2DScratchBytesAvx2, true},
+     {Int16FullyConnectedAvx2, Int16FullyConnectedScratchBytesAvx2, true},
+     {Int16SparseConv2DAvx2, Int16SparseConv2DScratchBytesAvx2, true},
+     {Int16SparseFullyConnectedAvx2, Int16SparseFullyConnectedScratchBytesAvx2, true}},
     {"avx512",
      HasAvx512,
      {Conv2DAvx512, Conv2DScratchBytesAvx512, true},
@@ -146,7 +184,12 @@ constexpr KernelSet kSets[] = {
      {BinaryConv2DAvx512, BinaryConv2DScratchBytesAvx512, true},
      {BinaryFullyConnectedAvx512, BinaryFullyConnectedScratchBytesAvx512, true},
      kBinaryMaxPool2D,
-     {FloatFullyConnectedAvx512, FloatFullyConnectedScratchBytesAvx512, true}},
+     {FloatFullyConnectedAvx512, FloatFullyConnectedScratchBytesAvx512, true},
+     {Int16Conv2DAvx512, Int16Conv2DScratchBytesAvx512, true},
+     {Int16DepthwiseConv2DAvx512, Int16DepthwiseConv2DScratchBytesAvx512, true},
+     {Int16FullyConnectedAvx512, Int16FullyConnectedScratchBytesAvx512, true},
+     {Int16SparseConv2DAvx512, Int16SparseConv2DScratchBytesAvx512, true},
+     {Int16SparseFullyConnectedAvx512, Int16SparseFullyConnectedScratchBytesAvx512, true}},
 #elif defined(__aarch64__)
     {"neon",
      Always,
@@ -159,6 +202,11 @@ constexpr KernelSet kSets[] = {
      {BinaryFullyConnectedNeon, BinaryFullyConnectedScratchBytesNeon, true},
      kBinaryMaxPool2D,
      {FloatFullyConnectedNeon, FloatFullyConnectedScratchBytesNeon, true},
+     {Int16Conv2DNeon, Int16Conv2DScratchBytesNeon, true},
+     {Int16DepthwiseConv2DNeon, Int16DepthwiseConv2DScratchBytesNeon, true},
+     {Int16FullyConnectedNeon, Int16FullyConnectedScratchBytesNeon, true},
+     {Int16SparseConv2DNeon, Int16SparseConv2DScratchBytesNeon, true},
+     {Int16SparseFullyConnectedNeon, Int16SparseFullyConnectedScratchBytesNeon, true},
      true,
      true},
     {"neon_dotprod",
@@ -172,6 +220,11 @@ constexpr KernelSet kSets[] = {
      {BinaryFullyConnectedNeon, BinaryFullyConnectedScratchBytesNeon, true},
      kBinaryMaxPool2D,
      {FloatFullyConnectedNeon, FloatFullyConnectedScratchBytesNeon, true},
+     {Int16Conv2DNeon, Int16Conv2DScratchBytesNeon, true},
+     {Int16DepthwiseConv2DNeon, Int16DepthwiseConv2DScratchBytesNeon, true},
+     {Int16FullyConnectedNeon, Int16FullyConnectedScratchBytesNeon, true},
+     {Int16SparseConv2DNeon, Int16SparseConv2DScratchBytesNeon, true},
+     {Int16SparseFullyConnectedNeon, Int16SparseFullyConnectedScratchBytesNeon, true},
      false,  // the dot product sums weights up itself
      true},
 #elif defined(EDGEAX_ARMV7)
@@ -185,7 +238,12 @@ constexpr KernelSet kSets[] = {
      {BinaryConv2D, NoScratch},
      {BinaryFullyConnected, NoScratch},
      kBinaryMaxPool2D,
-     {FloatFullyConnected, NoScratch}},
+     {FloatFullyConnected, NoScratch},
+     {Conv2D, NoScratch},
+     {DepthwiseConv2D, NoScratch},
+     {FullyConnected, NoScratch},
+     {SparseConv2D, NoScratch},
+     {SparseFullyConnected, NoScratch}},
 #endif
 };
 

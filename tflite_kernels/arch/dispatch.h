@@ -35,6 +35,12 @@ struct KernelSet {
   Kernel<BinaryFullyConnectedArgs, BinaryTensors> binary_fully_connected;
   Kernel<BinaryMaxPool2DArgs, BinaryPoolTensors> binary_max_pool2d;
   Kernel<FloatFullyConnectedArgs, FloatTensors> float_fully_connected;
+  // The operators that also take int16 activations.
+  Kernel<Int16Args<Conv2DArgs>, Int16Tensors> int16_conv2d;
+  Kernel<Int16Args<DepthwiseConv2DArgs>, Int16Tensors> int16_depthwise_conv2d;
+  Kernel<Int16Args<FullyConnectedArgs>, Int16Tensors> int16_fully_connected;
+  Kernel<Int16Args<SparseConv2DArgs>, Int16SparseTensors> int16_sparse_conv2d;
+  Kernel<Int16Args<SparseFullyConnectedArgs>, Int16SparseTensors> int16_sparse_fully_connected;
   // Whether the products read Tensors::weight_sums and SparseTensors::balanced, if they are there.
   bool takes_weight_sums = false, takes_balanced = false;
 };

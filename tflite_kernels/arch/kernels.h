@@ -15,6 +15,18 @@
   Status Operator##Isa(const Operator##Args& args, const TensorsOfOperator& tensors); \
   Status Operator##ScratchBytes##Isa(const Operator##Args& args, size_t* bytes);
 
+// The same for int16 activations.
+#define EDGEAX_DECLARE_INT16_KERNEL(Operator, Isa, TensorsOfOperator) \
+  Status Int16##Operator##Isa(const Int16Args<Operator##Args>& args,  \
+                              const TensorsOfOperator& tensors);      \
+  Status Int16##Operator##ScratchBytes##Isa(const Int16Args<Operator##Args>& args, size_t* bytes);
+#define EDGEAX_DECLARE_INT16_KERNELS(Isa)                            \
+  EDGEAX_DECLARE_INT16_KERNEL(Conv2D, Isa, Int16Tensors)             \
+  EDGEAX_DECLARE_INT16_KERNEL(DepthwiseConv2D, Isa, Int16Tensors)    \
+  EDGEAX_DECLARE_INT16_KERNEL(FullyConnected, Isa, Int16Tensors)     \
+  EDGEAX_DECLARE_INT16_KERNEL(SparseConv2D, Isa, Int16SparseTensors) \
+  EDGEAX_DECLARE_INT16_KERNEL(SparseFullyConnected, Isa, Int16SparseTensors)
+
 namespace edgeax {
 
 EDGEAX_DECLARE_KERNEL(Conv2D, Avx2, Tensors)
@@ -52,6 +64,12 @@ EDGEAX_DECLARE_KERNEL(FullyConnected, NeonDotprod, Tensors)
 EDGEAX_DECLARE_KERNEL(SparseConv2D, NeonDotprod, SparseTensors)
 EDGEAX_DECLARE_KERNEL(SparseFullyConnected, NeonDotprod, SparseTensors)
 
+EDGEAX_DECLARE_INT16_KERNELS(Avx2)
+EDGEAX_DECLARE_INT16_KERNELS(Avx512)
+EDGEAX_DECLARE_INT16_KERNELS(Neon)
+
 }  // namespace edgeax
 
+#undef EDGEAX_DECLARE_INT16_KERNELS
+#undef EDGEAX_DECLARE_INT16_KERNEL
 #undef EDGEAX_DECLARE_KERNEL

@@ -24,9 +24,12 @@ struct Conv2DGeometry {
 
 // Checks the arguments alone. Returns kBadArgument or kBadShape, `geometry` then undefined.
 Status GeometryOf(const Conv2DArgs& args, Conv2DGeometry* geometry);
+Status GeometryOf(const Int16Args<Conv2DArgs>& args, Conv2DGeometry* geometry);
 
 // The same and the sizes of all spans but `scratch`.
 Status CheckConv2D(const Conv2DArgs& args, const Tensors& tensors, Conv2DGeometry* geometry);
+Status CheckConv2D(const Int16Args<Conv2DArgs>& args, const Int16Tensors& tensors,
+                   Conv2DGeometry* geometry);
 
 // output[n,y,x,c] = OutputCode(bias[c] + Sum (input[n,iy,ix,i] - input_zero_point) * w[c,ky,kx,i]),
 // w[c,k] = codebook[code k of row c]. `weights` holds output_channels rows of kernel_height *
@@ -34,5 +37,6 @@ Status CheckConv2D(const Conv2DArgs& args, const Tensors& tensors, Conv2DGeometr
 // Same integers on every target: the kernels of arch/ must equal this one bit for bit. Needs no
 // scratch. On an error `output` is untouched.
 Status Conv2D(const Conv2DArgs& args, const Tensors& tensors);
+Status Conv2D(const Int16Args<Conv2DArgs>& args, const Int16Tensors& tensors);
 
 }  // namespace edgeax

@@ -22,9 +22,12 @@ struct DepthwiseConv2DGeometry {
 
 // Checks the arguments alone. Returns kBadArgument or kBadShape, `geometry` then undefined.
 Status GeometryOf(const DepthwiseConv2DArgs& args, DepthwiseConv2DGeometry* geometry);
+Status GeometryOf(const Int16Args<DepthwiseConv2DArgs>& args, DepthwiseConv2DGeometry* geometry);
 
 // The same and the sizes of all spans but `scratch`.
 Status CheckDepthwiseConv2D(const DepthwiseConv2DArgs& args, const Tensors& tensors,
+                            DepthwiseConv2DGeometry* geometry);
+Status CheckDepthwiseConv2D(const Int16Args<DepthwiseConv2DArgs>& args, const Int16Tensors& tensors,
                             DepthwiseConv2DGeometry* geometry);
 
 // output[n,y,x,c] = OutputCode(bias[c] + Sum (input[n,iy,ix,c / depth_multiplier] -
@@ -32,5 +35,6 @@ Status CheckDepthwiseConv2D(const DepthwiseConv2DArgs& args, const Tensors& tens
 // output channels codes per position of the window, in the order height, width.
 // Same integers on every target. Needs no scratch. On an error `output` is untouched.
 Status DepthwiseConv2D(const DepthwiseConv2DArgs& args, const Tensors& tensors);
+Status DepthwiseConv2D(const Int16Args<DepthwiseConv2DArgs>& args, const Int16Tensors& tensors);
 
 }  // namespace edgeax

@@ -13,13 +13,16 @@ struct FullyConnectedArgs {
 
 // Checks the arguments alone. Returns kBadArgument or kBadShape.
 Status CheckFullyConnected(const FullyConnectedArgs& args);
+Status CheckFullyConnected(const Int16Args<FullyConnectedArgs>& args);
 
 // The same and the sizes of all spans but `scratch`.
 Status CheckFullyConnected(const FullyConnectedArgs& args, const Tensors& tensors);
+Status CheckFullyConnected(const Int16Args<FullyConnectedArgs>& args, const Int16Tensors& tensors);
 
 // output[r,c] = OutputCode(bias[c] + Sum_k (input[r,k] - input_zero_point) * w[c,k]),
 // w[c,k] = codebook[code k of row c]. `weights` holds `outputs` rows of `depth` codes.
 // Same integers on every target. Needs no scratch. On an error `output` is untouched.
 Status FullyConnected(const FullyConnectedArgs& args, const Tensors& tensors);
+Status FullyConnected(const Int16Args<FullyConnectedArgs>& args, const Int16Tensors& tensors);
 
 }  // namespace edgeax

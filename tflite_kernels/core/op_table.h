@@ -59,7 +59,7 @@ struct Conv2DOptions {
   int32_t padding;
   // Divides input and output channels.
   int32_t groups;
-  // Lowest output code (fused activation).
+  // Lowest output code, of int8 or int16 (fused activation).
   int32_t output_min;
   // Highest output code, not below output_min.
   int32_t output_max;
@@ -87,8 +87,8 @@ constexpr OptionSpec kConv2DOptionSpecs[kConv2DOptionCount] = {
   {"dilation_width", 1, 4096},
   {"padding", 0, 1},
   {"groups", 1, 65536},
-  {"output_min", -128, 127},
-  {"output_max", -128, 127},
+  {"output_min", -32768, 32767},
+  {"output_max", -32768, 32767},
 };
 // clang-format on
 
@@ -117,7 +117,7 @@ struct DepthwiseConv2DOptions {
   int32_t padding;
   // Output channels per input channel.
   int32_t depth_multiplier;
-  // Lowest output code (fused activation).
+  // Lowest output code, of int8 or int16 (fused activation).
   int32_t output_min;
   // Highest output code, not below output_min.
   int32_t output_max;
@@ -145,8 +145,8 @@ constexpr OptionSpec kDepthwiseConv2DOptionSpecs[kDepthwiseConv2DOptionCount] = 
   {"dilation_width", 1, 4096},
   {"padding", 0, 1},
   {"depth_multiplier", 1, 65536},
-  {"output_min", -128, 127},
-  {"output_max", -128, 127},
+  {"output_min", -32768, 32767},
+  {"output_max", -32768, 32767},
 };
 // clang-format on
 
@@ -161,7 +161,7 @@ constexpr int32_t kFullyConnectedOptionCount = 3;
 struct FullyConnectedOptions {
   // 1 = output [..., N], 0 = output [rows, N].
   int32_t keep_num_dims;
-  // Lowest output code (fused activation).
+  // Lowest output code, of int8 or int16 (fused activation).
   int32_t output_min;
   // Highest output code, not below output_min.
   int32_t output_max;
@@ -182,8 +182,8 @@ constexpr const char* kFullyConnectedInputNames[kFullyConnectedInputCount] = {
 
 constexpr OptionSpec kFullyConnectedOptionSpecs[kFullyConnectedOptionCount] = {
   {"keep_num_dims", 0, 1},
-  {"output_min", -128, 127},
-  {"output_max", -128, 127},
+  {"output_min", -32768, 32767},
+  {"output_max", -32768, 32767},
 };
 // clang-format on
 
@@ -216,7 +216,7 @@ struct SparseConv2DOptions {
   int32_t block;
   // How blocks are placed: 0 a bit mask, 1 in 4 bits each, 2 in 8 bits.
   int32_t places;
-  // Lowest output code (fused activation).
+  // Lowest output code, of int8 or int16 (fused activation).
   int32_t output_min;
   // Highest output code, not below output_min.
   int32_t output_max;
@@ -246,8 +246,8 @@ constexpr OptionSpec kSparseConv2DOptionSpecs[kSparseConv2DOptionCount] = {
   {"groups", 1, 65536},
   {"block", 1, 16},
   {"places", 0, 2},
-  {"output_min", -128, 127},
-  {"output_max", -128, 127},
+  {"output_min", -32768, 32767},
+  {"output_max", -32768, 32767},
 };
 // clang-format on
 
@@ -266,7 +266,7 @@ struct SparseFullyConnectedOptions {
   int32_t block;
   // How blocks are placed: 0 a bit mask, 1 in 4 bits each, 2 in 8 bits.
   int32_t places;
-  // Lowest output code (fused activation).
+  // Lowest output code, of int8 or int16 (fused activation).
   int32_t output_min;
   // Highest output code, not below output_min.
   int32_t output_max;
@@ -289,8 +289,8 @@ constexpr OptionSpec kSparseFullyConnectedOptionSpecs[kSparseFullyConnectedOptio
   {"keep_num_dims", 0, 1},
   {"block", 1, 16},
   {"places", 0, 2},
-  {"output_min", -128, 127},
-  {"output_max", -128, 127},
+  {"output_min", -32768, 32767},
+  {"output_max", -32768, 32767},
 };
 // clang-format on
 

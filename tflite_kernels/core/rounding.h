@@ -1,4 +1,5 @@
-#pragma once  // core/rounding.h: int32 sums to int8 codes. Python twin: edgeax/formats/rounding.py.
+#pragma once  // core/rounding.h: sums to codes. Python twin of those of int32 to int8:
+              // edgeax/formats/rounding.py.
 
 #include "tflite_kernels/core/types.h"
 
@@ -79,6 +80,50 @@ static inline int32_t RequantizeDouble(int32_t sum, Requantization factor) {
 static inline int32_t Requantize(int32_t sum, Requantization factor, Rounding rounding) {
   return rounding == Rounding::kSingle ? RequantizeSingle(sum, factor)
                                        : RequantizeDouble(sum, factor);
+}
+
+// Sums of products of 16-bit activations need more than 32 bits; all have magnitudes below 2**40.
+// TFLite scales them in two ways as well. Single: the same. Double: one rounding too, but that of
+// the multiplier to 15 bits comes before (TFLite's convolutions, TFLM).
+
+// The multiplier of a factor, rounded to 15 bits: the real factor is then multiplier * 2**(shift -
+// 15).
+static inline int64_t ReducedMultiplier(Requantization factor) {
+  const int64_t magnitude = factor.multiplier < 0 ? -int64_t{factor.multiplier} : factor.multiplier;
+  const int64_t reduced = magnitude < 0x7FFF0000 ? (magnitude + (1 << 15)) >> 16 : 0x7FFF;
+  return factor.multiplier < 0 ? -reduced : reduced;
+}
+
+// A sum so clamped that its product with a multiplier fits: a factor of 2**14 or more takes what is
+// beyond out of the range of any code.
+static inline int64_t ClampToInt21(int64_t sum) {
+  constexpr int64_t kLargest = 1 << 20;
+  return sum < -kLargest ? -kLargest : sum > kLargest ? kLargest : sum;
+}
+
+// floor(sum * factor + 1/2), or another number that int16 does not hold either.
+static inline int64_t RequantizeInt16Single(int64_t sum, Requantization factor) {
+  const int32_t right = 31 - factor.shift;
+  const int64_t multiplier = factor.multiplier;
+  if (right < 16) {
+    return (ClampToInt21(sum) * multiplier + (int64_t{1} << (right - 1))) >> right;
+  }
+  // The product without its lowest 15 bits, which change nothing.
+  const int64_t high = (sum >> 15) * multiplier + (((sum & 0x7FFF) * multiplier) >> 15);
+  return (high + (int64_t{1} << (right - 16))) >> (right - 15);
+}
+
+// The same with a reduced multiplier.
+static inline int64_t RequantizeInt16Double(int64_t sum, Requantization factor) {
+  const int64_t multiplier = ReducedMultiplier(factor);
+  const int32_t right = 15 - factor.shift;
+  if (right < 1) return ClampToInt21(sum) * multiplier * (int64_t{1} << -right);
+  return (sum * multiplier + (int64_t{1} << (right - 1))) >> right;
+}
+
+static inline int64_t RequantizeInt16(int64_t sum, Requantization factor, Rounding rounding) {
+  return rounding == Rounding::kSingle ? RequantizeInt16Single(sum, factor)
+                                       : RequantizeInt16Double(sum, factor);
 }
 
 }  // namespace edgeax

@@ -1,6 +1,25 @@
 #include "tflite_kernels/core/sparse.h"
 
 namespace edgeax {
+namespace {
+
+template <typename Code>
+Status CheckSizes(const SparseCodeTensors<Code>& tensors, int64_t input_size, int64_t channels,
+                  int64_t output_size) {
+  const SparseWeights& weights = tensors.weights;
+  const bool sizes_fit =
+      HasSize(tensors.input.size, input_size) && HasSize(tensors.bias.size, channels) &&
+      HasSize(tensors.requantization.size, channels) && HasSize(tensors.output.size, output_size) &&
+      HasSize(weights.starts.size, channels + 1);
+  if (!sizes_fit) return Status::kBadShape;
+  const SparseStart& end = weights.starts.data[channels];
+  if (!HasSize(weights.values.size, end.value) || !HasSize(weights.indices.size, end.index)) {
+    return Status::kBadShape;
+  }
+  return CheckShifts(tensors.requantization);
+}
+
+}  // namespace
 
 Status CheckSparseFormat(const SparseFormat& format) {
   const int32_t block = format.block;
@@ -39,17 +58,12 @@ Status ScanSparse(const SparseFormat& format, int32_t rows, int32_t depth,
 
 Status CheckSparseTensors(const SparseTensors& tensors, int64_t input_size, int64_t channels,
                           int64_t output_size) {
-  const SparseWeights& weights = tensors.weights;
-  const bool sizes_fit =
-      HasSize(tensors.input.size, input_size) && HasSize(tensors.bias.size, channels) &&
-      HasSize(tensors.requantization.size, channels) && HasSize(tensors.output.size, output_size) &&
-      HasSize(weights.starts.size, channels + 1);
-  if (!sizes_fit) return Status::kBadShape;
-  const SparseStart& end = weights.starts.data[channels];
-  if (!HasSize(weights.values.size, end.value) || !HasSize(weights.indices.size, end.index)) {
-    return Status::kBadShape;
-  }
-  return CheckShifts(tensors.requantization);
+  return CheckSizes(tensors, input_size, channels, output_size);
+}
+
+Status CheckSparseTensors(const Int16SparseTensors& tensors, int64_t input_size, int64_t channels,
+                          int64_t output_size) {
+  return CheckSizes(tensors, input_size, channels, output_size);
 }
 
 }  // namespace edgeax

@@ -44,16 +44,20 @@ struct BalancedWeights {
 
 // What every sparse kernel reads and writes; see Tensors. `balanced` are the weights once more, for
 // kernels that would rather read those.
-struct SparseTensors {
-  Span<const int8_t> input;
+template <typename Code>
+struct SparseCodeTensors {
+  Span<const Code> input;
   SparseWeights weights;
   Span<const int32_t> bias;
   Span<const Requantization> requantization;
   Span<uint8_t> scratch;
-  Span<int8_t> output;
+  Span<Code> output;
   Share share = {0, 1};
   BalancedWeights balanced = {{nullptr, 0}, {nullptr, 0}};
 };
+
+using SparseTensors = SparseCodeTensors<int8_t>;
+using Int16SparseTensors = SparseCodeTensors<int16_t>;
 
 // Returns kBadArgument when there is no such format.
 Status CheckSparseFormat(const SparseFormat& format);
@@ -69,6 +73,8 @@ Status ScanSparse(const SparseFormat& format, int32_t rows, int32_t depth,
 // Checks the sizes of all spans but `scratch`, that `starts` fits the others, and every factor's
 // shift.
 Status CheckSparseTensors(const SparseTensors& tensors, int64_t input_size, int64_t channels,
+                          int64_t output_size);
+Status CheckSparseTensors(const Int16SparseTensors& tensors, int64_t input_size, int64_t channels,
                           int64_t output_size);
 
 // Reads the places of one row.

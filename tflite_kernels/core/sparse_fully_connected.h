@@ -13,13 +13,18 @@ struct SparseFullyConnectedArgs {
 
 // Checks the arguments alone. Returns kBadArgument or kBadShape.
 Status CheckSparseFullyConnected(const SparseFullyConnectedArgs& args);
+Status CheckSparseFullyConnected(const Int16Args<SparseFullyConnectedArgs>& args);
 
 // The same and CheckSparseTensors.
 Status CheckSparseFullyConnected(const SparseFullyConnectedArgs& args,
                                  const SparseTensors& tensors);
+Status CheckSparseFullyConnected(const Int16Args<SparseFullyConnectedArgs>& args,
+                                 const Int16SparseTensors& tensors);
 
 // What FullyConnected gives for the same weights, `outputs` rows of `depth`. Same integers on every
 // target. Needs no scratch. On an error `output` is untouched.
 Status SparseFullyConnected(const SparseFullyConnectedArgs& args, const SparseTensors& tensors);
+Status SparseFullyConnected(const Int16Args<SparseFullyConnectedArgs>& args,
+                            const Int16SparseTensors& tensors);
 
 }  // namespace edgeax

@@ -5,7 +5,27 @@ namespace {
 
 bool IsInt8(int32_t value) { return value >= INT8_MIN && value <= INT8_MAX; }
 
+bool IsInt16(int32_t value) { return value >= INT16_MIN && value <= INT16_MAX; }
+
 bool IsPositiveFinite(float value) { return value > 0.0f && value <= 3.402823466e+38f; }
+
+bool IsRounding(Rounding rounding) {
+  return rounding == Rounding::kSingle || rounding == Rounding::kDouble;
+}
+
+template <typename Code>
+Status CheckSizes(const CodeTensors<Code>& tensors, int64_t input_size, int32_t rows,
+                  int32_t row_codes, int64_t channels, int64_t output_size) {
+  const int32_t bits = CodeBits(tensors.codebook.size);
+  if (bits == 0) return Status::kBadShape;
+  const int64_t weight_bytes = CheckedProduct(rows, PackedBytes(row_codes, bits));
+  const bool sizes_fit =
+      HasSize(tensors.input.size, input_size) && HasSize(tensors.weights.size, weight_bytes) &&
+      HasSize(tensors.bias.size, channels) && HasSize(tensors.requantization.size, channels) &&
+      HasSize(tensors.output.size, output_size);
+  if (!sizes_fit) return Status::kBadShape;
+  return CheckShifts(tensors.requantization);
+}
 
 }  // namespace
 
@@ -47,9 +67,14 @@ Status CheckQuantization(const Quantization& quantization) {
                         IsInt8(quantization.output_zero_point) && IsInt8(quantization.output_min) &&
                         IsInt8(quantization.output_max) &&
                         quantization.output_min <= quantization.output_max;
-  const bool rounding_known =
-      quantization.rounding == Rounding::kSingle || quantization.rounding == Rounding::kDouble;
-  return in_range && rounding_known ? Status::kOk : Status::kBadArgument;
+  return in_range && IsRounding(quantization.rounding) ? Status::kOk : Status::kBadArgument;
+}
+
+Status CheckInt16Quantization(const Quantization& quantization) {
+  const bool in_range = quantization.input_zero_point == 0 && quantization.output_zero_point == 0 &&
+                        IsInt16(quantization.output_min) && IsInt16(quantization.output_max) &&
+                        quantization.output_min <= quantization.output_max;
+  return in_range && IsRounding(quantization.rounding) ? Status::kOk : Status::kBadArgument;
 }
 
 Status CheckShifts(Span<const Requantization> factors) {
@@ -62,15 +87,12 @@ Status CheckShifts(Span<const Requantization> factors) {
 
 Status CheckTensors(const Tensors& tensors, int64_t input_size, int32_t rows, int32_t row_codes,
                     int64_t channels, int64_t output_size) {
-  const int32_t bits = CodeBits(tensors.codebook.size);
-  if (bits == 0) return Status::kBadShape;
-  const int64_t weight_bytes = CheckedProduct(rows, PackedBytes(row_codes, bits));
-  const bool sizes_fit =
-      HasSize(tensors.input.size, input_size) && HasSize(tensors.weights.size, weight_bytes) &&
-      HasSize(tensors.bias.size, channels) && HasSize(tensors.requantization.size, channels) &&
-      HasSize(tensors.output.size, output_size);
-  if (!sizes_fit) return Status::kBadShape;
-  return CheckShifts(tensors.requantization);
+  return CheckSizes(tensors, input_size, rows, row_codes, channels, output_size);
+}
+
+Status CheckTensors(const Int16Tensors& tensors, int64_t input_size, int32_t rows,
+                    int32_t row_codes, int64_t channels, int64_t output_size) {
+  return CheckSizes(tensors, input_size, rows, row_codes, channels, output_size);
 }
 
 }  // namespace edgeax
