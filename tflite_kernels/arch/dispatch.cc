@@ -107,6 +107,12 @@ Status NoScratch(const FloatFullyConnectedArgs& args, size_t* bytes) {
   return CheckFloatFullyConnected(args);
 }
 
+Status NoScratch(const SignSumArgs& args, size_t* bytes) {
+  *bytes = 0;
+  BinaryConv2DGeometry geometry;
+  return GeometryOf(args, &geometry);
+}
+
 // Bytes of bits are combined as they are: compilers need no help with that.
 constexpr Kernel<BinaryMaxPool2DArgs, BinaryPoolTensors> kBinaryMaxPool2D = {BinaryMaxPool2D,
                                                                              NoScratch, true};
@@ -122,7 +128,8 @@ constexpr KernelSet kSets[] = {
      {BinaryConv2D, NoScratch},
      {BinaryFullyConnected, NoScratch},
      kBinaryMaxPool2D,
-     {FloatFullyConnected, NoScratch}},
+     {FloatFullyConnected, NoScratch},
+     {SignSum, NoScratch}},
 #if defined(__x86_64__)
     {"avx2",
      HasAvx2,
@@ -134,7 +141,8 @@ constexpr KernelSet kSets[] = {
      {BinaryConv2DAvx2, BinaryConv2DScratchBytesAvx2, true},
      {BinaryFullyConnectedAvx2, BinaryFullyConnectedScratchBytesAvx2, true},
      kBinaryMaxPool2D,
-     {FloatFullyConnectedAvx2, FloatFullyConnectedScratchBytesAvx2, true}},
+     {FloatFullyConnectedAvx2, FloatFullyConnectedScratchBytesAvx2, true},
+     {SignSumAvx2, SignSumScratchBytesAvx2, true}},
     {"avx512",
      HasAvx512,
      {Conv2DAvx512, Conv2DScratchBytesAvx512, true},
@@ -145,7 +153,8 @@ constexpr KernelSet kSets[] = {
      {BinaryConv2DAvx512, BinaryConv2DScratchBytesAvx512, true},
      {BinaryFullyConnectedAvx512, BinaryFullyConnectedScratchBytesAvx512, true},
      kBinaryMaxPool2D,
-     {FloatFullyConnectedAvx512, FloatFullyConnectedScratchBytesAvx512, true}},
+     {FloatFullyConnectedAvx512, FloatFullyConnectedScratchBytesAvx512, true},
+     {SignSumAvx512, SignSumScratchBytesAvx512, true}},
 #elif defined(__aarch64__)
     {"neon",
      Always,
@@ -158,6 +167,7 @@ constexpr KernelSet kSets[] = {
      {BinaryFullyConnectedNeon, BinaryFullyConnectedScratchBytesNeon, true},
      kBinaryMaxPool2D,
      {FloatFullyConnectedNeon, FloatFullyConnectedScratchBytesNeon, true},
+     {SignSumNeon, SignSumScratchBytesNeon, true},
      true,
      true},
     {"neon_dotprod",
@@ -171,6 +181,7 @@ constexpr KernelSet kSets[] = {
      {BinaryFullyConnectedNeon, BinaryFullyConnectedScratchBytesNeon, true},
      kBinaryMaxPool2D,
      {FloatFullyConnectedNeon, FloatFullyConnectedScratchBytesNeon, true},
+     {SignSumNeon, SignSumScratchBytesNeon, true},
      false,  // the dot product sums weights up itself
      true},
 #elif defined(EDGEAX_ARMV7)
@@ -184,7 +195,8 @@ constexpr KernelSet kSets[] = {
      {BinaryConv2D, NoScratch},
      {BinaryFullyConnected, NoScratch},
      kBinaryMaxPool2D,
-     {FloatFullyConnected, NoScratch}},
+     {FloatFullyConnected, NoScratch},
+     {SignSum, NoScratch}},
 #endif
 };
 

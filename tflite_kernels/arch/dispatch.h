@@ -7,6 +7,7 @@
 #include "tflite_kernels/core/depthwise_conv2d.h"
 #include "tflite_kernels/core/float_fully_connected.h"
 #include "tflite_kernels/core/fully_connected.h"
+#include "tflite_kernels/core/sign_sum.h"
 #include "tflite_kernels/core/sparse_conv2d.h"
 #include "tflite_kernels/core/sparse_fully_connected.h"
 
@@ -35,6 +36,7 @@ struct KernelSet {
   Kernel<BinaryFullyConnectedArgs, BinaryTensors> binary_fully_connected;
   Kernel<BinaryMaxPool2DArgs, BinaryPoolTensors> binary_max_pool2d;
   Kernel<FloatFullyConnectedArgs, FloatTensors> float_fully_connected;
+  Kernel<SignSumArgs, SignSumTensors> sign_sum;
   // Whether the products read Tensors::weight_sums and SparseTensors::balanced, if they are there.
   bool takes_weight_sums = false, takes_balanced = false;
 };

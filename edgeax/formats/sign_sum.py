@@ -1,0 +1,98 @@
+"""How numbers that are sums of signs lie in the files of their operators.
+
+An activation is a sum of signs, each against thresholds of its own (a plane), and a weight one of
+signs with gains for each output channel (a base). Bits lie as `binary_rows` says, base after base.
+Of each plane and base the products are counted [CHS16], so a ternary activation, half the sum of
+two signs, costs two counts [WSL18]. C++ twin: tflite_kernels/core/sign_sum.h.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from edgeax.formats import binary_rows
+
+MOST_PLANES = 8
+"""Signs of an activation, and of a weight."""
+
+MAX_SUM = 2**30
+"""No sum of products with its gains is farther from 0, and no bias."""
+
+NEVER = -128
+"""A threshold that no code is below."""
+
+ALWAYS = 128
+"""A threshold that every code is below."""
+
+
+def pack_bases(bases: np.ndarray) -> np.ndarray:
+    """Returns the rows of the weights.
+
+    Args:
+        bases: `(bases, rows, taps, channels)`; numbers that are negative count as -1, others as +1.
+    Returns:
+        uint8 `(bases * rows, taps * ceil(channels / 8))`.
+    """
+    return np.concatenate([binary_rows.pack_rows(base) for base in bases])
+
+
+def thresholds_of(planes: Sequence[Sequence[int]]) -> np.ndarray:
+    """Returns int32 `(planes, most thresholds)`, rows filled up with `NEVER`.
+
+    Args:
+        planes: The thresholds of each plane. A sign is -1 where an odd number of them is above a
+            code, so a row sorted in pairs lists where a sign changes.
+    """
+    most = max(map(len, planes))
+    rows = [[*plane, *[NEVER] * (most - len(plane))] for plane in planes]
+    return np.clip(np.array(rows, np.int64), NEVER, ALWAYS).astype(np.int32)
+
+
+def signs_of(codes: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """Returns int64 `(planes, *codes.shape)`: the signs of int8 codes in each plane.
+
+    Example: With the thresholds `[[0], [1]]` the codes -1, 0 and 1 have the signs `[-1, 1, 1]` and
+    `[-1, -1, 1]`, whose sums are -2, 0 and 2: twice a ternary number.
+    """
+    above = np.asarray(codes, np.int64)[..., np.newaxis] < thresholds.reshape(
+        len(thresholds), *[1] * np.ndim(codes), -1
+    )
+    return 1 - 2 * (above.sum(-1) % 2)
+
+
+def fold(
+    gains: np.ndarray, offset: np.ndarray, depth: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Writes `sum of gain * (sum of products) + offset` in integers and a scale.
+
+    Args:
+        gains: float64 `(parts, channels)` of either sign.
+        offset: float64 `(channels,)`.
+        depth: Products in a sum.
+    Returns:
+        int32 gains and biases and float32 scales, with `scale * (sum of gain * products + bias)`
+        near the above: the largest possible sum takes about 30 bits.
+    Raises:
+        ValueError: A channel's gains are too small beside its offset (all 0, if the offset is not);
+            or a number is not finite.
+    Example: `fold([[0.5], [0.5]], [1.0], depth=2**20)` is `([[512], [512]], [1024], [2**-10])`.
+    """
+    gains, offset = np.asarray(gains, np.float64), np.asarray(offset, np.float64)
+    largest = np.abs(gains).sum(axis=0)
+    most = (MAX_SUM // depth - len(gains)) // 2  # room for the rounding of gains, and their ties
+    with np.errstate(all="ignore"):
+        scale = (2.0 ** np.ceil(np.log2(largest / max(most, 1)))).astype(np.float32)
+        scale = np.where(largest > 0, scale, np.float32(0))
+        divisor = np.where(scale > 0, scale, 1).astype(np.float64)
+        units = np.rint(gains / divisor)
+        bias = np.rint(offset / scale.astype(np.float64))
+    bias = np.where((scale == 0) & (offset == 0), 0, bias)
+    bad = ~(np.isfinite(scale) & np.isfinite(bias) & (np.abs(bias) <= MAX_SUM))
+    if bad.any() or most < 1:
+        channel = int(np.argmax(bad))
+        raise ValueError(
+            f"`gains` must not be tiny beside `offset`, and both finite. Received: "
+            f"{gains[:, channel].tolist()} and {offset[channel]} in channel {channel}, depth "
+            f"{depth}. Keep the built-in operator for this layer."
+        )
+    return units.astype(np.int32), bias.astype(np.int32), scale
