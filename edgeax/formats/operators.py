@@ -47,6 +47,11 @@ class CustomOperator:
         """Whether its weights are bits, without a codebook."""
         return any(option.name == "input_packed" for option in self.options)
 
+    @property
+    def has_bases(self) -> bool:
+        """Whether its weights are sums of bits."""
+        return any(option.name == "bases" for option in self.options)
+
     def pack_options(self, **values: int) -> bytes:
         """Returns the custom_options bytes of a flatbuffer operator.
 

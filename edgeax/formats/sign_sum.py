@@ -6,11 +6,14 @@ Of each plane and base the products are counted [CHS16], so a ternary activation
 two signs, costs two counts [WSL18]. C++ twin: tflite_kernels/core/sign_sum.h.
 """
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 
 from edgeax.formats import binary_rows
+from edgeax.formats.base import EncodedTensor, optional_scale
+from edgeax.formats.sums import SumOfSigns
 
 MOST_PLANES = 8
 """Signs of an activation, and of a weight."""
@@ -23,6 +26,58 @@ NEVER = -128
 
 ALWAYS = 128
 """A threshold that every code is below."""
+
+
+# So many counts of bits take about the time of one int8 operator, or less.
+_MOST_COUNTS = 4
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SignBases:
+    """A weight that is a sum of signs, `sum of gain * digit`.
+
+    Attributes:
+        digits: int8 `(bases, *shape)` of +1 and -1, output channels last.
+        gains: float64 `(bases, channels)`.
+    """
+
+    digits: np.ndarray
+    gains: np.ndarray
+
+
+def bases_of(encoded: EncodedTensor) -> SignBases | None:
+    """Returns the signs that a weight is a sum of, or None: one that has two opposite values in
+    each channel is of one sign.
+
+    Args:
+        encoded: A weight in any format, canonical layout.
+    """
+    if isinstance(encoded.format, SumOfSigns):
+        return _bases_of_sum(encoded)
+    return bases_of_values(encoded.decode())
+
+
+def bases_of_values(values: np.ndarray) -> SignBases | None:
+    """Returns the one base of values, output channels last; None if they have more."""
+    magnitude = np.abs(values.astype(np.float64)).max(axis=tuple(range(values.ndim - 1)))
+    if np.any(np.abs(values) != magnitude):
+        return None
+    digits = np.where(values < 0, -1, 1).astype(np.int8)
+    return SignBases(digits[np.newaxis], magnitude[np.newaxis])
+
+
+def _bases_of_sum(encoded: EncodedTensor) -> SignBases | None:
+    if encoded.mask is not None or float(encoded.params.get("low", -1.0)) != -1.0:
+        return None
+    gain = np.asarray(encoded.params["gain"], np.float64)
+    digits = [2 * (encoded.codes >> place & 1).astype(np.int8) - 1 for place in range(len(gain))]
+    gain = gain.reshape(len(gain), -1) * optional_scale(encoded.params, encoded.shape)
+    return SignBases(np.stack(digits), np.broadcast_to(gain, (len(gain), encoded.shape[-1])))
+
+
+def pays(planes: int, bases: int) -> bool:
+    """Returns whether to count bits takes no longer than to multiply 8-bit integers."""
+    return planes * bases <= _MOST_COUNTS
 
 
 def pack_bases(bases: np.ndarray) -> np.ndarray:
