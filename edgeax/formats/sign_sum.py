@@ -28,6 +28,9 @@ ALWAYS = 128
 """A threshold that every code is below."""
 
 
+# The gains of a channel have so many units at least.
+_LEAST_UNITS = 1024
+
 # So many counts of bits take about the time of one int8 operator, or less.
 _MOST_COUNTS = 4
 
@@ -130,24 +133,25 @@ def fold(
     Raises:
         ValueError: A channel's gains are too small beside its offset (all 0, if the offset is not);
             or a number is not finite.
-    Example: `fold([[0.5], [0.5]], [1.0], depth=2**20)` is `([[512], [512]], [1024], [2**-10])`.
+    Example: `fold([[0.5], [0.5]], [1.0], depth=2**10)` is
+        `([[2**18], [2**18]], [2**19], [2**-19])`.
     """
     gains, offset = np.asarray(gains, np.float64), np.asarray(offset, np.float64)
     largest = np.abs(gains).sum(axis=0)
-    most = (MAX_SUM // depth - len(gains)) // 2  # room for the rounding of gains, and their ties
+    most = MAX_SUM // depth - len(gains)  # room for the rounding of gains
     with np.errstate(all="ignore"):
-        scale = (2.0 ** np.ceil(np.log2(largest / max(most, 1)))).astype(np.float32)
-        scale = np.where(largest > 0, scale, np.float32(0))
+        unit = np.maximum(largest / most, np.abs(offset) / MAX_SUM)
+        scale = np.where(unit > 0, 2.0 ** np.ceil(np.log2(unit)), 0).astype(np.float32)
         divisor = np.where(scale > 0, scale, 1).astype(np.float64)
-        units = np.rint(gains / divisor)
-        bias = np.rint(offset / scale.astype(np.float64))
-    bias = np.where((scale == 0) & (offset == 0), 0, bias)
-    bad = ~(np.isfinite(scale) & np.isfinite(bias) & (np.abs(bias) <= MAX_SUM))
-    if bad.any() or most < 1:
+        coarse = largest < _LEAST_UNITS * divisor
+    bad = ~np.isfinite(unit) | ~np.isfinite(scale) | (coarse & (scale > 0))
+    bad |= (scale == 0) & (unit > 0)
+    if bad.any():
         channel = int(np.argmax(bad))
         raise ValueError(
-            f"`gains` must not be tiny beside `offset`, and both finite. Received: "
+            "`gains` must not be tiny beside `offset`, and both finite. Received: "
             f"{gains[:, channel].tolist()} and {offset[channel]} in channel {channel}, depth "
             f"{depth}. Keep the built-in operator for this layer."
         )
+    units, bias = np.rint(gains / divisor), np.rint(offset / divisor)
     return units.astype(np.int32), bias.astype(np.int32), scale
