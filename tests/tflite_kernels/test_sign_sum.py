@@ -1,10 +1,14 @@
 """The operators on sums of signs, in the stock interpreter, against numpy."""
 
+import ctypes
+from typing import Any
+
 import numpy as np
 import pytest
 
-from edgeax.formats import binary_rows, packing
+from edgeax.formats import sign_sum
 from tests.tflite_kernels import native, sign_sum_cases
+from tests.tflite_kernels.guarded import GuardedArrays
 from tests.tflite_kernels.test_plugin import constant, option, run, start, tensor
 
 OPERATORS = (sign_sum_cases.CONV2D, sign_sum_cases.FULLY_CONNECTED)
@@ -40,6 +44,73 @@ def test_threads_share_an_operator_and_give_the_codes_of_one(operator, library):
     for threads in (2, 3):
         interpreter = start(library, content, num_threads=threads)
         np.testing.assert_array_equal(run(interpreter, case.input), case.expected())
+
+
+class Args(ctypes.Structure):
+    _fields_ = [
+        ("conv2d", native.Conv2DArgs),
+        *((name, ctypes.c_int32) for name in ("planes", "bases", "thresholds", "pad_value")),
+    ]
+
+
+def arguments(case: sign_sum_cases.SignSumCase) -> Args:
+    options = case.options
+    window = native.Window(*(options[name] for name, _ in native.Window._fields_))
+    quantization = native.Quantization(
+        0.0,
+        0,
+        case.output_scale,
+        case.output_zero_point,
+        options["output_min"],
+        options["output_max"],
+        native.KINDS.index("single"),
+    )
+    shape = (*case.input.shape, len(case.bias), options["groups"], window, quantization)
+    parts = (options["planes"], options["bases"], case.thresholds.shape[1], options["pad_value"])
+    return Args(native.Conv2DArgs(*shape), *parts)
+
+
+def call(case: sign_sum_cases.SignSumCase, isa: str, cut: str = "") -> tuple[int, np.ndarray]:
+    """The C function's answer and output, each tensor up to a page that may not be touched."""
+    output = np.full(case.expected().size, 77, np.int8)
+    spans = {
+        "input": case.input,
+        "weights": sign_sum.pack_bases(case.weights),
+        "bias": case.bias,
+        "scale": case.scale,
+        "gains": case.gains,
+        "thresholds": case.thresholds,
+    }
+    guard = GuardedArrays(at_end=True)
+    kept = {name: guard(array.ravel()) for name, array in {**spans, "output": output}.items()}
+    fields: list[tuple[str, Any]] = []
+    values = []
+    for name, array in kept.items():
+        fields.append((name, ctypes.c_void_p))
+        values.append(array.ctypes.data)
+        if name != "bias":  # it has the size of the scales
+            size = "channels" if name == "scale" else f"{name}_size"
+            fields.append((size, ctypes.c_size_t))
+            values.append(array.size - (name == cut))
+    tensors = type("Tensors", (ctypes.Structure,), {"_fields_": fields})(*values)
+    given = ctypes.byref(arguments(case)), ctypes.byref(tensors)
+    return native.load().edgeax_sign_sum(isa.encode(), *given), kept["output"]
+
+
+@pytest.mark.parametrize("isa", native.isas())
+def test_the_c_function_steps_nowhere_outside(isa):
+    for seed in range(20):
+        case = sign_sum_cases.draw(sign_sum_cases.CONV2D, seed)
+        status, output = call(case, isa)
+        assert status == 0
+        np.testing.assert_array_equal(output, case.expected().ravel(), f"seed {seed}")
+
+
+@pytest.mark.parametrize("isa", native.isas())
+@pytest.mark.parametrize("cut", ["input", "weights", "scale", "gains", "thresholds", "output"])
+def test_a_span_of_the_wrong_size_is_refused_and_the_output_untouched(cut, isa):
+    status, output = call(sign_sum_cases.draw(sign_sum_cases.CONV2D, 1), isa, cut)
+    assert status == 1 and np.all(output == 77)
 
 
 def test_wsl18_the_bit_packed_dot_of_ternary_numbers_is_the_float_dot(library):
@@ -126,9 +197,3 @@ def test_a_damaged_file_is_refused_by_the_names_of_the_operator_and_the_part(
         start(library, model.write())
     message = str(error.value) + capfd.readouterr().err
     assert operator in message and part in message
-
-
-def test_spare_bits_and_rows_are_those_of_binary_operators():
-    bases = np.random.default_rng(1).choice([-1, 1], (2, 3, 4, 9))
-    packed = np.concatenate([binary_rows.pack_rows(base) for base in bases])
-    assert packed.shape == (6, 4 * packing.packed_size(9, 1))
