@@ -841,7 +841,10 @@ def _as_sums(operation: Any, slot: str, rounding: Any) -> SignSums | None:
         return None
     weights = operation.freeze_weights()
     bases = [bases_of(encoded) for v, _, encoded in weights if slot_of(v.name) == "kernel"]
-    counted = all(base is not None and pays(len(sums.gains), len(base.digits)) for base in bases)
+    counted = all(
+        base is not None and pays(len(sums.gains), len(base.digits), beside_float=True)
+        for base in bases
+    )
     return sums if counted and bases else None
 
 

@@ -41,10 +41,9 @@ def sign_sum(
     if custom is None or read is None or bases is None:
         raise Unfit("")
     planes = len(read.gains)
-    if not rows.pays(planes, len(bases.digits)):
-        raise Unfit(
-            f"it would count bits {planes * len(bases.digits)} times, which int8 is faster than"
-        )
+    counts = planes * len(bases.digits)
+    if not rows.pays(planes, len(bases.digits), beside_float=not read.is_exact):
+        raise Unfit(f"it would count bits {counts} times, which int8 is faster than")
     gains = bases.gains[:, np.newaxis] * np.array(read.gains)[:, np.newaxis]
     gains = gains.reshape(-1, codes.scale.size) * codes.scale.astype(np.float64)
     offset = np.zeros(codes.scale.size) if carrier.bias is None else carrier.bias

@@ -151,11 +151,13 @@ class Read:
         tensor: 8-bit integers.
         gains: Real values of the signs.
         thresholds: Of each sign the codes from which on it is the other one.
+        is_exact: Whether 8-bit integers hold the sums.
     """
 
     tensor: int
     gains: tuple[float, ...]
     thresholds: tuple[tuple[int, ...], ...]
+    is_exact: bool = True
 
 
 Sums = Mapping[str, SignSums]
@@ -199,7 +201,7 @@ def read_sums(graph: Subgraph, tensor: int, sums: Sums) -> Read | None:
     thresholds = tuple(
         tuple(_first_code(end, step, zero) for end in flips) for flips in found.flips
     )
-    return Read(operator.inputs[0], found.gains, thresholds)
+    return Read(operator.inputs[0], found.gains, thresholds, found.is_exact)
 
 
 def _read_values(graph: Subgraph, tensor: int, operator: Operator, sums: Sums) -> Read | None:
@@ -221,7 +223,7 @@ def _of_values(tensor: int, sums: SignSums) -> Read | None:
         return None
     code_of = dict(zip(sums.ends, codes[1:], strict=True))
     thresholds = tuple(tuple(code_of[end] for end in flips) for flips in sums.flips)
-    return Read(tensor, sums.gains, thresholds)
+    return Read(tensor, sums.gains, thresholds, sums.is_exact)
 
 
 def expand_sign_sums(graph: Subgraph, sums: Sums) -> None:

@@ -31,8 +31,9 @@ ALWAYS = 128
 # The gains of a channel have so many units at least.
 _LEAST_UNITS = 1024
 
-# So many counts of bits take about the time of one int8 operator, or less.
-_MOST_COUNTS = 4
+# So many counts of bits are no slower than one int8 operator on the processors that were measured,
+# and so many no slower than one of floats.
+_MOST_COUNTS, _MOST_COUNTS_FOR_FLOAT = 2, 4
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -78,9 +79,15 @@ def _bases_of_sum(encoded: EncodedTensor) -> SignBases | None:
     return SignBases(np.stack(digits), np.broadcast_to(gain, (len(gain), encoded.shape[-1])))
 
 
-def pays(planes: int, bases: int) -> bool:
-    """Returns whether to count bits takes no longer than to multiply 8-bit integers."""
-    return planes * bases <= _MOST_COUNTS
+def pays(planes: int, bases: int, beside_float: bool) -> bool:
+    """Returns whether to count bits takes no longer than what else would compute the same.
+
+    Args:
+        planes: Signs of an activation.
+        bases: Signs of a weight.
+        beside_float: Whether that is an operator of floats, else one of 8-bit integers.
+    """
+    return planes * bases <= (_MOST_COUNTS_FOR_FLOAT if beside_float else _MOST_COUNTS)
 
 
 def pack_bases(bases: np.ndarray) -> np.ndarray:

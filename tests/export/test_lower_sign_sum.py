@@ -123,13 +123,13 @@ def test_too_many_signs_stay_float_activations_or_int8_kernels(tmp_path):
     result, _ = exported(model, samples, tmp_path / "m.tflite")
     assert any("ShiftedBinary" in name for name in result.stays_float)
     model, samples = trained(
-        QuantConv2D(8, 3, name="a", input_quantizer="tbn", kernel_quantizer="lq3")
+        QuantConv2D(8, 3, name="a", input_quantizer="tbn", kernel_quantizer="lq2")
     )
     result, _ = exported(model, samples, tmp_path / "m.tflite", strict=True)
     (kernel,) = result.kernels
     assert kernel.how in ("packed", "int8")
     if kernel.how == "int8":
-        assert "count bits 6 times" in kernel.why
+        assert "count bits 4 times" in kernel.why
 
 
 def test_a_gain_too_small_for_its_bias_keeps_the_built_in_operator(tmp_path):

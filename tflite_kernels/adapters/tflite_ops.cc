@@ -396,11 +396,10 @@ struct Registrations {
   static constexpr TfLiteRegistration kResolved[] = {ResolverRegistrationFor<Ops>()...};
 };
 
-using All =
-    Registrations<Conv2DOp, DepthwiseConv2DOp, FullyConnectedOp, SparseConv2DOp,
-                  SparseFullyConnectedOp, CodedConv2DOp, CodedFullyConnectedOp, BinaryConv2DOp,
-                  BinaryFullyConnectedOp, BinaryMaxPool2DOp, FloatFullyConnectedOp, SignSumConv2DOp,
-                  SignSumFullyConnectedOp>;
+using All = Registrations<Conv2DOp, DepthwiseConv2DOp, FullyConnectedOp, SparseConv2DOp,
+                          SparseFullyConnectedOp, CodedConv2DOp, CodedFullyConnectedOp,
+                          BinaryConv2DOp, BinaryFullyConnectedOp, BinaryMaxPool2DOp,
+                          FloatFullyConnectedOp, SignSumConv2DOp, SignSumFullyConnectedOp>;
 
 }  // namespace
 

@@ -80,7 +80,7 @@ struct SignSumProduct {
   using Difference = typename Simd::Difference;
   static constexpr int32_t kColumns = Simd::kColumns;
   // Rows whose totals are added up before they are finished.
-  static constexpr int32_t kTotalRows = 8 * Simd::kRows;
+  static constexpr int32_t kTotalRows = 48 / Simd::kRows * Simd::kRows;
 
   const SignSumArgs& args;
   const SignSumTensors& tensors;
@@ -170,7 +170,7 @@ struct SignSumProduct {
     for (int32_t p = 0; p < args.planes; ++p, gain += kColumns) {
       Difference differences[Simd::kRows * kColumns];
       Simd::Multiply(PlaneOf(p).LeftRow(first), product.row_bytes, RightOf(base), product.words,
-                     differences);
+                     rows, differences);
       correction->next = start;
       correction->Add(first, rows, differences);
       AddTotals(differences, depth, gain, rows, totals);
@@ -190,6 +190,17 @@ struct SignSumProduct {
     }
   }
 
+  // The correction of a base from a border on; Start has summed up its taps, or is to do so.
+  PaddingCorrection<Simd> CorrectionOf(const BinaryColumns& columns, const BorderRows& borders,
+                                       int32_t base, int32_t next) const {
+    const size_t sums = plan.conv2d.tap_sums_bytes / sizeof(int32_t);
+    PaddingCorrection<Simd> correction = {columns, geometry.conv2d.window, borders,
+                                          tap_sums + base * sums};
+    correction.next = next;
+    for (WindowInside& inside : correction.last) inside = {-1, -1, -1, -1};
+    return correction;
+  }
+
   // One tile of columns, for all rows of the block.
   void RunTile(int32_t group, int32_t first_column, int32_t rows, const BorderRows& borders,
                int8_t* output) const {
@@ -201,17 +212,15 @@ struct SignSumProduct {
     for (int32_t b = 0; b < args.bases; ++b) {
       of_base[b] = ColumnsOf(group, b);
       Simd::PackRight(of_base[b], first_column, RightOf(b));
+      CorrectionOf(of_base[b], borders, b, 0).Start(RightOf(b));
+      if constexpr (Simd::kFolds) Simd::FoldRight(RightOf(b), plan.conv2d.product.words);
     }
-    int32_t next[kMostPlanes] = {};
+    int32_t next[kMostPlanes] = {};  // of the borders
     for (int32_t first = 0; first < rows; first += kTotalRows) {
       const int32_t end = rows - first < kTotalRows ? rows : first + kTotalRows;
       int32_t totals[kTotalRows * kColumns] = {};
       for (int32_t b = 0; b < args.bases; ++b) {
-        PaddingCorrection<Simd> correction = {
-            of_base[b], geometry.conv2d.window, borders,
-            tap_sums + b * (plan.conv2d.tap_sums_bytes / sizeof(int32_t))};
-        correction.Start(RightOf(b));
-        correction.next = next[b];
+        PaddingCorrection<Simd> correction = CorrectionOf(of_base[b], borders, b, next[b]);
         for (int32_t r = first; r < end; r += Simd::kRows) {
           const int32_t count = end - r < Simd::kRows ? end - r : Simd::kRows;
           AddBase(b, r, count, Depth(columns), &correction, totals + (r - first) * kColumns);
