@@ -16,6 +16,7 @@ from edgeax.export.lower_float import lower_float
 from edgeax.export.lower_lstm import lower_lstms
 from edgeax.export.lower_wide import lower_wide
 from edgeax.export.rounding import IN_FORMAT, WIDE_BITS
+from edgeax.export.sign_sums import place_sign_sums
 from edgeax.export.signs import is_conversion, lower_signs
 from edgeax.export.stored import AS_CONVERTED, Stored
 from edgeax.export.widen import widen
@@ -127,7 +128,8 @@ def _lower(
 ) -> tuple[Stored, ...]:
     """Gives a converted file the numbers and operators of its frozen model, in place."""
     lower_signs(file)
-    kernels = lower(file, frozen.weights, forms, choice)
+    place_sign_sums(file, frozen.sums)
+    kernels = lower(file, frozen.weights, forms, choice, frozen.sums)
     kernels += lower_lstms(file, frozen.lstms, integer)
     if io == "int8":
         _check_ends(file.subgraphs[0])

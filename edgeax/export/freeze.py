@@ -29,6 +29,7 @@ from edgeax.export.rounding import (
     trained_rounding,
     wanted_format,
 )
+from edgeax.export.sign_sums import SignSums, WholeSignSum, as_sign_sums
 from edgeax.export.signs import WholeSign
 from edgeax.export.unfold import unfold
 from edgeax.export.wide import WideActivation, WideConcatenation, changed_grid
@@ -36,11 +37,12 @@ from edgeax.formats import EncodedTensor, Integer, NumberFormat
 from edgeax.formats.array_format import ArrayFormat
 from edgeax.formats.names import described
 from edgeax.formats.rounding import Halves
+from edgeax.formats.sign_sum import bases_of, pays
 from edgeax.model import placement
 from edgeax.model.copying import clone, copy_weights, fresh_copy
 from edgeax.model.device import averages, halves_of_averages, is_separable
 from edgeax.model.graph import Call, Graph, trace
-from edgeax.model.wrapper import Compressed
+from edgeax.model.wrapper import Compressed, slot_of
 
 _layers = keras.layers
 
@@ -117,6 +119,7 @@ class Frozen:
         whole: Why layers that have no operator could not be unfolded into some, by their paths.
         steps: Names of the layers of `model` that are steps of a recurrent layer.
         step_roundings: Names of the rounding layers within them: the device has 16 bits there.
+        sums: Activations that are sums of signs, by the operators that stand for them.
     """
 
     model: keras.Model
@@ -130,6 +133,13 @@ class Frozen:
     step_roundings: frozenset[str] = frozenset()
     formatted: tuple[tuple[str, str], ...] = ()
     trained: tuple[FrozenWeight, ...] = ()
+    sums: dict[str, SignSums] = dataclasses.field(default_factory=dict)
+
+
+_Rounded = Grid | Formatted | Signs | SignSums
+
+# Roundings to signs and their sums: an operator of its own makes them of 8-bit integers.
+_OF_SIGNS = (Signs, SignSums)
 
 
 @dataclasses.dataclass
@@ -150,7 +160,7 @@ class _Stage:
     path: str
     rounded: bool = False
     format: NumberFormat | None = None
-    rounding: Grid | Formatted | Signs | None = None
+    rounding: _Rounded | None = None
     is_step: bool = False
     shift: float = 0.0
 
@@ -256,6 +266,7 @@ class _Freezer:
             frozenset(rounding.steps),
             tuple(rounding.formatted),
             trained,
+            rounding.sums,
         )
 
     def _lstms(self) -> Iterator[tuple[str, FusedLSTM]]:
@@ -438,21 +449,21 @@ class _Freezer:
                 results[id(stage)] = probe(stage, given, result)
             if isinstance(stage.rounding, Signs):  # nothing like what they are taken of
                 return WholeSign(stage.rounding.magnitude)(result)
+            if isinstance(stage.rounding, SignSums):
+                return WholeSignSum(stage.rounding)(result)
             return result
 
         inputs, _ = self._build(None, watch)
         return inputs, [results[id(stage)] for stage in stages]
 
-    def _trained(
-        self, operation: Any, slot: str, place: int = 0
-    ) -> Grid | Formatted | Signs | None:
+    def _trained(self, operation: Any, slot: str, place: int = 0) -> _Rounded | None:
         """Returns how training rounds a tensor of a layer, or None; see `trained_rounding`."""
         rounding = trained_rounding(operation, slot, place)
         if not self.integer or self._has_wide or id(operation) in self.unfolded.steps:
             return rounding
-        return as_signs(rounding) or rounding
+        return as_signs(rounding) or _as_sums(operation, slot, rounding) or rounding
 
-    def _input_rounding(self, tensor: keras.KerasTensor) -> Grid | Formatted | Signs | None:
+    def _input_rounding(self, tensor: keras.KerasTensor) -> _Rounded | None:
         for call in self.original.calls:
             for place, given in enumerate(call.first_argument):
                 if given is tensor:
@@ -523,7 +534,7 @@ class _Freezer:
     def _rounds_again(self, call: Call) -> bool:
         """Returns whether a layer rounds what it gets, to more than signs."""
         entries = self._entries[id(call)].values()
-        return bool(entries) and not any(isinstance(entry.rounding, Signs) for entry in entries)
+        return bool(entries) and not any(isinstance(entry.rounding, _OF_SIGNS) for entry in entries)
 
     def _leave_float_alone(self) -> None:
         """Rounds no result for which training has no rounding, where its layer computes in float
@@ -548,7 +559,7 @@ class _Freezer:
             entries = self._entries[id(call)].values()
             given = all(integers.get(id(tensor), True) for tensor in call.input_tensors)
             if entries:
-                given = all(isinstance(entry.rounding, (Grid, Signs)) for entry in entries)
+                given = all(isinstance(entry.rounding, (Grid, *_OF_SIGNS)) for entry in entries)
             last = [stage for stage in self.stages[id(call)] if not stage.part.moves][-1:]
             if not given and id(call) in free:
                 for stage in last:
@@ -593,7 +604,7 @@ class _Freezer:
             last = [stage for stage in stages if not stage.part.moves][-1]
             fixed = placement.FIXED_RANGES.get(placement.activation_name(operation))
             trained = self._trained(operation, "output")
-            if isinstance(trained, (Formatted, Signs)) or (trained and not fixed):
+            if isinstance(trained, (Formatted, *_OF_SIGNS)) or (trained and not fixed):
                 last.rounding = _limited(trained, last.part.limit)
             elif fixed:
                 last.rounding = Grid.prescribed(fixed, wide=bool(trained and trained.bits > 8))
@@ -610,7 +621,7 @@ class _Freezer:
 
     def _with_signs_apart(self, stage: _Stage) -> list[_Stage]:
         """Returns a stage, or the one whose results are 8-bit integers and that of their signs."""
-        if not isinstance(stage.rounding, Signs):
+        if not isinstance(stage.rounding, _OF_SIGNS):
             return [stage]
         signs = Part(_layers.Identity())
         self._name(signs, stage.path)
@@ -725,6 +736,7 @@ class _FixedRounding:
         self._inputs = 0
         self.formatted: list[tuple[str, str]] = []
         self._signs = 0
+        self.sums: dict[str, SignSums] = {}
         self._grids: dict[int, Grid] = {}
         # Names of the layers that a tensor went through since it was last rounded.
         self._layers: dict[int, tuple[str, ...]] = {}
@@ -754,6 +766,10 @@ class _FixedRounding:
             self._signs += 1
             signs = WholeSign(stage.rounding.magnitude, name=f"signs_{self._signs}")(result)
             return self._round(signs, stage.rounding.grid, f"of_signs_{self._signs}")
+        if isinstance(stage.rounding, SignSums):
+            whole = WholeSignSum(stage.rounding, len(self.sums))
+            name, self.sums[whole.operator] = f"of_sums_{len(self.sums)}", stage.rounding
+            return self._round(whole(result), stage.rounding.grid, name)
         if isinstance(stage.rounding, Formatted):
             self.formatted.append((stage.path, described(stage.rounding.format)))
             return stage.rounding.layer(f"{IN_FORMAT}_{len(self.formatted)}")(result)
@@ -812,7 +828,27 @@ def _formatted(operation: Any, slot: str, place: int = 0) -> Formatted | None:
     return rounding if isinstance(rounding, Formatted) else None
 
 
-def _limited(rounding: Grid | Formatted | Signs, limit: float | None) -> Grid | Formatted | Signs:
+def _as_sums(operation: Any, slot: str, rounding: Any) -> SignSums | None:
+    """Returns the sums of signs that a tensor of a layer is rounded to, None where the file should
+    keep the format: an 8-bit tensor cannot hold them, and they are not counted as signs either.
+    """
+    sums = as_sign_sums(rounding)
+    if sums is None or sums.is_exact:
+        return sums
+    if slot != "input" or not isinstance(operation, Compressed):
+        return None
+    if not isinstance(operation.layer, (_layers.Conv1D, _layers.Conv2D, _layers.Dense)):
+        return None
+    weights = operation.freeze_weights()
+    bases = [bases_of(encoded) for v, _, encoded in weights if slot_of(v.name) == "kernel"]
+    counted = all(
+        base is not None and pays(len(sums.gains), len(base.digits), beside_float=True)
+        for base in bases
+    )
+    return sums if counted and bases else None
+
+
+def _limited(rounding: _Rounded, limit: float | None) -> _Rounded:
     """Returns a rounding that gives nothing above `limit`."""
     if limit is None or not isinstance(rounding, Grid):
         return rounding

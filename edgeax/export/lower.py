@@ -1,6 +1,8 @@
 """Lower: the converter's operators get the exact codes of training, in the smallest form."""
 
 from collections.abc import Sequence
+from functools import partial
+from types import MappingProxyType
 
 from edgeax.export.carriers import Carrier, carriers_of, integer_codes, settled
 from edgeax.export.choice import BY_BYTES, Choice, Pairs
@@ -12,9 +14,11 @@ from edgeax.export.lower_coded import coded
 from edgeax.export.lower_custom import CustomForm, Form, Unfit, why_built_in, write_custom
 from edgeax.export.lower_dense import BITS, HOW, write_dense
 from edgeax.export.lower_packed import packed
+from edgeax.export.lower_sign_sum import sign_sum
 from edgeax.export.lower_sparse import sparse
+from edgeax.export.sign_sums import Sums, expand_sign_sums
 from edgeax.export.signs import drop_unread_signs
-from edgeax.export.stored import AS_CONVERTED, Stored, stored_as
+from edgeax.export.stored import AS_CONVERTED, Stored, as_trained, stored_as
 from edgeax.formats.flatbuffer import Model, Subgraph
 
 FORMS: tuple[Form, ...] = (packed, sparse)
@@ -32,6 +36,7 @@ def lower(
     weights: Sequence[FrozenWeight],
     forms: Sequence[Form],
     choice: Choice = BY_BYTES,
+    sums: Sums = MappingProxyType({}),
 ) -> tuple[Stored, ...]:
     """Writes the trained codes into `model`, in place.
 
@@ -41,6 +46,7 @@ def lower(
         forms: Those in operators of edgeax that may be used, such as `FORMS`; none: built-in
             operators only.
         choice: What decides between them.
+        sums: Activations that are sums of signs, placed.
 
     Returns:
         One entry per kernel, in the order of `weights`.
@@ -49,10 +55,11 @@ def lower(
     constants = Constants(graph)
     thresholds: Thresholds = {}
     stored = [
-        _lower_weight(model, constants, weight, carriers, forms, choice, thresholds)
+        _lower_weight(model, constants, weight, carriers, forms, choice, thresholds, sums)
         for weight, carriers in zip(weights, carriers_of(graph, weights), strict=True)
     ]
     drop_unread_signs(graph)
+    expand_sign_sums(graph, sums)
     pack_bits(model, constants, thresholds)
     model.prune()
     return tuple(stored)
@@ -66,6 +73,7 @@ def _lower_weight(
     forms: Sequence[Form],
     choice: Choice,
     thresholds: Thresholds,
+    sums: Sums,
 ) -> Stored:
     graph = model.subgraphs[0]
     if not carriers:
@@ -74,7 +82,7 @@ def _lower_weight(
     pairs = [(carrier, settled(trained, carrier)) for carrier in carriers]
     reasons = [_STEP if weight.is_step else why_built_in(*pair, bool(forms)) for pair in pairs]
     why = next(filter(None, reasons), "")
-    found, why = ([], why) if why else _best(graph, pairs, forms, choice)
+    found, why = ([], why) if why else _best(graph, weight, pairs, forms, choice, sums)
     if not found:
         for carrier, codes in pairs:
             write_dense(graph, constants, carrier, codes, weight.path)
@@ -83,20 +91,31 @@ def _lower_weight(
         write_custom(model, constants, carrier, form, weight.path)
         if form.threshold is not None:
             thresholds[carrier.operator.outputs[0]] = form.threshold
+    if found[0].is_exact:
+        weight = as_trained(weight)
     return stored_as(weight, found[0].how, found[0].bits, why, found[0].details)
 
 
 def _best(
-    graph: Subgraph, pairs: Pairs, forms: Sequence[Form], choice: Choice
+    graph: Subgraph,
+    weight: FrozenWeight,
+    pairs: Pairs,
+    forms: Sequence[Form],
+    choice: Choice,
+    sums: Sums,
 ) -> tuple[list[CustomForm], str]:
-    """Returns a kernel in bits where its inputs are some, by far the fastest, else as `_chosen`
-    does.
+    """Returns a kernel in bits where its inputs are some, or sums of some, by far the fastest, else
+    as `_chosen` does.
     """
-    try:
-        return [binary(graph, carrier, codes) for carrier, codes in pairs], ""
-    except Unfit as error:
-        found, why = _chosen(graph, pairs, forms, choice)
-        return found, why if found else "; ".join(filter(None, (str(error), why)))
+    reasons = []
+    in_bits: tuple[Form, ...] = (binary, partial(sign_sum, weight=weight, sums=sums))
+    for form in in_bits:
+        try:
+            return [form(graph, carrier, codes) for carrier, codes in pairs], ""
+        except Unfit as error:
+            reasons.append(str(error))
+    found, why = _chosen(graph, pairs, forms, choice)
+    return found, why if found else "; ".join(filter(None, (*reasons, why)))
 
 
 def _chosen(

@@ -84,7 +84,7 @@ def binary(graph: Subgraph, carrier: Carrier, codes: Codes) -> CustomForm:
         operator=custom,
         options=options_for(graph, carrier, custom, **options),
         constants={
-            "weights": binary_rows.pack_rows(_taps(codes)),
+            "weights": binary_rows.pack_rows(taps_of(codes.codes)),
             "bias": bias,
             "scale": scale,
         },
@@ -98,26 +98,37 @@ def _passes_signs(operator: Operator) -> bool:
     return operator.options["fused_activation_function"] in ("NONE", "RELU_N1_TO_1")
 
 
-def _taps(codes: Codes) -> np.ndarray:
-    """Returns codes as `(rows, taps, channels)`."""
-    rows = np.moveaxis(codes.codes, -1, 0)
+def taps_of(codes: np.ndarray) -> np.ndarray:
+    """Returns codes, output channels last, as `(rows, taps, channels)`."""
+    rows = np.moveaxis(codes, -1, 0)
     return rows.reshape(len(rows), -1, rows.shape[-1])
 
 
 def _source(graph: Subgraph, operator: Operator) -> _Source | None:
     """Returns what a built-in operator reads, padding left to ours; None if that is no signs."""
-    tensor, changes = operator.inputs[0], {}
+    tensor, changes = before_padding(graph, operator)
+    found = signs_read(graph, tensor)
+    return None if found is None else _Source(found, graph.tensors[found].shape[-1], changes)
+
+
+def before_padding(graph: Subgraph, operator: Operator) -> tuple[int, dict[str, int]]:
+    """Returns what a built-in operator reads, and the options by which ours pads it itself."""
+    tensor = operator.inputs[0]
     producer = graph.producer(tensor)
     if producer is not None and graph.operators[producer].name in _PADS:
         pad = graph.operators[producer]
         value = _pad_value(graph, pad)
         if value is not None and _pads_as_same(graph, pad, operator):
-            tensor = pad.inputs[0]
-            changes = {"padding": PADDING_SAME, "pad_value": value}
+            return pad.inputs[0], {"padding": PADDING_SAME, "pad_value": value}
+    return tensor, {}
+
+
+def signs_read(graph: Subgraph, tensor: int) -> int | None:
+    """Returns a tensor of 8 bits whose signs are those that an 8-bit tensor holds, None if it holds
+    none.
+    """
     found = signs_of(graph, tensor)
-    if found is None and _holds_signs(graph, tensor):
-        found = tensor
-    return None if found is None else _Source(found, graph.tensors[found].shape[-1], changes)
+    return tensor if found is None and _holds_signs(graph, tensor) else found
 
 
 def _holds_signs(graph: Subgraph, tensor: int) -> bool:

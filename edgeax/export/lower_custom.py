@@ -42,6 +42,7 @@ class CustomForm:
         source: The tensor that it reads, None for that of the built-in operator.
         threshold: Biases in place of `bias` where it writes nothing but signs, as bits; None: it
             cannot.
+        is_exact: Whether it holds the values of training where integers cannot.
     """
 
     how: str
@@ -54,6 +55,7 @@ class CustomForm:
     least_gain: float = 0.0
     source: int | None = None
     threshold: np.ndarray | None = None
+    is_exact: bool = False
 
     @property
     def size_bytes(self) -> int:

@@ -14,9 +14,10 @@ from edgeax.formats.sums import TINY
 _OPERATOR = f"{PREFIX}Sign"
 """Name in the converter's file, until `lower_signs` replaces it."""
 
-_COMPARISON = "GREATER_EQUAL"
-_CHOICE = "SELECT_V2"
-_INTEGER_COMPARISON = 2  # version that takes 8-bit integers
+COMPARISON, CHOICE = "GREATER_EQUAL", "SELECT_V2"
+"""The operators that signs become."""
+
+INTEGER_COMPARISON = 2  # version that takes 8-bit integers
 
 
 class WholeSign(Placeholder):
@@ -65,17 +66,17 @@ def _lower_sign(graph: Subgraph, constants: Constants, operator: Operator) -> No
     name = graph.tensors[target].name
     place = graph.operators.index(operator)
     graph.operators.remove(operator)
-    source = _integers_behind(graph, operator.inputs[0])
+    source = integers_behind(graph, operator.inputs[0])
     given, made = graph.tensors[source], graph.tensors[target]
     is_positive = graph.add_state(f"{name}/positive", "bool", given.shape, is_variable=False)
     if given.dtype == "int8":
-        zero = _like(constants, f"{name}/zero", given, zero_point_of(given))
-        graph.insert(place, _COMPARISON, (source, zero), (is_positive,), _INTEGER_COMPARISON)
+        zero = like(constants, f"{name}/zero", given, zero_point_of(given))
+        graph.insert(place, COMPARISON, (source, zero), (is_positive,), INTEGER_COMPARISON)
     else:
         least = constants.add(f"{name}/least", np.array([-TINY], np.float32))
-        graph.insert(place, _COMPARISON, (source, least), (is_positive,))
-    ends = [_like(constants, f"{name}/{sign}", made, sign * SIGN_TOP) for sign in (1, -1)]
-    graph.insert(place + 1, _CHOICE, (is_positive, *ends), (target,))
+        graph.insert(place, COMPARISON, (source, least), (is_positive,))
+    ends = [like(constants, f"{name}/{sign}", made, sign * SIGN_TOP) for sign in (1, -1)]
+    graph.insert(place + 1, CHOICE, (is_positive, *ends), (target,))
 
 
 def signs_of(graph: Subgraph, tensor: int) -> int | None:
@@ -83,13 +84,13 @@ def signs_of(graph: Subgraph, tensor: int) -> int | None:
     if it holds no signs.
     """
     choice = graph.producer(tensor)
-    if choice is None or graph.operators[choice].name != _CHOICE:
+    if choice is None or graph.operators[choice].name != CHOICE:
         return None
     condition, high, low = graph.operators[choice].inputs
     comparison = graph.producer(condition)
     if (_value(graph, high), _value(graph, low)) != (SIGN_TOP, -SIGN_TOP) or comparison is None:
         return None
-    if graph.operators[comparison].name != _COMPARISON:
+    if graph.operators[comparison].name != COMPARISON:
         return None
     source, limit = graph.operators[comparison].inputs
     given = graph.tensors[source]
@@ -105,22 +106,22 @@ def _value(graph: Subgraph, tensor: int) -> float | None:
 
 def is_conversion(graph: Subgraph, operator: Operator) -> bool:
     """Returns whether an operator only takes part in making signs in integers of floats."""
-    if operator.name != _COMPARISON:
+    if operator.name != COMPARISON:
         return False
     readers = [graph.operators[index] for index in graph.consumers(operator.outputs[0])]
     return all(
-        reader.name == _CHOICE and graph.tensors[reader.outputs[0]].dtype == "int8"
+        reader.name == CHOICE and graph.tensors[reader.outputs[0]].dtype == "int8"
         for reader in readers
     )
 
 
 def drop_unread_signs(graph: Subgraph) -> None:
     """Removes what computes signs that nothing reads, and what pads them."""
-    for name in ("PAD", "PADV2", _CHOICE, _COMPARISON):
+    for name in ("PAD", "PADV2", CHOICE, COMPARISON):
         graph.drop_unread(name)
 
 
-def _integers_behind(graph: Subgraph, tensor: int) -> int:
+def integers_behind(graph: Subgraph, tensor: int) -> int:
     """Returns the 8-bit integers that a tensor was made of, or the tensor."""
     producer = graph.producer(tensor)
     if producer is None or graph.operators[producer].name != "DEQUANTIZE":
@@ -129,7 +130,7 @@ def _integers_behind(graph: Subgraph, tensor: int) -> int:
     return source if graph.tensors[source].dtype == "int8" else tensor
 
 
-def _like(constants: Constants, name: str, tensor: Tensor, code: int) -> int:
+def like(constants: Constants, name: str, tensor: Tensor, code: int) -> int:
     """Returns the index of an 8-bit code on the grid of a tensor."""
     return constants.add(
         name, np.array([code], np.int8), tensor.scale, zero_point=zero_point_of(tensor)

@@ -20,9 +20,9 @@ class Stored:
     Attributes:
         path: Path of the layer.
         how: `"packed"` in codes of 4, 2 or 1 bits, beside float activations of 8 too, of a custom
-            operator, `"binary"` in bits of one whose inputs are signs, `"sparse"` without its zeros
-            in one, `"decode"` in indices for the DECODE operator of TensorFlow Lite Micro,
-            `"int8"`, or `"as converted"`.
+            operator, `"binary"` in bits of one whose inputs are signs or sums of some, `"sparse"`
+            without its zeros in one, `"decode"` in indices for the DECODE operator of TensorFlow
+            Lite Micro, `"int8"`, or `"as converted"`.
         bits: Bits of one stored code; None as the converter chose.
         why: Why no custom operator holds it; if one does and `optimize` was given, what it gains.
         format: The number format that training used, where the file has integers instead of it;
@@ -42,6 +42,14 @@ class Stored:
     format: str = ""
     snr_db: float | None = None
     details: Mapping[str, int | float | str] = dataclasses.field(default_factory=dict)
+
+
+def as_trained(weight: FrozenWeight) -> FrozenWeight:
+    """Returns a kernel of which the file has the values of training, and nothing is lost."""
+    encoded = weight.encoded
+    if not isinstance(encoded, IntegerForm):
+        return weight
+    return dataclasses.replace(weight, encoded=dataclasses.replace(encoded, snr_db=math.inf))
 
 
 def stored_as(

@@ -1,7 +1,8 @@
 """Unfold: layers that the device has no operator for become the layers that they consist of.
 
 Attention becomes products of matrices, a bidirectional layer two recurrent ones, an LSTM its one
-operator, any other recurrent layer its steps without a loop.
+operator, any other recurrent layer its steps without a loop, XNOR-Net's convolution one of signs
+times a map.
 """
 
 import dataclasses
@@ -14,8 +15,10 @@ import numpy as np
 from edgeax.export.pieces import MatMul, Reversed, TimeFromBatch, TimeIntoBatch
 from edgeax.export.recurrent import recurrent, state_extremes, why_not_recurrent
 from edgeax.export.weights import Builder, Extremes, Kernels, Weights, trained_extremes
+from edgeax.export.xnor import rounds_to_other_values, why_not_xnor, xnor
 from edgeax.model import placement
 from edgeax.model.graph import Graph
+from edgeax.model.xnor import XnorConv2D
 
 _layers = keras.layers
 
@@ -112,6 +115,8 @@ def _why_not_unfolded(operation: Any, args: tuple[Any, ...], kwargs: dict[str, A
     strange = sorted(named - {"training", *rule.arguments})
     if strange or len(args) > max(1, len(rule.arguments)):
         return f"it is called with {', '.join(strange) or 'further arguments'}"
+    if isinstance(layer, XnorConv2D) and rounds_to_other_values(operation):
+        return "its results are rounded to values that integers are not"
     return rule.why_not(layer, args)
 
 
@@ -185,6 +190,10 @@ def _sized(dense: Any, tensor: Any) -> dict[str, Any]:
     return {"output_shape": (tensor.shape[1], *dense.get_config()["output_shape"][1:])}
 
 
+def _xnor(build: Builder, use: Use) -> Any:
+    return xnor(build, use.layer, use.weights, use.path, _first(use), use.extremes)
+
+
 def _first(use: Use) -> Any:
     return use.args[0] if use.args else next(iter(use.kwargs.values()))
 
@@ -245,6 +254,7 @@ _MERGES = {
 }
 _RULES: dict[type, _Rule] = {
     **{kind: _Rule(_recurrent, lambda layer, _: why_not_recurrent(layer)) for kind in _RECURRENT},
+    XnorConv2D: _Rule(_xnor, lambda layer, _: why_not_xnor(layer)),
     _layers.Bidirectional: _Rule(_bidirectional, _why_not_bidirectional),
     _layers.TimeDistributed: _Rule(_time_distributed, _why_not_time_distributed),
     _layers.MultiHeadAttention: _Rule(_attention, _why_not_attention, ("query", "value", "key")),

@@ -8,6 +8,8 @@ import numpy as np
 from edgeax.formats.base import EncodedTensor, NumberFormat, optional_scale
 from edgeax.formats.codebook import Codebook
 from edgeax.formats.integer import Integer
+from edgeax.formats.sign_sum import SignBases, bases_of
+from edgeax.formats.sums import SumOfSigns
 
 _TOP = 127  # largest magnitude of an int8 code on a symmetric grid
 _EXACT = 1e-6  # of the largest value: what float32 scales lose anyway
@@ -23,10 +25,13 @@ class IntegerForm(EncodedTensor):
         trained: The format that training used.
         snr_db: Ratio of the tensor's energy to that of the difference, infinite where the values
             are the same (up to the rounding of a float32 scale).
+        bases: The signs that the tensor is a sum of, gains in steps of the codes; None if its
+            format has none.
     """
 
     trained: NumberFormat | None = None
     snr_db: float = math.inf
+    bases: SignBases | None = None
 
 
 def integer_form(encoded: EncodedTensor) -> EncodedTensor:
@@ -50,7 +55,14 @@ def integer_form(encoded: EncodedTensor) -> EncodedTensor:
     params = {"scale": (divisor * step).astype(np.float32)}
     grid = Integer(8, axis=-1)
     form = IntegerForm(codes.astype(np.int8), grid, params, None, encoded.format)
-    return dataclasses.replace(form, snr_db=snr_db(values, form.decode()))
+    return dataclasses.replace(
+        form, snr_db=snr_db(values, form.decode()), bases=_bases(encoded, params["scale"])
+    )
+
+
+def _bases(encoded: EncodedTensor, scale: np.ndarray) -> SignBases | None:
+    bases = bases_of(encoded) if isinstance(encoded.format, SumOfSigns) else None
+    return None if bases is None else dataclasses.replace(bases, gains=bases.gains / scale)
 
 
 def is_integer(encoded: EncodedTensor) -> bool:

@@ -47,6 +47,11 @@ class CustomOperator:
         """Whether its weights are bits, without a codebook."""
         return any(option.name == "input_packed" for option in self.options)
 
+    @property
+    def has_bases(self) -> bool:
+        """Whether its weights are sums of bits."""
+        return any(option.name == "bases" for option in self.options)
+
     def pack_options(self, **values: int) -> bytes:
         """Returns the custom_options bytes of a flatbuffer operator.
 
@@ -106,6 +111,7 @@ _CODEBOOK_INPUTS = ("input", "weights", "bias", "scale", "codebook")
 _SPARSE_INPUTS = ("input", "weights", "bias", "scale", "indices")
 _CODED_INPUTS = ("input", "coded")
 _BINARY_INPUTS = ("input", "weights", "bias", "scale")
+_SIGN_SUM_INPUTS = (*_BINARY_INPUTS, "gains", "thresholds")
 
 _WINDOW = (
     Option("kernel_height", 1, 4096, "Rows of the kernel."),
@@ -133,6 +139,11 @@ _BINARY = (
 )
 
 _INPUT_CHANNELS = _BINARY[-1]
+
+_SIGN_SUM = (
+    Option("planes", 1, 8, "Signs that an activation is a sum of."),
+    Option("bases", 1, 8, "Signs that a weight is a sum of."),
+)
 
 _PAD_VALUE = Option("pad_value", 0, 1, "What positions outside the image count as.")
 
@@ -225,6 +236,18 @@ OPERATORS: dict[str, CustomOperator] = {
             1,
             _CODEBOOK_INPUTS,
             (_KEEP_NUM_DIMS, *_FLOAT),
+        ),
+        CustomOperator(
+            "EdgeaxSignSumConv2D",
+            1,
+            _SIGN_SUM_INPUTS,
+            (*_WINDOW, _GROUPS, *_SIGN_SUM, _PAD_VALUE, *_CLAMP),
+        ),
+        CustomOperator(
+            "EdgeaxSignSumFullyConnected",
+            1,
+            _SIGN_SUM_INPUTS,
+            (_KEEP_NUM_DIMS, *_SIGN_SUM, *_CLAMP),
         ),
     )
 }

@@ -9,6 +9,7 @@ from edgeax.model import passes
 from edgeax.model.padding import PaddedConv2D
 from edgeax.model.slots import Slot, as_transforms, deserialized, serialized
 from edgeax.transforms.base import Chain, fresh
+from edgeax.transforms.quantize import Quantizer
 
 
 @implements("RORF16", test="tests/model/test_xnor.py::test_rorf16_k_is_the_box_mean_of_mean_abs")
@@ -45,6 +46,12 @@ class XnorConv2D(PaddedConv2D):
                 f"Received: groups={self.groups}."
             )
         self._quantizer = Chain([fresh(t) for t in as_transforms("input", input_quantizer)])
+
+    @property
+    def quantizer(self) -> Quantizer | None:
+        """What quantizes the input, None if nothing does."""
+        members = reversed(self._quantizer.transforms)
+        return next((member for member in members if isinstance(member, Quantizer)), None)
 
     def build(self, input_shape: Any) -> None:
         """Creates the weights, and the state of the quantizer."""

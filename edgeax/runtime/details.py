@@ -245,7 +245,10 @@ def _weight_bits(operator: Operator, graph: Subgraph, constants: list[Tensor]) -
         return Codebook(math.prod(codebook.shape), value=None).bits
     weights = _named_input(operator, graph, "weights")
     if weights is not None:
-        return 1 if OPERATORS[operator.name].has_binary_weights else dtypes.bits(weights.dtype)
+        known = OPERATORS[operator.name]
+        if known.has_bases:
+            return known.unpack_options(operator.custom_options)["bases"]
+        return 1 if known.has_binary_weights else dtypes.bits(weights.dtype)
     largest = max(constants, key=lambda tensor: tensor.size_bytes or 0, default=None)
     return None if largest is None else dtypes.bits(largest.dtype)
 

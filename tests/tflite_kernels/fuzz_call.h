@@ -158,6 +158,16 @@ Sizes SizesOf(const edgeax::BinaryConv2DArgs& args) {
   return sizes;
 }
 
+// The rows are those of one base.
+Sizes SizesOf(const edgeax::SignSumArgs& args) {
+  edgeax::BinaryConv2DGeometry geometry;
+  if (GeometryOf(args, &geometry) != Status::kOk) return {1, 1, 1, 1, 1, 0};
+  Sizes sizes = SizesOf(args.conv2d);
+  sizes.row = geometry.row_bytes;
+  sizes.work = CheckedProduct(sizes.work, args.planes, args.bases, args.thresholds);
+  return sizes;
+}
+
 Sizes SizesOf(const edgeax::BinaryFullyConnectedArgs& args) {
   if (CheckBinaryFullyConnected(args) != Status::kOk) return {1, 1, 1, 1, 1, 0};
   const edgeax::FullyConnectedArgs& sizes = args.fully_connected;

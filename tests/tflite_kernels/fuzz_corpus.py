@@ -131,6 +131,10 @@ def larger(source: np.random.Generator, operator: str) -> bytes:
         return numbers(*shape) + quantized + numbers(*more) + activations + density
     if "Binary" in operator:
         return numbers(*shape) + quantized + numbers(one_of(0, 1), one_of(0, 1), one_of(0, 1))
+    if "SignSum" in operator:
+        pad_value = [] if operator.endswith("FullyConnected") else [one_of(0, 1)]
+        parts = ((1, 1, 2), (1, 2, 1), (2, 1, 1))[one_of(0, 1, 2)]  # twice the work at most
+        return numbers(*shape) + quantized + numbers(*pad_value, *parts)
     if "Coded" in operator:
         return numbers(*shape) + quantized + bytes([one_of(0, 1, 2)])
     return numbers(*shape) + quantized + activations + bytes([one_of(0, 1, 2)])

@@ -262,6 +262,57 @@ void FuzzBinaryMaxPool2D(FuzzInput* in, Setting* setting) {
       RunAll(args, {input.view(), {}, {}}, output, &KernelSet::binary_max_pool2d, setting->how);
 }
 
+// Gains of which most are taken, the higher the fewer.
+void FillGains(FuzzInput* in, Exact<int32_t>* gains) {
+  const int32_t shift = in->AnyByte() % 24;
+  for (size_t i = 0; i < gains->size(); ++i) {
+    (*gains)[i] = static_cast<int8_t>(in->AnyByte()) * (int32_t{1} << shift);
+  }
+}
+
+void FuzzSignSum(FuzzInput* in, Setting* setting, edgeax::SignSumArgs args) {
+  for (int32_t* number : {&args.planes, &args.bases, &args.thresholds}) *number = in->Number();
+  const Sizes sizes = SizesOf(args);
+  if (IsTooLong(sizes)) return;
+  edgeax::BinaryConv2DGeometry geometry;
+  const bool is_right = GeometryOf(args, &geometry) == Status::kOk;
+  const int64_t planes = is_right ? args.planes : 1, bases = is_right ? args.bases : 1;
+  Exact<int8_t> input(setting->Size(sizes.input), setting->shift);
+  Exact<uint8_t> weights(setting->Size(CheckedProduct(bases, sizes.rows, sizes.row)),
+                         setting->shift);
+  Exact<int32_t> gains(setting->Size(CheckedProduct(bases, planes, sizes.channels)));
+  Exact<int32_t> thresholds(setting->Size(is_right ? CheckedProduct(planes, args.thresholds) : 1));
+  const size_t output = setting->Size(sizes.output);
+  FillGains(in, &gains);
+  for (size_t i = 0; i < thresholds.size(); ++i) thresholds[i] = in->AnyByte() - 127;
+  in->Fill(&input);
+  in->Fill(&weights);
+  Channels channels(in, setting, true, sizes.channels);
+  if (!channels.are_good) return;
+  computed += RunAll(args,
+                     {input.view(),
+                      weights.view(),
+                      channels.bias.view(),
+                      channels.factors.view(),
+                      gains.view(),
+                      thresholds.view(),
+                      {},
+                      {}},
+                     output, &KernelSet::sign_sum, setting->how);
+}
+
+void FuzzSignSumConv2D(FuzzInput* in, Setting* setting) {
+  edgeax::SignSumArgs args = {};
+  args.conv2d = Conv2DArgsOf(in);
+  args.pad_value = in->Number();
+  FuzzSignSum(in, setting, args);
+}
+
+void FuzzSignSumFullyConnected(FuzzInput* in, Setting* setting) {
+  const edgeax::FullyConnectedArgs sizes = FullyConnectedArgsOf(in);
+  FuzzSignSum(in, setting, SignSumProductArgs(sizes, 1, 1, 1));
+}
+
 // Numbers of which no sum overflows.
 void FillNumbers(FuzzInput* in, Exact<float>* numbers) {
   for (size_t i = 0; i < numbers->size(); ++i) {
@@ -308,7 +359,9 @@ constexpr void (*kFuzz[])(FuzzInput* in, Setting* setting) = {FuzzConv2D,
                                                               FuzzBinaryConv2D,
                                                               FuzzBinaryFullyConnected,
                                                               FuzzBinaryMaxPool2D,
-                                                              FuzzFloatFullyConnected};
+                                                              FuzzFloatFullyConnected,
+                                                              FuzzSignSumConv2D,
+                                                              FuzzSignSumFullyConnected};
 constexpr size_t kOperators = sizeof(kFuzz) / sizeof(kFuzz[0]);
 static_assert(kOperators == sizeof(edgeax::kOperatorSpecs) / sizeof(edgeax::kOperatorSpecs[0]),
               "every operator is fuzzed");

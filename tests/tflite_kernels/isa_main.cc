@@ -715,6 +715,56 @@ bool FloatFullyConnectedAgrees(Random* random, int number) {
   return false;
 }
 
+struct SignSumMemory : CommonMemory {
+  SignSumMemory(Random* random, const edgeax::SignSumArgs& args,
+                const edgeax::BinaryConv2DGeometry& geometry, size_t input_size, size_t output_size)
+      : CommonMemory(random, Codes(random), input_size, size_t(args.conv2d.output_channels),
+                     output_size),
+        weights(bias.size() * args.bases * geometry.row_bytes),
+        gains(bias.size() * args.bases * args.planes),
+        thresholds(size_t(args.planes) * args.thresholds) {
+    for (size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<uint8_t>(random->Next());
+    for (size_t i = 0; i < thresholds.size(); ++i) thresholds[i] = random->Range(-130, 130);
+    const int32_t parts = args.bases * args.planes;
+    int32_t most = static_cast<int32_t>(edgeax::kMaxSignSum / geometry.conv2d.depth / parts);
+    if (!random->OneIn(4) && most > 5000) most = 5000;
+    for (size_t i = 0; i < gains.size(); ++i) gains[i] = random->Range(-most, most);
+    for (size_t c = 0; c < bias.size(); ++c) bias[c] /= 2;
+  }
+
+  edgeax::SignSumTensors Tensors(Exact<uint8_t>* scratch, Exact<int8_t>* to) {
+    return {input.view(), weights.view(),    bias.view(),     factors.view(),
+            gains.view(), thresholds.view(), scratch->span(), to->span()};
+  }
+
+  Exact<uint8_t> weights;
+  Exact<int32_t> gains, thresholds;
+};
+
+bool SignSumAgrees(Random* random, int number) {
+  edgeax::SignSumArgs args;
+  const int32_t planes = random->Size(8), bases = random->Size(4), thresholds = random->Range(1, 4);
+  if (random->OneIn(2)) {
+    args = SignSumProductArgs(RandomFullyConnected(random), planes, bases, thresholds);
+  } else {
+    edgeax::Conv2DGeometry geometry;
+    args = {RandomConv2D(random, &geometry), planes, bases, thresholds, random->Range(0, 1)};
+  }
+  edgeax::BinaryConv2DGeometry geometry;
+  if (GeometryOf(args, &geometry) != Status::kOk) return false;
+  const edgeax::Shape4& in = args.conv2d.input;
+  const edgeax::WindowGeometry& window = geometry.conv2d.window;
+  SignSumMemory memory(
+      random, args, geometry, size_t(in.batch) * in.height * in.width * in.channels,
+      size_t(in.batch) * window.height.output * window.width.output * args.conv2d.output_channels);
+  const auto kernel_of = [](const edgeax::KernelSet& set) -> const auto& { return set.sign_sum; };
+  if (AllAgree(args, &memory, kernel_of, number)) return true;
+  printf("sign sum input %d %d %d %d outputs %d groups %d planes %d bases %d pad %d\n", in.batch,
+         in.height, in.width, in.channels, args.conv2d.output_channels, args.conv2d.groups, planes,
+         bases, args.pad_value);
+  return false;
+}
+
 // One operator after the other.
 constexpr bool (*kAgree[])(Random* random, int number) = {ConvAgrees,
                                                           DepthwiseAgrees,
@@ -724,6 +774,7 @@ constexpr bool (*kAgree[])(Random* random, int number) = {ConvAgrees,
                                                           BinaryConvAgrees,
                                                           BinaryFullyConnectedAgrees,
                                                           FloatFullyConnectedAgrees,
+                                                          SignSumAgrees,
                                                           Int16ConvAgrees,
                                                           Int16DepthwiseAgrees,
                                                           Int16FullyConnectedAgrees,

@@ -65,6 +65,10 @@ BinaryMaxPool2DArgs From(const EdgeaxBinaryMaxPool2DArgs& a) {
   return {{a.batch, a.height, a.width, a.channels}, From(a.window)};
 }
 
+SignSumArgs From(const EdgeaxSignSumArgs& a) {
+  return {From(a.conv2d), a.planes, a.bases, a.thresholds, a.pad_value};
+}
+
 FloatFullyConnectedArgs From(const EdgeaxFloatFullyConnectedArgs& a) {
   return {a.rows, a.depth, a.outputs, a.bits, a.group, static_cast<Activation>(a.activation)};
 }
@@ -74,6 +78,9 @@ const EdgeaxQuantization& QuantizationOf(const EdgeaxSparseConv2DArgs& a) {
 }
 const EdgeaxQuantization& QuantizationOf(const EdgeaxSparseFullyConnectedArgs& a) {
   return a.fully_connected.quantization;
+}
+const EdgeaxQuantization& QuantizationOf(const EdgeaxSignSumArgs& a) {
+  return a.conv2d.quantization;
 }
 const EdgeaxQuantization& QuantizationOf(const EdgeaxBinaryConv2DArgs& a) {
   return a.conv2d.quantization;
@@ -112,6 +119,10 @@ const Kernel<BinaryFullyConnectedArgs, BinaryTensors>& KernelOf(const KernelSet&
   return set.binary_fully_connected;
 }
 
+const Kernel<SignSumArgs, SignSumTensors>& KernelOf(const KernelSet& set, const SignSumArgs*) {
+  return set.sign_sum;
+}
+
 const Kernel<FloatFullyConnectedArgs, FloatTensors>& KernelOf(const KernelSet& set,
                                                               const FloatFullyConnectedArgs*) {
   return set.float_fully_connected;
@@ -146,6 +157,8 @@ Status FactorsOf(const Args& args, const EdgeaxQuantization& q, Span<const float
   if constexpr (std::is_same_v<TensorsOfArgs, BinaryTensors>) {
     const float output_scale = args.form.output_packed != 0 ? 1.0f : q.output_scale;
     return BinaryRequantization(scales, output_scale, factors);
+  } else if constexpr (std::is_same_v<TensorsOfArgs, SignSumTensors>) {
+    return RequantizationFromScales(1.0f, scales, q.output_scale, factors);
   } else {
     return RequantizationFromScales(q.input_scale, scales, q.output_scale, factors);
   }
@@ -245,6 +258,20 @@ int32_t MakeTensors(const Args&, const EdgeaxTensors& t, CallMemory* memory,
               {t.weights, t.weights_size},
               {t.bias, t.channels},
               {memory->factors.data(), t.channels},
+              {memory->scratch.data(), memory->scratch.size()},
+              {t.output, t.output_size}};
+  return kEdgeaxOk;
+}
+
+template <typename Args>
+int32_t MakeTensors(const Args&, const EdgeaxSignSumTensors& t, CallMemory* memory,
+                    SignSumTensors* tensors) {
+  *tensors = {{t.input, t.input_size},
+              {t.weights, t.weights_size},
+              {t.bias, t.channels},
+              {memory->factors.data(), t.channels},
+              {t.gains, t.gains_size},
+              {t.thresholds, t.thresholds_size},
               {memory->scratch.data(), memory->scratch.size()},
               {t.output, t.output_size}};
   return kEdgeaxOk;
@@ -414,6 +441,16 @@ EDGEAX_EXPORT int32_t edgeax_binary_fully_connected(const char* isa,
                                                     const EdgeaxBinaryFullyConnectedArgs* args,
                                                     const EdgeaxTensors* tensors) {
   return edgeax::Run(isa, *args, *tensors);
+}
+
+EDGEAX_EXPORT int32_t edgeax_sign_sum(const char* isa, const EdgeaxSignSumArgs* args,
+                                      const EdgeaxSignSumTensors* tensors) {
+  return edgeax::Run(isa, *args, *tensors);
+}
+
+EDGEAX_EXPORT int32_t edgeax_sign_sum_scratch_bytes(const char* isa, const EdgeaxSignSumArgs* args,
+                                                    size_t* bytes) {
+  return edgeax::ScratchBytes(isa, *args, bytes);
 }
 
 EDGEAX_EXPORT int32_t edgeax_binary_max_pool2d(const char* isa,

@@ -150,6 +150,32 @@ typedef struct EdgeaxBinaryFullyConnectedArgs {
   int32_t input_packed, output_packed;
 } EdgeaxBinaryFullyConnectedArgs;
 
+/* See core/sign_sum.h: activations that are sums of `planes` signs, weights of `bases`. A matrix
+ * product is a 1x1 convolution of images of one pixel. */
+typedef struct EdgeaxSignSumArgs {
+  EdgeaxConv2DArgs conv2d;
+  int32_t planes, bases;
+  int32_t thresholds; /* of a plane */
+  int32_t pad_value;  /* 0 or 1 */
+} EdgeaxSignSumArgs;
+
+/* `gains` [bases][planes][channels], `thresholds` [planes][thresholds]; sizes in elements. */
+typedef struct EdgeaxSignSumTensors {
+  const int8_t* input;
+  size_t input_size;
+  const uint8_t* weights;
+  size_t weights_size;
+  const int32_t* bias;
+  const float* scale;
+  size_t channels;
+  const int32_t* gains;
+  size_t gains_size;
+  const int32_t* thresholds;
+  size_t thresholds_size;
+  int8_t* output;
+  size_t output_size;
+} EdgeaxSignSumTensors;
+
 /* Max pooling of bits: `channels` counts numbers, and the window has dilation 1. */
 typedef struct EdgeaxBinaryMaxPool2DArgs {
   int32_t batch, height, width, channels; /* of the input */
@@ -237,6 +263,12 @@ int32_t edgeax_binary_conv2d(const char* isa, const EdgeaxBinaryConv2DArgs* args
                              const EdgeaxTensors* tensors);
 int32_t edgeax_binary_fully_connected(const char* isa, const EdgeaxBinaryFullyConnectedArgs* args,
                                       const EdgeaxTensors* tensors);
+
+/* The same for sums of signs; input_scale and input_zero_point are not looked at. */
+int32_t edgeax_sign_sum(const char* isa, const EdgeaxSignSumArgs* args,
+                        const EdgeaxSignSumTensors* tensors);
+int32_t edgeax_sign_sum_scratch_bytes(const char* isa, const EdgeaxSignSumArgs* args,
+                                      size_t* bytes);
 
 /* The same for bits alone: sizes are in bytes, and there is no scratch. */
 int32_t edgeax_binary_max_pool2d(const char* isa, const EdgeaxBinaryMaxPool2DArgs* args,

@@ -9,7 +9,7 @@
 namespace edgeax {
 namespace {
 
-constexpr int kInputCount = kConv2DInputCount;
+constexpr int kInputCount = kSignSumConv2DInputCount;
 constexpr int kMaxOptionNumbers = 1 + kBinaryConv2DOptionCount;
 constexpr char kOutputName[] = "output";
 constexpr char kScratchName[] = "edgeax_scratch";
@@ -40,9 +40,10 @@ struct NodeOf : Node {
 };
 
 // The parts of one call that Prepare has checked. `key` is what the weights are read with: their
-// codebook, or the places of sparse ones. Coded weights have no bias, scale and key of their own.
+// codebook, the places of sparse ones, or the gains of signs. Coded weights have no bias, scale and
+// key of their own. `thresholds`: of an input whose signs are summed up.
 struct Operands {
-  Operand input, weights, bias, scale, key, output;
+  Operand input, weights, bias, scale, key, thresholds, output;
 };
 
 #define EDGEAX_RETURN_IF_ERROR(expression)     \

@@ -8,6 +8,7 @@
 #include "tflite_kernels/adapters/tflite_binary_ops.h"
 #include "tflite_kernels/adapters/tflite_code_ops.h"
 #include "tflite_kernels/adapters/tflite_float_op.h"
+#include "tflite_kernels/adapters/tflite_sign_sum_ops.h"
 #include "tflite_kernels/arch/scratch.h"
 
 namespace edgeax {
@@ -22,6 +23,8 @@ Status FactorsOf(const BinaryForm& form, const Operands& operands, Span<const fl
     return Status::kOk;
   } else if constexpr (std::is_same_v<typename Op::Storage, BinaryStorage>) {
     return BinaryRequantization(scales, form.output_packed != 0 ? 1.0f : output_scale, factors);
+  } else if constexpr (std::is_same_v<typename Op::Storage, SignSumStorage>) {
+    return RequantizationFromScales(1.0f, scales, output_scale, factors);
   } else {
     return RequantizationFromScales(operands.input.tensor->params.scale, scales, output_scale,
                                     factors);
@@ -121,10 +124,11 @@ TfLiteStatus FindOperands(const Site& site, const Node& node, Operands* operands
     }
     found[is_input ? i : kInputCount] = {name, &site.context->tensors[index]};
   }
-  static_assert(kCodebook == kIndices, "the place of the key of the weights");
+  static_assert(kCodebook == kIndices && kCodebook == kGains,
+                "the place of the key of the weights");
   static_assert(kCoded == kWeights, "the place of the weights");
-  *operands = {found[kInput], found[kWeights],  found[kBias],
-               found[kScale], found[kCodebook], found[kInputCount]};
+  *operands = {found[kInput],    found[kWeights],    found[kBias],      found[kScale],
+               found[kCodebook], found[kThresholds], found[kInputCount]};
   return kTfLiteOk;
 }
 
@@ -431,10 +435,10 @@ struct Registrations {
   static constexpr TfLiteRegistration kResolved[] = {ResolverRegistrationFor<Ops>()...};
 };
 
-using All =
-    Registrations<Conv2DOp, DepthwiseConv2DOp, FullyConnectedOp, SparseConv2DOp,
-                  SparseFullyConnectedOp, CodedConv2DOp, CodedFullyConnectedOp, BinaryConv2DOp,
-                  BinaryFullyConnectedOp, BinaryMaxPool2DOp, FloatFullyConnectedOp>;
+using All = Registrations<Conv2DOp, DepthwiseConv2DOp, FullyConnectedOp, SparseConv2DOp,
+                          SparseFullyConnectedOp, CodedConv2DOp, CodedFullyConnectedOp,
+                          BinaryConv2DOp, BinaryFullyConnectedOp, BinaryMaxPool2DOp,
+                          FloatFullyConnectedOp, SignSumConv2DOp, SignSumFullyConnectedOp>;
 
 }  // namespace
 

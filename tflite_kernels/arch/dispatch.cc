@@ -136,6 +136,12 @@ Status NoScratch(const FloatFullyConnectedArgs& args, size_t* bytes) {
   return CheckFloatFullyConnected(args);
 }
 
+Status NoScratch(const SignSumArgs& args, size_t* bytes) {
+  *bytes = 0;
+  BinaryConv2DGeometry geometry;
+  return GeometryOf(args, &geometry);
+}
+
 // Bytes of bits are combined as they are: compilers need no help with that.
 constexpr Kernel<BinaryMaxPool2DArgs, BinaryPoolTensors> kBinaryMaxPool2D = {BinaryMaxPool2D,
                                                                              NoScratch, true};
@@ -152,6 +158,7 @@ constexpr KernelSet kSets[] = {
      {BinaryFullyConnected, NoScratch},
      kBinaryMaxPool2D,
      {FloatFullyConnected, NoScratch},
+     {SignSum, NoScratch},
      {Conv2D, NoScratch},
      {DepthwiseConv2D, NoScratch},
      {FullyConnected, NoScratch},
@@ -169,6 +176,7 @@ constexpr KernelSet kSets[] = {
      {BinaryFullyConnectedAvx2, BinaryFullyConnectedScratchBytesAvx2, true},
      kBinaryMaxPool2D,
      {FloatFullyConnectedAvx2, FloatFullyConnectedScratchBytesAvx2, true},
+     {SignSumAvx2, SignSumScratchBytesAvx2, true},
      {Int16Conv2DAvx2, Int16Conv2DScratchBytesAvx2, true},
      {Int16DepthwiseConv2DAvx2, Int16DepthwiseConv2DScratchBytesAvx2, true},
      {Int16FullyConnectedAvx2, Int16FullyConnectedScratchBytesAvx2, true},
@@ -185,6 +193,7 @@ constexpr KernelSet kSets[] = {
      {BinaryFullyConnectedAvx512, BinaryFullyConnectedScratchBytesAvx512, true},
      kBinaryMaxPool2D,
      {FloatFullyConnectedAvx512, FloatFullyConnectedScratchBytesAvx512, true},
+     {SignSumAvx512, SignSumScratchBytesAvx512, true},
      {Int16Conv2DAvx512, Int16Conv2DScratchBytesAvx512, true},
      {Int16DepthwiseConv2DAvx512, Int16DepthwiseConv2DScratchBytesAvx512, true},
      {Int16FullyConnectedAvx512, Int16FullyConnectedScratchBytesAvx512, true},
@@ -202,6 +211,7 @@ constexpr KernelSet kSets[] = {
      {BinaryFullyConnectedNeon, BinaryFullyConnectedScratchBytesNeon, true},
      kBinaryMaxPool2D,
      {FloatFullyConnectedNeon, FloatFullyConnectedScratchBytesNeon, true},
+     {SignSumNeon, SignSumScratchBytesNeon, true},
      {Int16Conv2DNeon, Int16Conv2DScratchBytesNeon, true},
      {Int16DepthwiseConv2DNeon, Int16DepthwiseConv2DScratchBytesNeon, true},
      {Int16FullyConnectedNeon, Int16FullyConnectedScratchBytesNeon, true},
@@ -220,6 +230,7 @@ constexpr KernelSet kSets[] = {
      {BinaryFullyConnectedNeon, BinaryFullyConnectedScratchBytesNeon, true},
      kBinaryMaxPool2D,
      {FloatFullyConnectedNeon, FloatFullyConnectedScratchBytesNeon, true},
+     {SignSumNeon, SignSumScratchBytesNeon, true},
      {Int16Conv2DNeon, Int16Conv2DScratchBytesNeon, true},
      {Int16DepthwiseConv2DNeon, Int16DepthwiseConv2DScratchBytesNeon, true},
      {Int16FullyConnectedNeon, Int16FullyConnectedScratchBytesNeon, true},
@@ -239,6 +250,7 @@ constexpr KernelSet kSets[] = {
      {BinaryFullyConnected, NoScratch},
      kBinaryMaxPool2D,
      {FloatFullyConnected, NoScratch},
+     {SignSum, NoScratch},
      {Conv2D, NoScratch},
      {DepthwiseConv2D, NoScratch},
      {FullyConnected, NoScratch},

@@ -7,6 +7,7 @@
 #include "tflite_kernels/core/depthwise_conv2d.h"
 #include "tflite_kernels/core/float_fully_connected.h"
 #include "tflite_kernels/core/fully_connected.h"
+#include "tflite_kernels/core/sign_sum.h"
 #include "tflite_kernels/core/sparse_conv2d.h"
 #include "tflite_kernels/core/sparse_fully_connected.h"
 
@@ -35,6 +36,7 @@ struct KernelSet {
   Kernel<BinaryFullyConnectedArgs, BinaryTensors> binary_fully_connected;
   Kernel<BinaryMaxPool2DArgs, BinaryPoolTensors> binary_max_pool2d;
   Kernel<FloatFullyConnectedArgs, FloatTensors> float_fully_connected;
+  Kernel<SignSumArgs, SignSumTensors> sign_sum;
   // The operators that also take int16 activations.
   Kernel<Int16Args<Conv2DArgs>, Int16Tensors> int16_conv2d;
   Kernel<Int16Args<DepthwiseConv2DArgs>, Int16Tensors> int16_depthwise_conv2d;

@@ -6,6 +6,7 @@
 #include "tflite_kernels/core/depthwise_conv2d.h"
 #include "tflite_kernels/core/float_fully_connected.h"
 #include "tflite_kernels/core/fully_connected.h"
+#include "tflite_kernels/core/sign_sum.h"
 #include "tflite_kernels/core/sparse_conv2d.h"
 #include "tflite_kernels/core/sparse_fully_connected.h"
 
@@ -37,10 +38,12 @@ EDGEAX_DECLARE_KERNEL(SparseFullyConnected, Avx2, SparseTensors)
 EDGEAX_DECLARE_KERNEL(BinaryConv2D, Avx2, BinaryTensors)
 EDGEAX_DECLARE_KERNEL(BinaryFullyConnected, Avx2, BinaryTensors)
 EDGEAX_DECLARE_KERNEL(FloatFullyConnected, Avx2, FloatTensors)
+EDGEAX_DECLARE_KERNEL(SignSum, Avx2, SignSumTensors)
 
 EDGEAX_DECLARE_KERNEL(BinaryConv2D, Avx512, BinaryTensors)
 EDGEAX_DECLARE_KERNEL(BinaryFullyConnected, Avx512, BinaryTensors)
 EDGEAX_DECLARE_KERNEL(FloatFullyConnected, Avx512, FloatTensors)
+EDGEAX_DECLARE_KERNEL(SignSum, Avx512, SignSumTensors)
 
 EDGEAX_DECLARE_KERNEL(Conv2D, Avx512, Tensors)
 EDGEAX_DECLARE_KERNEL(FullyConnected, Avx512, Tensors)
@@ -55,6 +58,7 @@ EDGEAX_DECLARE_KERNEL(SparseFullyConnected, Neon, SparseTensors)
 EDGEAX_DECLARE_KERNEL(BinaryConv2D, Neon, BinaryTensors)
 EDGEAX_DECLARE_KERNEL(BinaryFullyConnected, Neon, BinaryTensors)
 EDGEAX_DECLARE_KERNEL(FloatFullyConnected, Neon, FloatTensors)
+EDGEAX_DECLARE_KERNEL(SignSum, Neon, SignSumTensors)
 
 EDGEAX_DECLARE_KERNEL(Conv2D, Armv7, Tensors)
 EDGEAX_DECLARE_KERNEL(FullyConnected, Armv7, Tensors)

@@ -32,6 +32,8 @@ enum InputIndex : int32_t {
   kCodebook = 4,
   kIndices = 4,
   kCoded = 1,
+  kGains = 4,
+  kThresholds = 5,
 };
 
 // EdgeaxConv2D
@@ -576,6 +578,118 @@ constexpr OptionSpec kFloatFullyConnectedOptionSpecs[kFloatFullyConnectedOptionC
 };
 // clang-format on
 
+// EdgeaxSignSumConv2D
+
+constexpr const char kSignSumConv2DName[] = "EdgeaxSignSumConv2D";
+constexpr int32_t kSignSumConv2DVersion = 1;
+constexpr int32_t kSignSumConv2DInputCount = 6;
+constexpr int32_t kSignSumConv2DOptionCount = 13;
+
+// The options as they follow the version in the file.
+struct SignSumConv2DOptions {
+  // Rows of the kernel.
+  int32_t kernel_height;
+  // Columns of the kernel.
+  int32_t kernel_width;
+  // Rows between two outputs.
+  int32_t stride_height;
+  // Columns between two outputs.
+  int32_t stride_width;
+  // Rows between two taps of the kernel; 1 = dense.
+  int32_t dilation_height;
+  // Columns between two taps of the kernel; 1 = dense.
+  int32_t dilation_width;
+  // 0 = SAME, 1 = VALID, as in TFLite.
+  int32_t padding;
+  // Divides input and output channels.
+  int32_t groups;
+  // Signs that an activation is a sum of.
+  int32_t planes;
+  // Signs that a weight is a sum of.
+  int32_t bases;
+  // What positions outside the image count as.
+  int32_t pad_value;
+  // Lowest output code (fused activation).
+  int32_t output_min;
+  // Highest output code, not below output_min.
+  int32_t output_max;
+};
+
+// clang-format off
+static_assert(sizeof(SignSumConv2DOptions) ==
+              kSignSumConv2DOptionCount * sizeof(int32_t),
+              "SignSumConv2DOptions must have no padding");
+
+constexpr const char* kSignSumConv2DInputNames[kSignSumConv2DInputCount] = {
+  "input",
+  "weights",
+  "bias",
+  "scale",
+  "gains",
+  "thresholds",
+};
+
+constexpr OptionSpec kSignSumConv2DOptionSpecs[kSignSumConv2DOptionCount] = {
+  {"kernel_height", 1, 4096},
+  {"kernel_width", 1, 4096},
+  {"stride_height", 1, 4096},
+  {"stride_width", 1, 4096},
+  {"dilation_height", 1, 4096},
+  {"dilation_width", 1, 4096},
+  {"padding", 0, 1},
+  {"groups", 1, 65536},
+  {"planes", 1, 8},
+  {"bases", 1, 8},
+  {"pad_value", 0, 1},
+  {"output_min", -128, 127},
+  {"output_max", -128, 127},
+};
+// clang-format on
+
+// EdgeaxSignSumFullyConnected
+
+constexpr const char kSignSumFullyConnectedName[] = "EdgeaxSignSumFullyConnected";
+constexpr int32_t kSignSumFullyConnectedVersion = 1;
+constexpr int32_t kSignSumFullyConnectedInputCount = 6;
+constexpr int32_t kSignSumFullyConnectedOptionCount = 5;
+
+// The options as they follow the version in the file.
+struct SignSumFullyConnectedOptions {
+  // 1 = output [..., N], 0 = output [rows, N].
+  int32_t keep_num_dims;
+  // Signs that an activation is a sum of.
+  int32_t planes;
+  // Signs that a weight is a sum of.
+  int32_t bases;
+  // Lowest output code (fused activation).
+  int32_t output_min;
+  // Highest output code, not below output_min.
+  int32_t output_max;
+};
+
+// clang-format off
+static_assert(sizeof(SignSumFullyConnectedOptions) ==
+              kSignSumFullyConnectedOptionCount * sizeof(int32_t),
+              "SignSumFullyConnectedOptions must have no padding");
+
+constexpr const char* kSignSumFullyConnectedInputNames[kSignSumFullyConnectedInputCount] = {
+  "input",
+  "weights",
+  "bias",
+  "scale",
+  "gains",
+  "thresholds",
+};
+
+constexpr OptionSpec kSignSumFullyConnectedOptionSpecs[kSignSumFullyConnectedOptionCount] = {
+  {"keep_num_dims", 0, 1},
+  {"planes", 1, 8},
+  {"bases", 1, 8},
+  {"output_min", -128, 127},
+  {"output_max", -128, 127},
+};
+// clang-format on
+
 // Every operator above.
 // clang-format off
 constexpr OperatorSpec kOperatorSpecs[] = {
@@ -645,6 +759,18 @@ constexpr OperatorSpec kOperatorSpecs[] = {
    kFloatFullyConnectedInputNames,
    kFloatFullyConnectedOptionCount,
    kFloatFullyConnectedOptionSpecs},
+  {kSignSumConv2DName,
+   kSignSumConv2DVersion,
+   kSignSumConv2DInputCount,
+   kSignSumConv2DInputNames,
+   kSignSumConv2DOptionCount,
+   kSignSumConv2DOptionSpecs},
+  {kSignSumFullyConnectedName,
+   kSignSumFullyConnectedVersion,
+   kSignSumFullyConnectedInputCount,
+   kSignSumFullyConnectedInputNames,
+   kSignSumFullyConnectedOptionCount,
+   kSignSumFullyConnectedOptionSpecs},
 };
 // clang-format on
 

@@ -1,0 +1,163 @@
+import keras
+import numpy as np
+import pytest
+
+import edgeax
+from tests.export.binary_networks import exported, images, network, steps_away
+from tests.export.lowered import options_of
+
+layers = keras.layers
+QuantConv2D, QuantDense = edgeax.layers.QuantConv2D, edgeax.layers.QuantDense
+
+# Names of what quantizes activations and kernels, and of how many signs these are sums.
+KINDS = {
+    "ternary activations": ("tbn", "ste_sign", 2, 1),
+    "residual signs": ("multi_step_sign", "bwn", 2, 1),
+    "shifted signs": ("shifted_signs", "ste_sign", 3, 1),
+    "kernels of two bases": ("ste_sign", "lq2", 1, 2),
+    "both": ("multi_step_sign", "lq2", 2, 2),
+}
+WINDOWS = {
+    "zeros around": {"padding": "same", "strides": 2},
+    "ones around": {"padding": "same", "pad_values": 1.0},
+    "dilation": {"padding": "same", "dilation_rate": 2},
+    "none around": {"padding": "valid"},
+    "groups": {"padding": "same", "groups": 2},
+}
+
+
+def settings(kind):
+    given, kernel, *_ = KINDS[kind]
+    return {"input_quantizer": given, "kernel_quantizer": kernel}
+
+
+def trained(*parts, **shape):
+    """Returns a network that has seen a batch, and samples."""
+    model, samples = network(*parts, **shape), images(**shape)
+    model(samples, training=True)
+    return model, samples
+
+
+def sums_in(graph):
+    return [options_of(op) for op in graph.operators if op.name.startswith("EdgeaxSignSum")]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_sum_of_signs_is_that_of_keras(kind, tmp_path):
+    model, samples = trained(
+        QuantConv2D(24, 3, name="only", padding="same", **settings(kind)),
+        layers.BatchNormalization(),
+    )
+    path = tmp_path / "m.tflite"
+    result, graph = exported(model, samples, path, strict=True)
+    planes, bases = KINDS[kind][2:]
+    assert [(k.how, k.bits, k.snr_db) for k in result.kernels] == [("binary", bases, None)]
+    assert [(o["planes"], o["bases"]) for o in sums_in(graph)] == [(planes, bases)]
+    assert not {"CONV_2D", "PAD", "PADV2"} & {*result.operators}
+    # Nothing is rounded but the output.
+    assert steps_away(model, graph, path, samples).max() < 0.502
+
+
+@pytest.mark.parametrize("window", WINDOWS.values(), ids=WINDOWS)
+def test_every_window_gives_the_sums_of_keras(window, tmp_path):
+    model, samples = trained(QuantConv2D(6, 3, **settings("ternary activations"), **window))
+    path = tmp_path / "m.tflite"
+    result, graph = exported(model, samples, path, strict=True)
+    assert len(sums_in(graph)) == 1
+    assert not {"CONV_2D", "PAD", "PADV2"} & {*result.operators}
+    assert steps_away(model, graph, path, samples).max() < 0.502
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_signs_between_layers_are_read_off_8_bits(kind, tmp_path):
+    model, samples = trained(
+        QuantConv2D(16, 3, name="first", **settings(kind)),
+        layers.BatchNormalization(),
+        QuantConv2D(24, 3, name="second", **settings(kind)),
+        layers.BatchNormalization(),
+        layers.Flatten(),
+        QuantDense(5, name="third", **settings(kind)),
+    )
+    result, graph = exported(model, samples, tmp_path / "m.tflite", strict=True)
+    assert [kernel.how for kernel in result.kernels] == 3 * ["binary"]
+    assert len(sums_in(graph)) == 3
+    # Only the float input becomes signs by built-in operators.
+    assert result.operators["SELECT_V2"] == len(thresholds_of_first(graph))
+    assert result.parity.worst.most_steps <= 1.0
+
+
+def thresholds_of_first(graph):
+    """The different thresholds of the first operator that has some."""
+    found = next(op for op in graph.operators if op.name.startswith("EdgeaxSignSum"))
+    return np.setdiff1d(graph.tensors[found.inputs[5]].data, [-128])
+
+
+@pytest.mark.parametrize("runtime", ["stock", "tflm"])
+def test_built_in_operators_compute_the_same_in_integers(runtime, tmp_path):
+    model, samples = trained(
+        QuantConv2D(16, 3, padding="same", **settings("ternary activations")),
+        layers.BatchNormalization(),
+        QuantConv2D(8, 3, padding="same", **settings("ternary activations")),
+    )
+    result, _ = exported(model, samples, tmp_path / "m.tflite", runtime=runtime, strict=True)
+    assert result.operators["GREATER_EQUAL"] == result.operators["SELECT_V2"] == 4
+    assert result.parity.worst.most_steps <= 1.0
+
+
+def test_ternary_activations_beside_other_kernels_stay_integers(tmp_path):
+    model, samples = trained(
+        QuantConv2D(8, 3, name="a", input_quantizer="tbn", kernel_quantizer="ternary"),
+        layers.BatchNormalization(),
+        QuantConv2D(8, 3, name="b", input_quantizer="tbn", kernel_quantizer="int8"),
+    )
+    path = tmp_path / "m.tflite"
+    result, _ = exported(model, samples, path, strict=True)
+    assert [kernel.how for kernel in result.kernels] == ["packed", "int8"]
+    assert result.parity.worst.most_steps <= 1.0
+
+
+def test_too_many_signs_stay_float_activations_or_int8_kernels(tmp_path):
+    model, samples = trained(
+        QuantConv2D(8, 3, name="a", input_quantizer="shifted_signs", kernel_quantizer="lq2")
+    )
+    result, _ = exported(model, samples, tmp_path / "m.tflite")
+    assert any("ShiftedBinary" in name for name in result.stays_float)
+    model, samples = trained(
+        QuantConv2D(8, 3, name="a", input_quantizer="tbn", kernel_quantizer="lq2")
+    )
+    result, _ = exported(model, samples, tmp_path / "m.tflite", strict=True)
+    (kernel,) = result.kernels
+    assert kernel.how in ("packed", "int8")
+    if kernel.how == "int8":
+        assert "count bits 4 times" in kernel.why
+
+
+def test_a_gain_too_small_for_its_bias_keeps_the_built_in_operator(tmp_path):
+    model, samples = trained(
+        QuantConv2D(4, 3, name="only", **settings("ternary activations")),
+        layers.BatchNormalization(),
+    )
+    normal = model.layers[1]
+    gamma, beta, mean, variance = normal.get_weights()
+    gamma[1] = 1e-12
+    normal.set_weights([gamma, beta + 3.0, mean, variance])
+    result, graph = exported(model, samples, tmp_path / "m.tflite", strict=True)
+    assert steps_away(model, graph, result.path, samples).max() < 2.0
+
+
+def test_a_convolution_in_one_dimension_is_counted(tmp_path):
+    model, samples = trained(
+        edgeax.layers.QuantConv1D(8, 3, input_quantizer="tbn", kernel_quantizer="ste_sign"),
+        shape=(9, 16),
+    )
+    path = tmp_path / "m.tflite"
+    _, graph = exported(model, samples, path, strict=True)
+    assert len(sums_in(graph)) == 1
+    assert steps_away(model, graph, path, samples).max() < 0.502
+
+
+def test_a_forecast_tells_of_sums_of_signs():
+    model = keras.Sequential([keras.Input((9, 8, 8)), layers.Conv2D(8, 3, name="only")])
+    recipe = edgeax.Recipe([edgeax.Rule(".*", kernel="binary", input="tbn")])
+    forecast = edgeax.can_export(model, recipe)
+    assert forecast.binary == ("only",) and forecast.stays_float == ()
