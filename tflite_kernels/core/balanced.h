@@ -14,7 +14,7 @@ constexpr int32_t kBalancedLeft = 4;  // weights of a group
 constexpr int32_t kBalancedRows = 4;
 constexpr int32_t kBalancedBytes = 48;
 
-// Vectors of one call for which kernels read that order; for more the file's is as good.
+// Kernels read that order for so few vectors of a call; for more they read that of the file.
 constexpr int32_t kMostBalancedVectors = 2;
 
 // How many pairs of groups a row has.
