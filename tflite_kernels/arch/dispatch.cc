@@ -31,9 +31,10 @@ bool OsSaves(unsigned state) {
 bool HasAvx2() {
   unsigned a, b, c, d;
   constexpr unsigned kSseAndAvxState = 0x06, kAvx2 = 1u << 5;
-  constexpr unsigned kFmaAndF16c = 1u << 12 | 1u << 29;
+  constexpr unsigned kFmaPopcntAndF16c = 1u << 12 | 1u << 23 | 1u << 29;
   if (!OsSaves(kSseAndAvxState)) return false;
-  if (__get_cpuid(1, &a, &b, &c, &d) == 0 || (c & kFmaAndF16c) != kFmaAndF16c) return false;
+  if (__get_cpuid(1, &a, &b, &c, &d) == 0) return false;
+  if ((c & kFmaPopcntAndF16c) != kFmaPopcntAndF16c) return false;
   return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (b & kAvx2) != 0;
 }
 

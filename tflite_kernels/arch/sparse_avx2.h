@@ -9,12 +9,14 @@ namespace edgeax {
 namespace {
 
 struct SparseAvx2 : Avx2, ExpandX86 {
+  using LanesFinish = Finish;
   using ListWeight = int16_t;
   using VectorNumber = int16_t;         // less the zero point
   static constexpr int32_t kGroup = 2;  // depths that vpmaddwd takes at once
   static constexpr int32_t kFewSparseRows = 3;
   static constexpr bool kDotsMaskOfFours = false;
   static constexpr bool kUsesPlanes = false;
+  static constexpr bool kFinishesLanes = false;
   static constexpr bool kTakesBalanced = false;
   static constexpr int32_t kSumRows = 8;
   // The Lanes form serves up to so many weights of a hundred that are left.

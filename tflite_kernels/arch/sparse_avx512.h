@@ -2,6 +2,7 @@
 
 #include "tflite_kernels/arch/avx512.h"
 #include "tflite_kernels/arch/expand_x86.h"
+#include "tflite_kernels/arch/finish_lanes_avx512.h"
 #include "tflite_kernels/arch/sparse_matmul.h"
 
 namespace edgeax {
@@ -57,6 +58,7 @@ struct Rows64 {
 };
 
 struct SparseAvx512 : Avx512, ExpandX86 {
+  using LanesFinish = FinishLanesAvx512;
   using ListWeight = int8_t;
   using VectorNumber = uint8_t;         // 128 added, as on the left
   static constexpr int32_t kGroup = 4;  // depths that vpdpbusd takes at once
@@ -64,6 +66,7 @@ struct SparseAvx512 : Avx512, ExpandX86 {
   static constexpr bool kDotsMaskOfFours = true;
   static constexpr bool kUsesPlanes = true;
   static constexpr int32_t kSharedColumns = 4;
+  static constexpr bool kFinishesLanes = true;
   static constexpr bool kTakesBalanced = false;
   static constexpr int32_t kSumRows = 16;
   // The Lanes form serves up to so many weights of a hundred that are left.
@@ -363,23 +366,21 @@ struct SparseAvx512 : Avx512, ExpandX86 {
     int32_t Total() const { return TotalOf(_mm512_zextsi128_si512(sum)); }
   };
 
-  // Adds 16 blocks of 4, of which `mask` says which ones are left and which are all that is read;
-  // `values` becomes the first of those that follow.
-  static void AddFours(uint32_t mask, const VectorNumber* vector, const int8_t** values,
-                       DotSums* sums) {
-    const __m512i weights = _mm512_maskz_expandloadu_epi32(static_cast<__mmask16>(mask), *values);
-    *values += 4 * __builtin_popcount(mask);
-    sums->products = _mm512_dpbusd_epi32(sums->products, LoadFull(vector), weights);
-    sums->weights = _mm512_dpbusd_epi32(sums->weights, _mm512_set1_epi8(1), weights);
-  }
-
   // The products of a vector, less the zero point, with the blocks of 4 of a column.
   __attribute__((noinline)) static int32_t DotMaskOfFours(const VectorNumber* vector, int32_t depth,
                                                           const uint8_t* mask, const int8_t* values,
                                                           const Quantization& quantization) {
     const int32_t blocks = (depth + 3) / 4;
-    const __m512i zero = _mm512_setzero_si512();
-    DotSums s0 = {zero, zero}, s1 = s0, s2 = s0, s3 = s0;
+    const __m512i zero = _mm512_setzero_si512(), ones = _mm512_set1_epi8(1);
+    __m512i p0 = zero, p1 = zero, p2 = zero, p3 = zero, w0 = zero, w1 = zero, w2 = zero, w3 = zero;
+    // Adds 16 blocks, of which `left` says which ones are left and which are all that is read.
+    const auto add = [&](uint32_t left, __m512i numbers, __m512i* products, __m512i* sum) {
+      const __m512i fours = _mm512_maskz_expandloadu_epi32(static_cast<__mmask16>(left), values);
+      values += 4 * __builtin_popcount(left);
+      // GCC 12 would move every sum to another register and back.
+      __asm__("vpdpbusd %2, %1, %0" : "+v"(*products) : "v"(numbers), "v"(fours));
+      __asm__("vpdpbusd %2, %1, %0" : "+v"(*sum) : "v"(ones), "v"(fours));
+    };
     int32_t i = 0;
     for (; i + 64 <= blocks; i += 64, mask += 8, vector += 256) {
       uint64_t bits;
@@ -387,10 +388,10 @@ struct SparseAvx512 : Avx512, ExpandX86 {
       // A page ahead: what prefetches by itself leaves half of the memory's speed unused.
       _mm_prefetch(reinterpret_cast<const char*>(values) + 4096, _MM_HINT_T0);
       _mm_prefetch(reinterpret_cast<const char*>(mask) + 512, _MM_HINT_T0);
-      AddFours(bits & 0xFFFF, vector, &values, &s0);
-      AddFours(bits >> 16 & 0xFFFF, vector + 64, &values, &s1);
-      AddFours(bits >> 32 & 0xFFFF, vector + 128, &values, &s2);
-      AddFours(static_cast<uint32_t>(bits >> 48), vector + 192, &values, &s3);
+      add(bits & 0xFFFF, LoadFull(vector), &p0, &w0);
+      add(bits >> 16 & 0xFFFF, LoadFull(vector + 64), &p1, &w1);
+      add(bits >> 32 & 0xFFFF, LoadFull(vector + 128), &p2, &w2);
+      add(static_cast<uint32_t>(bits >> 48), LoadFull(vector + 192), &p3, &w3);
     }
     for (; i < blocks; i += 8, ++mask, vector += 32) {
       const int32_t left_over = blocks - i < 8 ? blocks - i : 8;
@@ -398,12 +399,10 @@ struct SparseAvx512 : Avx512, ExpandX86 {
       uint8_t numbers[64];
       memcpy(numbers, vector, 32);
       memset(numbers + 32, 0, 32);
-      AddFours(bits, numbers, &values, &s0);
+      add(bits, LoadFull(numbers), &p0, &w0);
     }
-    const DotSums all = {_mm512_add_epi32(_mm512_add_epi32(s0.products, s1.products),
-                                          _mm512_add_epi32(s2.products, s3.products)),
-                         _mm512_add_epi32(_mm512_add_epi32(s0.weights, s1.weights),
-                                          _mm512_add_epi32(s2.weights, s3.weights))};
+    const DotSums all = {_mm512_add_epi32(_mm512_add_epi32(p0, p1), _mm512_add_epi32(p2, p3)),
+                         _mm512_add_epi32(_mm512_add_epi32(w0, w1), _mm512_add_epi32(w2, w3))};
     return TotalOf(Partial<true>(all, quantization));
   }
 

@@ -176,8 +176,19 @@ static constexpr ExpandTable kExpandTable = MakeExpandTable();
 
 // Codes of `rows` rows of sums int32 [kColumns][pitch].
 template <typename Simd>
-void FinishLanes(const typename Simd::Finish& finish, const int32_t* sums, ptrdiff_t pitch,
+void FinishLanes(const typename Simd::LanesFinish& finish, const int32_t* sums, ptrdiff_t pitch,
                  int32_t rows, int8_t* output, size_t stride) {
+  if constexpr (Simd::kFinishesLanes) {
+    if (finish.serves) {
+      int8_t codes[kLanes * Simd::kColumns];
+      for (int32_t r = 0; r < rows; r += kLanes) {
+        finish.WriteCodes(sums + r, pitch, codes);
+        finish.StoreCodes(codes, rows - r < kLanes ? rows - r : kLanes,
+                          output + static_cast<size_t>(r) * stride, stride);
+      }
+      return;
+    }
+  }
   int32_t by_row[kLanes * Simd::kColumns];
   for (int32_t r = 0; r < rows; r += kLanes) {
     for (int32_t i = 0; i < kLanes; i += Simd::kSumRows) {
@@ -445,8 +456,8 @@ struct SparseMatMul {
       while (rows - r > kLanes) add(Parts<2>());
       if (rows > r) add(Parts<1>());
     }
-    const typename Simd::Finish finish(columns.bias + c, columns.factors + c, added, count,
-                                       quantization);
+    const typename Simd::LanesFinish finish(columns.bias + c, columns.factors + c, added, count,
+                                            quantization);
     FinishLanes<Simd>(finish, sums, plan.block_rows, rows, output, stride);
   }
 

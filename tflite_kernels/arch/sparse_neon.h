@@ -145,12 +145,14 @@ __attribute__((noinline)) void AddPairs(const int8_t* lanes, const int32_t* offs
 // What does not depend on the dot product.
 template <typename Base>
 struct SparseNeonSteps : Base {
+  using LanesFinish = typename Base::Finish;
   using ListWeight = int8_t;
   using VectorNumber = int16_t;  // less the zero point
   static constexpr int32_t kFewSparseRows = 2;
   static constexpr bool kDotsMaskOfFours = false;
   static constexpr bool kUsesPlanes = true;
   static constexpr int32_t kSharedColumns = 1;
+  static constexpr bool kFinishesLanes = false;
   static constexpr bool kTakesBalanced = true;
   static constexpr int32_t kSumRows = 4;
 

@@ -272,9 +272,9 @@ struct SparsePlanes {
     int32_t added[Simd::kColumns] = {};
     Lists lists;
     ListColumns(channel, count, &lists, added);
-    const typename Simd::Finish finish(tensors.bias.data + channel,
-                                       tensors.requantization.data + channel, added, count,
-                                       args.conv2d.quantization);
+    const typename Simd::LanesFinish finish(tensors.bias.data + channel,
+                                            tensors.requantization.data + channel, added, count,
+                                            args.conv2d.quantization);
     const int32_t height = geometry.window.height.output, width = geometry.window.width.output;
     const int32_t rows = height * plan.pitch - (plan.pitch - width);
     int8_t* output = tensors.output.data +
@@ -317,29 +317,47 @@ struct SparsePlanes {
   }
 
   // The codes of `rows` positions, the first of which is `x` of its line.
-  void StorePositions(const typename Simd::Finish& finish, int32_t rows, int32_t* x,
+  void StorePositions(const typename Simd::LanesFinish& finish, int32_t rows, int32_t* x,
                       int8_t** output) const {
-    constexpr int32_t kMost = kLanes;
-    const int32_t width = geometry.window.width.output;
     const size_t stride = static_cast<size_t>(args.conv2d.output_channels);
-    int32_t by_row[kMost * Simd::kColumns];
-    for (int32_t r = 0; r < rows; r += kMost) {
-      for (int32_t i = 0; i < kMost; i += Simd::kSumRows) {
+    for (int32_t r = 0; r < rows; r += kLanes) {
+      const int32_t count = rows - r < kLanes ? rows - r : kLanes;
+      if constexpr (Simd::kFinishesLanes) {
+        if (finish.serves) {
+          int8_t codes[kLanes * Simd::kColumns];
+          finish.WriteCodes(sums + r, kPlaneRows, codes);
+          StoreRuns(count, stride, x, output, [&](int32_t first, int32_t run, int8_t* to) {
+            finish.StoreCodes(codes + first * Simd::kColumns, run, to, stride);
+          });
+          continue;
+        }
+      }
+      int32_t by_row[kLanes * Simd::kColumns];
+      for (int32_t i = 0; i < kLanes; i += Simd::kSumRows) {
         Simd::TransposeSums(sums + r + i, kPlaneRows, by_row + i * Simd::kColumns);
       }
-      const int32_t count = rows - r < kMost ? rows - r : kMost;
-      for (int32_t i = 0; i < count;) {
-        const bool is_inside = *x < width;
-        const int32_t left_over = (is_inside ? width : plan.pitch) - *x;
-        const int32_t run = count - i < left_over ? count - i : left_over;
-        if (is_inside) {
-          StoreRows(finish, by_row + i * Simd::kColumns, Simd::kColumns, run, *output, stride);
-          *output += static_cast<size_t>(run) * stride;
-        }
-        i += run;
-        *x += run;
-        if (*x == plan.pitch) *x = 0;
+      StoreRuns(count, stride, x, output, [&](int32_t first, int32_t run, int8_t* to) {
+        StoreRows(finish, by_row + first * Simd::kColumns, Simd::kColumns, run, to, stride);
+      });
+    }
+  }
+
+  // Calls store(first, run, to) for the runs of `count` positions that are in the image.
+  template <typename Store>
+  void StoreRuns(int32_t count, size_t stride, int32_t* x, int8_t** output,
+                 const Store& store) const {
+    const int32_t width = geometry.window.width.output;
+    for (int32_t i = 0; i < count;) {
+      const bool is_inside = *x < width;
+      const int32_t left_over = (is_inside ? width : plan.pitch) - *x;
+      const int32_t run = count - i < left_over ? count - i : left_over;
+      if (is_inside) {
+        store(i, run, *output);
+        *output += static_cast<size_t>(run) * stride;
       }
+      i += run;
+      *x += run;
+      if (*x == plan.pitch) *x = 0;
     }
   }
 };
