@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 import edgeax
+from edgeax.export.assemble import assemble
 from edgeax.export.choice import Choice, shape_of
 from edgeax.export.lower import FORMS, lower
 from edgeax.formats.flatbuffer import Model
@@ -62,6 +63,22 @@ def test_what_is_slower_keeps_the_built_in_operator_and_says_why(network):
     assert operator_of(model, "conv").name == "CONV_2D"
     assert stored["conv"].how == "int8"
     assert stored["conv"].why == ("packed: 0.90 times as fast as int8, measured at conv3x3 8,32,32")
+
+
+def test_speeds_of_int8_say_nothing_of_16_bit_activations():
+    plain = sequential(keras.Input((64,)), layers.Dense(64, name="dense"))
+    model = edgeax.compress(plain, edgeax.Recipe([kernel_rule("static_wi4_ai8", "dense")]))
+    faster = table(Speed(DENSE, fully_connected(64, 64), 2.0, 0.01))
+    made = assemble(
+        model,
+        [normal(4, 64)],
+        integer=True,
+        pack=True,
+        wide=True,
+        choice=Choice("latency", faster),
+    )
+    (kernel,) = made.kernels
+    assert (kernel.how, kernel.why) == ("int8", "packed: nothing like it was measured")
 
 
 def test_what_nobody_measured_keeps_the_built_in_operator(network):
