@@ -55,7 +55,7 @@ struct SignSumStorage : ChannelTensors {
             common.requantization,
             {gains.data(), gains.size()},
             {thresholds.data(), thresholds.size()},
-            common.scratch,
+            {},
             common.output};
   }
 
