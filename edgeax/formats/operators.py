@@ -221,6 +221,18 @@ OPERATORS: dict[str, CustomOperator] = {
             _CODEBOOK_INPUTS,
             (_KEEP_NUM_DIMS, *_FLOAT),
         ),
+        CustomOperator(
+            "EdgeaxVectorConv2D",
+            1,
+            _CODEBOOK_INPUTS,
+            (*_WINDOW, _GROUPS, *_CLAMP),
+        ),
+        CustomOperator(
+            "EdgeaxVectorFullyConnected",
+            1,
+            _CODEBOOK_INPUTS,
+            (_KEEP_NUM_DIMS, *_CLAMP),
+        ),
     )
 }
 

@@ -69,6 +69,9 @@ def of_case(case: native.Case) -> bytes:
         parts.append(numbers(options["input_packed"], options["output_packed"]))
         parts.append(numbers(*(options[name] for name in ["pad_value"] if name in options)))
         payload = payload[1:]
+    elif case.is_vector:
+        tables, length, entries = case.codebook.shape
+        parts += [numbers(tables, entries, length), bytes(1)]  # indices as they are
     else:
         parts.append(bytes([{2: 0, 4: 1, 16: 2}[case.codebook.size]]))
     scales = np.float32([case.input_scale, case.output_scale])
@@ -125,6 +128,11 @@ def larger(source: np.random.Generator, operator: str) -> bytes:
         return numbers(*shape) + quantized + numbers(*more) + bytes([one_of(20, 64, 128, 255)])
     if "Binary" in operator:
         return numbers(*shape) + quantized + numbers(one_of(0, 1), one_of(0, 1), one_of(0, 1))
+    if "Vector" in operator:
+        length = one_of(*(n for n in (1, 2, 4, 8, 13, 16) if depth % n == 0))
+        tables = one_of(1, depth // length)  # of a convolution: of its inputs
+        entries = one_of(4, 16, 16, 40, 256)
+        return numbers(*shape) + quantized + numbers(tables, entries, length) + bytes([1])
     return numbers(*shape) + quantized + bytes([one_of(0, 1, 2)])
 
 

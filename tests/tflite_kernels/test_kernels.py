@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from edgeax.formats import binary_rows, packing, sparse
+from edgeax.formats import binary_rows, packing, sparse, vector_rows
 from edgeax.formats.operators import OPERATORS
 from tests.golden import cases as golden
 from tests.tflite_kernels import native, oracle, random_cases
@@ -487,11 +487,14 @@ def test_the_readme_shows_the_bytes_that_a_file_holds():
     mask, four = (sparse.encode(row, 1, p) for p in (sparse.BITMASK, sparse.RELATIVE4))
     for part in (mask.values, mask.indices, four.indices):
         assert f"`{part.tobytes().hex(' ')}`" in readme
+    vectors = vector_rows.encode(np.int8([[7, 2, 0, 0], [-1, 4, 7, 2], [0, 0, -1, 4]]), 2, 1)
+    for part in (vectors.weights, vectors.codebook):
+        assert f"`{part.tobytes().hex(' ')}`" in readme
     signs = binary_rows.pack_signs(np.float32([-2, 0, 3, -1]))
     assert f"`{signs.tobytes().hex(' ')}`" in readme
 
 
 def test_the_library_says_which_interface_it_has():
-    assert native.load().edgeax_version() == 4
+    assert native.load().edgeax_version() == 5
     assert native.load().edgeax_isa_name(-1) is None
     assert native.load().edgeax_isa_name(99) is None

@@ -107,6 +107,17 @@ Status NoScratch(const FloatFullyConnectedArgs& args, size_t* bytes) {
   return CheckFloatFullyConnected(args);
 }
 
+Status NoScratch(const VectorConv2DArgs& args, size_t* bytes) {
+  *bytes = 0;
+  Conv2DGeometry geometry;
+  return GeometryOf(args, &geometry);
+}
+
+Status NoScratch(const VectorFullyConnectedArgs& args, size_t* bytes) {
+  *bytes = 0;
+  return CheckVectorFullyConnected(args);
+}
+
 // Bytes of bits are combined as they are: compilers need no help with that.
 constexpr Kernel<BinaryMaxPool2DArgs, BinaryPoolTensors> kBinaryMaxPool2D = {BinaryMaxPool2D,
                                                                              NoScratch, true};
@@ -122,7 +133,9 @@ constexpr KernelSet kSets[] = {
      {BinaryConv2D, NoScratch},
      {BinaryFullyConnected, NoScratch},
      kBinaryMaxPool2D,
-     {FloatFullyConnected, NoScratch}},
+     {FloatFullyConnected, NoScratch},
+     {VectorConv2D, NoScratch},
+     {VectorFullyConnected, NoScratch}},
 #if defined(__x86_64__)
     {"avx2",
      HasAvx2,
@@ -134,7 +147,9 @@ constexpr KernelSet kSets[] = {
      {BinaryConv2DAvx2, BinaryConv2DScratchBytesAvx2, true},
      {BinaryFullyConnectedAvx2, BinaryFullyConnectedScratchBytesAvx2, true},
      kBinaryMaxPool2D,
-     {FloatFullyConnectedAvx2, FloatFullyConnectedScratchBytesAvx2, true}},
+     {FloatFullyConnectedAvx2, FloatFullyConnectedScratchBytesAvx2, true},
+     {VectorConv2DAvx2, VectorConv2DScratchBytesAvx2, true},
+     {VectorFullyConnectedAvx2, VectorFullyConnectedScratchBytesAvx2, true}},
     {"avx512",
      HasAvx512,
      {Conv2DAvx512, Conv2DScratchBytesAvx512, true},
@@ -145,7 +160,9 @@ constexpr KernelSet kSets[] = {
      {BinaryConv2DAvx512, BinaryConv2DScratchBytesAvx512, true},
      {BinaryFullyConnectedAvx512, BinaryFullyConnectedScratchBytesAvx512, true},
      kBinaryMaxPool2D,
-     {FloatFullyConnectedAvx512, FloatFullyConnectedScratchBytesAvx512, true}},
+     {FloatFullyConnectedAvx512, FloatFullyConnectedScratchBytesAvx512, true},
+     {VectorConv2DAvx512, VectorConv2DScratchBytesAvx512, true},
+     {VectorFullyConnectedAvx512, VectorFullyConnectedScratchBytesAvx512, true}},
 #elif defined(__aarch64__)
     {"neon",
      Always,
@@ -158,6 +175,8 @@ constexpr KernelSet kSets[] = {
      {BinaryFullyConnectedNeon, BinaryFullyConnectedScratchBytesNeon, true},
      kBinaryMaxPool2D,
      {FloatFullyConnectedNeon, FloatFullyConnectedScratchBytesNeon, true},
+     {VectorConv2DNeon, VectorConv2DScratchBytesNeon, true},
+     {VectorFullyConnectedNeon, VectorFullyConnectedScratchBytesNeon, true},
      true,
      true},
     {"neon_dotprod",
@@ -171,6 +190,8 @@ constexpr KernelSet kSets[] = {
      {BinaryFullyConnectedNeon, BinaryFullyConnectedScratchBytesNeon, true},
      kBinaryMaxPool2D,
      {FloatFullyConnectedNeon, FloatFullyConnectedScratchBytesNeon, true},
+     {VectorConv2DNeonDotprod, VectorConv2DScratchBytesNeonDotprod, true},
+     {VectorFullyConnectedNeonDotprod, VectorFullyConnectedScratchBytesNeonDotprod, true},
      false,  // the dot product sums weights up itself
      true},
 #elif defined(EDGEAX_ARMV7)
@@ -184,7 +205,9 @@ constexpr KernelSet kSets[] = {
      {BinaryConv2D, NoScratch},
      {BinaryFullyConnected, NoScratch},
      kBinaryMaxPool2D,
-     {FloatFullyConnected, NoScratch}},
+     {FloatFullyConnected, NoScratch},
+     {VectorConv2D, NoScratch},
+     {VectorFullyConnected, NoScratch}},
 #endif
 };
 
