@@ -206,7 +206,7 @@ struct VectorStorage : ChannelTensors {
             common.bias,
             common.requantization,
             BytesOf<int8_t>(all[inputs[kCodebook]]),
-            common.scratch,
+            {},
             common.output,
             Share{0, 1},
             true};
