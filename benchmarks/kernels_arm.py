@@ -25,7 +25,15 @@ from benchmarks.harness import Benchmark, run
 from benchmarks.hosts import prepare_arm
 from benchmarks.layer_kinds import CONVOLUTIONS, LARGE_PRODUCT
 from edgeax.formats.layer_shape import CONV, LayerShape, conv, fully_connected
-from edgeax.runtime.drawn_layers import Draw, as_options, blocks, codebook, integers, signs
+from edgeax.runtime.drawn_layers import (
+    Draw,
+    as_options,
+    blocks,
+    codebook,
+    integers,
+    signs,
+    sub_vectors,
+)
 from edgeax.runtime.operator_files import built_in_file, custom_file
 from tests.emulation import aarch64, counting, process
 
@@ -62,6 +70,7 @@ def _wanted(on_a72: float, on_a76: float) -> dict[str, float]:
 
 _CODEBOOK = codebook(4)
 _TERNARY = integers(2, -1, 1)
+_CODEWORDS = sub_vectors(16, 8)
 KINDS = (
     Kind("binary", signs, True, INT8, _wanted(7.0, 2.3)),
     Kind("sparse 75 % 1x4", blocks(4, 4, 16), True, INT8, _wanted(3.0, 2.5)),
@@ -70,6 +79,8 @@ KINDS = (
     Kind("ternary", _TERNARY, False, INT4, {"cortex-a72": 2.2}),
     Kind("codebook-16", _CODEBOOK, False, INT4, {"cortex-a72": 1.5}),
     Kind("sparse 4:16", blocks(1, 4, 16), False, INT8, _wanted(2.5, 1.5)),
+    Kind("16 codewords of 8", _CODEWORDS, True, INT8, {}),
+    Kind("16 codewords of 8", _CODEWORDS, False, INT8, {}),
 )
 
 

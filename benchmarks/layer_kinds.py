@@ -6,7 +6,14 @@ import dataclasses
 from collections.abc import Sequence
 
 from edgeax.formats.layer_shape import LayerShape, conv, fully_connected
-from edgeax.runtime.drawn_layers import Draw, blocks, codebook, integers, signs
+from edgeax.runtime.drawn_layers import (
+    Draw,
+    blocks,
+    codebook,
+    integers,
+    signs,
+    sub_vectors,
+)
 from edgeax.runtime.operator_files import INPUT_SCALE
 
 CONVOLUTIONS = (
@@ -112,4 +119,5 @@ KINDS = (
         ),
         inputs=(-_ONE, _ONE),
     ),
+    Kind("16 codewords of 8", sub_vectors(16, 8), (*CONVOLUTIONS[:3], *PRODUCTS), ()),
 )

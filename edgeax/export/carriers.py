@@ -14,16 +14,16 @@ from edgeax.export.freeze import FrozenWeight
 from edgeax.formats import Codebook, EncodedTensor, Float32
 from edgeax.formats.flatbuffer import Operator, Subgraph, Tensor
 from edgeax.formats.integer_form import IntegerForm
+from edgeax.formats.vector_codebook import VectorCodebook
 
 # Biases up to here leave room for the products in an int32 sum.
 _MOST_BIAS = 2**30
 
 _ACTIVATIONS = ("int8", "int16")
 
-# Steps by which the converter's codes may differ from a kernel: half a step where it got just these
-# values, another half where it got those that the kernel's integers stand for.
+# Steps by which the converter's codes may differ from a kernel, of its own steps and, where it got
+# the values that the kernel's integers stand for, of theirs too.
 _MOST_AWAY = 0.501
-_MOST_AWAY_ROUNDED = 1.01
 
 FILTER_OPERATORS = {
     "CONV_2D": (0, 2),
@@ -41,10 +41,12 @@ class Codes:
     Attributes:
         codes: int8, canonical layout.
         scale: float32 `(channels,)`; negative where a folded gain is.
+        vectors: How training cut it into sub-vectors; None if it did not.
     """
 
     codes: np.ndarray
     scale: np.ndarray
+    vectors: VectorCodebook | None = None
 
     @property
     def depth(self) -> int:
@@ -89,8 +91,12 @@ def carriers_of(graph: Subgraph, weights: Sequence[FrozenWeight]) -> list[list[C
     found = []
     for weight in weights:
         values = weight.encoded.decode()
-        away = _MOST_AWAY if _is_exact(weight.encoded) else _MOST_AWAY_ROUNDED
-        holders = [operator for operator in free if _holds(graph, operator, values, away)]
+        off = (
+            0.0
+            if _is_exact(weight.encoded)
+            else _MOST_AWAY * np.abs(weight.encoded.params["scale"])
+        )
+        holders = [operator for operator in free if _holds(graph, operator, values, off)]
         holders = holders[: weight.uses]
         free = [operator for operator in free if operator not in holders]
         found.append([_carrier(graph, operator, weight) for operator in holders])
@@ -105,7 +111,9 @@ def integer_codes(encoded: EncodedTensor) -> Codes:
         codes = encoded.params["codebook"][codes]
     if encoded.mask is not None:
         codes = codes * encoded.mask
-    return Codes(codes.astype(np.int8), scale)
+    trained = encoded.trained if isinstance(encoded, IntegerForm) else None
+    vectors = trained if isinstance(trained, VectorCodebook) else None
+    return Codes(codes.astype(np.int8), scale, vectors)
 
 
 def settled(codes: Codes, carrier: Carrier) -> Codes:
@@ -118,8 +126,10 @@ def settled(codes: Codes, carrier: Carrier) -> Codes:
     most = _MOST_BIAS * carrier.input_scale * np.abs(codes.scale.astype(np.float64))
     is_zero = ~codes.codes.reshape(-1, codes.scale.size).any(axis=0)
     constant = is_zero | (codes.scale == 0.0) | ((bias > most) & (not carrier.is_wide))
-    return Codes(
-        np.where(constant, np.int8(0), codes.codes), np.where(constant, carrier.scale, codes.scale)
+    return dataclasses.replace(
+        codes,
+        codes=np.where(constant, np.int8(0), codes.codes),
+        scale=np.where(constant, carrier.scale, codes.scale),
     )
 
 
@@ -155,8 +165,10 @@ def _is_exact(encoded: EncodedTensor) -> bool:
     return math.isinf(encoded.snr_db)
 
 
-def _holds(graph: Subgraph, operator: Operator, values: np.ndarray, away: float) -> bool:
-    """Returns whether an operator holds a kernel, each value at most `away` steps off."""
+def _holds(
+    graph: Subgraph, operator: Operator, values: np.ndarray, off: float | np.ndarray
+) -> bool:
+    """Returns whether an operator holds a kernel, each value as rounded from one at most `off`."""
     source, _ = FILTER_OPERATORS[operator.name]
     kernel = graph.tensors[operator.inputs[1]]
     scale, codes = kernel.scale, kernel.data
@@ -167,7 +179,7 @@ def _holds(graph: Subgraph, operator: Operator, values: np.ndarray, away: float)
     if codes.size != values.size or scale.size not in (1, values.shape[-1]):
         return False
     converted = from_file_layout(operator.name, codes, values.shape) * scale
-    return bool(np.all(np.abs(converted - values) <= away * scale + 1e-12))
+    return bool(np.all(np.abs(converted - values) <= _MOST_AWAY * scale + off + 1e-12))
 
 
 def _carrier(graph: Subgraph, operator: Operator, weight: FrozenWeight) -> Carrier:

@@ -11,6 +11,7 @@ from edgeax.export.assemble import assemble, with_decode
 from edgeax.export.convert import errors_only
 from edgeax.export.lower_binary import HOW as BINARY
 from edgeax.export.lower_decode import HOW as DECODE
+from edgeax.export.lower_vector import HOW as VECTOR
 from edgeax.export.result import WHERE_DECODE_RUNS
 from edgeax.export.stateful import check_stateful
 from edgeax.export.stored import AS_CONVERTED, Stored
@@ -55,6 +56,11 @@ class Forecast:
     def sparse(self) -> tuple[str, ...]:
         """Paths of the kernels that a custom operator will hold without their zeros."""
         return tuple(kernel.path for kernel in self.kernels if kernel.how == "sparse")
+
+    @property
+    def vector(self) -> tuple[str, ...]:
+        """Paths of the kernels that a custom operator will hold in indices of sub-vectors."""
+        return tuple(kernel.path for kernel in self.kernels if kernel.how == VECTOR)
 
     @property
     def decode(self) -> tuple[str, ...]:

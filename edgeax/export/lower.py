@@ -16,12 +16,13 @@ from edgeax.export.lower_dense import BITS, HOW, write_dense
 from edgeax.export.lower_packed import packed
 from edgeax.export.lower_sign_sum import sign_sum
 from edgeax.export.lower_sparse import sparse
+from edgeax.export.lower_vector import vector
 from edgeax.export.sign_sums import Sums, expand_sign_sums
 from edgeax.export.signs import drop_unread_signs
 from edgeax.export.stored import AS_CONVERTED, Stored, as_trained, stored_as
 from edgeax.formats.flatbuffer import Model, Subgraph
 
-FORMS: tuple[Form, ...] = (packed, sparse)
+FORMS: tuple[Form, ...] = (packed, sparse, vector)
 """Forms of a kernel in operators of edgeax. Where bytes decide, a later one is taken instead of an
 earlier one if it is smaller, by its `least_gain`."""
 

@@ -10,6 +10,7 @@ from edgeax.formats.codebook import Codebook
 from edgeax.formats.integer import Integer
 from edgeax.formats.sign_sum import SignBases, bases_of
 from edgeax.formats.sums import SumOfSigns
+from edgeax.formats.vector_codebook import VectorCodebook
 
 _TOP = 127  # largest magnitude of an int8 code on a symmetric grid
 _EXACT = 1e-6  # of the largest value: what float32 scales lose anyway
@@ -39,7 +40,7 @@ def integer_form(encoded: EncodedTensor) -> EncodedTensor:
 
     The values are kept where integers can express them: binary, ternary, powers of two and other
     formats of few bits. Otherwise the integers nearest to them are taken; a table of 16 values or
-    fewer stays one.
+    fewer stays one, and so do the tables of a `VectorCodebook`.
 
     Args:
         encoded: A weight in any format, canonical layout; returned as it is if it has that form.
@@ -51,7 +52,8 @@ def integer_form(encoded: EncodedTensor) -> EncodedTensor:
         return encoded
     scale = np.broadcast_to(optional_scale(encoded.params, encoded.shape), encoded.shape[-1:])
     divisor = np.where(scale == 0, np.float32(1), scale).astype(np.float64)
-    codes, step = _codes(values.astype(np.float64) / divisor)
+    units = values.astype(np.float64) / divisor
+    codes, step = _codes(units, shared=isinstance(encoded.format, VectorCodebook))
     params = {"scale": (divisor * step).astype(np.float32)}
     grid = Integer(8, axis=-1)
     form = IntegerForm(codes.astype(np.int8), grid, params, None, encoded.format)
@@ -80,14 +82,22 @@ def snr_db(values: np.ndarray, stored: np.ndarray) -> float:
     return 10.0 * math.log10(signal / noise) if signal else -math.inf
 
 
-def _codes(units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns integer codes, as floats, and the step of each channel that give values in units."""
+def _codes(units: np.ndarray, shared: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Returns integer codes, as floats, and the step of each channel that give values in units.
+
+    Args:
+        units: The values.
+        shared: Whether all channels must have one step, as they share their values.
+    """
     points, counts = np.unique(units, return_counts=True)
     if points.size <= _FEW:
         top, exact = _best_top(points, counts)
         if exact or points.size <= _TABLE:
             step = _step(np.max(np.abs(points)), top)
             return np.rint(units / step), np.full(units.shape[-1:], step)
+    if shared:
+        step = _step(np.max(np.abs(points)), _TOP)
+        return np.rint(units / step), np.full(units.shape[-1:], step)
     largest = np.max(np.abs(units), axis=tuple(range(units.ndim - 1)))
     step = _step(largest, _tops_of_channels(units.reshape(-1, units.shape[-1]), largest))
     return np.rint(units / step), step

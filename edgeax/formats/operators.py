@@ -249,6 +249,18 @@ OPERATORS: dict[str, CustomOperator] = {
             _SIGN_SUM_INPUTS,
             (_KEEP_NUM_DIMS, *_SIGN_SUM, *_CLAMP),
         ),
+        CustomOperator(
+            "EdgeaxVectorConv2D",
+            1,
+            _CODEBOOK_INPUTS,
+            (*_WINDOW, _GROUPS, *_CLAMP),
+        ),
+        CustomOperator(
+            "EdgeaxVectorFullyConnected",
+            1,
+            _CODEBOOK_INPUTS,
+            (_KEEP_NUM_DIMS, *_CLAMP),
+        ),
     )
 }
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from edgeax.formats import decode_graph, decode_lut, dtypes
+from edgeax.formats import decode_graph, decode_lut, dtypes, vector_rows
 from edgeax.formats.codebook import Codebook
 from edgeax.formats.flatbuffer import Model, Operator, Subgraph, Tensor
 from edgeax.formats.operators import OPERATORS
@@ -56,7 +56,8 @@ class OperatorDetails:
         name: Name of the custom operator, or the schema's of a built-in one ("CONV_2D").
         is_custom: Whether it is a custom operator.
         version: Its version.
-        weight_bits: Bits of one stored weight; None for an operator without constants.
+        weight_bits: Bits of one stored weight, or of the index of a sub-vector; None for an
+            operator without constants.
         constant_bytes: Bytes of all its constants: weights, bias, scales, codebook.
         inputs: Numbers of its input tensors, -1 = absent.
         outputs: Numbers of its output tensors.
@@ -234,13 +235,15 @@ def _operator_details(
 
 
 def _weight_bits(operator: Operator, graph: Subgraph, constants: list[Tensor]) -> int | None:
-    """Bits of one weight: an index into the codebook, a bit or an element of what one of our
-    operators calls its weights, an index of what DECODE reads, or an element of the largest
-    constant.
+    """Bits of one weight: an index into the codebook, which may be that of a sub-vector, a bit or
+    an element of what one of our operators calls its weights, an index of what DECODE reads, or an
+    element of the largest constant.
     """
     if decode_graph.is_decode(operator):
         return decode_graph.index_bits(graph, operator)
     codebook = _named_input(operator, graph, "codebook")
+    if codebook is not None and len(codebook.shape) == 3:  # of sub-vectors
+        return vector_rows.index_bits(codebook.shape[2])
     if codebook is not None:
         return Codebook(math.prod(codebook.shape), value=None).bits
     weights = _named_input(operator, graph, "weights")

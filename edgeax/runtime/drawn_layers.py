@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeax.formats import binary_rows, packing, sparse
+from edgeax.formats import binary_rows, packing, sparse, vector_rows
 from edgeax.formats.layer_shape import CONV, DEPTHWISE, FULLY_CONNECTED, LayerShape
 
 _ENDS = {CONV: "Conv2D", DEPTHWISE: "DepthwiseConv2D", FULLY_CONNECTED: "FullyConnected"}
@@ -84,6 +84,20 @@ def blocks(block: int, kept: int, of: int, channels: int = 1) -> Draw:
         constants = {"weights": rows.values, "indices": rows.indices}
         options = {"block": block, "places": sparse.BITMASK}
         return Layer(weights.astype(np.int8), "EdgeaxSparse", constants, options)
+
+    return draw
+
+
+def sub_vectors(entries: int, length: int) -> Draw:
+    """Returns what draws rows of so many weights each that are codewords of one table."""
+
+    def draw(shape: LayerShape, source: np.random.Generator) -> Layer:
+        codewords = source.integers(-127, 128, (entries, length)).astype(np.int8)
+        indices = source.integers(0, entries, (shape.outputs, shape.depth // length))
+        weights = codewords[indices].reshape(shape.outputs, shape.depth)
+        stored = vector_rows.encode(weights, length, tables=1)
+        constants = {"weights": stored.weights, "codebook": stored.codebook}
+        return Layer(weights, "EdgeaxVector", constants)
 
     return draw
 

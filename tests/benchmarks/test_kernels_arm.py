@@ -112,7 +112,8 @@ def test_products_are_held_to_the_operator_that_the_issue_names():
 
 
 def test_the_targets_are_those_of_the_issue():
-    found = [(k.name, k.is_conv, k.baseline, tuple(k.wanted.values())) for k in KINDS]
+    kinds = [kind for kind in KINDS if kind.wanted]
+    found = [(k.name, k.is_conv, k.baseline, tuple(k.wanted.values())) for k in kinds]
     assert found == [
         ("binary", True, INT8, (7.0, 2.3)),
         ("sparse 75 % 1x4", True, INT8, (3.0, 2.5)),

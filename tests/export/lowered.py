@@ -1,6 +1,7 @@
 """A network frozen and converted once, to be lowered in several ways; and its operators' sums."""
 
 import dataclasses
+import re
 import warnings
 
 import numpy as np
@@ -11,7 +12,7 @@ from edgeax.export.convert import convert
 from edgeax.export.freeze import Frozen, freeze
 from edgeax.export.lower import FORMS, lower
 from edgeax.export.stored import Stored
-from edgeax.formats import packing, sparse
+from edgeax.formats import packing, sparse, vector_rows
 from edgeax.formats.flatbuffer import Model
 from edgeax.formats.operators import OPERATORS
 from edgeax.model import preset
@@ -97,6 +98,9 @@ def rows_of(graph, operator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         count = channels
     else:
         count = depth(operator.name, options, graph.tensors[operator.inputs[0]], channels)
+    if operator.name.startswith("EdgeaxVector"):
+        rows = vector_rows.decode(vector_rows.VectorRows(weights, last), channels)
+        return (rows.astype(np.int32) + 128).astype(np.uint8), ALL_CODES, scale
     if not operator.name.startswith("EdgeaxSparse"):
         bits = last.size.bit_length() - 1
         return packing.unpack(weights, bits, count, signed=False), last, scale
@@ -154,8 +158,8 @@ def case(graph, operator, seen) -> Case:
     if operator.is_custom:
         rows, codebook, scale = rows_of(graph, operator)
         bias = tensors[1].data
-        # What a sparse operator has to do is what the same with a codebook does.
-        name, options = operator.name.replace("Sparse", ""), options_of(operator)
+        # What a sparse or vector operator has to do is what the same with a codebook does.
+        name, options = re.sub("Sparse|Vector", "", operator.name), options_of(operator)
         options = {key: n for key, n in options.items() if key not in ("block", "places")}
     else:
         name, options = built_in(graph, operator)

@@ -135,6 +135,18 @@ def test_as_integers_it_loses_little():
 
 
 @pytest.mark.parametrize("tables", TABLES)
+def test_as_integers_its_tables_stay_of_so_many_codewords(tables):
+    """Channels of other sizes, of which each would have steps of its own, would not share them."""
+    weight = normal(32, 70) * np.linspace(0.1, 1.0, 70, dtype=np.float32)
+    format = VectorCodebook(12, 8, tables)
+    gain = np.linspace(-1.0, -2.0, 70)
+    form = integer_form(stored(format, weight).scaled(gain))
+    assert max(len(np.unique(cut, axis=0)) for cut in format.cut(form.codes)) <= 12
+    step = form.params["scale"] / np.float32(gain)
+    np.testing.assert_allclose(step, step[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("tables", TABLES)
 def test_settings_survive_json(tables):
     format = VectorCodebook(32, 3, tables)
     assert deserialized(json.loads(json.dumps(serialized(format)))) == format

@@ -11,7 +11,9 @@ it; a test fails when they are stale.
 as the operator stores them, shape `[rows, codes in a row]`. `sparse.json`: the same for sparse
 operators; weights holds the rows with their zeros, `[rows, weights in a row]`, and values and
 indices what the file holds of them. `binary.json`: weights_index holds bits, and input and output
-bytes of bits, as int8, where they are packed. Real numbers are hex strings. `coded.json`: see
+bytes of bits, as int8, where they are packed. `vector.json`: weights_index holds for each output
+channel the index of each of its sub-vectors, `[channels, places]`, and codebook the numbers of
+codebook_shape, `[tables, length, entries]`. Real numbers are hex strings. `coded.json`: see
 coded_cases.py; `float.json`: float_cases.py.
 """
 
@@ -27,7 +29,8 @@ from typing import Any
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 KINDS = ("single", "double")
-OPERATOR_FILES = ("operators.json", "sparse.json", "binary.json")
+OPERATOR_FILES = ("operators.json", "sparse.json", "binary.json", "vector.json")
+INDEX_BLOCK = 128  # output channels whose indices of sub-vectors lie together
 
 
 # Arithmetic, by definition.
@@ -132,7 +135,27 @@ def weight_rows(case: dict[str, Any]) -> tuple[list[int], int]:
     if "weights" in case:
         return case["weights"]["data"], case["weights"]["shape"][1]
     index = case["weights_index"]
+    if "codebook_shape" in case:
+        tables, length, entries = case["codebook_shape"]
+        places = index["shape"][1]
+        weights = [
+            case["codebook"][(at % places % tables * length + i) * entries + code]
+            for at, code in enumerate(index["data"])
+            for i in range(length)
+        ]
+        return weights, places * length
     return [case["codebook"][code] for code in index["data"]], index["shape"][1]
+
+
+def pack_indices(indices: list[int], places: int, entries: int) -> list[int]:
+    """Of each 128 channels, for each place of a sub-vector, the indices of all of them."""
+    rows = [indices[at : at + places] for at in range(0, len(indices), places)]
+    packed = []
+    for start in range(0, len(rows), INDEX_BLOCK):
+        block = rows[start : start + INDEX_BLOCK]
+        for place in range(places):
+            packed += pack([row[place] for row in block], 4 if entries <= 16 else 8)
+    return packed
 
 
 def taps(case: dict[str, Any], axis: int, size: int) -> tuple[int, int, int, int]:
@@ -488,6 +511,48 @@ BINARY_FULLY_CONNECTED: list[tuple[str, list[int], int, dict[str, int], dict[str
     ("relu", [4, 9], 4, {"output_min": -11}, {"zero_out": -11}),
 ]
 
+# name, input shape, output channels, options that differ, tables, length and entries, `draw`
+# arguments
+Format = tuple[int, int, int]
+VECTOR_CONV2D: list[tuple[str, list[int], int, dict[str, int], Format, dict[str, Any]]] = [
+    ("pointwise", [1, 3, 4, 6], 3, KERNEL_1X1, (1, 3, 16), {}),
+    ("same_table_of_each_place", [1, 4, 3, 2], 5, {}, (9, 2, 4), {}),
+    ("same_tables_of_inputs", [1, 3, 4, 8], 3, {}, (2, 4, 16), {}),
+    ("valid_across_taps", [1, 4, 5, 2], 3, VALID, (1, 6, 7), {}),
+    ("same_stride_2", [1, 5, 6, 2], 3, STRIDE_2, (1, 2, 16), {}),
+    ("valid_stride_3x2", [2, 7, 6, 2], 2, VALID | STRIDE_3X2 | KERNEL_2X3, (3, 4, 5), {}),
+    ("same_dilation_2", [1, 5, 6, 1], 2, DILATION_2, (1, 9, 3), {}),
+    ("groups_2", [1, 3, 3, 8], 6, {"groups": 2}, (2, 2, 16), {}),
+    ("groups_3_of_odd_size", [1, 3, 3, 6], 9, {"groups": 3}, (1, 2, 16), {}),
+    ("many_entries", [1, 3, 3, 4], 5, {}, (1, 4, 40), {}),
+    ("all_entries", [1, 2, 2, 4], 3, KERNEL_1X1, (1, 2, 256), {}),
+    ("many_channels", [1, 1, 2, 8], 131, KERNEL_1X1, (2, 4, 16), {}),
+    ("zero_point_low", [1, 3, 3, 4], 3, {}, (1, 4, 16), {"zero_in": -128, "zero_out": 127}),
+    ("extreme_codes", [1, 3, 3, 4], 4, {}, (1, 4, 16), {"extremes": True, "zero_in": 127}),
+    ("ties", [1, 3, 4, 4], 6, {}, (1, 4, 16), {"ties": True}),
+    ("bias_wraps", [1, 3, 3, 2], 4, {}, (1, 2, 16), {"bias_wraps": True}),
+]
+VECTOR_FULLY_CONNECTED: list[tuple[str, list[int], int, dict[str, int], Format, dict[str, Any]]] = [
+    ("one_number", [1, 1], 1, {}, (1, 1, 2), {}),
+    ("odd_length", [3, 21], 5, {}, (1, 7, 16), {}),
+    ("table_of_each_place", [2, 16], 4, {}, (4, 4, 16), {}),
+    ("pairs", [1, 18], 3, {}, (3, 2, 5), {}),
+    ("single_weights", [2, 9], 5, {}, (9, 1, 16), {}),
+    ("long_vectors", [1, 120], 3, {}, (1, 40, 9), {}),
+    ("many_entries", [2, 24], 5, {}, (1, 8, 100), {}),
+    ("all_entries_of_pairs", [1, 8], 5, {}, (1, 2, 256), {}),
+    ("many_outputs", [1, 8], 133, {}, (1, 4, 16), {}),
+    ("many_outputs_and_entries", [1, 4], 130, {}, (2, 2, 17), {}),
+    ("rows_flattened", [2, 3, 6], 4, {}, (1, 3, 16), {}),
+    ("rows_kept", [2, 3, 6], 4, {"keep_num_dims": 1}, (2, 3, 16), {}),
+    ("many_rows", [40, 4], 3, {}, (1, 4, 16), {}),
+    ("zero_point_high", [2, 8], 4, {}, (1, 8, 16), {"zero_in": 127, "zero_out": -128}),
+    ("extreme_codes", [2, 32], 4, {}, (1, 8, 16), {"extremes": True, "zero_in": 127}),
+    ("ties", [8, 8], 6, {}, (1, 4, 16), {"ties": True}),
+    ("relu", [4, 8], 4, {"output_min": -11}, (1, 8, 16), {"zero_out": -11}),
+    ("bias_wraps", [2, 8], 4, {}, (1, 8, 16), {"bias_wraps": True}),
+]
+
 
 def draw(
     source: random.Random,
@@ -660,6 +725,46 @@ def binary() -> list[dict[str, Any]]:
     return cases
 
 
+def cut(source: random.Random, case: dict[str, Any], format: Format) -> dict[str, Any]:
+    """Returns a drawn case with sub-vectors for weights."""
+    tables, length, entries = format
+    channels, depth = case["weights_index"]["shape"]
+    places = depth // length
+    indices = [source.randrange(entries) for _ in range(channels * places)]
+    return {
+        **case,
+        "weights_index": {"shape": [channels, places], "data": indices},
+        "codebook": [source.choice(case["codebook"]) for _ in range(math.prod(format))],
+        "codebook_shape": list(format),
+    }
+
+
+def vector() -> list[dict[str, Any]]:
+    cases: list[dict[str, Any]] = []
+    clamps = {"output_min": -128, "output_max": 127}
+
+    def add(
+        operator: str, name: str, options: dict[str, int], shape: list[int], outputs: int,
+        depth: int, format: Format, how: dict[str, Any],
+    ) -> None:  # fmt: skip
+        for kind in KINDS if name in ("ties", "extreme_codes") else KINDS[:1]:
+            source = random.Random(f"{operator} {name}")
+            case = {"name": f"{name}_{kind}", "operator": operator, "options": options}
+            case["rounding"] = kind
+            drawn = draw(source, case, outputs, shape, [outputs, depth], depth, **how)
+            cases.append(cut(source, drawn, format))
+            (convolve if operator == "EdgeaxVectorConv2D" else multiply)(cases[-1])
+
+    for name, shape, outputs, changes, format, how in VECTOR_CONV2D:
+        options = {**WINDOW, "groups": 1, **clamps, **changes}
+        depth = options["kernel_height"] * options["kernel_width"] * shape[3] // options["groups"]
+        add("EdgeaxVectorConv2D", name, options, shape, outputs, depth, format, how)
+    for name, shape, outputs, changes, format, how in VECTOR_FULLY_CONNECTED:
+        options = {"keep_num_dims": 0, **clamps, **changes}
+        add("EdgeaxVectorFullyConnected", name, options, shape, outputs, shape[-1], format, how)
+    return cases
+
+
 def operators() -> list[dict[str, Any]]:
     cases: list[dict[str, Any]] = []
     clamps = {"output_min": -128, "output_max": 127}
@@ -717,6 +822,7 @@ def texts() -> dict[str, str]:
         "operators.json": one_per_line(operators()) + "\n",
         "sparse.json": one_per_line(sparse()) + "\n",
         "binary.json": one_per_line(binary()) + "\n",
+        "vector.json": one_per_line(vector()) + "\n",
         "coded.json": one_per_line(coded_cases.coded()) + "\n",
         "float.json": one_per_line(float_cases.floats()) + "\n",
     }

@@ -65,6 +65,7 @@ struct OperatorCase {
   size_t channels;
   const int8_t* codebook;
   size_t codebook_size;
+  const int32_t* codebook_shape;  // of vector operators
   float output_scale;
   int32_t output_zero_point;
   const int8_t* expected;
@@ -183,6 +184,7 @@ def _operator(case: dict[str, Any], array: Any) -> str:
         len(case["bias"]),
         array("int8_t", case.get("codebook", [])),
         len(case.get("codebook", [])),
+        array("int32_t", case.get("codebook_shape", [])),
         _literal("float", out["scale"]),
         out["zero_point"],
         array("int8_t", out["data"]),
@@ -242,6 +244,8 @@ def _coded(case: dict[str, Any], array: Any) -> list[str]:
 def _packed(case: dict[str, Any]) -> list[int]:
     options, index = case["options"], case["weights_index"]["data"]
     run = case["weights_index"]["shape"][1]  # codes that share bytes
+    if "codebook_shape" in case:
+        return cases.pack_indices(index, run, case["codebook_shape"][2])
     bits = len(case.get("codebook", ())).bit_length() - 1
     if "input_channels" in options:
         run, bits = options["input_channels"] // options.get("groups", 1), 1

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from edgeax.formats import packing, sparse
+from edgeax.formats import packing, sparse, vector_rows
 from edgeax.formats.layer_shape import conv, depthwise, fully_connected
 from edgeax.runtime import drawn_layers
 
@@ -46,6 +46,15 @@ def test_neighboring_channels_may_share_the_places_of_their_blocks():
     assert (left[:4] == left[0]).all() and (left[4:] == left[4]).all()
     assert (left[0] != left[4]).any()
     assert not np.array_equal(layer.weights[0], layer.weights[1])
+
+
+def test_rows_of_sub_vectors_are_codewords_of_one_table():
+    layer = drawn(drawn_layers.sub_vectors(5, 4))
+    assert len(np.unique(layer.weights.reshape(-1, 4), axis=0)) == 5
+    rows = vector_rows.VectorRows(layer.constants["weights"], layer.constants["codebook"])
+    assert np.array_equal(vector_rows.decode(rows, 6), layer.weights)
+    options = drawn_layers.as_options(layer, SHAPE)
+    assert options["operator"] == "EdgeaxVectorFullyConnected"
 
 
 def test_signs_lie_in_bits_of_whole_bytes_a_tap():

@@ -232,6 +232,29 @@ Sizes SizesOf(const edgeax::Int16Args<Args>& args) {
   return SizesOf(int8_args);
 }
 
+edgeax::VectorFormat VectorFormatOf(FuzzInput* in) {
+  edgeax::VectorFormat format;
+  for (int32_t* number : {&format.tables, &format.entries, &format.length}) *number = in->Number();
+  return format;
+}
+
+// `row` are sub-vectors.
+Sizes OfVectors(Sizes sizes, const edgeax::VectorFormat& format) {
+  sizes.row /= format.length;
+  return sizes;
+}
+
+Sizes SizesOf(const edgeax::VectorConv2DArgs& args) {
+  edgeax::Conv2DGeometry geometry;
+  if (GeometryOf(args, &geometry) != Status::kOk) return {1, 1, 1, 1, 1, 0};
+  return OfVectors(SizesOf(args.conv2d), args.format);
+}
+
+Sizes SizesOf(const edgeax::VectorFullyConnectedArgs& args) {
+  if (CheckVectorFullyConnected(args) != Status::kOk) return {1, 1, 1, 1, 1, 0};
+  return OfVectors(SizesOf(args.fully_connected), args.format);
+}
+
 // Whether computing it takes too long here; tensors that are cut are refused before.
 bool IsTooLong(const Sizes& sizes) {
   const bool is_cut = sizes.input > kMostElements || sizes.output > kMostElements ||

@@ -73,6 +73,9 @@ def of_case(case: native.Case) -> bytes:
         parts.append(numbers(options["input_packed"], options["output_packed"]))
         parts.append(numbers(*(options[name] for name in ["pad_value"] if name in options)))
         payload = payload[1:]
+    elif case.is_vector:
+        tables, length, entries = case.codebook.shape
+        parts += [numbers(tables, entries, length), bytes(1)]  # indices as they are
     else:
         parts += [INT8, bytes([{2: 0, 4: 1, 16: 2}[case.codebook.size]])]
     scales = np.float32([case.input_scale, case.output_scale])
@@ -131,6 +134,11 @@ def larger(source: np.random.Generator, operator: str) -> bytes:
         return numbers(*shape) + quantized + numbers(*more) + activations + density
     if "Binary" in operator:
         return numbers(*shape) + quantized + numbers(one_of(0, 1), one_of(0, 1), one_of(0, 1))
+    if "Vector" in operator:
+        length = one_of(*(n for n in (1, 2, 4, 8, 13, 16) if depth % n == 0))
+        tables = one_of(1, depth // length)  # of a convolution: of its inputs
+        entries = one_of(4, 16, 16, 40, 256)
+        return numbers(*shape) + quantized + numbers(tables, entries, length) + bytes([1])
     if "SignSum" in operator:
         pad_value = [] if operator.endswith("FullyConnected") else [one_of(0, 1)]
         parts = ((1, 1, 2), (1, 2, 1), (2, 1, 1))[one_of(0, 1, 2)]  # twice the work at most

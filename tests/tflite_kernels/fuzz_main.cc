@@ -150,6 +150,43 @@ void FuzzSparseOfEither(
   FuzzSparse(in, setting, edgeax::Int16Args<Args>{args}, format, int16);
 }
 
+template <typename Args>
+void FuzzVector(FuzzInput* in, Setting* setting, const Args& args,
+                edgeax::Kernel<Args, edgeax::VectorTensors> KernelSet::*kernel) {
+  const edgeax::VectorFormat& format = args.format;
+  const Sizes sizes = SizesOf(args);
+  if (IsTooLong(sizes)) return;
+  const int32_t channels = static_cast<int32_t>(sizes.channels);
+  Exact<uint8_t> weights(
+      setting->Size(CheckedProduct(sizes.row, edgeax::PackedBytes(channels, IndexBits(format)))),
+      setting->shift);
+  Exact<int8_t> codebook(
+      setting->Size(CheckedProduct(format.tables, format.entries, format.length)), setting->shift);
+  Exact<int8_t> input(setting->Size(sizes.input), setting->shift);
+  const bool any_index = in->Byte() % 4 == 0;
+  const size_t output = setting->Size(sizes.output);
+  in->Fill(&codebook);
+  in->Fill(&input);
+  in->Fill(&weights);
+  const int32_t entries = format.entries < 2 ? 2 : format.entries;
+  for (size_t i = 0; i < weights.size() && !any_index; ++i) {
+    const int32_t low = weights[i] & 15, high = weights[i] >> 4;
+    weights[i] = static_cast<uint8_t>(IndexBits(format) == 4 ? low % entries | high % entries << 4
+                                                             : weights[i] % entries);
+  }
+  Channels bias(in, setting, false, sizes.channels);
+  if (!bias.are_good) return;
+  computed += RunAll(args,
+                     {input.view(),
+                      weights.view(),
+                      bias.bias.view(),
+                      bias.factors.view(),
+                      codebook.view(),
+                      {},
+                      {}},
+                     output, kernel, setting->how);
+}
+
 // Runs decoded rows, when they fit the arguments, as the operators do that have them in one buffer.
 template <typename Args, typename SparseArgs>
 void FuzzCoded(FuzzInput* in, Setting* setting, Args args, int32_t Args::*row_count,
@@ -348,6 +385,18 @@ void FuzzFloatFullyConnected(FuzzInput* in, Setting* setting) {
       output, &KernelSet::float_fully_connected, setting->how);
 }
 
+void FuzzVectorConv2D(FuzzInput* in, Setting* setting) {
+  const edgeax::Conv2DArgs conv2d = Conv2DArgsOf(in);
+  const edgeax::VectorConv2DArgs args = {conv2d, VectorFormatOf(in)};
+  FuzzVector(in, setting, args, &KernelSet::vector_conv2d);
+}
+
+void FuzzVectorFullyConnected(FuzzInput* in, Setting* setting) {
+  const edgeax::FullyConnectedArgs sizes = FullyConnectedArgsOf(in);
+  const edgeax::VectorFullyConnectedArgs args = {sizes, VectorFormatOf(in)};
+  FuzzVector(in, setting, args, &KernelSet::vector_fully_connected);
+}
+
 // In the order of edgeax::kOperatorSpecs.
 constexpr void (*kFuzz[])(FuzzInput* in, Setting* setting) = {FuzzConv2D,
                                                               FuzzDepthwiseConv2D,
@@ -361,7 +410,9 @@ constexpr void (*kFuzz[])(FuzzInput* in, Setting* setting) = {FuzzConv2D,
                                                               FuzzBinaryMaxPool2D,
                                                               FuzzFloatFullyConnected,
                                                               FuzzSignSumConv2D,
-                                                              FuzzSignSumFullyConnected};
+                                                              FuzzSignSumFullyConnected,
+                                                              FuzzVectorConv2D,
+                                                              FuzzVectorFullyConnected};
 constexpr size_t kOperators = sizeof(kFuzz) / sizeof(kFuzz[0]);
 static_assert(kOperators == sizeof(edgeax::kOperatorSpecs) / sizeof(edgeax::kOperatorSpecs[0]),
               "every operator is fuzzed");

@@ -12,6 +12,8 @@
 #include "tflite_kernels/core/op_table.h"
 #include "tflite_kernels/core/sparse_conv2d.h"
 #include "tflite_kernels/core/sparse_fully_connected.h"
+#include "tflite_kernels/core/vector_conv2d.h"
+#include "tflite_kernels/core/vector_fully_connected.h"
 
 #if defined(__linux__)
 #include <stdio.h>
@@ -26,7 +28,7 @@ namespace {
 using edgeax::Status;
 
 constexpr size_t kMaxOutput = 4096;
-constexpr size_t kMaxChannels = 64;
+constexpr size_t kMaxChannels = 160;
 constexpr int8_t kUntouched = 77;
 
 int passed = 0;
@@ -208,10 +210,29 @@ Status FactorsOf(const golden::OperatorCase& c, edgeax::Span<edgeax::Requantizat
   return BinaryRequantization(scale, is_packed ? 1.0f : c.output_scale, factors);
 }
 
+bool IsVector(const golden::OperatorCase& c) {
+  const char* name = edgeax::kOperatorSpecs[c.operator_number].name;
+  return name == edgeax::kVectorConv2DName || name == edgeax::kVectorFullyConnectedName;
+}
+
+Status RunVector(const golden::OperatorCase& c, const CommonTensors& common) {
+  const edgeax::VectorTensors tensors = {
+      common.input,          {c.weights, c.weights_size},   common.bias,
+      common.requantization, {c.codebook, c.codebook_size}, {nullptr, 0},
+      common.output};
+  const int32_t* shape = c.codebook_shape;
+  const edgeax::VectorFormat format = {shape[0], shape[2], shape[1]};
+  if (edgeax::kOperatorSpecs[c.operator_number].name == edgeax::kVectorConv2DName) {
+    return edgeax::VectorConv2D({Conv2DArgsOf(c, c.options + 8), format}, tensors);
+  }
+  return edgeax::VectorFullyConnected({FullyConnectedArgsOf(c, c.options + 1), format}, tensors);
+}
+
 // Options lie in the order of edgeax::kOperatorSpecs.
 Status RunKernel(const golden::OperatorCase& c, const CommonTensors& common) {
   if (c.indices_size > 0) return RunSparse(c, common);
   if (IsBinary(c)) return RunBinary(c, common);
+  if (IsVector(c)) return RunVector(c, common);
   const edgeax::Tensors tensors = {
       common.input,          {c.weights, c.weights_size},   common.bias,
       common.requantization, {c.codebook, c.codebook_size}, {nullptr, 0},

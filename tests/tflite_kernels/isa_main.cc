@@ -765,6 +765,88 @@ bool SignSumAgrees(Random* random, int number) {
   return false;
 }
 
+// Indices that fit the tables, and codewords.
+struct VectorMemory : CommonMemory {
+  VectorMemory(Random* random, const edgeax::VectorFormat& format, int32_t depth, size_t input_size,
+               size_t channels, size_t output_size)
+      : VectorMemory(random, Codes(random), format, depth, input_size, channels, output_size) {}
+
+  VectorMemory(Random* random, const Codes& codes, const edgeax::VectorFormat& format,
+               int32_t depth, size_t input_size, size_t channels, size_t output_size)
+      : CommonMemory(random, codes, input_size, channels, output_size),
+        weights(size_t(VectorPlaces(format, depth)) *
+                edgeax::PackedBytes(static_cast<int32_t>(channels), IndexBits(format))),
+        codebook(size_t(format.tables) * format.length * format.entries),
+        indices_fit(random->OneIn(2)) {
+    const int32_t entries = format.entries;
+    for (size_t i = 0; i < weights.size(); ++i) {
+      const int32_t low = random->Range(0, entries - 1), high = random->Range(0, entries - 1);
+      weights[i] = static_cast<uint8_t>(IndexBits(format) == 4 ? low | high << 4 : low);
+    }
+    for (size_t i = 0; i < codebook.size(); ++i) codebook[i] = codes.NextWeight();
+  }
+
+  edgeax::VectorTensors Tensors(Exact<uint8_t>* scratch, Exact<int8_t>* to) {
+    return {input.view(),    weights.view(), bias.view(), factors.view(), codebook.view(),
+            scratch->span(), to->span(),     {0, 1},      indices_fit};
+  }
+
+  Exact<uint8_t> weights;
+  Exact<int8_t> codebook;
+  bool indices_fit;
+};
+
+// A divisor of a number.
+int32_t RandomDivisor(Random* random, int32_t number, int32_t most) {
+  int32_t divisor = random->Range(1, most);
+  while (number % divisor != 0) --divisor;
+  return divisor;
+}
+
+edgeax::VectorFormat RandomVectorFormat(Random* random, int32_t depth) {
+  const int32_t length = RandomDivisor(random, depth, random->OneIn(10) ? 300 : 20);
+  const int32_t places = depth / length;
+  const int32_t tables = random->OneIn(2) ? 1 : RandomDivisor(random, places, places);
+  const int32_t entries[] = {2, 16, random->Range(3, 15), random->Range(17, 255), 256};
+  return {tables, entries[random->Range(0, 4)], length};
+}
+
+bool VectorConvAgrees(Random* random, int number) {
+  edgeax::Conv2DGeometry geometry;
+  const edgeax::Conv2DArgs conv2d = RandomConv2D(random, &geometry);
+  const edgeax::VectorConv2DArgs args = {conv2d, RandomVectorFormat(random, geometry.depth)};
+  const edgeax::Shape4& in = conv2d.input;
+  const int64_t pixels =
+      int64_t{in.batch} * geometry.window.height.output * geometry.window.width.output;
+  VectorMemory memory(random, args.format, geometry.depth,
+                      size_t(in.batch) * in.height * in.width * in.channels,
+                      size_t(conv2d.output_channels), size_t(pixels * conv2d.output_channels));
+  const auto kernel_of = [](const edgeax::KernelSet& set) -> const auto& {
+    return set.vector_conv2d;
+  };
+  if (AllAgree(args, &memory, kernel_of, number)) return true;
+  printf("vector conv2d input %d %d %d %d outputs %d groups %d tables %d entries %d length %d\n",
+         in.batch, in.height, in.width, in.channels, conv2d.output_channels, conv2d.groups,
+         args.format.tables, args.format.entries, args.format.length);
+  return false;
+}
+
+bool VectorFullyConnectedAgrees(Random* random, int number) {
+  edgeax::FullyConnectedArgs sizes = RandomFullyConnected(random);
+  if (random->OneIn(3)) sizes.outputs = random->Range(1, 300);
+  const edgeax::VectorFullyConnectedArgs args = {sizes, RandomVectorFormat(random, sizes.depth)};
+  VectorMemory memory(random, args.format, sizes.depth, size_t(sizes.rows) * sizes.depth,
+                      size_t(sizes.outputs), size_t(sizes.rows) * sizes.outputs);
+  const auto kernel_of = [](const edgeax::KernelSet& set) -> const auto& {
+    return set.vector_fully_connected;
+  };
+  if (AllAgree(args, &memory, kernel_of, number)) return true;
+  printf("vector fully connected rows %d depth %d outputs %d tables %d entries %d length %d\n",
+         sizes.rows, sizes.depth, sizes.outputs, args.format.tables, args.format.entries,
+         args.format.length);
+  return false;
+}
+
 // One operator after the other.
 constexpr bool (*kAgree[])(Random* random, int number) = {ConvAgrees,
                                                           DepthwiseAgrees,
@@ -779,7 +861,9 @@ constexpr bool (*kAgree[])(Random* random, int number) = {ConvAgrees,
                                                           Int16DepthwiseAgrees,
                                                           Int16FullyConnectedAgrees,
                                                           Int16SparseConvAgrees,
-                                                          Int16SparseFullyConnectedAgrees};
+                                                          Int16SparseFullyConnectedAgrees,
+                                                          VectorConvAgrees,
+                                                          VectorFullyConnectedAgrees};
 constexpr int kOperators = sizeof(kAgree) / sizeof(kAgree[0]);
 
 }  // namespace

@@ -24,6 +24,7 @@ SANITIZE = (
 SANITIZE_VARIABLE = "EDGEAX_TEST_SANITIZED"  # 1 in a process that `sanitized_environment` serves
 OK, BAD_SHAPE, BAD_ARGUMENT, BAD_SCRATCH, UNKNOWN_ISA = range(5)
 KINDS = ("single", "double")
+INDEX_BLOCK = 128  # channels of a vector operator whose indices lie together
 
 
 class Window(ctypes.Structure):
@@ -117,6 +118,17 @@ class BinaryFullyConnectedArgs(ctypes.Structure):
     _fields_ = [("fully_connected", FullyConnectedArgs), *_BINARY_FORM]
 
 
+_VECTOR_FORMAT = [(name, ctypes.c_int32) for name in ("tables", "entries", "length")]
+
+
+class VectorConv2DArgs(ctypes.Structure):
+    _fields_ = [("conv2d", Conv2DArgs), *_VECTOR_FORMAT]
+
+
+class VectorFullyConnectedArgs(ctypes.Structure):
+    _fields_ = [("fully_connected", FullyConnectedArgs), *_VECTOR_FORMAT]
+
+
 FUNCTIONS = {
     "EdgeaxConv2D": ("edgeax_conv2d", Conv2DArgs),
     "EdgeaxDepthwiseConv2D": ("edgeax_depthwise_conv2d", DepthwiseConv2DArgs),
@@ -125,6 +137,8 @@ FUNCTIONS = {
     "EdgeaxSparseFullyConnected": ("edgeax_sparse_fully_connected", SparseFullyConnectedArgs),
     "EdgeaxBinaryConv2D": ("edgeax_binary_conv2d", BinaryConv2DArgs),
     "EdgeaxBinaryFullyConnected": ("edgeax_binary_fully_connected", BinaryFullyConnectedArgs),
+    "EdgeaxVectorConv2D": ("edgeax_vector_conv2d", VectorConv2DArgs),
+    "EdgeaxVectorFullyConnected": ("edgeax_vector_fully_connected", VectorFullyConnectedArgs),
 }
 
 
@@ -140,10 +154,12 @@ class Case:
         input: int8, [N, H, W, C] or [..., K]; bytes of bits where a binary operator's is packed;
             int16 for an operator of int16 activations.
         weights: One row of the operator per row: uint8 codes or bits, unpacked; of a sparse
-            operator the int8 weights with their zeros.
+            operator the int8 weights with their zeros; of a vector operator the indices of a
+            channel's sub-vectors.
         bias: int32, (channels,).
         scale: float32, (channels,).
-        codebook: int8, (16,), (4,) or (2,); of a sparse or binary operator nothing.
+        codebook: int8, (16,), (4,) or (2,); of a sparse or binary operator nothing; of a vector
+            operator (tables, length, entries).
         input_scale: float32.
         input_zero_point: int8.
         output_scale: float32.
@@ -183,6 +199,10 @@ class Case:
         return self.input.dtype == np.int16
 
     @property
+    def is_vector(self) -> bool:
+        return "Vector" in self.operator
+
+    @property
     def tap(self) -> int:
         """Weights of a binary operator that share bytes."""
         return self.options["input_channels"] // self.options.get("groups", 1)
@@ -195,12 +215,20 @@ class Case:
             taps = self.weights.reshape(len(self.weights), -1, self.tap)
             taps = np.pad(taps, ((0, 0), (0, 0), (0, -self.tap % 8)), constant_values=1)
             return np.packbits(taps, axis=-1, bitorder="little").reshape(len(taps), -1)
-        bits = self.codebook.size.bit_length() - 1
-        rows = self.weights.astype(np.uint8)[..., np.newaxis]
-        fields = np.unpackbits(rows, axis=-1, count=bits, bitorder="little")
-        fields = fields.reshape(len(rows), -1)
-        spare = ((0, 0), (0, -fields.shape[1] % 8))
-        return np.packbits(np.pad(fields, spare, constant_values=1), axis=1, bitorder="little")
+        if not self.is_vector:
+            return _packed_rows(self.weights, self.codebook.size.bit_length() - 1)
+        bits = 4 if self.codebook.shape[2] <= 16 else 8
+        starts = range(0, len(self.weights), INDEX_BLOCK)
+        blocks = [self.weights[start : start + INDEX_BLOCK] for start in starts]
+        return np.concatenate([_packed_rows(block.T, bits).ravel() for block in blocks])
+
+
+def _packed_rows(codes: np.ndarray, bits: int) -> np.ndarray:
+    rows = codes.astype(np.uint8)[..., np.newaxis]
+    fields = np.unpackbits(rows, axis=-1, count=bits, bitorder="little")
+    fields = fields.reshape(len(rows), -1)
+    spare = ((0, 0), (0, -fields.shape[1] % 8))
+    return np.packbits(np.pad(fields, spare, constant_values=1), axis=1, bitorder="little")
 
 
 def golden_entries() -> list[dict[str, Any]]:
@@ -222,7 +250,7 @@ def golden_case(entry: dict[str, Any]) -> Case:
         (np.int8 if is_sparse else np.uint8)(weights["data"]).reshape(weights["shape"]),
         np.int32(entry["bias"]),
         np.float32([float.fromhex(scale) for scale in entry["scale"]]),
-        np.int8(entry.get("codebook", [])),
+        np.int8(entry.get("codebook", [])).reshape(entry.get("codebook_shape", -1)),
         float.fromhex(into["scale"]),
         into["zero_point"],
         float.fromhex(out["scale"]),
@@ -307,6 +335,9 @@ def arguments(case: Case) -> ctypes.Structure:
         more = ("block", "places")
     elif case.is_binary:
         more = ("input_packed", "output_packed", *(["pad_value"] * ("pad_value" in case.options)))
+    elif case.is_vector:
+        tables, length, entries = case.codebook.shape
+        return FUNCTIONS[case.operator][1](dense, tables, entries, length)
     if not more:
         return dense
     return FUNCTIONS[case.operator][1](dense, *(case.options[name] for name in more))

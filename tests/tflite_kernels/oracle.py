@@ -41,6 +41,10 @@ def values(case: Case) -> np.ndarray:
         return 1 - 2 * case.weights.astype(np.int64)
     if case.is_sparse:
         return case.weights.astype(np.int64)
+    if case.is_vector:
+        tables = np.arange(case.weights.shape[1]) % len(case.codebook)
+        found = case.codebook.astype(np.int64)[tables, :, case.weights]
+        return found.reshape(len(case.weights), -1)
     return case.codebook.astype(np.int64)[case.weights]
 
 

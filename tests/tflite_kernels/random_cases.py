@@ -13,6 +13,8 @@ OPERATORS = (
     "EdgeaxSparseFullyConnected",
     "EdgeaxBinaryConv2D",
     "EdgeaxBinaryFullyConnected",
+    "EdgeaxVectorConv2D",
+    "EdgeaxVectorFullyConnected",
 )
 ENTRIES = (16, 4, 2)  # of a codebook
 BLOCKS = (1, 2, 4, 8, 16)
@@ -30,6 +32,8 @@ def draw(operator: str, seed: int) -> Case:
         "EdgeaxSparseFullyConnected": _fully_connected,
         "EdgeaxBinaryConv2D": _conv2d,
         "EdgeaxBinaryFullyConnected": _fully_connected,
+        "EdgeaxVectorConv2D": _conv2d,
+        "EdgeaxVectorFullyConnected": _fully_connected,
     }[operator]
     return _fill(source, operator, seed, *build(source))
 
@@ -85,6 +89,8 @@ def _fill(
         return _binarize(source, case, typical)
     if "Sparse" in operator:
         return _prune(source, case, seed, extreme)
+    if case.is_vector:
+        return _cut(source, case, extreme)
     largest = source.choice([1, 2, 8, 15, 16, 128])  # kernels treat small weights in their own way
     case.codebook = np.clip(case.codebook, -largest, largest - (largest == 128)).astype(np.int8)
     return case
@@ -114,6 +120,18 @@ def _binarize(source: np.random.Generator, case: Case, typical: float) -> Case:
         case.input = source.integers(-128, 128, shape, dtype=np.int8)
     if case.options["output_packed"]:
         case.output_shape = (*case.output_shape[:-1], -(-case.output_shape[-1] // 8))
+    return case
+
+
+def _cut(source: np.random.Generator, case: Case, extreme: bool) -> Case:
+    """Makes a case one of sub-vectors."""
+    channels, depth = case.weights.shape
+    length = int(source.choice([n for n in range(1, 25) if depth % n == 0]))
+    places = depth // length
+    tables = int(source.choice([n for n in range(1, places + 1) if places % n == 0]))
+    entries = int(source.choice([2, 16, 256, source.integers(3, 16), source.integers(17, 256)]))
+    case.weights = source.integers(0, entries, (channels, places), dtype=np.uint8)
+    case.codebook = _codes(source, (tables, length, entries), extreme)
     return case
 
 

@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from edgeax.formats import binary_rows, packing, sparse
+from edgeax.formats import binary_rows, packing, sparse, vector_rows
 from edgeax.formats.operators import OPERATORS
 from tests.golden import cases as golden
 from tests.tflite_kernels import native, oracle, random_cases
@@ -486,6 +486,9 @@ def test_the_readme_shows_the_bytes_that_a_file_holds():
     row = np.int8([[0, 0, 5, 0, -1]])
     mask, four = (sparse.encode(row, 1, p) for p in (sparse.BITMASK, sparse.RELATIVE4))
     for part in (mask.values, mask.indices, four.indices):
+        assert f"`{part.tobytes().hex(' ')}`" in readme
+    vectors = vector_rows.encode(np.int8([[7, 2, 0, 0], [-1, 4, 7, 2], [0, 0, -1, 4]]), 2, 1)
+    for part in (vectors.weights, vectors.codebook):
         assert f"`{part.tobytes().hex(' ')}`" in readme
     signs = binary_rows.pack_signs(np.float32([-2, 0, 3, -1]))
     assert f"`{signs.tobytes().hex(' ')}`" in readme

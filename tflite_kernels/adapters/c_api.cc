@@ -73,6 +73,14 @@ FloatFullyConnectedArgs From(const EdgeaxFloatFullyConnectedArgs& a) {
   return {a.rows, a.depth, a.outputs, a.bits, a.group, static_cast<Activation>(a.activation)};
 }
 
+VectorConv2DArgs From(const EdgeaxVectorConv2DArgs& a) {
+  return {From(a.conv2d), {a.tables, a.entries, a.length}};
+}
+
+VectorFullyConnectedArgs From(const EdgeaxVectorFullyConnectedArgs& a) {
+  return {From(a.fully_connected), {a.tables, a.entries, a.length}};
+}
+
 const EdgeaxQuantization& QuantizationOf(const EdgeaxSparseConv2DArgs& a) {
   return a.conv2d.quantization;
 }
@@ -86,6 +94,12 @@ const EdgeaxQuantization& QuantizationOf(const EdgeaxBinaryConv2DArgs& a) {
   return a.conv2d.quantization;
 }
 const EdgeaxQuantization& QuantizationOf(const EdgeaxBinaryFullyConnectedArgs& a) {
+  return a.fully_connected.quantization;
+}
+const EdgeaxQuantization& QuantizationOf(const EdgeaxVectorConv2DArgs& a) {
+  return a.conv2d.quantization;
+}
+const EdgeaxQuantization& QuantizationOf(const EdgeaxVectorFullyConnectedArgs& a) {
   return a.fully_connected.quantization;
 }
 template <typename CArgs>
@@ -148,6 +162,15 @@ const Kernel<Int16Args<SparseConv2DArgs>, Int16SparseTensors>& KernelOf(
 const Kernel<Int16Args<SparseFullyConnectedArgs>, Int16SparseTensors>& KernelOf(
     const KernelSet& set, const Int16Args<SparseFullyConnectedArgs>*) {
   return set.int16_sparse_fully_connected;
+}
+
+const Kernel<VectorConv2DArgs, VectorTensors>& KernelOf(const KernelSet& set,
+                                                        const VectorConv2DArgs*) {
+  return set.vector_conv2d;
+}
+const Kernel<VectorFullyConnectedArgs, VectorTensors>& KernelOf(const KernelSet& set,
+                                                                const VectorFullyConnectedArgs*) {
+  return set.vector_fully_connected;
 }
 
 // The factors of a kernel's sums.
@@ -247,6 +270,16 @@ int32_t MakeTensors(const Args& args, const CTensors& t, CallMemory* memory,
               {t.bias, t.channels},
               {memory->factors.data(), t.channels},
               {memory->scratch.data(), memory->scratch.size()},
+              {t.output, t.output_size}};
+  return kEdgeaxOk;
+}
+
+template <typename Args>
+int32_t MakeTensors(const Args&, const EdgeaxTensors& t, CallMemory* memory,
+                    VectorTensors* tensors) {
+  *tensors = {{t.input, t.input_size},       {t.weights, t.weights_size},
+              {t.bias, t.channels},          {memory->factors.data(), t.channels},
+              {t.codebook, t.codebook_size}, {memory->scratch.data(), memory->scratch.size()},
               {t.output, t.output_size}};
   return kEdgeaxOk;
 }
@@ -482,6 +515,28 @@ EDGEAX_EXPORT int32_t edgeax_float_fully_connected(const char* isa,
 
 EDGEAX_EXPORT int32_t edgeax_float_fully_connected_scratch_bytes(
     const char* isa, const EdgeaxFloatFullyConnectedArgs* args, size_t* bytes) {
+  return edgeax::ScratchBytes(isa, *args, bytes);
+}
+
+EDGEAX_EXPORT int32_t edgeax_vector_conv2d(const char* isa, const EdgeaxVectorConv2DArgs* args,
+                                           const EdgeaxTensors* tensors) {
+  return edgeax::Run(isa, *args, *tensors);
+}
+
+EDGEAX_EXPORT int32_t edgeax_vector_fully_connected(const char* isa,
+                                                    const EdgeaxVectorFullyConnectedArgs* args,
+                                                    const EdgeaxTensors* tensors) {
+  return edgeax::Run(isa, *args, *tensors);
+}
+
+EDGEAX_EXPORT int32_t edgeax_vector_conv2d_scratch_bytes(const char* isa,
+                                                         const EdgeaxVectorConv2DArgs* args,
+                                                         size_t* bytes) {
+  return edgeax::ScratchBytes(isa, *args, bytes);
+}
+
+EDGEAX_EXPORT int32_t edgeax_vector_fully_connected_scratch_bytes(
+    const char* isa, const EdgeaxVectorFullyConnectedArgs* args, size_t* bytes) {
   return edgeax::ScratchBytes(isa, *args, bytes);
 }
 

@@ -189,6 +189,17 @@ typedef struct EdgeaxFloatFullyConnectedArgs {
   int32_t bits, group, activation;
 } EdgeaxFloatFullyConnectedArgs;
 
+/* Weights of codewords, see core/vector_codebook.h: `codebook` is [tables][length][entries]. */
+typedef struct EdgeaxVectorConv2DArgs {
+  EdgeaxConv2DArgs conv2d;
+  int32_t tables, entries, length;
+} EdgeaxVectorConv2DArgs;
+
+typedef struct EdgeaxVectorFullyConnectedArgs {
+  EdgeaxFullyConnectedArgs fully_connected;
+  int32_t tables, entries, length;
+} EdgeaxVectorFullyConnectedArgs;
+
 /* What a buffer of coded rows says of them, see core/coded.h. `layout`: 0 4-bit indices, 1 sparse.
  * Sizes in elements; `scales` is 1 or the number of rows. */
 typedef struct EdgeaxCodedRows {
@@ -279,6 +290,12 @@ int32_t edgeax_binary_max_pool2d(const char* isa, const EdgeaxBinaryMaxPool2DArg
 int32_t edgeax_float_fully_connected(const char* isa, const EdgeaxFloatFullyConnectedArgs* args,
                                      const EdgeaxFloatTensors* tensors);
 
+/* The same for weights of codewords, whose indices are checked in every call. */
+int32_t edgeax_vector_conv2d(const char* isa, const EdgeaxVectorConv2DArgs* args,
+                             const EdgeaxTensors* tensors);
+int32_t edgeax_vector_fully_connected(const char* isa, const EdgeaxVectorFullyConnectedArgs* args,
+                                      const EdgeaxTensors* tensors);
+
 /* Bytes of scratch that those kernels ask for. */
 int32_t edgeax_conv2d_scratch_bytes(const char* isa, const EdgeaxConv2DArgs* args, size_t* bytes);
 int32_t edgeax_depthwise_conv2d_scratch_bytes(const char* isa,
@@ -300,6 +317,12 @@ int32_t edgeax_binary_fully_connected_scratch_bytes(const char* isa,
 int32_t edgeax_float_fully_connected_scratch_bytes(const char* isa,
                                                    const EdgeaxFloatFullyConnectedArgs* args,
                                                    size_t* bytes);
+
+int32_t edgeax_vector_conv2d_scratch_bytes(const char* isa, const EdgeaxVectorConv2DArgs* args,
+                                           size_t* bytes);
+int32_t edgeax_vector_fully_connected_scratch_bytes(const char* isa,
+                                                    const EdgeaxVectorFullyConnectedArgs* args,
+                                                    size_t* bytes);
 
 /* ratio = multiplier * 2**(shift - 31), rounded. */
 int32_t edgeax_quantize_multiplier(double ratio, int32_t* multiplier, int32_t* shift);

@@ -9,6 +9,7 @@
 #include "tflite_kernels/adapters/tflite_code_ops.h"
 #include "tflite_kernels/adapters/tflite_float_op.h"
 #include "tflite_kernels/adapters/tflite_sign_sum_ops.h"
+#include "tflite_kernels/adapters/tflite_vector_ops.h"
 #include "tflite_kernels/arch/scratch.h"
 
 namespace edgeax {
@@ -435,10 +436,11 @@ struct Registrations {
   static constexpr TfLiteRegistration kResolved[] = {ResolverRegistrationFor<Ops>()...};
 };
 
-using All = Registrations<Conv2DOp, DepthwiseConv2DOp, FullyConnectedOp, SparseConv2DOp,
-                          SparseFullyConnectedOp, CodedConv2DOp, CodedFullyConnectedOp,
-                          BinaryConv2DOp, BinaryFullyConnectedOp, BinaryMaxPool2DOp,
-                          FloatFullyConnectedOp, SignSumConv2DOp, SignSumFullyConnectedOp>;
+using All =
+    Registrations<Conv2DOp, DepthwiseConv2DOp, FullyConnectedOp, SparseConv2DOp,
+                  SparseFullyConnectedOp, CodedConv2DOp, CodedFullyConnectedOp, BinaryConv2DOp,
+                  BinaryFullyConnectedOp, BinaryMaxPool2DOp, FloatFullyConnectedOp, SignSumConv2DOp,
+                  SignSumFullyConnectedOp, VectorConv2DOp, VectorFullyConnectedOp>;
 
 }  // namespace
 

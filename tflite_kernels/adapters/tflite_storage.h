@@ -5,6 +5,7 @@
 #include "tflite_kernels/adapters/prepared_rows.h"
 #include "tflite_kernels/adapters/tflite_arguments.h"
 #include "tflite_kernels/core/coded.h"
+#include "tflite_kernels/core/vector_codebook.h"
 
 namespace edgeax {
 namespace {
@@ -154,6 +155,66 @@ struct SparseStorage : ChannelTensors {
     const TfLiteTensor& tensor = *operand.tensor;
     return tensor.dims != nullptr && tensor.dims->size == 1 && tensor.dims->data[0] == 0 &&
            tensor.bytes == 0;
+  }
+};
+
+// Indices of sub-vectors, and the tables of codewords that they point into.
+struct VectorStorage : ChannelTensors {
+  static constexpr char kRowsText[] = "numbers of tensor bias";
+
+  VectorFormat format;
+
+  TfLiteStatus CheckOperands(const Site& site, const Operands& operands) {
+    EDGEAX_RETURN_IF_ERROR(CheckChannels(site, operands));
+    EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.weights, kTfLiteUInt8));
+    EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.weights, 1, 1));
+    EDGEAX_RETURN_IF_ERROR(CheckConstant(site, operands.weights, sizeof(uint8_t)));
+    EDGEAX_RETURN_IF_ERROR(CheckType(site, operands.key, kTfLiteInt8));
+    EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.key, 3, 3));
+    EDGEAX_RETURN_IF_ERROR(CheckConstant(site, operands.key, sizeof(int8_t)));
+    const int* dims = operands.key.tensor->dims->data;
+    format = {dims[0], dims[2], dims[1]};
+    if (format.entries >= 2 && format.entries <= kMaxVectorEntries) return kTfLiteOk;
+    return Fail(site, "the last dimension of tensor codebook must lie in [2, %d]. Received: %d.",
+                static_cast<int>(kMaxVectorEntries), static_cast<int>(format.entries));
+  }
+
+  static int32_t RowsOf(const Operands& operands) { return operands.bias.tensor->dims->data[0]; }
+
+  template <typename Options>
+  TfLiteStatus Prepare(const Site& site, const Operands& operands, const Options&,
+                       const Wanted& wanted) const {
+    const int32_t depth = static_cast<int32_t>(wanted.depth);
+    const int32_t channels = static_cast<int32_t>(wanted.channels);
+    if (CheckVectorFormat(format, depth) != Status::kOk) {
+      return Fail(site,
+                  "the %d weights of an output must be sub-vectors of the length in the middle "
+                  "dimension of tensor codebook, and the number of these a multiple of the first "
+                  "dimension. Received: [%d, %d, %d].",
+                  static_cast<int>(depth), static_cast<int>(format.tables),
+                  static_cast<int>(format.length), static_cast<int>(format.entries));
+    }
+    const int32_t places = VectorPlaces(format, depth);
+    EDGEAX_RETURN_IF_ERROR(CheckVector(site, operands.weights,
+                                       int64_t{places} * PackedBytes(channels, IndexBits(format))));
+    if (IndicesFit(format, places, channels, BytesOf<uint8_t>(*operands.weights.tensor))) {
+      return kTfLiteOk;
+    }
+    return Fail(site, "every index of tensor weights must be below the %d entries of a table.",
+                static_cast<int>(format.entries));
+  }
+
+  VectorTensors TensorsOf(const TfLiteTensor* all, const int* inputs,
+                          const CommonTensors& common) const {
+    return {common.input,
+            BytesOf<uint8_t>(all[inputs[kWeights]]),
+            common.bias,
+            common.requantization,
+            BytesOf<int8_t>(all[inputs[kCodebook]]),
+            {},
+            common.output,
+            Share{0, 1},
+            true};
   }
 };
 

@@ -58,206 +58,160 @@ bool HasNeon() {
 }
 #endif
 
-Status NoScratch(const Conv2DArgs& args, size_t* bytes) {
+// The kernels of core/ ask for no scratch: what gives its size checks their arguments only.
+
+template <typename Geometry, typename Args>
+Status NoScratch(const Args& args, size_t* bytes) {
   *bytes = 0;
-  Conv2DGeometry geometry;
+  Geometry geometry;
   return GeometryOf(args, &geometry);
 }
 
-Status NoScratch(const DepthwiseConv2DArgs& args, size_t* bytes) {
+template <typename Args, Status (*Check)(const Args&)>
+Status NoScratch(const Args& args, size_t* bytes) {
   *bytes = 0;
-  DepthwiseConv2DGeometry geometry;
-  return GeometryOf(args, &geometry);
+  return Check(args);
 }
 
-Status NoScratch(const FullyConnectedArgs& args, size_t* bytes) {
-  *bytes = 0;
-  return CheckFullyConnected(args);
+constexpr KernelSet Reference() {
+  using Int16Product = Int16Args<FullyConnectedArgs>;
+  using Int16SparseProduct = Int16Args<SparseFullyConnectedArgs>;
+  KernelSet set = {};
+  set.name = "reference";
+  set.is_supported = Always;
+  set.conv2d = {Conv2D, NoScratch<Conv2DGeometry>};
+  set.depthwise_conv2d = {DepthwiseConv2D, NoScratch<DepthwiseConv2DGeometry>};
+  set.fully_connected = {FullyConnected, NoScratch<FullyConnectedArgs, CheckFullyConnected>};
+  set.sparse_conv2d = {SparseConv2D, NoScratch<Conv2DGeometry>};
+  set.sparse_fully_connected = {SparseFullyConnected,
+                                NoScratch<SparseFullyConnectedArgs, CheckSparseFullyConnected>};
+  set.binary_conv2d = {BinaryConv2D, NoScratch<BinaryConv2DGeometry>};
+  set.binary_fully_connected = {BinaryFullyConnected,
+                                NoScratch<BinaryFullyConnectedArgs, CheckBinaryFullyConnected>};
+  // Bytes of bits are combined as they are: compilers need no help with that.
+  set.binary_max_pool2d = {BinaryMaxPool2D, NoScratch<WindowGeometry>, true};
+  set.float_fully_connected = {FloatFullyConnected,
+                               NoScratch<FloatFullyConnectedArgs, CheckFloatFullyConnected>};
+  set.sign_sum = {SignSum, NoScratch<BinaryConv2DGeometry>};
+  set.vector_conv2d = {VectorConv2D, NoScratch<Conv2DGeometry>};
+  set.vector_fully_connected = {VectorFullyConnected,
+                                NoScratch<VectorFullyConnectedArgs, CheckVectorFullyConnected>};
+  set.int16_conv2d = {Conv2D, NoScratch<Conv2DGeometry>};
+  set.int16_depthwise_conv2d = {DepthwiseConv2D, NoScratch<DepthwiseConv2DGeometry>};
+  set.int16_fully_connected = {FullyConnected, NoScratch<Int16Product, CheckFullyConnected>};
+  set.int16_sparse_conv2d = {SparseConv2D, NoScratch<Conv2DGeometry>};
+  set.int16_sparse_fully_connected = {SparseFullyConnected,
+                                      NoScratch<Int16SparseProduct, CheckSparseFullyConnected>};
+  return set;
 }
 
-Status NoScratch(const Int16Args<Conv2DArgs>& args, size_t* bytes) {
-  *bytes = 0;
-  Conv2DGeometry geometry;
-  return GeometryOf(args, &geometry);
-}
+// Each other set begins as one that it is better than, and names what it has of its own.
+#define EDGEAX_KERNEL(Operator, Isa) {Operator##Isa, Operator##ScratchBytes##Isa, true}
 
-Status NoScratch(const Int16Args<DepthwiseConv2DArgs>& args, size_t* bytes) {
-  *bytes = 0;
-  DepthwiseConv2DGeometry geometry;
-  return GeometryOf(args, &geometry);
-}
-
-Status NoScratch(const Int16Args<FullyConnectedArgs>& args, size_t* bytes) {
-  *bytes = 0;
-  return CheckFullyConnected(args);
-}
-
-Status NoScratch(const SparseConv2DArgs& args, size_t* bytes) {
-  *bytes = 0;
-  Conv2DGeometry geometry;
-  return GeometryOf(args, &geometry);
-}
-
-Status NoScratch(const SparseFullyConnectedArgs& args, size_t* bytes) {
-  *bytes = 0;
-  return CheckSparseFullyConnected(args);
-}
-
-Status NoScratch(const Int16Args<SparseConv2DArgs>& args, size_t* bytes) {
-  *bytes = 0;
-  Conv2DGeometry geometry;
-  return GeometryOf(args, &geometry);
-}
-
-Status NoScratch(const Int16Args<SparseFullyConnectedArgs>& args, size_t* bytes) {
-  *bytes = 0;
-  return CheckSparseFullyConnected(args);
-}
-
-Status NoScratch(const BinaryConv2DArgs& args, size_t* bytes) {
-  *bytes = 0;
-  BinaryConv2DGeometry geometry;
-  return GeometryOf(args, &geometry);
-}
-
-Status NoScratch(const BinaryFullyConnectedArgs& args, size_t* bytes) {
-  *bytes = 0;
-  return CheckBinaryFullyConnected(args);
-}
-
-Status NoScratch(const BinaryMaxPool2DArgs& args, size_t* bytes) {
-  *bytes = 0;
-  WindowGeometry geometry;
-  return GeometryOf(args, &geometry);
-}
-
-Status NoScratch(const FloatFullyConnectedArgs& args, size_t* bytes) {
-  *bytes = 0;
-  return CheckFloatFullyConnected(args);
-}
-
-Status NoScratch(const SignSumArgs& args, size_t* bytes) {
-  *bytes = 0;
-  BinaryConv2DGeometry geometry;
-  return GeometryOf(args, &geometry);
-}
-
-// Bytes of bits are combined as they are: compilers need no help with that.
-constexpr Kernel<BinaryMaxPool2DArgs, BinaryPoolTensors> kBinaryMaxPool2D = {BinaryMaxPool2D,
-                                                                             NoScratch, true};
-
-constexpr KernelSet kSets[] = {
-    {"reference",
-     Always,
-     {Conv2D, NoScratch},
-     {DepthwiseConv2D, NoScratch},
-     {FullyConnected, NoScratch},
-     {SparseConv2D, NoScratch},
-     {SparseFullyConnected, NoScratch},
-     {BinaryConv2D, NoScratch},
-     {BinaryFullyConnected, NoScratch},
-     kBinaryMaxPool2D,
-     {FloatFullyConnected, NoScratch},
-     {SignSum, NoScratch},
-     {Conv2D, NoScratch},
-     {DepthwiseConv2D, NoScratch},
-     {FullyConnected, NoScratch},
-     {SparseConv2D, NoScratch},
-     {SparseFullyConnected, NoScratch}},
 #if defined(__x86_64__)
-    {"avx2",
-     HasAvx2,
-     {Conv2DAvx2, Conv2DScratchBytesAvx2, true},
-     {DepthwiseConv2DAvx2, DepthwiseConv2DScratchBytesAvx2, true},
-     {FullyConnectedAvx2, FullyConnectedScratchBytesAvx2, true},
-     {SparseConv2DAvx2, SparseConv2DScratchBytesAvx2, true},
-     {SparseFullyConnectedAvx2, SparseFullyConnectedScratchBytesAvx2, true},
-     {BinaryConv2DAvx2, BinaryConv2DScratchBytesAvx2, true},
-     {BinaryFullyConnectedAvx2, BinaryFullyConnectedScratchBytesAvx2, true},
-     kBinaryMaxPool2D,
-     {FloatFullyConnectedAvx2, FloatFullyConnectedScratchBytesAvx2, true},
-     {SignSumAvx2, SignSumScratchBytesAvx2, true},
-     {Int16Conv2DAvx2, Int16Conv2DScratchBytesAvx2, true},
-     {Int16DepthwiseConv2DAvx2, Int16DepthwiseConv2DScratchBytesAvx2, true},
-     {Int16FullyConnectedAvx2, Int16FullyConnectedScratchBytesAvx2, true},
-     {Int16SparseConv2DAvx2, Int16SparseConv2DScratchBytesAvx2, true},
-     {Int16SparseFullyConnectedAvx2, Int16SparseFullyConnectedScratchBytesAvx2, true}},
-    {"avx512",
-     HasAvx512,
-     {Conv2DAvx512, Conv2DScratchBytesAvx512, true},
-     {DepthwiseConv2DAvx2, DepthwiseConv2DScratchBytesAvx2, true},  // not measured to gain
-     {FullyConnectedAvx512, FullyConnectedScratchBytesAvx512, true},
-     {SparseConv2DAvx512, SparseConv2DScratchBytesAvx512, true},
-     {SparseFullyConnectedAvx512, SparseFullyConnectedScratchBytesAvx512, true},
-     {BinaryConv2DAvx512, BinaryConv2DScratchBytesAvx512, true},
-     {BinaryFullyConnectedAvx512, BinaryFullyConnectedScratchBytesAvx512, true},
-     kBinaryMaxPool2D,
-     {FloatFullyConnectedAvx512, FloatFullyConnectedScratchBytesAvx512, true},
-     {SignSumAvx512, SignSumScratchBytesAvx512, true},
-     {Int16Conv2DAvx512, Int16Conv2DScratchBytesAvx512, true},
-     {Int16DepthwiseConv2DAvx512, Int16DepthwiseConv2DScratchBytesAvx512, true},
-     {Int16FullyConnectedAvx512, Int16FullyConnectedScratchBytesAvx512, true},
-     {Int16SparseConv2DAvx512, Int16SparseConv2DScratchBytesAvx512, true},
-     {Int16SparseFullyConnectedAvx512, Int16SparseFullyConnectedScratchBytesAvx512, true}},
+constexpr KernelSet Avx2() {
+  KernelSet set = Reference();
+  set.name = "avx2";
+  set.is_supported = HasAvx2;
+  set.conv2d = EDGEAX_KERNEL(Conv2D, Avx2);
+  set.depthwise_conv2d = EDGEAX_KERNEL(DepthwiseConv2D, Avx2);
+  set.fully_connected = EDGEAX_KERNEL(FullyConnected, Avx2);
+  set.sparse_conv2d = EDGEAX_KERNEL(SparseConv2D, Avx2);
+  set.sparse_fully_connected = EDGEAX_KERNEL(SparseFullyConnected, Avx2);
+  set.binary_conv2d = EDGEAX_KERNEL(BinaryConv2D, Avx2);
+  set.binary_fully_connected = EDGEAX_KERNEL(BinaryFullyConnected, Avx2);
+  set.float_fully_connected = EDGEAX_KERNEL(FloatFullyConnected, Avx2);
+  set.sign_sum = EDGEAX_KERNEL(SignSum, Avx2);
+  set.vector_conv2d = EDGEAX_KERNEL(VectorConv2D, Avx2);
+  set.vector_fully_connected = EDGEAX_KERNEL(VectorFullyConnected, Avx2);
+  set.int16_conv2d = EDGEAX_KERNEL(Int16Conv2D, Avx2);
+  set.int16_depthwise_conv2d = EDGEAX_KERNEL(Int16DepthwiseConv2D, Avx2);
+  set.int16_fully_connected = EDGEAX_KERNEL(Int16FullyConnected, Avx2);
+  set.int16_sparse_conv2d = EDGEAX_KERNEL(Int16SparseConv2D, Avx2);
+  set.int16_sparse_fully_connected = EDGEAX_KERNEL(Int16SparseFullyConnected, Avx2);
+  return set;
+}
+
+// A depthwise convolution of its own was not measured to gain.
+constexpr KernelSet Avx512() {
+  KernelSet set = Avx2();
+  set.name = "avx512";
+  set.is_supported = HasAvx512;
+  set.conv2d = EDGEAX_KERNEL(Conv2D, Avx512);
+  set.fully_connected = EDGEAX_KERNEL(FullyConnected, Avx512);
+  set.sparse_conv2d = EDGEAX_KERNEL(SparseConv2D, Avx512);
+  set.sparse_fully_connected = EDGEAX_KERNEL(SparseFullyConnected, Avx512);
+  set.binary_conv2d = EDGEAX_KERNEL(BinaryConv2D, Avx512);
+  set.binary_fully_connected = EDGEAX_KERNEL(BinaryFullyConnected, Avx512);
+  set.float_fully_connected = EDGEAX_KERNEL(FloatFullyConnected, Avx512);
+  set.sign_sum = EDGEAX_KERNEL(SignSum, Avx512);
+  set.vector_conv2d = EDGEAX_KERNEL(VectorConv2D, Avx512);
+  set.vector_fully_connected = EDGEAX_KERNEL(VectorFullyConnected, Avx512);
+  set.int16_conv2d = EDGEAX_KERNEL(Int16Conv2D, Avx512);
+  set.int16_depthwise_conv2d = EDGEAX_KERNEL(Int16DepthwiseConv2D, Avx512);
+  set.int16_fully_connected = EDGEAX_KERNEL(Int16FullyConnected, Avx512);
+  set.int16_sparse_conv2d = EDGEAX_KERNEL(Int16SparseConv2D, Avx512);
+  set.int16_sparse_fully_connected = EDGEAX_KERNEL(Int16SparseFullyConnected, Avx512);
+  return set;
+}
+
+constexpr KernelSet kSets[] = {Reference(), Avx2(), Avx512()};
 #elif defined(__aarch64__)
-    {"neon",
-     Always,
-     {Conv2DNeon, Conv2DScratchBytesNeon, true},
-     {DepthwiseConv2DNeon, DepthwiseConv2DScratchBytesNeon, true},
-     {FullyConnectedNeon, FullyConnectedScratchBytesNeon, true},
-     {SparseConv2DNeon, SparseConv2DScratchBytesNeon, true},
-     {SparseFullyConnectedNeon, SparseFullyConnectedScratchBytesNeon, true},
-     {BinaryConv2DNeon, BinaryConv2DScratchBytesNeon, true},
-     {BinaryFullyConnectedNeon, BinaryFullyConnectedScratchBytesNeon, true},
-     kBinaryMaxPool2D,
-     {FloatFullyConnectedNeon, FloatFullyConnectedScratchBytesNeon, true},
-     {SignSumNeon, SignSumScratchBytesNeon, true},
-     {Int16Conv2DNeon, Int16Conv2DScratchBytesNeon, true},
-     {Int16DepthwiseConv2DNeon, Int16DepthwiseConv2DScratchBytesNeon, true},
-     {Int16FullyConnectedNeon, Int16FullyConnectedScratchBytesNeon, true},
-     {Int16SparseConv2DNeon, Int16SparseConv2DScratchBytesNeon, true},
-     {Int16SparseFullyConnectedNeon, Int16SparseFullyConnectedScratchBytesNeon, true},
-     true,
-     true},
-    {"neon_dotprod",
-     HasDotprod,
-     {Conv2DNeonDotprod, Conv2DScratchBytesNeonDotprod, true},
-     {DepthwiseConv2DNeon, DepthwiseConv2DScratchBytesNeon, true},  // the dot product does not help
-     {FullyConnectedNeonDotprod, FullyConnectedScratchBytesNeonDotprod, true},
-     {SparseConv2DNeonDotprod, SparseConv2DScratchBytesNeonDotprod, true},
-     {SparseFullyConnectedNeonDotprod, SparseFullyConnectedScratchBytesNeonDotprod, true},
-     {BinaryConv2DNeon, BinaryConv2DScratchBytesNeon, true},
-     {BinaryFullyConnectedNeon, BinaryFullyConnectedScratchBytesNeon, true},
-     kBinaryMaxPool2D,
-     {FloatFullyConnectedNeon, FloatFullyConnectedScratchBytesNeon, true},
-     {SignSumNeon, SignSumScratchBytesNeon, true},
-     {Int16Conv2DNeon, Int16Conv2DScratchBytesNeon, true},
-     {Int16DepthwiseConv2DNeon, Int16DepthwiseConv2DScratchBytesNeon, true},
-     {Int16FullyConnectedNeon, Int16FullyConnectedScratchBytesNeon, true},
-     {Int16SparseConv2DNeon, Int16SparseConv2DScratchBytesNeon, true},
-     {Int16SparseFullyConnectedNeon, Int16SparseFullyConnectedScratchBytesNeon, true},
-     false,  // the dot product sums weights up itself
-     true},
+constexpr KernelSet Neon() {
+  KernelSet set = Reference();
+  set.name = "neon";
+  set.conv2d = EDGEAX_KERNEL(Conv2D, Neon);
+  set.depthwise_conv2d = EDGEAX_KERNEL(DepthwiseConv2D, Neon);
+  set.fully_connected = EDGEAX_KERNEL(FullyConnected, Neon);
+  set.sparse_conv2d = EDGEAX_KERNEL(SparseConv2D, Neon);
+  set.sparse_fully_connected = EDGEAX_KERNEL(SparseFullyConnected, Neon);
+  set.binary_conv2d = EDGEAX_KERNEL(BinaryConv2D, Neon);
+  set.binary_fully_connected = EDGEAX_KERNEL(BinaryFullyConnected, Neon);
+  set.float_fully_connected = EDGEAX_KERNEL(FloatFullyConnected, Neon);
+  set.sign_sum = EDGEAX_KERNEL(SignSum, Neon);
+  set.vector_conv2d = EDGEAX_KERNEL(VectorConv2D, Neon);
+  set.vector_fully_connected = EDGEAX_KERNEL(VectorFullyConnected, Neon);
+  set.int16_conv2d = EDGEAX_KERNEL(Int16Conv2D, Neon);
+  set.int16_depthwise_conv2d = EDGEAX_KERNEL(Int16DepthwiseConv2D, Neon);
+  set.int16_fully_connected = EDGEAX_KERNEL(Int16FullyConnected, Neon);
+  set.int16_sparse_conv2d = EDGEAX_KERNEL(Int16SparseConv2D, Neon);
+  set.int16_sparse_fully_connected = EDGEAX_KERNEL(Int16SparseFullyConnected, Neon);
+  set.takes_weight_sums = true;
+  set.takes_balanced = true;
+  return set;
+}
+
+// The dot product sums weights up itself.
+constexpr KernelSet NeonDotprod() {
+  KernelSet set = Neon();
+  set.name = "neon_dotprod";
+  set.is_supported = HasDotprod;
+  set.conv2d = EDGEAX_KERNEL(Conv2D, NeonDotprod);
+  set.fully_connected = EDGEAX_KERNEL(FullyConnected, NeonDotprod);
+  set.sparse_conv2d = EDGEAX_KERNEL(SparseConv2D, NeonDotprod);
+  set.sparse_fully_connected = EDGEAX_KERNEL(SparseFullyConnected, NeonDotprod);
+  set.vector_conv2d = EDGEAX_KERNEL(VectorConv2D, NeonDotprod);
+  set.vector_fully_connected = EDGEAX_KERNEL(VectorFullyConnected, NeonDotprod);
+  set.takes_weight_sums = false;
+  return set;
+}
+
+constexpr KernelSet kSets[] = {Reference(), Neon(), NeonDotprod()};
 #elif defined(EDGEAX_ARMV7)
-    {"neon",
-     HasNeon,
-     {Conv2DArmv7, Conv2DScratchBytesArmv7, true},
-     {DepthwiseConv2D, NoScratch},
-     {FullyConnectedArmv7, FullyConnectedScratchBytesArmv7, true},
-     {SparseConv2D, NoScratch},
-     {SparseFullyConnected, NoScratch},
-     {BinaryConv2D, NoScratch},
-     {BinaryFullyConnected, NoScratch},
-     kBinaryMaxPool2D,
-     {FloatFullyConnected, NoScratch},
-     {SignSum, NoScratch},
-     {Conv2D, NoScratch},
-     {DepthwiseConv2D, NoScratch},
-     {FullyConnected, NoScratch},
-     {SparseConv2D, NoScratch},
-     {SparseFullyConnected, NoScratch}},
+constexpr KernelSet Neon() {
+  KernelSet set = Reference();
+  set.name = "neon";
+  set.is_supported = HasNeon;
+  set.conv2d = EDGEAX_KERNEL(Conv2D, Armv7);
+  set.fully_connected = EDGEAX_KERNEL(FullyConnected, Armv7);
+  return set;
+}
+
+constexpr KernelSet kSets[] = {Reference(), Neon()};
+#else
+constexpr KernelSet kSets[] = {Reference()};
 #endif
-};
+#undef EDGEAX_KERNEL
 
 bool SameText(const char* a, const char* b) {
   while (*a != '\0' && *a == *b) {

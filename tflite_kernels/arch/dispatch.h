@@ -10,6 +10,8 @@
 #include "tflite_kernels/core/sign_sum.h"
 #include "tflite_kernels/core/sparse_conv2d.h"
 #include "tflite_kernels/core/sparse_fully_connected.h"
+#include "tflite_kernels/core/vector_conv2d.h"
+#include "tflite_kernels/core/vector_fully_connected.h"
 
 namespace edgeax {
 
@@ -43,6 +45,8 @@ struct KernelSet {
   Kernel<Int16Args<FullyConnectedArgs>, Int16Tensors> int16_fully_connected;
   Kernel<Int16Args<SparseConv2DArgs>, Int16SparseTensors> int16_sparse_conv2d;
   Kernel<Int16Args<SparseFullyConnectedArgs>, Int16SparseTensors> int16_sparse_fully_connected;
+  Kernel<VectorConv2DArgs, VectorTensors> vector_conv2d;
+  Kernel<VectorFullyConnectedArgs, VectorTensors> vector_fully_connected;
   // Whether the products read Tensors::weight_sums and SparseTensors::balanced, if they are there.
   bool takes_weight_sums = false, takes_balanced = false;
 };

@@ -9,6 +9,8 @@
 #include "tflite_kernels/core/sign_sum.h"
 #include "tflite_kernels/core/sparse_conv2d.h"
 #include "tflite_kernels/core/sparse_fully_connected.h"
+#include "tflite_kernels/core/vector_conv2d.h"
+#include "tflite_kernels/core/vector_fully_connected.h"
 
 // Signatures, results and errors as in core/. `tensors.scratch` has at least the bytes that the
 // ...ScratchBytes of the same arguments gives, or the kernel returns kBadScratch.
@@ -71,6 +73,14 @@ EDGEAX_DECLARE_KERNEL(SparseFullyConnected, NeonDotprod, SparseTensors)
 EDGEAX_DECLARE_INT16_KERNELS(Avx2)
 EDGEAX_DECLARE_INT16_KERNELS(Avx512)
 EDGEAX_DECLARE_INT16_KERNELS(Neon)
+EDGEAX_DECLARE_KERNEL(VectorConv2D, Avx2, VectorTensors)
+EDGEAX_DECLARE_KERNEL(VectorFullyConnected, Avx2, VectorTensors)
+EDGEAX_DECLARE_KERNEL(VectorConv2D, Avx512, VectorTensors)
+EDGEAX_DECLARE_KERNEL(VectorFullyConnected, Avx512, VectorTensors)
+EDGEAX_DECLARE_KERNEL(VectorConv2D, Neon, VectorTensors)
+EDGEAX_DECLARE_KERNEL(VectorFullyConnected, Neon, VectorTensors)
+EDGEAX_DECLARE_KERNEL(VectorConv2D, NeonDotprod, VectorTensors)
+EDGEAX_DECLARE_KERNEL(VectorFullyConnected, NeonDotprod, VectorTensors)
 
 }  // namespace edgeax
 

@@ -690,6 +690,101 @@ constexpr OptionSpec kSignSumFullyConnectedOptionSpecs[kSignSumFullyConnectedOpt
 };
 // clang-format on
 
+// EdgeaxVectorConv2D
+
+constexpr const char kVectorConv2DName[] = "EdgeaxVectorConv2D";
+constexpr int32_t kVectorConv2DVersion = 1;
+constexpr int32_t kVectorConv2DInputCount = 5;
+constexpr int32_t kVectorConv2DOptionCount = 10;
+
+// The options as they follow the version in the file.
+struct VectorConv2DOptions {
+  // Rows of the kernel.
+  int32_t kernel_height;
+  // Columns of the kernel.
+  int32_t kernel_width;
+  // Rows between two outputs.
+  int32_t stride_height;
+  // Columns between two outputs.
+  int32_t stride_width;
+  // Rows between two taps of the kernel; 1 = dense.
+  int32_t dilation_height;
+  // Columns between two taps of the kernel; 1 = dense.
+  int32_t dilation_width;
+  // 0 = SAME, 1 = VALID, as in TFLite.
+  int32_t padding;
+  // Divides input and output channels.
+  int32_t groups;
+  // Lowest output code (fused activation).
+  int32_t output_min;
+  // Highest output code, not below output_min.
+  int32_t output_max;
+};
+
+// clang-format off
+static_assert(sizeof(VectorConv2DOptions) ==
+              kVectorConv2DOptionCount * sizeof(int32_t),
+              "VectorConv2DOptions must have no padding");
+
+constexpr const char* kVectorConv2DInputNames[kVectorConv2DInputCount] = {
+  "input",
+  "weights",
+  "bias",
+  "scale",
+  "codebook",
+};
+
+constexpr OptionSpec kVectorConv2DOptionSpecs[kVectorConv2DOptionCount] = {
+  {"kernel_height", 1, 4096},
+  {"kernel_width", 1, 4096},
+  {"stride_height", 1, 4096},
+  {"stride_width", 1, 4096},
+  {"dilation_height", 1, 4096},
+  {"dilation_width", 1, 4096},
+  {"padding", 0, 1},
+  {"groups", 1, 65536},
+  {"output_min", -128, 127},
+  {"output_max", -128, 127},
+};
+// clang-format on
+
+// EdgeaxVectorFullyConnected
+
+constexpr const char kVectorFullyConnectedName[] = "EdgeaxVectorFullyConnected";
+constexpr int32_t kVectorFullyConnectedVersion = 1;
+constexpr int32_t kVectorFullyConnectedInputCount = 5;
+constexpr int32_t kVectorFullyConnectedOptionCount = 3;
+
+// The options as they follow the version in the file.
+struct VectorFullyConnectedOptions {
+  // 1 = output [..., N], 0 = output [rows, N].
+  int32_t keep_num_dims;
+  // Lowest output code (fused activation).
+  int32_t output_min;
+  // Highest output code, not below output_min.
+  int32_t output_max;
+};
+
+// clang-format off
+static_assert(sizeof(VectorFullyConnectedOptions) ==
+              kVectorFullyConnectedOptionCount * sizeof(int32_t),
+              "VectorFullyConnectedOptions must have no padding");
+
+constexpr const char* kVectorFullyConnectedInputNames[kVectorFullyConnectedInputCount] = {
+  "input",
+  "weights",
+  "bias",
+  "scale",
+  "codebook",
+};
+
+constexpr OptionSpec kVectorFullyConnectedOptionSpecs[kVectorFullyConnectedOptionCount] = {
+  {"keep_num_dims", 0, 1},
+  {"output_min", -128, 127},
+  {"output_max", -128, 127},
+};
+// clang-format on
+
 // Every operator above.
 // clang-format off
 constexpr OperatorSpec kOperatorSpecs[] = {
@@ -771,6 +866,18 @@ constexpr OperatorSpec kOperatorSpecs[] = {
    kSignSumFullyConnectedInputNames,
    kSignSumFullyConnectedOptionCount,
    kSignSumFullyConnectedOptionSpecs},
+  {kVectorConv2DName,
+   kVectorConv2DVersion,
+   kVectorConv2DInputCount,
+   kVectorConv2DInputNames,
+   kVectorConv2DOptionCount,
+   kVectorConv2DOptionSpecs},
+  {kVectorFullyConnectedName,
+   kVectorFullyConnectedVersion,
+   kVectorFullyConnectedInputCount,
+   kVectorFullyConnectedInputNames,
+   kVectorFullyConnectedOptionCount,
+   kVectorFullyConnectedOptionSpecs},
 };
 // clang-format on
 
