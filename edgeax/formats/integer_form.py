@@ -7,6 +7,7 @@ import numpy as np
 
 from edgeax.formats.base import EncodedTensor, NumberFormat, optional_scale
 from edgeax.formats.codebook import Codebook
+from edgeax.formats.grouped import GroupedInteger
 from edgeax.formats.integer import Integer
 
 _TOP = 127  # largest magnitude of an int8 code on a symmetric grid
@@ -46,7 +47,11 @@ def integer_form(encoded: EncodedTensor) -> EncodedTensor:
         return encoded
     scale = np.broadcast_to(optional_scale(encoded.params, encoded.shape), encoded.shape[-1:])
     divisor = np.where(scale == 0, np.float32(1), scale).astype(np.float64)
-    codes, step = _codes(values.astype(np.float64) / divisor)
+    units = values.astype(np.float64) / divisor
+    if isinstance(encoded.format, GroupedInteger) and encoded.format.whole:
+        codes, step = np.rint(units), np.ones(divisor.shape)
+    else:
+        codes, step = _codes(units)
     params = {"scale": (divisor * step).astype(np.float32)}
     grid = Integer(8, axis=-1)
     form = IntegerForm(codes.astype(np.int8), grid, params, None, encoded.format)
