@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgeax.export.freeze import FrozenWeight
-from edgeax.formats import Codebook, EncodedTensor, Float32
+from edgeax.formats import Codebook, EncodedTensor, Float32, GroupedInteger
 from edgeax.formats.flatbuffer import Operator, Subgraph, Tensor
 from edgeax.formats.integer_form import IntegerForm
 
@@ -41,10 +41,12 @@ class Codes:
     Attributes:
         codes: int8, canonical layout.
         scale: float32 `(channels,)`; negative where a folded gain is.
+        group: How many codes of a channel beside each other share a step, if training had one.
     """
 
     codes: np.ndarray
     scale: np.ndarray
+    group: int = 0
 
     @property
     def depth(self) -> int:
@@ -105,7 +107,9 @@ def integer_codes(encoded: EncodedTensor) -> Codes:
         codes = encoded.params["codebook"][codes]
     if encoded.mask is not None:
         codes = codes * encoded.mask
-    return Codes(codes.astype(np.int8), scale)
+    trained = encoded.trained if isinstance(encoded, IntegerForm) else None
+    group = trained.group if isinstance(trained, GroupedInteger) and trained.whole else 0
+    return Codes(codes.astype(np.int8), scale, group)
 
 
 def settled(codes: Codes, carrier: Carrier) -> Codes:
@@ -118,8 +122,10 @@ def settled(codes: Codes, carrier: Carrier) -> Codes:
     most = _MOST_BIAS * carrier.input_scale * np.abs(codes.scale.astype(np.float64))
     is_zero = ~codes.codes.reshape(-1, codes.scale.size).any(axis=0)
     constant = is_zero | (codes.scale == 0.0) | ((bias > most) & (not carrier.is_wide))
-    return Codes(
-        np.where(constant, np.int8(0), codes.codes), np.where(constant, carrier.scale, codes.scale)
+    return dataclasses.replace(
+        codes,
+        codes=np.where(constant, np.int8(0), codes.codes),
+        scale=np.where(constant, carrier.scale, codes.scale),
     )
 
 

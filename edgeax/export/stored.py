@@ -30,8 +30,8 @@ class Stored:
         snr_db: What that cost: the ratio of the kernel's energy to that of the difference; None
             where nothing was lost.
         details: What else there is to know of this form, by name: of a sparse kernel the codes in
-            a `block`, how `places` are written, and the `sparsity`, 0..1; of one in a float file
-            how many inputs share a scale, its `group`, unless all do; of one for DECODE the number
+            a `block`, how `places` are written, and the `sparsity`, 0..1; of one whose inputs
+            share scales or steps in groups the inputs of a `group`; of one for DECODE the number
             of its `tables`, and the `decoded_bytes` that it has in the arena.
     """
 

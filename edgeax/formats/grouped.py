@@ -71,12 +71,15 @@ class GroupedInteger(ArrayFormat):
         return _TOP // self.code_range[1]
 
     def found(self, x: Any, ops: Any) -> dict[str, Any]:
-        """Returns `step`, `(groups, channels)`, and, of whole steps, `scale`, `(channels,)`."""
+        """Returns `step`, `(groups, channels)`, and, of whole steps, `scale`, `(channels,)`; of a
+        vector `(1, 1)` and `()`.
+        """
         top = self.code_range[1]
         largest = self._largest(x, ops)
         if not self.whole:
             return {"step": nonzero(quotient(largest, top, ops), ops)}
-        scale = nonzero(quotient(ops.max(largest, axis=0), self.most * top, ops), ops)
+        channels = ops.max(largest, axis=0 if len(x.shape) > 1 else None)
+        scale = nonzero(quotient(channels, self.most * top, ops), ops)
         wide = ops.cast(largest, "float64") / (ops.cast(scale, "float64") * float(top))
         step = ops.cast(ops.clip(ops.round(wide), 1.0, float(self.most)), "float32")
         return {"scale": scale, "step": step}

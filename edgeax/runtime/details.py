@@ -242,7 +242,7 @@ def _weight_bits(operator: Operator, graph: Subgraph, constants: list[Tensor]) -
         return decode_graph.index_bits(graph, operator)
     codebook = _named_input(operator, graph, "codebook")
     if codebook is not None:
-        return Codebook(math.prod(codebook.shape), value=None).bits
+        return Codebook(math.prod(codebook.shape[-1:]), value=None).bits
     weights = _named_input(operator, graph, "weights")
     if weights is not None:
         return 1 if OPERATORS[operator.name].has_binary_weights else dtypes.bits(weights.dtype)

@@ -110,6 +110,14 @@ def test_values_of_whole_steps_are_int8_codes_of_the_channel(bits):
     assert integer_form(encoded(GroupedInteger(bits, 16), x)).snr_db < 60
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_vector_is_one_group(whole):
+    tensor = encoded(GroupedInteger(4, 2, whole), np.float32([7, -3, 0, 1]))
+    np.testing.assert_allclose(tensor.decode(), [7, -3, 0, 1], rtol=1e-6)
+    assert tensor.params["step"].shape == (1, 1)
+    assert tensor.scaled(np.float32([1, 2, 3, 4])).decode()[3] == pytest.approx(4)
+
+
 def test_names():
     assert format_of("int4_g32", axis=-1) == GroupedInteger(4, 32)
     assert format_of("int2_g64_int8") == GroupedInteger(2, 64, whole=True)

@@ -65,6 +65,9 @@ def of_case(case: native.Case) -> bytes:
         parts.append(numbers(options["block"], options["places"]))
         parts += [bytes(1), number(case.indices.size), case.indices.tobytes()]  # as they are
         payload = [case.input, case.values]
+    elif case.numbers is not None:
+        parts.append(numbers(case.bits, options["group_bits"]))
+        parts.append(bytes([len(case.codebook).bit_length() - 1]))
     elif case.is_binary:
         parts.append(numbers(options["input_packed"], options["output_packed"]))
         parts.append(numbers(*(options[name] for name in ["pad_value"] if name in options)))
@@ -125,6 +128,9 @@ def larger(source: np.random.Generator, operator: str) -> bytes:
         return numbers(*shape) + quantized + numbers(*more) + bytes([one_of(20, 64, 128, 255)])
     if "Binary" in operator:
         return numbers(*shape) + quantized + numbers(one_of(0, 1), one_of(0, 1), one_of(0, 1))
+    if "Grouped" in operator:
+        more = numbers(one_of(2, 4), one_of(4, 5, 6, 7)) + bytes([one_of(0, 3, 5, 8)])
+        return numbers(*shape) + quantized + more
     return numbers(*shape) + quantized + bytes([one_of(0, 1, 2)])
 
 

@@ -117,6 +117,17 @@ class BinaryFullyConnectedArgs(ctypes.Structure):
     _fields_ = [("fully_connected", FullyConnectedArgs), *_BINARY_FORM]
 
 
+_GROUPED_FORMAT = [(name, ctypes.c_int32) for name in ("bits", "group_bits")]
+
+
+class GroupedConv2DArgs(ctypes.Structure):
+    _fields_ = [("conv2d", Conv2DArgs), *_GROUPED_FORMAT]
+
+
+class GroupedFullyConnectedArgs(ctypes.Structure):
+    _fields_ = [("fully_connected", FullyConnectedArgs), *_GROUPED_FORMAT]
+
+
 FUNCTIONS = {
     "EdgeaxConv2D": ("edgeax_conv2d", Conv2DArgs),
     "EdgeaxDepthwiseConv2D": ("edgeax_depthwise_conv2d", DepthwiseConv2DArgs),
@@ -125,6 +136,8 @@ FUNCTIONS = {
     "EdgeaxSparseFullyConnected": ("edgeax_sparse_fully_connected", SparseFullyConnectedArgs),
     "EdgeaxBinaryConv2D": ("edgeax_binary_conv2d", BinaryConv2DArgs),
     "EdgeaxBinaryFullyConnected": ("edgeax_binary_fully_connected", BinaryFullyConnectedArgs),
+    "EdgeaxGroupedConv2D": ("edgeax_grouped_conv2d", GroupedConv2DArgs),
+    "EdgeaxGroupedFullyConnected": ("edgeax_grouped_fully_connected", GroupedFullyConnectedArgs),
 }
 
 
@@ -142,7 +155,8 @@ class Case:
             operator the int8 weights with their zeros.
         bias: int32, (channels,).
         scale: float32, (channels,).
-        codebook: int8, (16,), (4,) or (2,); of a sparse or binary operator nothing.
+        codebook: int8, (16,), (4,) or (2,), (codebooks, 16 or 4) for weights in groups; of a
+            sparse or binary operator nothing.
         input_scale: float32.
         input_zero_point: int8.
         output_scale: float32.
@@ -150,6 +164,7 @@ class Case:
         output_shape: What the operator gives.
         indices: uint8, where the blocks of a sparse operator stood.
         values: int8, its blocks that are left.
+        numbers: uint8 (rows, groups), the codebook of each group of weights.
     """
 
     name: str
@@ -168,6 +183,7 @@ class Case:
     output_shape: tuple[int, ...]
     indices: np.ndarray | None = None
     values: np.ndarray | None = None
+    numbers: np.ndarray | None = None
 
     @property
     def is_sparse(self) -> bool:
@@ -176,6 +192,11 @@ class Case:
     @property
     def is_binary(self) -> bool:
         return "Binary" in self.operator
+
+    @property
+    def bits(self) -> int:
+        """Width of a code that points into a codebook."""
+        return self.codebook.shape[-1].bit_length() - 1
 
     @property
     def tap(self) -> int:
@@ -190,12 +211,13 @@ class Case:
             taps = self.weights.reshape(len(self.weights), -1, self.tap)
             taps = np.pad(taps, ((0, 0), (0, 0), (0, -self.tap % 8)), constant_values=1)
             return np.packbits(taps, axis=-1, bitorder="little").reshape(len(taps), -1)
-        bits = self.codebook.size.bit_length() - 1
+        bits = self.bits
         rows = self.weights.astype(np.uint8)[..., np.newaxis]
         fields = np.unpackbits(rows, axis=-1, count=bits, bitorder="little")
         fields = fields.reshape(len(rows), -1)
         spare = ((0, 0), (0, -fields.shape[1] % 8))
-        return np.packbits(np.pad(fields, spare, constant_values=1), axis=1, bitorder="little")
+        packed = np.packbits(np.pad(fields, spare, constant_values=1), axis=1, bitorder="little")
+        return packed if self.numbers is None else np.concatenate([packed, self.numbers], axis=1)
 
 
 def golden_entries() -> list[dict[str, Any]]:
@@ -208,6 +230,8 @@ def golden_case(entry: dict[str, Any]) -> Case:
     into, out = entry["input"], entry["output"]
     is_sparse = "weights" in entry
     weights = entry["weights" if is_sparse else "weights_index"]
+    numbers = entry.get("numbers")
+    codebook = np.int8(entry.get("codebook", []))
     return Case(
         f"{entry['operator']}_{entry['name']}",
         entry["operator"],
@@ -217,7 +241,7 @@ def golden_case(entry: dict[str, Any]) -> Case:
         (np.int8 if is_sparse else np.uint8)(weights["data"]).reshape(weights["shape"]),
         np.int32(entry["bias"]),
         np.float32([float.fromhex(scale) for scale in entry["scale"]]),
-        np.int8(entry.get("codebook", [])),
+        codebook if numbers is None else codebook.reshape(-1, entry["entries"]),
         float.fromhex(into["scale"]),
         into["zero_point"],
         float.fromhex(out["scale"]),
@@ -225,6 +249,7 @@ def golden_case(entry: dict[str, Any]) -> Case:
         tuple(out["shape"]),
         np.uint8(entry["indices"]) if is_sparse else None,
         np.int8(entry["values"]) if is_sparse else None,
+        numbers and np.uint8(numbers["data"]).reshape(numbers["shape"]),
     )
 
 
@@ -298,6 +323,8 @@ def arguments(case: Case) -> ctypes.Structure:
     """The C arguments of a case."""
     dense = _dense_arguments(case)
     more: tuple[str, ...] = ()
+    if case.numbers is not None:
+        return FUNCTIONS[case.operator][1](dense, case.bits, case.options["group_bits"])
     if case.is_sparse:
         more = ("block", "places")
     elif case.is_binary:

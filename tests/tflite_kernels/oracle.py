@@ -40,6 +40,9 @@ def values(case: Case) -> np.ndarray:
         return 1 - 2 * case.weights.astype(np.int64)
     if case.is_sparse:
         return case.weights.astype(np.int64)
+    if case.numbers is not None:
+        groups = np.arange(case.weights.shape[1]) >> case.options["group_bits"]
+        return case.codebook.astype(np.int64)[case.numbers[:, groups], case.weights]
     return case.codebook.astype(np.int64)[case.weights]
 
 

@@ -69,6 +69,14 @@ FloatFullyConnectedArgs From(const EdgeaxFloatFullyConnectedArgs& a) {
   return {a.rows, a.depth, a.outputs, a.bits, a.group, static_cast<Activation>(a.activation)};
 }
 
+GroupedConv2DArgs From(const EdgeaxGroupedConv2DArgs& a) {
+  return {From(a.conv2d), {a.bits, a.group_bits}};
+}
+
+GroupedFullyConnectedArgs From(const EdgeaxGroupedFullyConnectedArgs& a) {
+  return {From(a.fully_connected), {a.bits, a.group_bits}};
+}
+
 const EdgeaxQuantization& QuantizationOf(const EdgeaxSparseConv2DArgs& a) {
   return a.conv2d.quantization;
 }
@@ -79,6 +87,12 @@ const EdgeaxQuantization& QuantizationOf(const EdgeaxBinaryConv2DArgs& a) {
   return a.conv2d.quantization;
 }
 const EdgeaxQuantization& QuantizationOf(const EdgeaxBinaryFullyConnectedArgs& a) {
+  return a.fully_connected.quantization;
+}
+const EdgeaxQuantization& QuantizationOf(const EdgeaxGroupedConv2DArgs& a) {
+  return a.conv2d.quantization;
+}
+const EdgeaxQuantization& QuantizationOf(const EdgeaxGroupedFullyConnectedArgs& a) {
   return a.fully_connected.quantization;
 }
 template <typename CArgs>
@@ -115,6 +129,14 @@ const Kernel<BinaryFullyConnectedArgs, BinaryTensors>& KernelOf(const KernelSet&
 const Kernel<FloatFullyConnectedArgs, FloatTensors>& KernelOf(const KernelSet& set,
                                                               const FloatFullyConnectedArgs*) {
   return set.float_fully_connected;
+}
+
+const Kernel<GroupedConv2DArgs>& KernelOf(const KernelSet& set, const GroupedConv2DArgs*) {
+  return set.grouped_conv2d;
+}
+const Kernel<GroupedFullyConnectedArgs>& KernelOf(const KernelSet& set,
+                                                  const GroupedFullyConnectedArgs*) {
+  return set.grouped_fully_connected;
 }
 
 // The factors of a kernel's sums.
@@ -362,6 +384,28 @@ EDGEAX_EXPORT int32_t edgeax_float_fully_connected(const char* isa,
 
 EDGEAX_EXPORT int32_t edgeax_float_fully_connected_scratch_bytes(
     const char* isa, const EdgeaxFloatFullyConnectedArgs* args, size_t* bytes) {
+  return edgeax::ScratchBytes(isa, *args, bytes);
+}
+
+EDGEAX_EXPORT int32_t edgeax_grouped_conv2d(const char* isa, const EdgeaxGroupedConv2DArgs* args,
+                                            const EdgeaxTensors* tensors) {
+  return edgeax::Run(isa, *args, *tensors);
+}
+
+EDGEAX_EXPORT int32_t edgeax_grouped_fully_connected(const char* isa,
+                                                     const EdgeaxGroupedFullyConnectedArgs* args,
+                                                     const EdgeaxTensors* tensors) {
+  return edgeax::Run(isa, *args, *tensors);
+}
+
+EDGEAX_EXPORT int32_t edgeax_grouped_conv2d_scratch_bytes(const char* isa,
+                                                          const EdgeaxGroupedConv2DArgs* args,
+                                                          size_t* bytes) {
+  return edgeax::ScratchBytes(isa, *args, bytes);
+}
+
+EDGEAX_EXPORT int32_t edgeax_grouped_fully_connected_scratch_bytes(
+    const char* isa, const EdgeaxGroupedFullyConnectedArgs* args, size_t* bytes) {
   return edgeax::ScratchBytes(isa, *args, bytes);
 }
 

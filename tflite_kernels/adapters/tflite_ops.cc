@@ -8,6 +8,7 @@
 #include "tflite_kernels/adapters/tflite_binary_ops.h"
 #include "tflite_kernels/adapters/tflite_code_ops.h"
 #include "tflite_kernels/adapters/tflite_float_op.h"
+#include "tflite_kernels/adapters/tflite_grouped_ops.h"
 #include "tflite_kernels/arch/scratch.h"
 
 namespace edgeax {
@@ -392,10 +393,10 @@ struct Registrations {
   static constexpr TfLiteRegistration kResolved[] = {ResolverRegistrationFor<Ops>()...};
 };
 
-using All =
-    Registrations<Conv2DOp, DepthwiseConv2DOp, FullyConnectedOp, SparseConv2DOp,
-                  SparseFullyConnectedOp, CodedConv2DOp, CodedFullyConnectedOp, BinaryConv2DOp,
-                  BinaryFullyConnectedOp, BinaryMaxPool2DOp, FloatFullyConnectedOp>;
+using All = Registrations<Conv2DOp, DepthwiseConv2DOp, FullyConnectedOp, SparseConv2DOp,
+                          SparseFullyConnectedOp, CodedConv2DOp, CodedFullyConnectedOp,
+                          BinaryConv2DOp, BinaryFullyConnectedOp, BinaryMaxPool2DOp,
+                          FloatFullyConnectedOp, GroupedConv2DOp, GroupedFullyConnectedOp>;
 
 }  // namespace
 

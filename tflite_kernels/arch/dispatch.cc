@@ -107,6 +107,17 @@ Status NoScratch(const FloatFullyConnectedArgs& args, size_t* bytes) {
   return CheckFloatFullyConnected(args);
 }
 
+Status NoScratch(const GroupedConv2DArgs& args, size_t* bytes) {
+  *bytes = 0;
+  Conv2DGeometry geometry;
+  return GeometryOf(args, &geometry);
+}
+
+Status NoScratch(const GroupedFullyConnectedArgs& args, size_t* bytes) {
+  *bytes = 0;
+  return CheckGroupedFullyConnected(args);
+}
+
 // Bytes of bits are combined as they are: compilers need no help with that.
 constexpr Kernel<BinaryMaxPool2DArgs, BinaryPoolTensors> kBinaryMaxPool2D = {BinaryMaxPool2D,
                                                                              NoScratch, true};
@@ -122,7 +133,9 @@ constexpr KernelSet kSets[] = {
      {BinaryConv2D, NoScratch},
      {BinaryFullyConnected, NoScratch},
      kBinaryMaxPool2D,
-     {FloatFullyConnected, NoScratch}},
+     {FloatFullyConnected, NoScratch},
+     {GroupedConv2D, NoScratch},
+     {GroupedFullyConnected, NoScratch}},
 #if defined(__x86_64__)
     {"avx2",
      HasAvx2,
@@ -134,7 +147,9 @@ constexpr KernelSet kSets[] = {
      {BinaryConv2DAvx2, BinaryConv2DScratchBytesAvx2, true},
      {BinaryFullyConnectedAvx2, BinaryFullyConnectedScratchBytesAvx2, true},
      kBinaryMaxPool2D,
-     {FloatFullyConnectedAvx2, FloatFullyConnectedScratchBytesAvx2, true}},
+     {FloatFullyConnectedAvx2, FloatFullyConnectedScratchBytesAvx2, true},
+     {GroupedConv2DAvx2, GroupedConv2DScratchBytesAvx2, true},
+     {GroupedFullyConnectedAvx2, GroupedFullyConnectedScratchBytesAvx2, true}},
     {"avx512",
      HasAvx512,
      {Conv2DAvx512, Conv2DScratchBytesAvx512, true},
@@ -145,7 +160,9 @@ constexpr KernelSet kSets[] = {
      {BinaryConv2DAvx512, BinaryConv2DScratchBytesAvx512, true},
      {BinaryFullyConnectedAvx512, BinaryFullyConnectedScratchBytesAvx512, true},
      kBinaryMaxPool2D,
-     {FloatFullyConnectedAvx512, FloatFullyConnectedScratchBytesAvx512, true}},
+     {FloatFullyConnectedAvx512, FloatFullyConnectedScratchBytesAvx512, true},
+     {GroupedConv2DAvx512, GroupedConv2DScratchBytesAvx512, true},
+     {GroupedFullyConnectedAvx512, GroupedFullyConnectedScratchBytesAvx512, true}},
 #elif defined(__aarch64__)
     {"neon",
      Always,
@@ -158,6 +175,8 @@ constexpr KernelSet kSets[] = {
      {BinaryFullyConnectedNeon, BinaryFullyConnectedScratchBytesNeon, true},
      kBinaryMaxPool2D,
      {FloatFullyConnectedNeon, FloatFullyConnectedScratchBytesNeon, true},
+     {GroupedConv2DNeon, GroupedConv2DScratchBytesNeon, true},
+     {GroupedFullyConnectedNeon, GroupedFullyConnectedScratchBytesNeon, true},
      true,
      true},
     {"neon_dotprod",
@@ -171,6 +190,8 @@ constexpr KernelSet kSets[] = {
      {BinaryFullyConnectedNeon, BinaryFullyConnectedScratchBytesNeon, true},
      kBinaryMaxPool2D,
      {FloatFullyConnectedNeon, FloatFullyConnectedScratchBytesNeon, true},
+     {GroupedConv2DNeonDotprod, GroupedConv2DScratchBytesNeonDotprod, true},
+     {GroupedFullyConnectedNeonDotprod, GroupedFullyConnectedScratchBytesNeonDotprod, true},
      false,  // the dot product sums weights up itself
      true},
 #elif defined(EDGEAX_ARMV7)
@@ -184,7 +205,9 @@ constexpr KernelSet kSets[] = {
      {BinaryConv2D, NoScratch},
      {BinaryFullyConnected, NoScratch},
      kBinaryMaxPool2D,
-     {FloatFullyConnected, NoScratch}},
+     {FloatFullyConnected, NoScratch},
+     {GroupedConv2D, NoScratch},
+     {GroupedFullyConnected, NoScratch}},
 #endif
 };
 

@@ -7,6 +7,8 @@
 #include "tflite_kernels/core/depthwise_conv2d.h"
 #include "tflite_kernels/core/float_fully_connected.h"
 #include "tflite_kernels/core/fully_connected.h"
+#include "tflite_kernels/core/grouped_conv2d.h"
+#include "tflite_kernels/core/grouped_fully_connected.h"
 #include "tflite_kernels/core/sparse_conv2d.h"
 #include "tflite_kernels/core/sparse_fully_connected.h"
 
@@ -35,6 +37,8 @@ struct KernelSet {
   Kernel<BinaryFullyConnectedArgs, BinaryTensors> binary_fully_connected;
   Kernel<BinaryMaxPool2DArgs, BinaryPoolTensors> binary_max_pool2d;
   Kernel<FloatFullyConnectedArgs, FloatTensors> float_fully_connected;
+  Kernel<GroupedConv2DArgs> grouped_conv2d;
+  Kernel<GroupedFullyConnectedArgs> grouped_fully_connected;
   // Whether the products read Tensors::weight_sums and SparseTensors::balanced, if they are there.
   bool takes_weight_sums = false, takes_balanced = false;
 };

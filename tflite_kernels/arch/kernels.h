@@ -6,6 +6,8 @@
 #include "tflite_kernels/core/depthwise_conv2d.h"
 #include "tflite_kernels/core/float_fully_connected.h"
 #include "tflite_kernels/core/fully_connected.h"
+#include "tflite_kernels/core/grouped_conv2d.h"
+#include "tflite_kernels/core/grouped_fully_connected.h"
 #include "tflite_kernels/core/sparse_conv2d.h"
 #include "tflite_kernels/core/sparse_fully_connected.h"
 
@@ -51,6 +53,15 @@ EDGEAX_DECLARE_KERNEL(Conv2D, NeonDotprod, Tensors)
 EDGEAX_DECLARE_KERNEL(FullyConnected, NeonDotprod, Tensors)
 EDGEAX_DECLARE_KERNEL(SparseConv2D, NeonDotprod, SparseTensors)
 EDGEAX_DECLARE_KERNEL(SparseFullyConnected, NeonDotprod, SparseTensors)
+
+EDGEAX_DECLARE_KERNEL(GroupedConv2D, Avx2, Tensors)
+EDGEAX_DECLARE_KERNEL(GroupedFullyConnected, Avx2, Tensors)
+EDGEAX_DECLARE_KERNEL(GroupedConv2D, Avx512, Tensors)
+EDGEAX_DECLARE_KERNEL(GroupedFullyConnected, Avx512, Tensors)
+EDGEAX_DECLARE_KERNEL(GroupedConv2D, Neon, Tensors)
+EDGEAX_DECLARE_KERNEL(GroupedFullyConnected, Neon, Tensors)
+EDGEAX_DECLARE_KERNEL(GroupedConv2D, NeonDotprod, Tensors)
+EDGEAX_DECLARE_KERNEL(GroupedFullyConnected, NeonDotprod, Tensors)
 
 }  // namespace edgeax
 
