@@ -7,49 +7,41 @@ namespace edgeax {
 namespace {
 
 struct GroupedAvx2 : Avx2 {
+  static constexpr int32_t kBlock = 32;
+  static constexpr int32_t kDepthStep = kBlock;
+
   static __m128i LoadHalf(const void* from) {
     return _mm_loadu_si128(static_cast<const __m128i*>(from));
   }
 
-  static void StoreHalf(int8_t* to, __m128i weights) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), weights);
+  // A table of 16 bytes for each half of a block.
+  template <int32_t kParts>
+  static __m256i LoadTables(const int8_t* const* tables, int32_t offset) {
+    const __m128i first = LoadHalf(tables[0] + offset);
+    if (kParts == 1) return _mm256_broadcastsi128_si256(first);
+    return _mm256_set_m128i(LoadHalf(tables[kParts - 1] + offset), first);
   }
 
-  // The nibbles of 8 bytes in their order.
-  static __m128i FirstNibbles(__m128i bytes) {
-    const __m128i nibble = _mm_set1_epi8(15);
-    return _mm_unpacklo_epi8(_mm_and_si128(bytes, nibble),
-                             _mm_and_si128(_mm_srli_epi16(bytes, 4), nibble));
-  }
-
-  // 16 weights from 2 * kBits bytes.
-  template <int32_t kBits>
-  static void Decode16(const uint8_t* bytes, const int8_t* table, int8_t* to) {
+  // 32 weights from 4 * kBits bytes. Each of kParts parts has its table of nibbles.
+  template <int32_t kBits, int32_t kParts>
+  static void DecodeBlock(const uint8_t* bytes, const int8_t* const* tables, int8_t* to) {
+    const __m256i first = LoadTables<kParts>(tables, 0);
     if (kBits == 4) {
-      const __m128i codes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(bytes));
-      return StoreHalf(to, _mm_shuffle_epi8(LoadHalf(table), FirstNibbles(codes)));
+      const __m256i wide = _mm256_cvtepu8_epi16(LoadHalf(bytes));
+      const __m256i nibbles = LowNibbles(_mm256_or_si256(wide, _mm256_slli_epi16(wide, 4)));
+      return StoreWide(to, _mm256_shuffle_epi8(first, nibbles));
     }
-    const __m128i nibbles = FirstNibbles(_mm_cvtsi32_si128(LoadNumber<int32_t>(bytes)));
-    StoreHalf(to, _mm_unpacklo_epi8(_mm_shuffle_epi8(LoadHalf(table), nibbles),
-                                    _mm_shuffle_epi8(LoadHalf(table + 16), nibbles)));
-  }
-
-  // 32 weights from 4 * kBits bytes.
-  template <int32_t kBits>
-  static void Decode32(const uint8_t* bytes, const int8_t* table, int8_t* to) {
-    if (kBits == 4) {
-      const __m128i first = LoadHalf(table), codes = LoadHalf(bytes);
-      const __m128i nibbles = FirstNibbles(codes);
-      const __m128i more = FirstNibbles(_mm_unpackhi_epi64(codes, codes));
-      StoreHalf(to, _mm_shuffle_epi8(first, nibbles));
-      return StoreHalf(to + 16, _mm_shuffle_epi8(first, more));
-    }
-    const __m128i codes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(bytes));
-    const __m128i nibbles = FirstNibbles(codes);
-    const __m128i first = _mm_shuffle_epi8(LoadHalf(table), nibbles);
-    const __m128i second = _mm_shuffle_epi8(LoadHalf(table + 16), nibbles);
-    StoreHalf(to, _mm_unpacklo_epi8(first, second));
-    StoreHalf(to + 16, _mm_unpackhi_epi8(first, second));
+    // Each byte four times, of which the last two are for its high nibble.
+    const __m256i spread = _mm256_setr_epi32(0, 0x01010101, 0x02020202, 0x03030303, 0x04040404,
+                                             0x05050505, 0x06060606, 0x07070707);
+    const __m256i both = _mm256_set1_epi64x(LoadNumber<int64_t>(bytes));
+    const __m256i fours = _mm256_shuffle_epi8(both, spread);
+    const __m256i nibbles =
+        LowNibbles(_mm256_blend_epi16(fours, _mm256_srli_epi16(fours, 4), 0xAA));
+    const __m256i second = LoadTables<kParts>(tables, 16);
+    StoreWide(to, _mm256_blendv_epi8(_mm256_shuffle_epi8(first, nibbles),
+                                     _mm256_shuffle_epi8(second, nibbles),
+                                     _mm256_set1_epi16(static_cast<int16_t>(0xFF00))));
   }
 
   // A row of `padded_depth` numbers times as many weights.
@@ -59,12 +51,10 @@ struct GroupedAvx2 : Avx2 {
       return _mm256_madd_epi16(_mm256_cvtepi8_epi16(LoadHalf(weights + k)), LoadWide(row + k));
     };
     __m256i even = _mm256_setzero_si256(), odd = even;
-    int32_t k = 0;
-    for (; k + 32 <= padded_depth; k += 32) {
+    for (int32_t k = 0; k < padded_depth; k += kBlock) {
       even = _mm256_add_epi32(even, products(k));
       odd = _mm256_add_epi32(odd, products(k + 16));
     }
-    if (k < padded_depth) even = _mm256_add_epi32(even, products(k));
     const __m256i both = _mm256_add_epi32(even, odd);
     __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
     sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, _MM_SHUFFLE(1, 0, 3, 2)));

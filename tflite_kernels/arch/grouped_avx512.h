@@ -7,52 +7,47 @@ namespace edgeax {
 namespace {
 
 struct GroupedAvx512 : Avx512 {
-  static __m128i LoadQuarter(const void* from) {
-    return _mm_loadu_si128(static_cast<const __m128i*>(from));
+  static constexpr int32_t kBlock = 64;
+  static constexpr int32_t kDepthStep = kBlock;
+
+  // A table of 16 bytes for each quarter of a block.
+  template <int32_t kParts>
+  static __m512i LoadTables(const int8_t* const* tables, int32_t offset) {
+    const auto at = [&](int32_t part) {
+      return reinterpret_cast<const uint8_t*>(tables[part % kParts] + offset);
+    };
+    if (kParts == 4) return LoadQuarters(at(0), at(1), at(2), at(3));
+    const auto load = [&](int32_t part) {
+      return _mm_loadu_si128(reinterpret_cast<const __m128i*>(at(part)));
+    };
+    const __m512i first = _mm512_broadcast_i32x4(load(0));
+    constexpr __mmask16 kSecondHalf = 0xFF00;
+    return kParts == 1 ? first : _mm512_mask_broadcast_i32x4(first, kSecondHalf, load(1));
   }
 
-  static void StoreQuarter(int8_t* to, __m128i weights) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(to), weights);
-  }
-
-  // The nibbles of 8 or 16 bytes, each in a byte, in their order.
-  static __m128i Nibbles8(__m128i bytes) {
-    const __m128i wide = _mm_cvtepu8_epi16(bytes);
-    return _mm_ternarylogic_epi32(wide, _mm_slli_epi16(wide, 4), _mm_set1_epi8(15),
-                                  kEitherAndThird);
-  }
-  static __m256i Nibbles16(__m128i bytes) {
-    const __m256i wide = _mm256_cvtepu8_epi16(bytes);
-    return _mm256_ternarylogic_epi32(wide, _mm256_slli_epi16(wide, 4), _mm256_set1_epi8(15),
-                                     kEitherAndThird);
-  }
-
-  // 16 weights from 2 * kBits bytes.
-  template <int32_t kBits>
-  static void Decode16(const uint8_t* bytes, const int8_t* table, int8_t* to) {
+  // 64 weights from 8 * kBits bytes. Each of kParts parts has its table of nibbles.
+  template <int32_t kBits, int32_t kParts>
+  static void DecodeBlock(const uint8_t* bytes, const int8_t* const* tables, int8_t* to) {
+    const __m512i first = LoadTables<kParts>(tables, 0), nibble = _mm512_set1_epi8(15);
     if (kBits == 4) {
-      const __m128i codes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(bytes));
-      return StoreQuarter(to, _mm_shuffle_epi8(LoadQuarter(table), Nibbles8(codes)));
+      const __m512i wide =
+          _mm512_cvtepu8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(bytes)));
+      const __m512i both = _mm512_slli_epi16(wide, 4);
+      const __m512i nibbles = _mm512_ternarylogic_epi32(wide, both, nibble, kEitherAndThird);
+      return StoreFull(to, _mm512_shuffle_epi8(first, nibbles));
     }
-    const __m128i nibbles = Nibbles8(_mm_cvtsi32_si128(LoadNumber<int32_t>(bytes)));
-    StoreQuarter(to, _mm_unpacklo_epi8(_mm_shuffle_epi8(LoadQuarter(table), nibbles),
-                                       _mm_shuffle_epi8(LoadQuarter(table + 16), nibbles)));
-  }
-
-  // 32 weights from 4 * kBits bytes.
-  template <int32_t kBits>
-  static void Decode32(const uint8_t* bytes, const int8_t* table, int8_t* to) {
-    if (kBits == 4) {
-      const __m256i both = _mm256_broadcastsi128_si256(LoadQuarter(table));
-      const __m256i weights = _mm256_shuffle_epi8(both, Nibbles16(LoadQuarter(bytes)));
-      return _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), weights);
-    }
-    const __m128i codes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(bytes));
-    const __m128i nibbles = Nibbles8(codes);
-    const __m128i first = _mm_shuffle_epi8(LoadQuarter(table), nibbles);
-    const __m128i second = _mm_shuffle_epi8(LoadQuarter(table + 16), nibbles);
-    StoreQuarter(to, _mm_unpacklo_epi8(first, second));
-    StoreQuarter(to + 16, _mm_unpackhi_epi8(first, second));
+    // Each byte four times, of which the last two are for its high nibble.
+    const __m512i fours = _mm512_shuffle_epi8(
+        _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes))),
+        _mm512_setr_epi32(0, 0x01010101, 0x02020202, 0x03030303, 0x04040404, 0x05050505, 0x06060606,
+                          0x07070707, 0x08080808, 0x09090909, 0x0A0A0A0A, 0x0B0B0B0B, 0x0C0C0C0C,
+                          0x0D0D0D0D, 0x0E0E0E0E, 0x0F0F0F0F));
+    constexpr __mmask32 kOdd = 0xAAAAAAAAu;
+    const __m512i nibbles = _mm512_and_si512(_mm512_mask_srli_epi16(fours, kOdd, fours, 4), nibble);
+    const __m512i even = _mm512_shuffle_epi8(first, nibbles);
+    constexpr __mmask64 kSecondOfTwo = 0xAAAAAAAAAAAAAAAAu;
+    StoreFull(
+        to, _mm512_mask_shuffle_epi8(even, kSecondOfTwo, LoadTables<kParts>(tables, 16), nibbles));
   }
 
   // A row of `padded_depth` numbers, zero point taken off, times as many weights.
@@ -60,10 +55,9 @@ struct GroupedAvx512 : Avx512 {
                           const Quantization& quantization) {
     const __m512i ones = _mm512_set1_epi8(1);
     __m512i products = _mm512_setzero_si512(), sums = products;
-    for (int32_t k = 0; k < padded_depth; k += 64) {
-      const __mmask64 some = FirstBytes(padded_depth - k);
-      const __m512i w = _mm512_maskz_loadu_epi8(some, weights + k);
-      products = _mm512_dpbusd_epi32(products, _mm512_maskz_loadu_epi8(some, row + k), w);
+    for (int32_t k = 0; k < padded_depth; k += kBlock) {
+      const __m512i w = LoadFull(weights + k);
+      products = _mm512_dpbusd_epi32(products, LoadFull(row + k), w);
       sums = _mm512_dpbusd_epi32(sums, ones, w);
     }
     return _mm512_reduce_add_epi32(_mm512_add_epi32(products, OffsetsOf(sums, quantization)));

@@ -6,8 +6,8 @@
 // The driver that convolution and matrix product with weights in groups share: a tile of columns is
 // written out as int8 and multiplied as in arch/matmul.h, or, for few rows, dotted with each.
 //
-// `Simd` is a struct as in arch/matmul.h with Decode32, Decode16 and DotDense added, see
-// arch/grouped_avx2.h.
+// `Simd` is a struct as in arch/matmul.h, whose steps of the depth are whole blocks of kBlock
+// weights, with DecodeBlock and DotDense added, see arch/grouped_avx2.h.
 namespace edgeax {
 
 // What nibbles of codes stand for, see NibbleTables: 16 bytes for codes of 4 bits, which a codebook
@@ -20,9 +20,6 @@ struct GroupedColumns {
   const uint8_t* weights;  // first row
   int32_t row_bytes;
   int32_t depth;
-  GroupedFormat format;
-  const int8_t* tables;  // of nibbles, one for each codebook
-  int32_t mask;          // of a codebook's number
 };
 
 struct GroupedPlan {
@@ -68,21 +65,23 @@ struct GroupedMatMul {
   GroupedMatMul(const GroupedPlan& plan, const GroupedFormat& format, const Tensors& tensors,
                 const Quantization& quantization)
       : format(format),
-        tables(reinterpret_cast<int8_t*>(AlignedStart(tensors.scratch.data))),
-        tile(tables + plan.tables_bytes),
-        mask(CodebookMask(tensors, format)),
+        tables(format.bits == 4 ? tensors.codebook.data : StartOf(tensors.scratch)),
+        tile(StartOf(tensors.scratch) + plan.tables_bytes),
+        number_mask(CodebookMask(tensors, format)),
         largest(LargestOf(tensors.codebook)),
-        codebooks(tensors.codebook.data),
         product(plan.product, quantization, reinterpret_cast<uint8_t*>(tile) + plan.tile_bytes) {
-    if (format.bits == 2) WriteCrumbTables(tensors.codebook, tables);
+    if (format.bits == 2) WriteCrumbTables(tensors.codebook, StartOf(tensors.scratch));
+  }
+
+  static int8_t* StartOf(Span<uint8_t> scratch) {
+    return reinterpret_cast<int8_t*>(AlignedStart(scratch.data));
   }
 
   const GroupedFormat format;
-  int8_t* const tables;
-  int8_t* const tile;  // [columns][padded depth]
-  const int32_t mask;
-  const int32_t largest;
-  const int8_t* const codebooks;
+  const int8_t* const tables;  // of nibbles, for each codebook
+  int8_t* const tile;          // [columns][padded depth]
+  const int32_t number_mask;   // of codebooks
+  const int32_t largest;       // value of them
   const MatMul<Simd> product;
 
   // The columns that start with row `first` of the weights.
@@ -92,26 +91,35 @@ struct GroupedMatMul {
     return {{count, tensors.bias.data + first, tensors.requantization.data + first, largest},
             tensors.weights.data + static_cast<size_t>(first) * row_bytes,
             row_bytes,
-            depth,
-            format,
-            format.bits == 4 ? codebooks : tables,
-            mask};
+            depth};
   }
 
   // Multiplies the first `rows` rows of `product`. The codes of a row go to `output`, the next row
   // lies `stride` further.
   void Run(const GroupedColumns& weights, int32_t rows, int8_t* output, size_t stride) const {
-    if (format.bits == 2) return RunCodes<2>(weights, rows, output, stride);
-    RunCodes<4>(weights, rows, output, stride);
+    if (format.bits == 2) return RunBits<2>(weights, rows, output, stride);
+    RunBits<4>(weights, rows, output, stride);
   }
 
+  // By how many groups a block has.
   template <int32_t kBits>
-  void RunCodes(const GroupedColumns& weights, int32_t rows, int8_t* output, size_t stride) const {
+  void RunBits(const GroupedColumns& weights, int32_t rows, int8_t* output, size_t stride) const {
+    constexpr int32_t kMostParts = Simd::kBlock >> kMinGroupBits;
+    const int32_t parts = Simd::kBlock >> format.group_bits;
+    if (parts == kMostParts) return RunParts<kBits, kMostParts>(weights, rows, output, stride);
+    if (parts == 2) return RunParts<kBits, 2>(weights, rows, output, stride);
+    RunParts<kBits, 1>(weights, rows, output, stride);
+  }
+
+  template <int32_t kBits, int32_t kParts>
+  void RunParts(const GroupedColumns& weights, int32_t rows, int8_t* output, size_t stride) const {
     const Columns& columns = weights.columns;
     const int32_t pitch = product.plan.padded_depth;
     for (int32_t c = 0; c < columns.count; c += Simd::kColumns) {
       const int32_t count = MatMul<Simd>::TileColumns(columns, c);
-      for (int32_t i = 0; i < count; ++i) DecodeRow<kBits>(weights, c + i, TileColumn(i));
+      for (int32_t i = 0; i < count; ++i) {
+        DecodeRow<kBits, kParts>(weights, c + i, TileColumn(i));
+      }
       if (rows <= Simd::kFewRows) {
         RunFewRows(columns, c, count, rows, output + c, stride);
         continue;
@@ -141,38 +149,42 @@ struct GroupedMatMul {
     }
   }
 
-  // The weights of a column, zeros behind them; those of the spare bits of its last byte may lie
-  // between.
-  template <int32_t kBits>
+  // The weights of a column in whole blocks; those beyond the last are any values of its codebook.
+  template <int32_t kBits, int32_t kParts>
   void DecodeRow(const GroupedColumns& weights, int32_t column, int8_t* to) const {
-    constexpr int32_t kTable = kGroupTableBytes<kBits>;
-    const int32_t depth = weights.depth, code_bytes = PackedBytes(depth, kBits);
+    constexpr int32_t kBlock = Simd::kBlock, kTable = kGroupTableBytes<kBits>;
+    // By value: what is written to bytes might be any member.
+    const int32_t depth = weights.depth, group_bits = format.group_bits, mask = number_mask;
+    const int8_t* const first_table = tables;
+    const int32_t code_bytes = PackedBytes(depth, kBits);
     const uint8_t* codes = weights.weights + static_cast<size_t>(column) * weights.row_bytes;
     const uint8_t* numbers = codes + code_bytes;
-    const auto table_at = [&](int32_t k) {
-      return weights.tables + (numbers[k >> format.group_bits] & mask) * kTable;
+    const int8_t* found[kParts];
+    const auto find = [&](int32_t part, int32_t group) {
+      found[part] = first_table + (numbers[group] & mask) * kTable;
     };
-    const int32_t whole = depth / 16 * 16, group = 1 << format.group_bits;
+    const int32_t whole = depth / kBlock * kBlock;
     int32_t k = 0;
     while (k < whole) {
-      const int8_t* table = table_at(k);
-      const int32_t end = whole - k < group ? whole : k + group;
-      for (; k + 32 <= end; k += 32) {
-        Simd::template Decode32<kBits>(codes + (k >> 3) * kBits, table, to + k);
-      }
-      if (k < end) {
-        Simd::template Decode16<kBits>(codes + (k >> 3) * kBits, table, to + k);
-        k += 16;
+      const int32_t group = k >> group_bits;
+      for (int32_t i = 0; i < kParts; ++i) find(i, group + i);
+      const int32_t left_over = whole - k;
+      const int32_t run = kParts == 1 && left_over > 1 << group_bits ? 1 << group_bits : left_over;
+      const int32_t end = k + (kParts == 1 ? run : kBlock);
+      for (; k < end; k += kBlock) {
+        Simd::template DecodeBlock<kBits, kParts>(codes + (k >> 3) * kBits, found, to + k);
       }
     }
-    if (k < depth) {
-      uint8_t last[2 * kBits] = {};
-      const int32_t first = (k >> 3) * kBits;
-      memcpy(last, codes + first, static_cast<size_t>(code_bytes - first));
-      Simd::template Decode16<kBits>(last, table_at(k), to + k);
-      k += 16;
+    if (k == depth) return;
+    const int32_t last_group = (depth - 1) >> group_bits;
+    for (int32_t i = 0; i < kParts; ++i) {
+      const int32_t group = (k >> group_bits) + i;
+      find(i, group < last_group ? group : last_group);
     }
-    memset(to + k, 0, static_cast<size_t>(product.plan.padded_depth - k));
+    uint8_t last[kBlock / 8 * kBits] = {};
+    const int32_t first = (k >> 3) * kBits;
+    memcpy(last, codes + first, static_cast<size_t>(code_bytes - first));
+    Simd::template DecodeBlock<kBits, kParts>(last, found, to + k);
   }
 };
 

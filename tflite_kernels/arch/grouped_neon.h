@@ -7,40 +7,34 @@ namespace edgeax {
 namespace {
 
 struct GroupNeon {
-  // The nibbles of 8 bytes in their order.
-  static uint8x16_t Nibbles(uint8x8_t bytes) {
-    const uint8x8_t low = vand_u8(bytes, vdup_n_u8(15)), high = vshr_n_u8(bytes, 4);
-    return vcombine_u8(vzip1_u8(low, high), vzip2_u8(low, high));
-  }
+  static constexpr int32_t kBlock = 32;
 
-  // 16 weights from 2 * kBits bytes.
-  template <int32_t kBits>
-  static void Decode16(const uint8_t* bytes, const int8_t* table, int8_t* to) {
-    if (kBits == 4) return vst1q_s8(to, vqtbl1q_s8(vld1q_s8(table), Nibbles(vld1_u8(bytes))));
-    const uint8x16_t nibbles = Nibbles(vcreate_u8(LoadNumber<uint32_t>(bytes)));
-    vst1q_s8(to, vzip1q_s8(vqtbl1q_s8(vld1q_s8(table), nibbles),
-                           vqtbl1q_s8(vld1q_s8(table + 16), nibbles)));
-  }
-
-  // 32 weights from 4 * kBits bytes.
-  template <int32_t kBits>
-  static void Decode32(const uint8_t* bytes, const int8_t* table, int8_t* to) {
-    const int8x16_t first = vld1q_s8(table);
+  // 32 weights from 4 * kBits bytes. Each of kParts parts has its table of nibbles.
+  template <int32_t kBits, int32_t kParts>
+  static void DecodeBlock(const uint8_t* bytes, const int8_t* const* tables, int8_t* to) {
+    const int8_t *a = tables[0], *b = tables[kParts - 1];
     if (kBits == 4) {
       const uint8x16_t codes = vld1q_u8(bytes);
       const uint8x16_t low = vandq_u8(codes, vdupq_n_u8(15)), high = vshrq_n_u8(codes, 4);
-      vst1q_s8(to, vqtbl1q_s8(first, vzip1q_u8(low, high)));
-      return vst1q_s8(to + 16, vqtbl1q_s8(first, vzip2q_u8(low, high)));
+      vst1q_s8(to, vqtbl1q_s8(vld1q_s8(a), vzip1q_u8(low, high)));
+      return vst1q_s8(to + 16, vqtbl1q_s8(vld1q_s8(b), vzip2q_u8(low, high)));
     }
-    const uint8x16_t nibbles = Nibbles(vld1_u8(bytes));
-    const int8x16_t even = vqtbl1q_s8(first, nibbles);
-    const int8x16_t odd = vqtbl1q_s8(vld1q_s8(table + 16), nibbles);
-    vst1q_s8(to, vzip1q_s8(even, odd));
-    vst1q_s8(to + 16, vzip2q_s8(even, odd));
+    const uint8x8_t codes = vld1_u8(bytes);
+    const uint8x8_t low = vand_u8(codes, vdup_n_u8(15)), high = vshr_n_u8(codes, 4);
+    // The codes of a nibble follow each other.
+    const auto decode = [](const int8_t* table, uint8x8_t nibbles) {
+      const int8x8_t first = vqtbl1_s8(vld1q_s8(table), nibbles);
+      const int8x8_t second = vqtbl1_s8(vld1q_s8(table + 16), nibbles);
+      return vcombine_s8(vzip1_s8(first, second), vzip2_s8(first, second));
+    };
+    vst1q_s8(to, decode(a, vzip1_u8(low, high)));
+    vst1q_s8(to + 16, decode(b, vzip2_u8(low, high)));
   }
 };
 
 struct GroupedNeon : Neon, GroupNeon {
+  static constexpr int32_t kDepthStep = kBlock;
+
   // A row of `padded_depth` numbers, zero point taken off, times as many weights.
   static int32_t DotDense(const Left* row, const int8_t* weights, int32_t padded_depth,
                           const Quantization& quantization) {

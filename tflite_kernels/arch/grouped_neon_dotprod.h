@@ -8,6 +8,8 @@ namespace edgeax {
 namespace {
 
 struct GroupedNeonDotprod : NeonDotprod, GroupNeon {
+  static constexpr int32_t kDepthStep = kBlock;
+
   // A row of `padded_depth` numbers, zero point taken off, times as many weights.
   EDGEAX_DOTPROD static int32_t DotDense(const Left* row, const int8_t* weights,
                                          int32_t padded_depth, const Quantization& quantization) {
