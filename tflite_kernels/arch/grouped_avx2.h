@@ -44,22 +44,29 @@ struct GroupedAvx2 : Avx2 {
                                      _mm256_set1_epi16(static_cast<int16_t>(0xFF00))));
   }
 
-  // A row of `padded_depth` numbers times as many weights.
-  static int32_t DotDense(const Left* row, const int8_t* weights, int32_t padded_depth,
-                          const Quantization&) {
-    const auto products = [&](int32_t k) {
-      return _mm256_madd_epi16(_mm256_cvtepi8_epi16(LoadHalf(weights + k)), LoadWide(row + k));
-    };
-    __m256i even = _mm256_setzero_si256(), odd = even;
-    for (int32_t k = 0; k < padded_depth; k += kBlock) {
-      even = _mm256_add_epi32(even, products(k));
-      odd = _mm256_add_epi32(odd, products(k + 16));
+  // Adds the products of 16 numbers with as many weights.
+  static __m256i AddProducts(__m256i sum, __m256i x, const int8_t* weights) {
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(x, _mm256_cvtepi8_epi16(LoadHalf(weights))));
+  }
+
+  // A row of `padded_depth` numbers times each of four rows of as many weights beside each other.
+  static void DotFour(const Left* row, const int8_t* weights, int32_t padded_depth,
+                      const Quantization&, int32_t* sums) {
+    const int8_t *w0 = weights, *w1 = w0 + padded_depth;
+    const int8_t *w2 = w1 + padded_depth, *w3 = w2 + padded_depth;
+    // Named one by one: GCC keeps an array of accumulators in memory.
+    __m256i s0 = _mm256_setzero_si256(), s1 = s0, s2 = s0, s3 = s0;
+    for (int32_t k = 0; k < padded_depth; k += 16) {
+      const __m256i x = LoadWide(row + k);
+      s0 = AddProducts(s0, x, w0 + k);
+      s1 = AddProducts(s1, x, w1 + k);
+      s2 = AddProducts(s2, x, w2 + k);
+      s3 = AddProducts(s3, x, w3 + k);
     }
-    const __m256i both = _mm256_add_epi32(even, odd);
-    __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
-    sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, _MM_SHUFFLE(1, 0, 3, 2)));
-    sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, _MM_SHUFFLE(2, 3, 0, 1)));
-    return _mm_cvtsi128_si32(sum);
+    const __m256i quads = _mm256_hadd_epi32(_mm256_hadd_epi32(s0, s1), _mm256_hadd_epi32(s2, s3));
+    const __m128i four =
+        _mm_add_epi32(_mm256_castsi256_si128(quads), _mm256_extracti128_si256(quads, 1));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(sums), four);
   }
 };
 

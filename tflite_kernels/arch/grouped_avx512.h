@@ -50,17 +50,32 @@ struct GroupedAvx512 : Avx512 {
         to, _mm512_mask_shuffle_epi8(even, kSecondOfTwo, LoadTables<kParts>(tables, 16), nibbles));
   }
 
-  // A row of `padded_depth` numbers, zero point taken off, times as many weights.
-  static int32_t DotDense(const Left* row, const int8_t* weights, int32_t padded_depth,
-                          const Quantization& quantization) {
-    const __m512i ones = _mm512_set1_epi8(1);
-    __m512i products = _mm512_setzero_si512(), sums = products;
+  // A row of `padded_depth` numbers, zero point taken off, times each of four rows of as many
+  // weights beside each other.
+  static void DotFour(const Left* row, const int8_t* weights, int32_t padded_depth,
+                      const Quantization& quantization, int32_t* sums) {
+    const auto dot = LeftZero(quantization) == 0 ? DotFourRows<false> : DotFourRows<true>;
+    dot(row, weights, padded_depth, quantization, sums);
+  }
+
+  template <bool kWithSums>
+  static void DotFourRows(const Left* row, const int8_t* weights, int32_t padded_depth,
+                          const Quantization& quantization, int32_t* sums) {
+    const int8_t *w0 = weights, *w1 = w0 + padded_depth;
+    const int8_t *w2 = w1 + padded_depth, *w3 = w2 + padded_depth;
+    const __m512i zero = _mm512_setzero_si512();
+    DotSums s0 = {zero, zero}, s1 = s0, s2 = s0, s3 = s0;
     for (int32_t k = 0; k < padded_depth; k += kBlock) {
-      const __m512i w = LoadFull(weights + k);
-      products = _mm512_dpbusd_epi32(products, LoadFull(row + k), w);
-      sums = _mm512_dpbusd_epi32(sums, ones, w);
+      const Right* x = reinterpret_cast<const Right*>(row + k);
+      AddWeights<kWithSums>(LoadFull(w0 + k), x, &s0);
+      AddWeights<kWithSums>(LoadFull(w1 + k), x, &s1);
+      AddWeights<kWithSums>(LoadFull(w2 + k), x, &s2);
+      AddWeights<kWithSums>(LoadFull(w3 + k), x, &s3);
     }
-    return _mm512_reduce_add_epi32(_mm512_add_epi32(products, OffsetsOf(sums, quantization)));
+    _mm_storeu_si128(
+        reinterpret_cast<__m128i*>(sums),
+        Totals(Partial<kWithSums>(s0, quantization), Partial<kWithSums>(s1, quantization),
+               Partial<kWithSums>(s2, quantization), Partial<kWithSums>(s3, quantization)));
   }
 };
 

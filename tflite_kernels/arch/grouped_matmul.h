@@ -7,7 +7,7 @@
 // written out as int8 and multiplied as in arch/matmul.h, or, for few rows, dotted with each.
 //
 // `Simd` is a struct as in arch/matmul.h, whose steps of the depth are whole blocks of kBlock
-// weights, with DecodeBlock and DotDense added, see arch/grouped_avx2.h.
+// weights, with DecodeBlock and DotFour added, see arch/grouped_avx2.h.
 namespace edgeax {
 
 // What nibbles of codes stand for, see NibbleTables: 16 bytes for codes of 4 bits, which a codebook
@@ -114,38 +114,49 @@ struct GroupedMatMul {
   template <int32_t kBits, int32_t kParts>
   void RunParts(const GroupedColumns& weights, int32_t rows, int8_t* output, size_t stride) const {
     const Columns& columns = weights.columns;
-    const int32_t pitch = product.plan.padded_depth;
     for (int32_t c = 0; c < columns.count; c += Simd::kColumns) {
-      const int32_t count = MatMul<Simd>::TileColumns(columns, c);
-      for (int32_t i = 0; i < count; ++i) {
-        DecodeRow<kBits, kParts>(weights, c + i, TileColumn(i));
-      }
       if (rows <= Simd::kFewRows) {
-        RunFewRows(columns, c, count, rows, output + c, stride);
+        RunFewRows<kBits, kParts>(weights, c, rows, output + c, stride);
         continue;
       }
-      // Columns beyond the last are computed and thrown away.
-      memset(TileColumn(count), 0, static_cast<size_t>(Simd::kColumns - count) * pitch);
-      product.RunTile(typename Simd::DenseRows{tile, pitch}, columns, c, rows, output + c, stride);
+      DecodeColumns<kBits, kParts>(weights, c, Simd::kColumns);
+      product.RunTile(typename Simd::DenseRows{tile, product.plan.padded_depth}, columns, c, rows,
+                      output + c, stride);
     }
   }
 
-  int8_t* TileColumn(int32_t column) const {
-    return tile + static_cast<ptrdiff_t>(column) * product.plan.padded_depth;
+  // Writes `count` columns from column `c` on to the tile; those beyond the last are zeros, which
+  // are computed and thrown away.
+  template <int32_t kBits, int32_t kParts>
+  void DecodeColumns(const GroupedColumns& weights, int32_t c, int32_t count) const {
+    const ptrdiff_t pitch = product.plan.padded_depth;
+    const int32_t left_over = weights.columns.count - c;
+    const int32_t inside = left_over < count ? left_over : count;
+    for (int32_t i = 0; i < inside; ++i) {
+      DecodeRow<kBits, kParts>(weights, c + i, tile + i * pitch);
+    }
+    memset(tile + inside * pitch, 0, static_cast<size_t>((count - inside) * pitch));
   }
 
-  void RunFewRows(const Columns& columns, int32_t c, int32_t count, int32_t rows, int8_t* output,
+  // Four columns at a time, which stay in the first level cache.
+  template <int32_t kBits, int32_t kParts>
+  void RunFewRows(const GroupedColumns& weights, int32_t c, int32_t rows, int8_t* output,
                   size_t stride) const {
+    const Columns& columns = weights.columns;
+    const int32_t count = MatMul<Simd>::TileColumns(columns, c);
+    int32_t sums[Simd::kFewRows][Simd::kColumns];
+    for (int32_t i = 0; i < count; i += 4) {
+      DecodeColumns<kBits, kParts>(weights, c + i, 4);
+      for (int32_t r = 0; r < rows; ++r) {
+        Simd::DotFour(product.LeftRow(r), tile, product.plan.padded_depth, product.quantization,
+                      sums[r] + i);
+      }
+    }
     const int32_t offsets[Simd::kColumns] = {};
     const typename Simd::Finish finish(columns.bias + c, columns.factors + c, offsets, count,
                                        product.quantization);
     for (int32_t r = 0; r < rows; ++r) {
-      int32_t sums[Simd::kColumns] = {};
-      for (int32_t i = 0; i < count; ++i) {
-        sums[i] = Simd::DotDense(product.LeftRow(r), TileColumn(i), product.plan.padded_depth,
-                                 product.quantization);
-      }
-      finish.Store(sums, output + static_cast<size_t>(r) * stride);
+      finish.Store(sums[r], output + static_cast<size_t>(r) * stride);
     }
   }
 
@@ -165,15 +176,9 @@ struct GroupedMatMul {
     };
     const int32_t whole = depth / kBlock * kBlock;
     int32_t k = 0;
-    while (k < whole) {
-      const int32_t group = k >> group_bits;
-      for (int32_t i = 0; i < kParts; ++i) find(i, group + i);
-      const int32_t left_over = whole - k;
-      const int32_t run = kParts == 1 && left_over > 1 << group_bits ? 1 << group_bits : left_over;
-      const int32_t end = k + (kParts == 1 ? run : kBlock);
-      for (; k < end; k += kBlock) {
-        Simd::template DecodeBlock<kBits, kParts>(codes + (k >> 3) * kBits, found, to + k);
-      }
+    for (; k < whole; k += kBlock) {
+      for (int32_t i = 0; i < kParts; ++i) find(i, (k >> group_bits) + i);
+      Simd::template DecodeBlock<kBits, kParts>(codes + (k >> 3) * kBits, found, to + k);
     }
     if (k == depth) return;
     const int32_t last_group = (depth - 1) >> group_bits;

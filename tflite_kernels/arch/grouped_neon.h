@@ -35,17 +35,41 @@ struct GroupNeon {
 struct GroupedNeon : Neon, GroupNeon {
   static constexpr int32_t kDepthStep = kBlock;
 
-  // A row of `padded_depth` numbers, zero point taken off, times as many weights.
-  static int32_t DotDense(const Left* row, const int8_t* weights, int32_t padded_depth,
-                          const Quantization& quantization) {
-    int32x4_t products = vdupq_n_s32(0), sums = products;
+  struct WeightSums {
+    int32x4_t products, weights;
+  };
+
+  static void AddProducts(int8x16_t x, const int8_t* from, WeightSums* sums) {
+    const int8x16_t w = vld1q_s8(from);
+    sums->products = Add16Products<true>(sums->products, x, w);
+    sums->weights = vpadalq_s16(sums->weights, vpaddlq_s8(w));
+  }
+
+  static int32_t Total(const WeightSums& sums, const Quantization& quantization) {
+    const int32_t offset = ZeroPointOffset(vaddvq_s32(sums.weights), quantization);
+    return static_cast<int32_t>(static_cast<uint32_t>(vaddvq_s32(sums.products)) +
+                                static_cast<uint32_t>(offset));
+  }
+
+  // A row of `padded_depth` numbers, zero point taken off, times each of four rows of as many
+  // weights beside each other.
+  static void DotFour(const Left* row, const int8_t* weights, int32_t padded_depth,
+                      const Quantization& quantization, int32_t* sums) {
+    const int8_t *w0 = weights, *w1 = w0 + padded_depth;
+    const int8_t *w2 = w1 + padded_depth, *w3 = w2 + padded_depth;
+    const int32x4_t zero = vdupq_n_s32(0);
+    WeightSums s0 = {zero, zero}, s1 = s0, s2 = s0, s3 = s0;
     for (int32_t k = 0; k < padded_depth; k += 16) {
-      const int8x16_t w = vld1q_s8(weights + k);
-      products = Add16Products<true>(products, vld1q_s8(row + k), w);
-      sums = vpadalq_s16(sums, vpaddlq_s8(w));
+      const int8x16_t x = vld1q_s8(row + k);
+      AddProducts(x, w0 + k, &s0);
+      AddProducts(x, w1 + k, &s1);
+      AddProducts(x, w2 + k, &s2);
+      AddProducts(x, w3 + k, &s3);
     }
-    const uint32_t offset = static_cast<uint32_t>(ZeroPointOffset(vaddvq_s32(sums), quantization));
-    return static_cast<int32_t>(static_cast<uint32_t>(vaddvq_s32(products)) + offset);
+    sums[0] = Total(s0, quantization);
+    sums[1] = Total(s1, quantization);
+    sums[2] = Total(s2, quantization);
+    sums[3] = Total(s3, quantization);
   }
 };
 
