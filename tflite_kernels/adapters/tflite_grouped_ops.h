@@ -33,7 +33,7 @@ struct GroupedStorage : RowStorage {
   static Tensors TensorsOf(const TfLiteTensor* all, const int* inputs,
                            const CommonTensors& common) {
     return {common.input,          BytesOf<uint8_t>(all[inputs[kWeights]]), common.bias,
-            common.requantization, BytesOf<int8_t>(all[inputs[kCodebook]]), common.scratch,
+            common.requantization, BytesOf<int8_t>(all[inputs[kCodebook]]), {},
             common.output};
   }
 };
