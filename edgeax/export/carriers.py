@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgeax.export.freeze import FrozenWeight
-from edgeax.formats import Codebook, EncodedTensor, Float32
+from edgeax.formats import Codebook, EncodedTensor, Float32, GroupedInteger
 from edgeax.formats.flatbuffer import Operator, Subgraph, Tensor
 from edgeax.formats.integer_form import IntegerForm
 from edgeax.formats.vector_codebook import VectorCodebook
@@ -42,11 +42,13 @@ class Codes:
         codes: int8, canonical layout.
         scale: float32 `(channels,)`; negative where a folded gain is.
         vectors: How training cut it into sub-vectors; None if it did not.
+        group: How many codes of a channel beside each other share a step, if training had one.
     """
 
     codes: np.ndarray
     scale: np.ndarray
     vectors: VectorCodebook | None = None
+    group: int = 0
 
     @property
     def depth(self) -> int:
@@ -113,7 +115,8 @@ def integer_codes(encoded: EncodedTensor) -> Codes:
         codes = codes * encoded.mask
     trained = encoded.trained if isinstance(encoded, IntegerForm) else None
     vectors = trained if isinstance(trained, VectorCodebook) else None
-    return Codes(codes.astype(np.int8), scale, vectors)
+    group = trained.group if isinstance(trained, GroupedInteger) and trained.whole else 0
+    return Codes(codes.astype(np.int8), scale, vectors, group)
 
 
 def settled(codes: Codes, carrier: Carrier) -> Codes:

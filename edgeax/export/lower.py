@@ -13,6 +13,7 @@ from edgeax.export.lower_bits import Thresholds, pack_bits
 from edgeax.export.lower_coded import coded
 from edgeax.export.lower_custom import CustomForm, Form, Unfit, why_built_in, write_custom
 from edgeax.export.lower_dense import BITS, HOW, write_dense
+from edgeax.export.lower_grouped import grouped
 from edgeax.export.lower_packed import packed
 from edgeax.export.lower_sign_sum import sign_sum
 from edgeax.export.lower_sparse import sparse
@@ -22,7 +23,7 @@ from edgeax.export.signs import drop_unread_signs
 from edgeax.export.stored import AS_CONVERTED, Stored, as_trained, stored_as
 from edgeax.formats.flatbuffer import Model, Subgraph
 
-FORMS: tuple[Form, ...] = (packed, sparse, vector)
+FORMS: tuple[Form, ...] = (packed, grouped, sparse, vector)
 """Forms of a kernel in operators of edgeax. Where bytes decide, a later one is taken instead of an
 earlier one if it is smaller, by its `least_gain`."""
 

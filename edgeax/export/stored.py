@@ -32,9 +32,9 @@ class Stored:
             where nothing was lost.
         details: What else there is to know of this form, by name: of a sparse kernel the codes in
             a `block`, how `places` are written, and the `sparsity`, 0..1; of one of sub-vectors
-            their `length`, the number of `tables` and of the `entries` of each; of one in a float
-            file how many inputs share a scale, its `group`, unless all do; of one for DECODE the
-            number of its `tables`, and the `decoded_bytes` that it has in the arena.
+            their `length`, the number of `tables` and of the `entries` of each; of one whose inputs
+            share scales or steps in groups the inputs of a `group`; of one for DECODE the number
+            of its `tables`, and the `decoded_bytes` that it has in the arena.
     """
 
     path: str

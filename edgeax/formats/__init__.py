@@ -21,6 +21,7 @@ from edgeax.formats.codebooks import Codebooks
 from edgeax.formats.dual import DualInteger
 from edgeax.formats.fixed_point import FixedPoint
 from edgeax.formats.floating import Float32
+from edgeax.formats.grouped import GroupedInteger
 from edgeax.formats.hashed import HashBuckets
 from edgeax.formats.integer import Integer
 from edgeax.formats.learned_basis import LearnedBasis
@@ -55,6 +56,7 @@ __all__ = [
     "FixedPoint",
     "Flex16",
     "Float32",
+    "GroupedInteger",
     "HybridBlockFloat",
     "Integer",
     "LearnedBasis",

@@ -7,6 +7,7 @@ import numpy as np
 
 from edgeax.formats.base import EncodedTensor, NumberFormat, optional_scale
 from edgeax.formats.codebook import Codebook
+from edgeax.formats.grouped import GroupedInteger
 from edgeax.formats.integer import Integer
 from edgeax.formats.sign_sum import SignBases, bases_of
 from edgeax.formats.sums import SumOfSigns
@@ -53,7 +54,10 @@ def integer_form(encoded: EncodedTensor) -> EncodedTensor:
     scale = np.broadcast_to(optional_scale(encoded.params, encoded.shape), encoded.shape[-1:])
     divisor = np.where(scale == 0, np.float32(1), scale).astype(np.float64)
     units = values.astype(np.float64) / divisor
-    codes, step = _codes(units, shared=isinstance(encoded.format, VectorCodebook))
+    if isinstance(encoded.format, GroupedInteger) and encoded.format.whole:
+        codes, step = np.rint(units), np.ones(divisor.shape)
+    else:
+        codes, step = _codes(units, shared=isinstance(encoded.format, VectorCodebook))
     params = {"scale": (divisor * step).astype(np.float32)}
     grid = Integer(8, axis=-1)
     form = IntegerForm(codes.astype(np.int8), grid, params, None, encoded.format)

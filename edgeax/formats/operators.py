@@ -154,6 +154,8 @@ _FLOAT = (
     Option("activation", 0, 3, "0 = none, 1 = 0 and up, 2 = 0 to 6, 3 = -1 to 1."),
 )
 
+_GROUP_BITS = Option("group_bits", 4, 16, "Base-2 logarithm of the weights that share a codebook.")
+
 _CLAMP = (
     Option("output_min", -128, 127, "Lowest output code (fused activation)."),
     Option("output_max", -128, 127, "Highest output code, not below output_min."),
@@ -260,6 +262,18 @@ OPERATORS: dict[str, CustomOperator] = {
             1,
             _CODEBOOK_INPUTS,
             (_KEEP_NUM_DIMS, *_CLAMP),
+        ),
+        CustomOperator(
+            "EdgeaxGroupedConv2D",
+            1,
+            _CODEBOOK_INPUTS,
+            (*_WINDOW, _GROUPS, _GROUP_BITS, *_CLAMP),
+        ),
+        CustomOperator(
+            "EdgeaxGroupedFullyConnected",
+            1,
+            _CODEBOOK_INPUTS,
+            (_KEEP_NUM_DIMS, _GROUP_BITS, *_CLAMP),
         ),
     )
 }

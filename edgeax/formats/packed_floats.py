@@ -11,6 +11,7 @@ import numpy as np
 from edgeax.formats import arrays
 from edgeax.formats.base import EncodedTensor, optional_scale
 from edgeax.formats.block_float import SharedExponent
+from edgeax.formats.grouped import GroupedInteger
 from edgeax.formats.scales import power_of_two
 
 _SMALL = (2, 4, 16)
@@ -88,6 +89,9 @@ def _units(encoded: EncodedTensor) -> tuple[np.ndarray, np.ndarray, int]:
         )
         scale = scale * np.broadcast_to(np.asarray(step), shape)
         params["exponent"] = np.zeros_like(params["exponent"])
+    if isinstance(encoded.format, GroupedInteger):
+        scale = scale * np.broadcast_to(encoded.format.spread(params["step"], shape, arrays), shape)
+        params["step"] = np.ones_like(params["step"])
     units = encoded.format.decode(encoded.codes, params)
     if encoded.mask is not None:
         units = np.where(encoded.mask, units, np.float32(0))

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from edgeax.formats import Integer, MixedInteger, NumberFormat
+from edgeax.formats import GroupedInteger, Integer, MixedInteger, NumberFormat
 from edgeax.formats.array_format import ArrayFormat
 from edgeax.post_training.seen import Seen
 
@@ -155,4 +155,4 @@ def bits_of(format: NumberFormat) -> float:
     """
     if isinstance(format, MixedInteger):
         return format.width
-    return format.bits if isinstance(format, Integer) else math.inf
+    return format.bits if isinstance(format, (GroupedInteger, Integer)) else math.inf

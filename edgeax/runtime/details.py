@@ -245,7 +245,7 @@ def _weight_bits(operator: Operator, graph: Subgraph, constants: list[Tensor]) -
     if codebook is not None and len(codebook.shape) == 3:  # of sub-vectors
         return vector_rows.index_bits(codebook.shape[2])
     if codebook is not None:
-        return Codebook(math.prod(codebook.shape), value=None).bits
+        return Codebook(math.prod(codebook.shape[-1:]), value=None).bits
     weights = _named_input(operator, graph, "weights")
     if weights is not None:
         known = OPERATORS[operator.name]

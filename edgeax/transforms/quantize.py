@@ -121,8 +121,8 @@ class Quantize(Quantizer):
     Source: [JKC18].
 
     Args:
-        format: Name of a number format, `"int2"` to `"int8"`, `"int16"`, `"fp8_e4m3"`, `"ternary"`,
-            ..., or a format object of `edgeax.formats`.
+        format: Name of a number format, `"int2"` to `"int8"`, `"int16"`, `"int4_g32"`,
+            `"fp8_e4m3"`, `"ternary"`, ..., or a format object of `edgeax.formats`.
         axis: For weights: -1 for one scale per output channel, None for one scale per tensor. A
             format object brings its own.
         range: For activations: `"moving_average"`, `"min_max"`, `"mean_magnitude"` or a fixed

@@ -39,6 +39,7 @@ def check_outputs(model, path, x=X):
         ("fp4_e2m1", 4),
         ("bfp4", 4),
         ("int4", 4),
+        ("int4_g96", 4),
         ("ternary", 2),
     ],
 )
@@ -130,3 +131,25 @@ def test_it_is_measured_against_the_float_file_alone(tmp_path):
     assert receipt.dense_size_bytes is None
     assert receipt.size_bytes < receipt.float_size_bytes / 5
     assert "a: packed" not in str(receipt) and "packed, 4 bits" in str(receipt)
+
+
+@pytest.mark.parametrize(
+    "kernel, bits, group",
+    [("int4_g32", 4, 32), ("int2_g16", 2, 16), ("int4_g32_int8", 4, 32), ("int8_g24", 8, 24)],
+)
+def test_groups_of_inputs_keep_a_scale_each(kernel, bits, group, tmp_path):
+    model = compressed(kernel, layers.Dense(256, activation="relu", name="a"))
+    receipt, graph = exported(model, tmp_path / "m.tflite")
+    (stored,) = receipt.kernels
+    assert (stored.how, stored.bits, stored.details) == ("packed", bits, {"group": group})
+    data = {tensor.name: tensor.data for tensor in graph.tensors if tensor.data is not None}
+    assert data["a/weights"].nbytes == 256 * 96 * bits // 8
+    assert data["a/scale"].shape == (256, 96 // group)
+    check_outputs(model, tmp_path / "m.tflite")
+
+
+def test_groups_that_end_within_eight_inputs_stay_float(tmp_path):
+    model = compressed("int4_g12", layers.Dense(64))
+    (stored,) = exported(model, tmp_path / "m.tflite")[0].kernels
+    assert (stored.how, stored.why) == ("as converted", "its scales change within eight inputs")
+    check_outputs(model, tmp_path / "m.tflite")

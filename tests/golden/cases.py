@@ -14,7 +14,8 @@ indices what the file holds of them. `binary.json`: weights_index holds bits, an
 bytes of bits, as int8, where they are packed. `vector.json`: weights_index holds for each output
 channel the index of each of its sub-vectors, `[channels, places]`, and codebook the numbers of
 codebook_shape, `[tables, length, entries]`. Real numbers are hex strings. `coded.json`: see
-coded_cases.py; `float.json`: float_cases.py.
+coded_cases.py; `float.json`: float_cases.py; `grouped.json`:
+grouped_cases.py.
 """
 
 import itertools
@@ -29,7 +30,7 @@ from typing import Any
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 KINDS = ("single", "double")
-OPERATOR_FILES = ("operators.json", "sparse.json", "binary.json", "vector.json")
+OPERATOR_FILES = ("operators.json", "sparse.json", "binary.json", "vector.json", "grouped.json")
 INDEX_BLOCK = 128  # output channels whose indices of sub-vectors lie together
 
 
@@ -134,6 +135,10 @@ def weight_rows(case: dict[str, Any]) -> tuple[list[int], int]:
         return [1 - 2 * bit for bit in index["data"]], index["shape"][1]
     if "weights" in case:
         return case["weights"]["data"], case["weights"]["shape"][1]
+    if "numbers" in case:
+        from tests.golden import grouped_cases  # which imports this module
+
+        return grouped_cases.weights(case)
     index = case["weights_index"]
     if "codebook_shape" in case:
         tables, length, entries = case["codebook_shape"]
@@ -810,7 +815,7 @@ def one_per_line(items: Iterable[Any]) -> str:
 
 def texts() -> dict[str, str]:
     """Returns the text of every golden file by its name."""
-    from tests.golden import coded_cases, float_cases  # which import this module
+    from tests.golden import coded_cases, float_cases, grouped_cases  # which import this module
 
     def by_key(table: dict[str, Any]) -> str:
         entries = (f"{json.dumps(key)}: {one_per_line(items)}" for key, items in table.items())
@@ -825,6 +830,7 @@ def texts() -> dict[str, str]:
         "vector.json": one_per_line(vector()) + "\n",
         "coded.json": one_per_line(coded_cases.coded()) + "\n",
         "float.json": one_per_line(float_cases.floats()) + "\n",
+        "grouped.json": one_per_line(grouped_cases.grouped()) + "\n",
     }
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeax.formats.operators import OPERATORS
-from tests.golden import cases, float_cases
+from tests.golden import cases, float_cases, grouped_cases
 
 KINDS = {kind: number for number, kind in enumerate(cases.KINDS)}  # enum class Rounding
 OPERATOR_NUMBERS = {name: number for number, name in enumerate(OPERATORS)}  # kOperatorSpecs
@@ -242,6 +242,8 @@ def _coded(case: dict[str, Any], array: Any) -> list[str]:
 
 
 def _packed(case: dict[str, Any]) -> list[int]:
+    if "numbers" in case:
+        return grouped_cases.packed(case)
     options, index = case["options"], case["weights_index"]["data"]
     run = case["weights_index"]["shape"][1]  # codes that share bytes
     if "codebook_shape" in case:

@@ -105,6 +105,11 @@ edgeax::BinaryForm FormOf(FuzzInput* in) {
   return {input_packed, in->Number()};
 }
 
+edgeax::GroupedFormat GroupedFormatOf(FuzzInput* in) {
+  const int32_t bits = in->Number();
+  return {bits, in->Number()};
+}
+
 int64_t ElementsOf(const edgeax::Shape4& shape) {
   return CheckedProduct(shape.batch, shape.height, shape.width, shape.channels);
 }
@@ -253,6 +258,23 @@ Sizes SizesOf(const edgeax::VectorConv2DArgs& args) {
 Sizes SizesOf(const edgeax::VectorFullyConnectedArgs& args) {
   if (CheckVectorFullyConnected(args) != Status::kOk) return {1, 1, 1, 1, 1, 0};
   return OfVectors(SizesOf(args.fully_connected), args.format);
+}
+
+// In bytes.
+template <typename Args, typename Of>
+Sizes SizesOfGrouped(const Args& args, Of Args::*plain) {
+  if (CheckGroupedFormat(args.format) != Status::kOk) return {1, 1, 1, 1, 1, 0};
+  Sizes sizes = SizesOf(args.*plain);
+  sizes.row = GroupedRowBytes(args.format, static_cast<int32_t>(sizes.row));
+  return sizes;
+}
+
+Sizes SizesOf(const edgeax::GroupedConv2DArgs& args) {
+  return SizesOfGrouped(args, &edgeax::GroupedConv2DArgs::conv2d);
+}
+
+Sizes SizesOf(const edgeax::GroupedFullyConnectedArgs& args) {
+  return SizesOfGrouped(args, &edgeax::GroupedFullyConnectedArgs::fully_connected);
 }
 
 // Whether computing it takes too long here; tensors that are cut are refused before.

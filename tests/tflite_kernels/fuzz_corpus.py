@@ -69,6 +69,9 @@ def of_case(case: native.Case) -> bytes:
         parts.append(numbers(options["block"], options["places"]))
         parts += [INT8, bytes(1), number(case.indices.size), case.indices.tobytes()]  # as they are
         payload = [case.input, case.values]
+    elif case.numbers is not None:
+        parts.append(numbers(case.bits, options["group_bits"]))
+        parts.append(bytes([len(case.codebook).bit_length() - 1]))
     elif case.is_binary:
         parts.append(numbers(options["input_packed"], options["output_packed"]))
         parts.append(numbers(*(options[name] for name in ["pad_value"] if name in options)))
@@ -134,6 +137,9 @@ def larger(source: np.random.Generator, operator: str) -> bytes:
         return numbers(*shape) + quantized + numbers(*more) + activations + density
     if "Binary" in operator:
         return numbers(*shape) + quantized + numbers(one_of(0, 1), one_of(0, 1), one_of(0, 1))
+    if "Grouped" in operator:
+        more = numbers(one_of(2, 4), one_of(4, 5, 6, 7)) + bytes([one_of(0, 3, 5, 8)])
+        return numbers(*shape) + quantized + more
     if "Vector" in operator:
         length = one_of(*(n for n in (1, 2, 4, 8, 13, 16) if depth % n == 0))
         tables = one_of(1, depth // length)  # of a convolution: of its inputs

@@ -397,6 +397,46 @@ void FuzzVectorFullyConnected(FuzzInput* in, Setting* setting) {
   FuzzVector(in, setting, args, &KernelSet::vector_fully_connected);
 }
 
+template <typename Args>
+void FuzzGrouped(FuzzInput* in, Setting* setting, const Args& args,
+                 edgeax::Kernel<Args> KernelSet::*kernel) {
+  const Sizes sizes = SizesOf(args);
+  if (IsTooLong(sizes)) return;
+  const bool is_format = CheckGroupedFormat(args.format) == Status::kOk;
+  const int64_t codebooks = int64_t{1} << in->Byte() % 9;
+  Exact<int8_t> input(setting->Size(sizes.input), setting->shift);
+  Exact<uint8_t> weights(setting->Size(CheckedProduct(sizes.rows, sizes.row)), setting->shift);
+  Exact<int8_t> codebook(setting->Size(is_format ? codebooks << args.format.bits : 1),
+                         setting->shift);
+  const size_t output = setting->Size(sizes.output);
+  in->Fill(&codebook);
+  in->Fill(&input);
+  in->Fill(&weights);
+  Channels channels(in, setting, false, sizes.channels);
+  if (!channels.are_good) return;
+  computed += RunAll(args,
+                     {input.view(),
+                      weights.view(),
+                      channels.bias.view(),
+                      channels.factors.view(),
+                      codebook.view(),
+                      {},
+                      {}},
+                     output, kernel, setting->how);
+}
+
+void FuzzGroupedConv2D(FuzzInput* in, Setting* setting) {
+  const edgeax::Conv2DArgs conv2d = Conv2DArgsOf(in);
+  const edgeax::GroupedConv2DArgs args = {conv2d, GroupedFormatOf(in)};
+  FuzzGrouped(in, setting, args, &KernelSet::grouped_conv2d);
+}
+
+void FuzzGroupedFullyConnected(FuzzInput* in, Setting* setting) {
+  const edgeax::FullyConnectedArgs sizes = FullyConnectedArgsOf(in);
+  const edgeax::GroupedFullyConnectedArgs args = {sizes, GroupedFormatOf(in)};
+  FuzzGrouped(in, setting, args, &KernelSet::grouped_fully_connected);
+}
+
 // In the order of edgeax::kOperatorSpecs.
 constexpr void (*kFuzz[])(FuzzInput* in, Setting* setting) = {FuzzConv2D,
                                                               FuzzDepthwiseConv2D,
@@ -412,7 +452,9 @@ constexpr void (*kFuzz[])(FuzzInput* in, Setting* setting) = {FuzzConv2D,
                                                               FuzzSignSumConv2D,
                                                               FuzzSignSumFullyConnected,
                                                               FuzzVectorConv2D,
-                                                              FuzzVectorFullyConnected};
+                                                              FuzzVectorFullyConnected,
+                                                              FuzzGroupedConv2D,
+                                                              FuzzGroupedFullyConnected};
 constexpr size_t kOperators = sizeof(kFuzz) / sizeof(kFuzz[0]);
 static_assert(kOperators == sizeof(edgeax::kOperatorSpecs) / sizeof(edgeax::kOperatorSpecs[0]),
               "every operator is fuzzed");

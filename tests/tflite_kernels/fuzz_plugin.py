@@ -29,7 +29,11 @@ SIZES = [-1, 0, 1, 2, 3, 5, 16, 64, 2**31 - 1]
 SCALES = [None, 0.0, -0.5, float("nan"), float("inf"), 1e-45, 3e38, [0.5, 0.25]]
 TYPES = [np.int8, np.uint8, np.int32, np.float32, np.int16]
 CODINGS = [coded.RAW, coded.HUFFMAN, coded.RANGE]
-CODED = [name for name in random_cases.OPERATORS if not re.search("Depthwise|Binary|Vector", name)]
+CODED = [
+    name
+    for name in random_cases.OPERATORS
+    if not re.search("Depthwise|Binary|Vector|Grouped", name)
+]
 MOST_CODES = 4000  # of rows that are coded
 
 

@@ -9,6 +9,8 @@
 #include "tflite_kernels/core/depthwise_conv2d.h"
 #include "tflite_kernels/core/float_fully_connected.h"
 #include "tflite_kernels/core/fully_connected.h"
+#include "tflite_kernels/core/grouped_conv2d.h"
+#include "tflite_kernels/core/grouped_fully_connected.h"
 #include "tflite_kernels/core/op_table.h"
 #include "tflite_kernels/core/sparse_conv2d.h"
 #include "tflite_kernels/core/sparse_fully_connected.h"
@@ -228,6 +230,14 @@ Status RunVector(const golden::OperatorCase& c, const CommonTensors& common) {
   return edgeax::VectorFullyConnected({FullyConnectedArgsOf(c, c.options + 1), format}, tensors);
 }
 
+// The bits of codes are those of which the weights have the size.
+edgeax::GroupedFormat GroupedFormatOf(const golden::OperatorCase& c, int32_t depth,
+                                      int32_t group_bits) {
+  const edgeax::GroupedFormat four = {4, group_bits};
+  const size_t size = c.channels * static_cast<size_t>(GroupedRowBytes(four, depth));
+  return c.weights_size == size ? four : edgeax::GroupedFormat{2, group_bits};
+}
+
 // Options lie in the order of edgeax::kOperatorSpecs.
 Status RunKernel(const golden::OperatorCase& c, const CommonTensors& common) {
   if (c.indices_size > 0) return RunSparse(c, common);
@@ -239,6 +249,18 @@ Status RunKernel(const golden::OperatorCase& c, const CommonTensors& common) {
       common.output};
   const int32_t* options = c.options;
   const char* name = edgeax::kOperatorSpecs[c.operator_number].name;
+  if (name == edgeax::kGroupedConv2DName) {
+    const edgeax::Conv2DArgs conv2d = Conv2DArgsOf(c, options + 9);
+    edgeax::Conv2DGeometry geometry;
+    const Status status = GeometryOf(conv2d, &geometry);
+    if (status != Status::kOk) return status;
+    return edgeax::GroupedConv2D({conv2d, GroupedFormatOf(c, geometry.depth, options[8])}, tensors);
+  }
+  if (name == edgeax::kGroupedFullyConnectedName) {
+    const edgeax::FullyConnectedArgs sizes = FullyConnectedArgsOf(c, options + 2);
+    return edgeax::GroupedFullyConnected({sizes, GroupedFormatOf(c, sizes.depth, options[1])},
+                                         tensors);
+  }
   if (name == edgeax::kConv2DName) return edgeax::Conv2D(Conv2DArgsOf(c, options + 8), tensors);
   if (name == edgeax::kDepthwiseConv2DName) {
     const edgeax::DepthwiseConv2DArgs args = {InputShapeOf(c), options[7], WindowOf(options),

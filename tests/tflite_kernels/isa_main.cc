@@ -389,6 +389,69 @@ bool FullyConnectedAgrees(Random* random, int number) {
   return false;
 }
 
+edgeax::GroupedFormat RandomGroupedFormat(Random* random) {
+  return {2 << random->Range(0, 1),
+          random->OneIn(4) ? random->Range(edgeax::kMinGroupBits, edgeax::kMaxGroupBits)
+                           : random->Range(edgeax::kMinGroupBits, 7)};
+}
+
+// Any bytes are rows: a number of a codebook that there is not stands for one that there is.
+struct GroupedMemory : CommonMemory {
+  GroupedMemory(Random* random, const edgeax::GroupedFormat& format, int32_t depth,
+                size_t input_size, size_t channels, size_t output_size)
+      : GroupedMemory(random, Codes(random), format, depth, input_size, channels, output_size) {}
+
+  GroupedMemory(Random* random, const Codes& codes, const edgeax::GroupedFormat& format,
+                int32_t depth, size_t input_size, size_t channels, size_t output_size)
+      : CommonMemory(random, codes, input_size, channels, output_size),
+        weights(channels * edgeax::GroupedRowBytes(format, depth)),
+        codebooks(size_t{1} << (format.bits + random->Range(0, 8))) {
+    for (size_t i = 0; i < weights.size(); ++i) weights[i] = static_cast<uint8_t>(random->Next());
+    for (size_t i = 0; i < codebooks.size(); ++i) codebooks[i] = codes.NextWeight();
+  }
+
+  edgeax::Tensors Tensors(Exact<uint8_t>* scratch, Exact<int8_t>* to) {
+    return {input.view(),     weights.view(),  bias.view(), factors.view(),
+            codebooks.view(), scratch->span(), to->span()};
+  }
+
+  Exact<uint8_t> weights;
+  Exact<int8_t> codebooks;
+};
+
+bool GroupedConvAgrees(Random* random, int number) {
+  edgeax::Conv2DGeometry geometry;
+  const edgeax::Conv2DArgs conv2d = RandomConv2D(random, &geometry);
+  const edgeax::GroupedConv2DArgs args = {conv2d, RandomGroupedFormat(random)};
+  const edgeax::Shape4& in = conv2d.input;
+  const int64_t pixels =
+      int64_t{in.batch} * geometry.window.height.output * geometry.window.width.output;
+  GroupedMemory memory(random, args.format, geometry.depth,
+                       size_t(in.batch) * in.height * in.width * in.channels,
+                       size_t(conv2d.output_channels), size_t(pixels * conv2d.output_channels));
+  const auto kernel_of = [](const edgeax::KernelSet& set) -> const auto& {
+    return set.grouped_conv2d;
+  };
+  if (AllAgree(args, &memory, kernel_of, number)) return true;
+  printf("grouped conv2d input %d %d %d %d outputs %d bits %d group bits %d\n", in.batch, in.height,
+         in.width, in.channels, conv2d.output_channels, args.format.bits, args.format.group_bits);
+  return false;
+}
+
+bool GroupedFullyConnectedAgrees(Random* random, int number) {
+  const edgeax::FullyConnectedArgs sizes = RandomFullyConnected(random);
+  const edgeax::GroupedFullyConnectedArgs args = {sizes, RandomGroupedFormat(random)};
+  GroupedMemory memory(random, args.format, sizes.depth, size_t(sizes.rows) * sizes.depth,
+                       size_t(sizes.outputs), size_t(sizes.rows) * sizes.outputs);
+  const auto kernel_of = [](const edgeax::KernelSet& set) -> const auto& {
+    return set.grouped_fully_connected;
+  };
+  if (AllAgree(args, &memory, kernel_of, number)) return true;
+  printf("grouped fully connected rows %d depth %d outputs %d bits %d group bits %d\n", sizes.rows,
+         sizes.depth, sizes.outputs, args.format.bits, args.format.group_bits);
+  return false;
+}
+
 template <typename Args, typename KernelOf>
 bool SparseAgrees(const Args& args, SparseMemory* memory, KernelOf kernel_of, int number) {
   if (memory->scanned == Status::kOk && AllAgree(args, memory, kernel_of, number)) return true;
@@ -863,7 +926,9 @@ constexpr bool (*kAgree[])(Random* random, int number) = {ConvAgrees,
                                                           Int16SparseConvAgrees,
                                                           Int16SparseFullyConnectedAgrees,
                                                           VectorConvAgrees,
-                                                          VectorFullyConnectedAgrees};
+                                                          VectorFullyConnectedAgrees,
+                                                          GroupedConvAgrees,
+                                                          GroupedFullyConnectedAgrees};
 constexpr int kOperators = sizeof(kAgree) / sizeof(kAgree[0]);
 
 }  // namespace

@@ -129,6 +129,17 @@ class VectorFullyConnectedArgs(ctypes.Structure):
     _fields_ = [("fully_connected", FullyConnectedArgs), *_VECTOR_FORMAT]
 
 
+_GROUPED_FORMAT = [(name, ctypes.c_int32) for name in ("bits", "group_bits")]
+
+
+class GroupedConv2DArgs(ctypes.Structure):
+    _fields_ = [("conv2d", Conv2DArgs), *_GROUPED_FORMAT]
+
+
+class GroupedFullyConnectedArgs(ctypes.Structure):
+    _fields_ = [("fully_connected", FullyConnectedArgs), *_GROUPED_FORMAT]
+
+
 FUNCTIONS = {
     "EdgeaxConv2D": ("edgeax_conv2d", Conv2DArgs),
     "EdgeaxDepthwiseConv2D": ("edgeax_depthwise_conv2d", DepthwiseConv2DArgs),
@@ -139,6 +150,8 @@ FUNCTIONS = {
     "EdgeaxBinaryFullyConnected": ("edgeax_binary_fully_connected", BinaryFullyConnectedArgs),
     "EdgeaxVectorConv2D": ("edgeax_vector_conv2d", VectorConv2DArgs),
     "EdgeaxVectorFullyConnected": ("edgeax_vector_fully_connected", VectorFullyConnectedArgs),
+    "EdgeaxGroupedConv2D": ("edgeax_grouped_conv2d", GroupedConv2DArgs),
+    "EdgeaxGroupedFullyConnected": ("edgeax_grouped_fully_connected", GroupedFullyConnectedArgs),
 }
 
 
@@ -158,8 +171,8 @@ class Case:
             channel's sub-vectors.
         bias: int32, (channels,).
         scale: float32, (channels,).
-        codebook: int8, (16,), (4,) or (2,); of a sparse or binary operator nothing; of a vector
-            operator (tables, length, entries).
+        codebook: int8, (16,), (4,) or (2,); (codebooks, 16 or 4) for weights in groups; of a sparse
+            or binary operator nothing; of a vector operator (tables, length, entries).
         input_scale: float32.
         input_zero_point: int8.
         output_scale: float32.
@@ -167,6 +180,7 @@ class Case:
         output_shape: What the operator gives.
         indices: uint8, where the blocks of a sparse operator stood.
         values: int8, its blocks that are left.
+        numbers: uint8 (rows, groups), the codebook of each group of weights.
     """
 
     name: str
@@ -185,6 +199,7 @@ class Case:
     output_shape: tuple[int, ...]
     indices: np.ndarray | None = None
     values: np.ndarray | None = None
+    numbers: np.ndarray | None = None
 
     @property
     def is_sparse(self) -> bool:
@@ -203,6 +218,11 @@ class Case:
         return "Vector" in self.operator
 
     @property
+    def bits(self) -> int:
+        """Width of a code that points into a codebook."""
+        return self.codebook.shape[-1].bit_length() - 1
+
+    @property
     def tap(self) -> int:
         """Weights of a binary operator that share bytes."""
         return self.options["input_channels"] // self.options.get("groups", 1)
@@ -216,7 +236,8 @@ class Case:
             taps = np.pad(taps, ((0, 0), (0, 0), (0, -self.tap % 8)), constant_values=1)
             return np.packbits(taps, axis=-1, bitorder="little").reshape(len(taps), -1)
         if not self.is_vector:
-            return _packed_rows(self.weights, self.codebook.size.bit_length() - 1)
+            rows = _packed_rows(self.weights, self.bits)
+            return rows if self.numbers is None else np.concatenate([rows, self.numbers], axis=1)
         bits = 4 if self.codebook.shape[2] <= 16 else 8
         starts = range(0, len(self.weights), INDEX_BLOCK)
         blocks = [self.weights[start : start + INDEX_BLOCK] for start in starts]
@@ -241,6 +262,8 @@ def golden_case(entry: dict[str, Any]) -> Case:
     into, out = entry["input"], entry["output"]
     is_sparse = "weights" in entry
     weights = entry["weights" if is_sparse else "weights_index"]
+    numbers = entry.get("numbers")
+    codebook = np.int8(entry.get("codebook", []))
     return Case(
         f"{entry['operator']}_{entry['name']}",
         entry["operator"],
@@ -250,7 +273,7 @@ def golden_case(entry: dict[str, Any]) -> Case:
         (np.int8 if is_sparse else np.uint8)(weights["data"]).reshape(weights["shape"]),
         np.int32(entry["bias"]),
         np.float32([float.fromhex(scale) for scale in entry["scale"]]),
-        np.int8(entry.get("codebook", [])).reshape(entry.get("codebook_shape", -1)),
+        codebook.reshape(entry.get("codebook_shape", (-1, entry["entries"]) if numbers else -1)),
         float.fromhex(into["scale"]),
         into["zero_point"],
         float.fromhex(out["scale"]),
@@ -258,6 +281,7 @@ def golden_case(entry: dict[str, Any]) -> Case:
         tuple(out["shape"]),
         np.uint8(entry["indices"]) if is_sparse else None,
         np.int8(entry["values"]) if is_sparse else None,
+        numbers and np.uint8(numbers["data"]).reshape(numbers["shape"]),
     )
 
 
@@ -331,6 +355,8 @@ def arguments(case: Case) -> ctypes.Structure:
     """The C arguments of a case."""
     dense = _dense_arguments(case)
     more: tuple[str, ...] = ()
+    if case.numbers is not None:
+        return FUNCTIONS[case.operator][1](dense, case.bits, case.options["group_bits"])
     if case.is_sparse:
         more = ("block", "places")
     elif case.is_binary:

@@ -45,6 +45,9 @@ def values(case: Case) -> np.ndarray:
         tables = np.arange(case.weights.shape[1]) % len(case.codebook)
         found = case.codebook.astype(np.int64)[tables, :, case.weights]
         return found.reshape(len(case.weights), -1)
+    if case.numbers is not None:
+        groups = np.arange(case.weights.shape[1]) >> case.options["group_bits"]
+        return case.codebook.astype(np.int64)[case.numbers[:, groups], case.weights]
     return case.codebook.astype(np.int64)[case.weights]
 
 

@@ -15,6 +15,8 @@ OPERATORS = (
     "EdgeaxBinaryFullyConnected",
     "EdgeaxVectorConv2D",
     "EdgeaxVectorFullyConnected",
+    "EdgeaxGroupedConv2D",
+    "EdgeaxGroupedFullyConnected",
 )
 ENTRIES = (16, 4, 2)  # of a codebook
 BLOCKS = (1, 2, 4, 8, 16)
@@ -34,6 +36,8 @@ def draw(operator: str, seed: int) -> Case:
         "EdgeaxBinaryFullyConnected": _fully_connected,
         "EdgeaxVectorConv2D": _conv2d,
         "EdgeaxVectorFullyConnected": _fully_connected,
+        "EdgeaxGroupedConv2D": _conv2d,
+        "EdgeaxGroupedFullyConnected": _fully_connected,
     }[operator]
     return _fill(source, operator, seed, *build(source))
 
@@ -91,9 +95,21 @@ def _fill(
         return _prune(source, case, seed, extreme)
     if case.is_vector:
         return _cut(source, case, extreme)
+    if "Grouped" in operator:
+        _group(source, case, seed, extreme)
     largest = source.choice([1, 2, 8, 15, 16, 128])  # kernels treat small weights in their own way
     case.codebook = np.clip(case.codebook, -largest, largest - (largest == 128)).astype(np.int8)
     return case
+
+
+def _group(source: np.random.Generator, case: Case, seed: int, extreme: bool) -> None:
+    """Gives the weights of a case groups and a codebook for each."""
+    entries, codebooks = ENTRIES[seed % 2], 2 ** int(source.integers(9))
+    case.options |= {"group_bits": int(source.choice([4, 5, 6, 7, source.integers(4, 17)]))}
+    groups = -(-case.weights.shape[1] >> case.options["group_bits"])
+    case.weights %= entries
+    case.codebook = _codes(source, (codebooks, entries), extreme)
+    case.numbers = source.integers(0, codebooks, (len(case.weights), groups), dtype=np.uint8)
 
 
 def _binarize(source: np.random.Generator, case: Case, typical: float) -> Case:

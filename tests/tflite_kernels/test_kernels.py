@@ -2,11 +2,12 @@
 
 import ctypes
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
 
-from edgeax.formats import binary_rows, packing, sparse, vector_rows
+from edgeax.formats import binary_rows, grouped_rows, packing, sparse, vector_rows
 from edgeax.formats.operators import OPERATORS
 from tests.golden import cases as golden
 from tests.tflite_kernels import native, oracle, random_cases
@@ -376,6 +377,88 @@ def test_the_deepest_row_of_bits_does_not_overflow(output_packed, rows, isa):
     np.testing.assert_array_equal(native.run(isa, case), oracle.run(case))
 
 
+# A convolution with one codebook and a matrix product with several.
+GROUPED_CASES = golden_cases(
+    ("EdgeaxGroupedConv2D", "channel_groups_2_one_codebook_single"),
+    ("EdgeaxGroupedFullyConnected", "long_row_codes_of_2_bits_single"),
+)
+
+
+@pytest.mark.parametrize("isa", SETS)
+@pytest.mark.parametrize("case", GROUPED_CASES, ids=lambda case: case.operator)
+@pytest.mark.parametrize(
+    "field, change",
+    [
+        *itertools.product(("input_size", "weights_size", "output_size"), (-1, 1)),
+        ("channels", -1),
+        ("codebook_size", -1),
+        ("codebook_size", 1),
+        ("codebook_size", -(10**6)),  # to nothing
+        ("codebook_size", 32),  # to no power of two
+    ],
+)
+def test_a_grouped_span_of_the_wrong_size_is_refused_and_the_output_untouched(
+    field, change, case, isa
+):
+    output = np.full(case.output_shape, 77, np.int8)
+    tensors = native.tensors(case, np.ascontiguousarray, output)
+    setattr(tensors, field, max(getattr(tensors, field) + change, 0))
+    function = getattr(native.load(), native.FUNCTIONS[case.operator][0])
+    status = function(isa.encode(), ctypes.byref(native.arguments(case)), ctypes.byref(tensors))
+    assert status == native.BAD_SHAPE
+    assert (output == 77).all()
+
+
+@pytest.mark.parametrize("isa", SETS)
+@pytest.mark.parametrize("case", GROUPED_CASES, ids=lambda case: case.operator)
+@pytest.mark.parametrize(
+    "field, value", [("bits", 1), ("bits", 3), ("bits", 8), ("group_bits", 3), ("group_bits", 17)]
+)
+def test_a_grouped_format_that_there_is_not_is_refused(field, value, case, isa):
+    arguments = native.arguments(case)
+    setattr(arguments, field, value)
+    output = np.full(case.output_shape, 77, np.int8)
+    tensors = native.tensors(case, np.ascontiguousarray, output)
+    function = getattr(native.load(), native.FUNCTIONS[case.operator][0])
+    status = function(isa.encode(), ctypes.byref(arguments), ctypes.byref(tensors))
+    assert status == native.BAD_ARGUMENT
+    assert (output == 77).all()
+
+
+@pytest.mark.parametrize("isa", SETS)
+@pytest.mark.parametrize("seed", range(20))
+def test_of_the_number_of_a_codebook_only_the_bits_count_that_tell_them_apart(seed, isa):
+    case = random_cases.draw(random_cases.OPERATORS[-1 - seed % 2], seed)
+    case.numbers = np.random.default_rng(seed).integers(0, 256, case.numbers.shape, np.uint8)
+    shown = dataclasses.replace(case, numbers=case.numbers & np.uint8(len(case.codebook) - 1))
+    np.testing.assert_array_equal(native.run(isa, case), oracle.run(shown))
+
+
+@pytest.mark.parametrize("isa", SETS)
+@pytest.mark.parametrize("rows", [1, 5])
+@pytest.mark.parametrize("entries", [16, 4])
+def test_a_deep_row_of_groups_of_extreme_codes_does_not_overflow(entries, rows, isa):
+    depth = 65536
+    case = native.Case(
+        "deep",
+        "EdgeaxGroupedFullyConnected",
+        {"keep_num_dims": 0, "output_min": -128, "output_max": 127, "group_bits": 16},
+        "single",
+        np.full((rows, depth), -128, np.int8),
+        np.zeros((2, depth), np.uint8),
+        np.int32([0, 5]),
+        np.float32([1, 1]),
+        np.int8([[-128] * entries, [-1] * entries]),
+        2.0**-24,
+        127,
+        1.0,
+        0,
+        (rows, 2),
+        numbers=np.uint8([[0], [1]]),
+    )
+    assert native.run(isa, case).tolist() == [[127, 1]] * rows  # as with one codebook
+
+
 def test_a_scale_that_is_not_finite_is_refused():
     case = conv2d_case()
     case.scale[-1] = np.inf
@@ -490,6 +573,9 @@ def test_the_readme_shows_the_bytes_that_a_file_holds():
     vectors = vector_rows.encode(np.int8([[7, 2, 0, 0], [-1, 4, 7, 2], [0, 0, -1, 4]]), 2, 1)
     for part in (vectors.weights, vectors.codebook):
         assert f"`{part.tobytes().hex(' ')}`" in readme
+    ones, numbers = np.ones((1, 18), np.uint8), np.uint8([[5, 2]])
+    groups = grouped_rows.GroupedRows(ones, numbers, np.zeros((8, 16), np.int8), 16)
+    assert f"`{groups.packed().tobytes().hex(' ')}`" in readme
     signs = binary_rows.pack_signs(np.float32([-2, 0, 3, -1]))
     assert f"`{signs.tobytes().hex(' ')}`" in readme
 

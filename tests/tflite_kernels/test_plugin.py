@@ -33,6 +33,7 @@ FOLDER = Path(__file__).resolve().parent
 CONV, DEPTHWISE, DENSE, SPARSE_CONV, SPARSE_DENSE, BINARY_CONV, BINARY_DENSE = (
     random_cases.OPERATORS[:7]
 )
+GROUPED_CONV, GROUPED_DENSE = random_cases.OPERATORS[-2:]
 # Sizes of the C structs, the same in all releases from 2.14 on.
 STRUCT_BYTES = {
     "TfLiteContext": 200,
@@ -987,7 +988,7 @@ def builtin_model(case: native.Case) -> bytes:
     model = models.Model()
     into = models.Tensor("x", case.input.shape, np.int8, case.input_scale, case.input_zero_point)
     model.inputs = [model.add(into)]
-    if case.operator in (DENSE, SPARSE_DENSE):
+    if case.operator in (DENSE, SPARSE_DENSE, GROUPED_DENSE):
         code, axis = schema.BuiltinOperator.FULLY_CONNECTED, 0
         built, kind = schema.FullyConnectedOptionsT(), schema.BuiltinOptions.FullyConnectedOptions
     else:
@@ -1031,6 +1032,8 @@ def builtin_model(case: native.Case) -> bytes:
         (DENSE, "single"),
         (SPARSE_CONV, "double"),
         (SPARSE_DENSE, "single"),
+        (GROUPED_CONV, "double"),
+        (GROUPED_DENSE, "single"),
     ],
 )
 def test_codes_equal_those_of_the_reference_kernels_of_the_interpreter(operator, kind):

@@ -81,6 +81,14 @@ VectorFullyConnectedArgs From(const EdgeaxVectorFullyConnectedArgs& a) {
   return {From(a.fully_connected), {a.tables, a.entries, a.length}};
 }
 
+GroupedConv2DArgs From(const EdgeaxGroupedConv2DArgs& a) {
+  return {From(a.conv2d), {a.bits, a.group_bits}};
+}
+
+GroupedFullyConnectedArgs From(const EdgeaxGroupedFullyConnectedArgs& a) {
+  return {From(a.fully_connected), {a.bits, a.group_bits}};
+}
+
 const EdgeaxQuantization& QuantizationOf(const EdgeaxSparseConv2DArgs& a) {
   return a.conv2d.quantization;
 }
@@ -100,6 +108,12 @@ const EdgeaxQuantization& QuantizationOf(const EdgeaxVectorConv2DArgs& a) {
   return a.conv2d.quantization;
 }
 const EdgeaxQuantization& QuantizationOf(const EdgeaxVectorFullyConnectedArgs& a) {
+  return a.fully_connected.quantization;
+}
+const EdgeaxQuantization& QuantizationOf(const EdgeaxGroupedConv2DArgs& a) {
+  return a.conv2d.quantization;
+}
+const EdgeaxQuantization& QuantizationOf(const EdgeaxGroupedFullyConnectedArgs& a) {
   return a.fully_connected.quantization;
 }
 template <typename CArgs>
@@ -171,6 +185,14 @@ const Kernel<VectorConv2DArgs, VectorTensors>& KernelOf(const KernelSet& set,
 const Kernel<VectorFullyConnectedArgs, VectorTensors>& KernelOf(const KernelSet& set,
                                                                 const VectorFullyConnectedArgs*) {
   return set.vector_fully_connected;
+}
+
+const Kernel<GroupedConv2DArgs>& KernelOf(const KernelSet& set, const GroupedConv2DArgs*) {
+  return set.grouped_conv2d;
+}
+const Kernel<GroupedFullyConnectedArgs>& KernelOf(const KernelSet& set,
+                                                  const GroupedFullyConnectedArgs*) {
+  return set.grouped_fully_connected;
 }
 
 // The factors of a kernel's sums.
@@ -537,6 +559,28 @@ EDGEAX_EXPORT int32_t edgeax_vector_conv2d_scratch_bytes(const char* isa,
 
 EDGEAX_EXPORT int32_t edgeax_vector_fully_connected_scratch_bytes(
     const char* isa, const EdgeaxVectorFullyConnectedArgs* args, size_t* bytes) {
+  return edgeax::ScratchBytes(isa, *args, bytes);
+}
+
+EDGEAX_EXPORT int32_t edgeax_grouped_conv2d(const char* isa, const EdgeaxGroupedConv2DArgs* args,
+                                            const EdgeaxTensors* tensors) {
+  return edgeax::Run(isa, *args, *tensors);
+}
+
+EDGEAX_EXPORT int32_t edgeax_grouped_fully_connected(const char* isa,
+                                                     const EdgeaxGroupedFullyConnectedArgs* args,
+                                                     const EdgeaxTensors* tensors) {
+  return edgeax::Run(isa, *args, *tensors);
+}
+
+EDGEAX_EXPORT int32_t edgeax_grouped_conv2d_scratch_bytes(const char* isa,
+                                                          const EdgeaxGroupedConv2DArgs* args,
+                                                          size_t* bytes) {
+  return edgeax::ScratchBytes(isa, *args, bytes);
+}
+
+EDGEAX_EXPORT int32_t edgeax_grouped_fully_connected_scratch_bytes(
+    const char* isa, const EdgeaxGroupedFullyConnectedArgs* args, size_t* bytes) {
   return edgeax::ScratchBytes(isa, *args, bytes);
 }
 

@@ -200,6 +200,17 @@ typedef struct EdgeaxVectorFullyConnectedArgs {
   int32_t tables, entries, length;
 } EdgeaxVectorFullyConnectedArgs;
 
+/* See core/grouped.h: `bits` of a code, 4 or 2; 2^group_bits weights share a codebook. */
+typedef struct EdgeaxGroupedConv2DArgs {
+  EdgeaxConv2DArgs conv2d;
+  int32_t bits, group_bits;
+} EdgeaxGroupedConv2DArgs;
+
+typedef struct EdgeaxGroupedFullyConnectedArgs {
+  EdgeaxFullyConnectedArgs fully_connected;
+  int32_t bits, group_bits;
+} EdgeaxGroupedFullyConnectedArgs;
+
 /* What a buffer of coded rows says of them, see core/coded.h. `layout`: 0 4-bit indices, 1 sparse.
  * Sizes in elements; `scales` is 1 or the number of rows. */
 typedef struct EdgeaxCodedRows {
@@ -296,6 +307,12 @@ int32_t edgeax_vector_conv2d(const char* isa, const EdgeaxVectorConv2DArgs* args
 int32_t edgeax_vector_fully_connected(const char* isa, const EdgeaxVectorFullyConnectedArgs* args,
                                       const EdgeaxTensors* tensors);
 
+/* The same for codes in groups; `codebook` holds codebooks of 16 or 4 one after the other. */
+int32_t edgeax_grouped_conv2d(const char* isa, const EdgeaxGroupedConv2DArgs* args,
+                              const EdgeaxTensors* tensors);
+int32_t edgeax_grouped_fully_connected(const char* isa, const EdgeaxGroupedFullyConnectedArgs* args,
+                                       const EdgeaxTensors* tensors);
+
 /* Bytes of scratch that those kernels ask for. */
 int32_t edgeax_conv2d_scratch_bytes(const char* isa, const EdgeaxConv2DArgs* args, size_t* bytes);
 int32_t edgeax_depthwise_conv2d_scratch_bytes(const char* isa,
@@ -323,6 +340,11 @@ int32_t edgeax_vector_conv2d_scratch_bytes(const char* isa, const EdgeaxVectorCo
 int32_t edgeax_vector_fully_connected_scratch_bytes(const char* isa,
                                                     const EdgeaxVectorFullyConnectedArgs* args,
                                                     size_t* bytes);
+int32_t edgeax_grouped_conv2d_scratch_bytes(const char* isa, const EdgeaxGroupedConv2DArgs* args,
+                                            size_t* bytes);
+int32_t edgeax_grouped_fully_connected_scratch_bytes(const char* isa,
+                                                     const EdgeaxGroupedFullyConnectedArgs* args,
+                                                     size_t* bytes);
 
 /* ratio = multiplier * 2**(shift - 31), rounded. */
 int32_t edgeax_quantize_multiplier(double ratio, int32_t* multiplier, int32_t* shift);

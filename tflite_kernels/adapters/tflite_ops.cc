@@ -8,6 +8,7 @@
 #include "tflite_kernels/adapters/tflite_binary_ops.h"
 #include "tflite_kernels/adapters/tflite_code_ops.h"
 #include "tflite_kernels/adapters/tflite_float_op.h"
+#include "tflite_kernels/adapters/tflite_grouped_ops.h"
 #include "tflite_kernels/adapters/tflite_sign_sum_ops.h"
 #include "tflite_kernels/adapters/tflite_vector_ops.h"
 #include "tflite_kernels/arch/scratch.h"
@@ -440,7 +441,8 @@ using All =
     Registrations<Conv2DOp, DepthwiseConv2DOp, FullyConnectedOp, SparseConv2DOp,
                   SparseFullyConnectedOp, CodedConv2DOp, CodedFullyConnectedOp, BinaryConv2DOp,
                   BinaryFullyConnectedOp, BinaryMaxPool2DOp, FloatFullyConnectedOp, SignSumConv2DOp,
-                  SignSumFullyConnectedOp, VectorConv2DOp, VectorFullyConnectedOp>;
+                  SignSumFullyConnectedOp, VectorConv2DOp, VectorFullyConnectedOp, GroupedConv2DOp,
+                  GroupedFullyConnectedOp>;
 
 }  // namespace
 

@@ -85,6 +85,9 @@ constexpr KernelSet Reference() {
   set.sparse_conv2d = {SparseConv2D, NoScratch<Conv2DGeometry>};
   set.sparse_fully_connected = {SparseFullyConnected,
                                 NoScratch<SparseFullyConnectedArgs, CheckSparseFullyConnected>};
+  set.grouped_conv2d = {GroupedConv2D, NoScratch<Conv2DGeometry>};
+  set.grouped_fully_connected = {GroupedFullyConnected,
+                                 NoScratch<GroupedFullyConnectedArgs, CheckGroupedFullyConnected>};
   set.binary_conv2d = {BinaryConv2D, NoScratch<BinaryConv2DGeometry>};
   set.binary_fully_connected = {BinaryFullyConnected,
                                 NoScratch<BinaryFullyConnectedArgs, CheckBinaryFullyConnected>};
@@ -118,6 +121,8 @@ constexpr KernelSet Avx2() {
   set.fully_connected = EDGEAX_KERNEL(FullyConnected, Avx2);
   set.sparse_conv2d = EDGEAX_KERNEL(SparseConv2D, Avx2);
   set.sparse_fully_connected = EDGEAX_KERNEL(SparseFullyConnected, Avx2);
+  set.grouped_conv2d = EDGEAX_KERNEL(GroupedConv2D, Avx2);
+  set.grouped_fully_connected = EDGEAX_KERNEL(GroupedFullyConnected, Avx2);
   set.binary_conv2d = EDGEAX_KERNEL(BinaryConv2D, Avx2);
   set.binary_fully_connected = EDGEAX_KERNEL(BinaryFullyConnected, Avx2);
   set.float_fully_connected = EDGEAX_KERNEL(FloatFullyConnected, Avx2);
@@ -141,6 +146,8 @@ constexpr KernelSet Avx512() {
   set.fully_connected = EDGEAX_KERNEL(FullyConnected, Avx512);
   set.sparse_conv2d = EDGEAX_KERNEL(SparseConv2D, Avx512);
   set.sparse_fully_connected = EDGEAX_KERNEL(SparseFullyConnected, Avx512);
+  set.grouped_conv2d = EDGEAX_KERNEL(GroupedConv2D, Avx512);
+  set.grouped_fully_connected = EDGEAX_KERNEL(GroupedFullyConnected, Avx512);
   set.binary_conv2d = EDGEAX_KERNEL(BinaryConv2D, Avx512);
   set.binary_fully_connected = EDGEAX_KERNEL(BinaryFullyConnected, Avx512);
   set.float_fully_connected = EDGEAX_KERNEL(FloatFullyConnected, Avx512);
@@ -165,6 +172,8 @@ constexpr KernelSet Neon() {
   set.fully_connected = EDGEAX_KERNEL(FullyConnected, Neon);
   set.sparse_conv2d = EDGEAX_KERNEL(SparseConv2D, Neon);
   set.sparse_fully_connected = EDGEAX_KERNEL(SparseFullyConnected, Neon);
+  set.grouped_conv2d = EDGEAX_KERNEL(GroupedConv2D, Neon);
+  set.grouped_fully_connected = EDGEAX_KERNEL(GroupedFullyConnected, Neon);
   set.binary_conv2d = EDGEAX_KERNEL(BinaryConv2D, Neon);
   set.binary_fully_connected = EDGEAX_KERNEL(BinaryFullyConnected, Neon);
   set.float_fully_connected = EDGEAX_KERNEL(FloatFullyConnected, Neon);
@@ -190,6 +199,8 @@ constexpr KernelSet NeonDotprod() {
   set.fully_connected = EDGEAX_KERNEL(FullyConnected, NeonDotprod);
   set.sparse_conv2d = EDGEAX_KERNEL(SparseConv2D, NeonDotprod);
   set.sparse_fully_connected = EDGEAX_KERNEL(SparseFullyConnected, NeonDotprod);
+  set.grouped_conv2d = EDGEAX_KERNEL(GroupedConv2D, NeonDotprod);
+  set.grouped_fully_connected = EDGEAX_KERNEL(GroupedFullyConnected, NeonDotprod);
   set.vector_conv2d = EDGEAX_KERNEL(VectorConv2D, NeonDotprod);
   set.vector_fully_connected = EDGEAX_KERNEL(VectorFullyConnected, NeonDotprod);
   set.takes_weight_sums = false;

@@ -7,6 +7,8 @@
 #include "tflite_kernels/core/depthwise_conv2d.h"
 #include "tflite_kernels/core/float_fully_connected.h"
 #include "tflite_kernels/core/fully_connected.h"
+#include "tflite_kernels/core/grouped_conv2d.h"
+#include "tflite_kernels/core/grouped_fully_connected.h"
 #include "tflite_kernels/core/sign_sum.h"
 #include "tflite_kernels/core/sparse_conv2d.h"
 #include "tflite_kernels/core/sparse_fully_connected.h"
@@ -47,6 +49,8 @@ struct KernelSet {
   Kernel<Int16Args<SparseFullyConnectedArgs>, Int16SparseTensors> int16_sparse_fully_connected;
   Kernel<VectorConv2DArgs, VectorTensors> vector_conv2d;
   Kernel<VectorFullyConnectedArgs, VectorTensors> vector_fully_connected;
+  Kernel<GroupedConv2DArgs> grouped_conv2d;
+  Kernel<GroupedFullyConnectedArgs> grouped_fully_connected;
   // Whether the products read Tensors::weight_sums and SparseTensors::balanced, if they are there.
   bool takes_weight_sums = false, takes_balanced = false;
 };

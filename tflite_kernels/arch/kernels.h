@@ -6,6 +6,8 @@
 #include "tflite_kernels/core/depthwise_conv2d.h"
 #include "tflite_kernels/core/float_fully_connected.h"
 #include "tflite_kernels/core/fully_connected.h"
+#include "tflite_kernels/core/grouped_conv2d.h"
+#include "tflite_kernels/core/grouped_fully_connected.h"
 #include "tflite_kernels/core/sign_sum.h"
 #include "tflite_kernels/core/sparse_conv2d.h"
 #include "tflite_kernels/core/sparse_fully_connected.h"
@@ -81,6 +83,14 @@ EDGEAX_DECLARE_KERNEL(VectorConv2D, Neon, VectorTensors)
 EDGEAX_DECLARE_KERNEL(VectorFullyConnected, Neon, VectorTensors)
 EDGEAX_DECLARE_KERNEL(VectorConv2D, NeonDotprod, VectorTensors)
 EDGEAX_DECLARE_KERNEL(VectorFullyConnected, NeonDotprod, VectorTensors)
+EDGEAX_DECLARE_KERNEL(GroupedConv2D, Avx2, Tensors)
+EDGEAX_DECLARE_KERNEL(GroupedFullyConnected, Avx2, Tensors)
+EDGEAX_DECLARE_KERNEL(GroupedConv2D, Avx512, Tensors)
+EDGEAX_DECLARE_KERNEL(GroupedFullyConnected, Avx512, Tensors)
+EDGEAX_DECLARE_KERNEL(GroupedConv2D, Neon, Tensors)
+EDGEAX_DECLARE_KERNEL(GroupedFullyConnected, Neon, Tensors)
+EDGEAX_DECLARE_KERNEL(GroupedConv2D, NeonDotprod, Tensors)
+EDGEAX_DECLARE_KERNEL(GroupedFullyConnected, NeonDotprod, Tensors)
 
 }  // namespace edgeax
 

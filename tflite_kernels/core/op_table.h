@@ -785,6 +785,107 @@ constexpr OptionSpec kVectorFullyConnectedOptionSpecs[kVectorFullyConnectedOptio
 };
 // clang-format on
 
+// EdgeaxGroupedConv2D
+
+constexpr const char kGroupedConv2DName[] = "EdgeaxGroupedConv2D";
+constexpr int32_t kGroupedConv2DVersion = 1;
+constexpr int32_t kGroupedConv2DInputCount = 5;
+constexpr int32_t kGroupedConv2DOptionCount = 11;
+
+// The options as they follow the version in the file.
+struct GroupedConv2DOptions {
+  // Rows of the kernel.
+  int32_t kernel_height;
+  // Columns of the kernel.
+  int32_t kernel_width;
+  // Rows between two outputs.
+  int32_t stride_height;
+  // Columns between two outputs.
+  int32_t stride_width;
+  // Rows between two taps of the kernel; 1 = dense.
+  int32_t dilation_height;
+  // Columns between two taps of the kernel; 1 = dense.
+  int32_t dilation_width;
+  // 0 = SAME, 1 = VALID, as in TFLite.
+  int32_t padding;
+  // Divides input and output channels.
+  int32_t groups;
+  // Base-2 logarithm of the weights that share a codebook.
+  int32_t group_bits;
+  // Lowest output code (fused activation).
+  int32_t output_min;
+  // Highest output code, not below output_min.
+  int32_t output_max;
+};
+
+// clang-format off
+static_assert(sizeof(GroupedConv2DOptions) ==
+              kGroupedConv2DOptionCount * sizeof(int32_t),
+              "GroupedConv2DOptions must have no padding");
+
+constexpr const char* kGroupedConv2DInputNames[kGroupedConv2DInputCount] = {
+  "input",
+  "weights",
+  "bias",
+  "scale",
+  "codebook",
+};
+
+constexpr OptionSpec kGroupedConv2DOptionSpecs[kGroupedConv2DOptionCount] = {
+  {"kernel_height", 1, 4096},
+  {"kernel_width", 1, 4096},
+  {"stride_height", 1, 4096},
+  {"stride_width", 1, 4096},
+  {"dilation_height", 1, 4096},
+  {"dilation_width", 1, 4096},
+  {"padding", 0, 1},
+  {"groups", 1, 65536},
+  {"group_bits", 4, 16},
+  {"output_min", -128, 127},
+  {"output_max", -128, 127},
+};
+// clang-format on
+
+// EdgeaxGroupedFullyConnected
+
+constexpr const char kGroupedFullyConnectedName[] = "EdgeaxGroupedFullyConnected";
+constexpr int32_t kGroupedFullyConnectedVersion = 1;
+constexpr int32_t kGroupedFullyConnectedInputCount = 5;
+constexpr int32_t kGroupedFullyConnectedOptionCount = 4;
+
+// The options as they follow the version in the file.
+struct GroupedFullyConnectedOptions {
+  // 1 = output [..., N], 0 = output [rows, N].
+  int32_t keep_num_dims;
+  // Base-2 logarithm of the weights that share a codebook.
+  int32_t group_bits;
+  // Lowest output code (fused activation).
+  int32_t output_min;
+  // Highest output code, not below output_min.
+  int32_t output_max;
+};
+
+// clang-format off
+static_assert(sizeof(GroupedFullyConnectedOptions) ==
+              kGroupedFullyConnectedOptionCount * sizeof(int32_t),
+              "GroupedFullyConnectedOptions must have no padding");
+
+constexpr const char* kGroupedFullyConnectedInputNames[kGroupedFullyConnectedInputCount] = {
+  "input",
+  "weights",
+  "bias",
+  "scale",
+  "codebook",
+};
+
+constexpr OptionSpec kGroupedFullyConnectedOptionSpecs[kGroupedFullyConnectedOptionCount] = {
+  {"keep_num_dims", 0, 1},
+  {"group_bits", 4, 16},
+  {"output_min", -128, 127},
+  {"output_max", -128, 127},
+};
+// clang-format on
+
 // Every operator above.
 // clang-format off
 constexpr OperatorSpec kOperatorSpecs[] = {
@@ -878,6 +979,18 @@ constexpr OperatorSpec kOperatorSpecs[] = {
    kVectorFullyConnectedInputNames,
    kVectorFullyConnectedOptionCount,
    kVectorFullyConnectedOptionSpecs},
+  {kGroupedConv2DName,
+   kGroupedConv2DVersion,
+   kGroupedConv2DInputCount,
+   kGroupedConv2DInputNames,
+   kGroupedConv2DOptionCount,
+   kGroupedConv2DOptionSpecs},
+  {kGroupedFullyConnectedName,
+   kGroupedFullyConnectedVersion,
+   kGroupedFullyConnectedInputCount,
+   kGroupedFullyConnectedInputNames,
+   kGroupedFullyConnectedOptionCount,
+   kGroupedFullyConnectedOptionSpecs},
 };
 // clang-format on
 

@@ -1,0 +1,68 @@
+#pragma once  // arch/grouped_conv2d.h: convolution as products with weights in groups.
+
+#include "tflite_kernels/arch/conv2d.h"
+#include "tflite_kernels/arch/grouped_matmul.h"
+#include "tflite_kernels/core/grouped_conv2d.h"
+
+namespace edgeax {
+
+// Checks the arguments and plans the product of one group of channels.
+template <typename Simd>
+Status PlanGroupedConv2D(const GroupedConv2DArgs& args, Conv2DGeometry* geometry,
+                         GroupedPlan* plan) {
+  const Status status = GeometryOf(args, geometry);
+  if (status != Status::kOk) return status;
+  const int64_t rows = CheckedProduct(args.conv2d.input.batch, geometry->window.height.output,
+                                      geometry->window.width.output);
+  if (rows < 0) return Status::kBadShape;
+  *plan = PlanGrouped<Simd>(rows, geometry->depth, args.format);
+  return Status::kOk;
+}
+
+template <typename Simd>
+Status GroupedConv2DScratchBytesOn(const GroupedConv2DArgs& args, size_t* bytes) {
+  Conv2DGeometry geometry;
+  GroupedPlan plan;
+  const Status status = PlanGroupedConv2D<Simd>(args, &geometry, &plan);
+  *bytes = status == Status::kOk ? plan.total_bytes : 0;
+  return status;
+}
+
+template <typename Simd>
+Status GroupedConv2DOn(const GroupedConv2DArgs& args, const Tensors& tensors) {
+  Conv2DGeometry geometry;
+  GroupedPlan plan;
+  Status status = PlanGroupedConv2D<Simd>(args, &geometry, &plan);
+  if (status == Status::kOk) status = CheckGroupedConv2D(args, tensors, &geometry);
+  if (status != Status::kOk) return status;
+  if (tensors.scratch.size < plan.total_bytes) return Status::kBadScratch;
+  const Conv2DArgs& conv2d = args.conv2d;
+  const GroupedMatMul<Simd> grouped(plan, args.format, tensors, conv2d.quantization);
+  const MatMul<Simd>& product = grouped.product;
+  const int32_t pixels =
+      conv2d.input.batch * geometry.window.height.output * geometry.window.width.output;
+  const Range range = RangeOf(pixels, Simd::kRows, tensors.share);
+  const size_t stride = static_cast<size_t>(conv2d.output_channels);
+  for (int32_t first = range.begin; first < range.end; first += plan.product.block_rows) {
+    const int32_t left_over = range.end - first;
+    const int32_t rows = left_over < plan.product.block_rows ? left_over : plan.product.block_rows;
+    for (int32_t group = 0; group < conv2d.groups; ++group) {
+      const WindowGatherer<Simd> gatherer = {conv2d, geometry, tensors.input.data,
+                                             tensors.input.data + tensors.input.size,
+                                             group * geometry.group_inputs};
+      OutputPosition at = PositionOf(geometry.window, first);
+      for (int32_t r = 0; r < rows; ++r) {
+        gatherer.Gather(at, product.LeftRow(r));
+        product.FinishLeftRow(r, geometry.depth);
+        Advance(geometry.window, &at);
+      }
+      const int32_t channel = group * geometry.group_outputs;
+      grouped.Run(grouped.ColumnsFrom(tensors, geometry.depth, channel, geometry.group_outputs),
+                  rows, tensors.output.data + static_cast<size_t>(first) * stride + channel,
+                  stride);
+    }
+  }
+  return Status::kOk;
+}
+
+}  // namespace edgeax
