@@ -101,6 +101,15 @@ def test_every_header_belongs_to_a_target(kernel_targets):
     assert {str(path.relative_to(KERNELS)) for path in headers} <= named
 
 
+def test_the_operators_for_a_resolver_have_the_headers_that_they_include(kernel_targets):
+    target = kernel_targets["ops"]
+    own = {*target["srcs"], *target["hdrs"]}
+    for file in sorted(own):
+        text = (KERNELS / file).read_text(encoding="utf-8")
+        included = re.findall(r'^#include "tflite_kernels/(adapters/.+)"', text, re.M)
+        assert {*included} <= own, file
+
+
 def test_rules_are_loaded_from_rules_cc():
     """Bazel 9 has no C++ rule built in."""
     files = [

@@ -18,8 +18,8 @@ from edgeax.formats.sums import SumOfSigns
 MOST_PLANES = 8
 """Signs of an activation, and of a weight."""
 
-MAX_SUM = 2**30
-"""No sum of products with its gains is farther from 0, and no bias."""
+MAX_SUM = 2**30 - 1
+"""No sum of products with its gains is farther from 0: with the largest bias it fits int32."""
 
 NEVER = -128
 """A threshold that no code is below."""
@@ -147,7 +147,7 @@ def fold(
     largest = np.abs(gains).sum(axis=0)
     most = MAX_SUM // depth - len(gains)  # room for the rounding of gains
     with np.errstate(all="ignore"):
-        unit = np.maximum(largest / most, np.abs(offset) / MAX_SUM)
+        unit = np.maximum(largest / most, np.abs(offset) / binary_rows.MAX_BIAS)
         scale = np.where(unit > 0, 2.0 ** np.ceil(np.log2(unit)), 0).astype(np.float32)
         divisor = np.where(scale > 0, scale, 1).astype(np.float64)
         coarse = largest < _LEAST_UNITS * divisor

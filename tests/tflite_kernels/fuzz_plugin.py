@@ -21,6 +21,7 @@ from tests.tflite_kernels import (
     int16_cases,
     models,
     random_cases,
+    sign_sum_cases,
     test_coded,
 )
 
@@ -34,6 +35,7 @@ CODED = [
     for name in random_cases.OPERATORS
     if not re.search("Depthwise|Binary|Vector|Grouped", name)
 ]
+SIGN_SUMS = (sign_sum_cases.CONV2D, sign_sum_cases.FULLY_CONNECTED)
 MOST_CODES = 4000  # of rows that are coded
 
 
@@ -98,8 +100,12 @@ def damage_coded(source: np.random.Generator, model: models.Model) -> None:
 
 def draw(source: np.random.Generator, operator: str, is_coded: bool) -> models.Model:
     """A damaged model."""
-    if operator == float_cases.OPERATOR:
-        model = float_cases.model_of(float_cases.draw(int(source.integers(1000))))
+    if operator == float_cases.OPERATOR or operator in SIGN_SUMS:
+        seed = int(source.integers(1000))
+        if operator in SIGN_SUMS:
+            model = sign_sum_cases.draw(operator, seed).model()
+        else:
+            model = float_cases.model_of(float_cases.draw(seed))
         for _ in range(source.integers(1, 4)):
             damage(source, model)
         return model
@@ -135,7 +141,7 @@ def main(library: str, seed: int, count: int, kind: str = "any") -> None:
     drawn = [(operator, True) for operator in CODED]
     if kind != "coded":
         drawn += [(operator, False) for operator in random_cases.OPERATORS]
-        drawn.append((float_cases.OPERATOR, False))
+        drawn += [(operator, False) for operator in (float_cases.OPERATOR, *SIGN_SUMS)]
     for number in range(count):
         model = draw(source, *drawn[number % len(drawn)])
         try:

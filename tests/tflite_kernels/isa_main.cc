@@ -876,7 +876,11 @@ edgeax::VectorFormat RandomVectorFormat(Random* random, int32_t depth) {
 
 bool VectorConvAgrees(Random* random, int number) {
   edgeax::Conv2DGeometry geometry;
-  const edgeax::Conv2DArgs conv2d = RandomConv2D(random, &geometry);
+  edgeax::Conv2DArgs conv2d = RandomConv2D(random, &geometry);
+  if (random->OneIn(3)) {  // whole blocks of indices, and a rest
+    conv2d.output_channels = conv2d.groups * (128 * random->Range(1, 2) + random->Range(0, 1));
+    if (GeometryOf(conv2d, &geometry) != Status::kOk) return false;
+  }
   const edgeax::VectorConv2DArgs args = {conv2d, RandomVectorFormat(random, geometry.depth)};
   const edgeax::Shape4& in = conv2d.input;
   const int64_t pixels =

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from edgeax.formats import sign_sum
+from edgeax.formats import binary_rows, sign_sum
 from edgeax.formats.operators import OPERATORS
 from tests.tflite_kernels import models, oracle
 
@@ -148,7 +148,7 @@ def draw(operator: str, seed: int) -> SignSumCase:
     gains = random.integers(-most, most + 1, (bases * planes, weights.shape[1])).astype(np.int32)
     spread = max(1, most * int(np.sqrt(depth * planes * bases)))
     bias = random.integers(-spread, spread + 1, weights.shape[1])
-    bias[random.random(bias.shape) < 0.1] = sign_sum.MAX_SUM
+    bias[random.random(bias.shape) < 0.1] = binary_rows.MAX_BIAS
     scale = random.uniform(-2, 2, weights.shape[1]) * 40 / spread
     scale[random.random(scale.shape) < 0.1] = 0
     return SignSumCase(

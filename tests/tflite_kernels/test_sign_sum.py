@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgeax.formats import sign_sum
+from edgeax.formats import binary_rows, sign_sum
 from tests.tflite_kernels import native, sign_sum_cases
 from tests.tflite_kernels.guarded import GuardedArrays
 from tests.tflite_kernels.test_plugin import constant, option, run, start, tensor
@@ -127,6 +127,28 @@ def test_wsl18_the_bit_packed_dot_of_ternary_numbers_is_the_float_dot(library):
     case.output_scale, case.output_zero_point = 1.0, 0
     found = run(start(library, case.model().write()), case.input)
     np.testing.assert_array_equal(found, numbers.astype(np.float32) @ signs[0, :, 0].T)
+
+
+def largest(gain: int) -> sign_sum_cases.SignSumCase:
+    """One activation with two weights of 1, the largest biases, and gains of either sign."""
+    case = sign_sum_cases.draw(sign_sum_cases.FULLY_CONNECTED, 0)
+    case.options |= {"planes": 1, "bases": 1, "output_min": -128, "output_max": 127}
+    case.input, case.thresholds = np.int8([[127]]), np.int32([[sign_sum.NEVER]])
+    case.weights = np.ones((1, 2, 1, 1), int)
+    case.gains = np.int32([[gain, -gain]])
+    case.bias = np.int32([binary_rows.MAX_BIAS, -binary_rows.MAX_BIAS])
+    case.scale = np.full(2, 1e-7, np.float32)
+    case.output_scale, case.output_zero_point = 1.0, 0
+    return case
+
+
+@pytest.mark.parametrize("isa", native.isas())
+def test_the_largest_gain_beside_the_largest_bias_does_not_wrap_around(isa, library):
+    case = largest(sign_sum.MAX_SUM)
+    found = run(start(library, case.model().write(), isa), case.input)
+    np.testing.assert_array_equal(found.ravel(), [127, -128])
+    with pytest.raises((RuntimeError, ValueError)):
+        start(library, largest(sign_sum.MAX_SUM + 1).model().write(), isa)
 
 
 def gain(index: int, value: int):

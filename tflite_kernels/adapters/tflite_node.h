@@ -9,8 +9,18 @@
 namespace edgeax {
 namespace {
 
+// Room for the inputs of any operator, and for its version and options.
 constexpr int kInputCount = kSignSumConv2DInputCount;
 constexpr int kMaxOptionNumbers = 1 + kBinaryConv2DOptionCount;
+
+constexpr bool AllOperatorsFit() {
+  for (const OperatorSpec& spec : kOperatorSpecs) {
+    if (spec.input_count > kInputCount || spec.option_count >= kMaxOptionNumbers) return false;
+  }
+  return true;
+}
+static_assert(AllOperatorsFit(), "name the largest operators above");
+
 constexpr char kOutputName[] = "output";
 constexpr char kScratchName[] = "edgeax_scratch";
 

@@ -141,7 +141,7 @@ struct BinaryAvx512 : FoldedAvx512 {
       const __mmask8 some = static_cast<__mmask8>(left_over >= 8 ? 255 : (1 << left_over) - 1);
       const __m512i all = _mm512_maskz_loadu_epi64(some, x + i);
       const auto differ = [&](const uint8_t* row) {
-        Prefetch(row + i + 8 * step);
+        Prefetch(row, i + 8 * static_cast<ptrdiff_t>(step));
         return _mm512_xor_si512(all, _mm512_maskz_loadu_epi64(some, row + i));
       };
       s0 = Add(s0, differ(r0)), s1 = Add(s1, differ(r1));
@@ -153,8 +153,9 @@ struct BinaryAvx512 : FoldedAvx512 {
   }
 
   // Into the second level cache, what will be read soon; it may lie anywhere.
-  __attribute__((always_inline)) static void Prefetch(const uint8_t* from) {
-    _mm_prefetch(reinterpret_cast<const char*>(from), _MM_HINT_T1);
+  __attribute__((always_inline)) static void Prefetch(const uint8_t* from, ptrdiff_t bytes) {
+    const uintptr_t at = reinterpret_cast<uintptr_t>(from) + static_cast<uintptr_t>(bytes);
+    _mm_prefetch(reinterpret_cast<const char*>(at), _MM_HINT_T1);
   }
 
   // The low halves of 16 lanes, in order.

@@ -38,16 +38,6 @@ GroupedPlan PlanGrouped(int64_t rows, int32_t depth, const GroupedFormat& format
   return plan;
 }
 
-// Returns how far from 0 a value of the codebooks is at most.
-static inline int32_t LargestOf(Span<const int8_t> codebooks) {
-  int32_t largest = 0;
-  for (size_t i = 0; i < codebooks.size; ++i) {
-    const int32_t value = codebooks.data[i], size = value < 0 ? -value : value;
-    largest = size > largest ? size : largest;
-  }
-  return largest;
-}
-
 // Both tables of each codebook of 4 entries: the values by the first code of a nibble, then by the
 // second.
 static inline void WriteCrumbTables(Span<const int8_t> codebooks, int8_t* to) {

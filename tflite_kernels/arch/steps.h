@@ -33,17 +33,25 @@ struct NibbleTables {
   int32_t largest;  // no value is farther from 0
 };
 
+// Returns how far from 0 a weight of some codebooks is at most.
+static inline int32_t LargestOf(Span<const int8_t> codebooks) {
+  int32_t largest = 0;
+  for (size_t i = 0; i < codebooks.size; ++i) {
+    const int32_t value = codebooks.data[i], size = value < 0 ? -value : value;
+    largest = size > largest ? size : largest;
+  }
+  return largest;
+}
+
 static inline NibbleTables TablesOf(Span<const int8_t> codebook) {
   const int32_t bits = CodeBits(codebook.size);
   NibbleTables tables = {};
   for (int32_t j = 0; j * bits < 4; ++j) {
     for (int32_t nibble = 0; nibble < kCodebookEntries; ++nibble) {
-      const int8_t value = codebook.data[(nibble >> (j * bits)) & ((1 << bits) - 1)];
-      tables.values[j][nibble] = value;
-      const int32_t size = value < 0 ? -value : value;
-      if (size > tables.largest) tables.largest = size;
+      tables.values[j][nibble] = codebook.data[(nibble >> (j * bits)) & ((1 << bits) - 1)];
     }
   }
+  tables.largest = LargestOf(codebook);
   return tables;
 }
 

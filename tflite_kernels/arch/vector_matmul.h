@@ -22,7 +22,8 @@ struct VectorMatMul {
         quantization(quantization),
         product(plan.product, quantization, tensors.scratch.data),
         rest(AlignedStart(tensors.scratch.data) + plan.product.left_bytes +
-             plan.product.right_bytes) {}
+             plan.product.right_bytes),
+        largest(LargestOf(tensors.codebook)) {}
 
   const VectorPlan& plan;
   const VectorFormat& format;
@@ -32,6 +33,7 @@ struct VectorMatMul {
   const Quantization& quantization;
   const MatMul<Simd> product;
   uint8_t* const rest;  // of the scratch memory
+  const int32_t largest;
 
   // The best way for so many rows and columns, of which groups may start at `first`.
   VectorWay WayFor(int32_t rows, int32_t first, int32_t columns) const {
@@ -220,23 +222,12 @@ struct VectorMatMul {
   void RunDecoded(int32_t first, int32_t columns, int32_t rows, int8_t* output,
                   size_t stride) const {
     const Columns all = {columns, tensors.bias.data + first, tensors.requantization.data + first,
-                         LargestWeight()};
+                         largest};
     for (int32_t c = 0; c < columns; c += Simd::kColumns) {
       Decode(first + c, MatMul<Simd>::TileColumns(all, c));
       product.RunTile(typename Simd::DenseRows{Tile(), plan.pitch}, all, c, rows, output + c,
                       stride);
     }
-  }
-
-  // How far from 0 a codeword's weight is, at most.
-  int32_t LargestWeight() const {
-    int32_t lowest = 0, highest = 0;
-    for (size_t i = 0; i < tensors.codebook.size; ++i) {
-      const int32_t weight = tensors.codebook.data[i];
-      lowest = weight < lowest ? weight : lowest;
-      highest = weight > highest ? weight : highest;
-    }
-    return -lowest > highest ? -lowest : highest;
   }
 
   // Writes `count` columns to the tile.

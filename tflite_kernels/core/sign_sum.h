@@ -9,8 +9,8 @@ namespace edgeax {
 constexpr int32_t kMostPlanes = 8;        // of numbers, and as many bases of weights
 constexpr int32_t kMostThresholds = 256;  // of a plane
 
-// With any sum of products the total still fits int32: half for the bias, half for the products.
-constexpr int64_t kMaxSignSum = 1 << 30;
+// The total of any products and the largest bias fits int32.
+constexpr int64_t kMaxSignSum = INT32_MAX - int64_t{kMaxBinaryBias};
 
 // An activation is a sum of `planes` signs and a weight one of `bases`, each with a gain. The sign
 // of an activation in a plane is -1 where an odd number of the plane's `thresholds` lie above its

@@ -36,7 +36,7 @@ struct SparseWeights {
 };
 
 // Rows in the order of core/balanced.h, BalancedSize bytes, and the sum of the weights of each row;
-// or both empty.
+// without bytes there are no sums to be read.
 struct BalancedWeights {
   Span<const uint8_t> bytes;
   Span<const int32_t> sums;
