@@ -13,7 +13,7 @@ X = np.random.default_rng(0).normal(size=(32, 12)).astype(np.float32)
 Y = np.random.default_rng(1).integers(0, 3, 32)
 
 # Activations in these have integers in the file; in the others they are float.
-INTEGERS = [name for name in names() if re.fullmatch(r"int\d+", name)] + ["binary"]
+INTEGERS = [name for name in names() if re.fullmatch(r"int\d+", name)] + ["binary", "ternary"]
 # They find their params in whole weight matrices only.
 NOT_FOR_ACTIVATIONS = []
 
