@@ -69,7 +69,8 @@ def export(
             which products of matrices may still take kernels in codes, with `runtime="edgeax"`.
             Where training rounded activations it is their width that counts: a model trained with
             `Quantize("int16")` computes in 16 bits beside kernels of 8 bits or, with
-            `runtime="edgeax"`, packed and sparse ones.
+            `runtime="edgeax"`, packed and sparse ones; operators for kernels in bits, in groups, in
+            sub-vectors or coded take 8-bit activations only.
         io: `"float32"` or `"int8"`: the type of the file's inputs and outputs.
         runtime: `"edgeax"` may use edgeax's operators, which need its plugin; `"stock"` writes
             built-in operators only; `"tflm"` writes these, and kernels of few codes for the DECODE

@@ -49,7 +49,9 @@ class Forecast:
 
     @property
     def binary(self) -> tuple[str, ...]:
-        """Paths of the kernels that a custom operator will hold in bits, its inputs being signs."""
+        """Paths of the kernels that a custom operator will hold in bits: its inputs and its kernel
+        are signs or sums of signs.
+        """
         return tuple(kernel.path for kernel in self.kernels if kernel.how == BINARY)
 
     @property
@@ -92,8 +94,7 @@ class Forecast:
 def can_export(
     model: keras.Model, recipe: Any, samples: Any = None, runtime: str = "edgeax"
 ) -> Forecast:
-    """Returns what will be packed, binary or sparse, what stays int8 and what stays float, and why,
-    before training.
+    """Returns how each kernel will be stored, what stays float, and why, before training.
 
     A copy of the model is compressed with every transform in full effect and converted: the answer
     is not guessed. It takes about as long as an export.

@@ -50,9 +50,14 @@ class GroupedInteger(ArrayFormat):
         check_whole(bits=self.bits, group=self.group)
         highest = 4 if self.whole else 8
         if not 2 <= self.bits <= highest:
+            instead = (
+                "'binary' for codes of one bit"
+                if self.bits < 2
+                else "Integer(bits, axis=-1) for wider codes: groups gain little there"
+            )
             raise ValueError(
                 f"`bits` must be in 2..{highest} when whole={self.whole}. Received: {self.bits}. "
-                "Use Integer(bits, axis=-1) for wider codes: groups gain little there."
+                f"Use {instead}."
             )
         if self.group < 2:
             raise ValueError(
@@ -73,7 +78,15 @@ class GroupedInteger(ArrayFormat):
     def found(self, x: Any, ops: Any) -> dict[str, Any]:
         """Returns `step`, `(groups, channels)`, and, of whole steps, `scale`, `(channels,)`; of a
         vector `(1, 1)` and `()`.
+
+        Raises:
+            ValueError: `x` is empty.
         """
+        if 0 in x.shape:
+            raise ValueError(
+                f"`x` must not be empty. Received: shape {tuple(x.shape)}. Leave this tensor as it "
+                "is."
+            )
         top = self.code_range[1]
         largest = self._largest(x, ops)
         if not self.whole:

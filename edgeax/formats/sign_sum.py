@@ -15,9 +15,6 @@ from edgeax.formats import binary_rows
 from edgeax.formats.base import EncodedTensor, optional_scale
 from edgeax.formats.sums import SumOfSigns
 
-MOST_PLANES = 8
-"""Signs of an activation, and of a weight."""
-
 MAX_SUM = 2**30 - 1
 """No sum of products with its gains is farther from 0: with the largest bias it fits int32."""
 

@@ -45,12 +45,22 @@ def encode(rows: np.ndarray, length: int, tables: int) -> VectorRows:
 
     Args:
         rows: int8 `(channels, weights)`.
-        length: Weights of a sub-vector; it divides those of a row.
-        tables: How many of them; they divide the sub-vectors of a row.
+        length: Weights of a sub-vector, 1 or more; it divides those of a row.
+        tables: How many tables there are, 1 or more; that divides the sub-vectors of a row.
+    Returns:
+        The indices of all rows, in 4 bits each if no table has more than 16 codewords, else in 8,
+        and the tables, each sorted and filled up with zeros.
     Raises:
-        ValueError: A table would have more codewords than `MOST_ENTRIES`.
+        ValueError: The rows cannot be cut like that, or a table would have more codewords than
+            `MOST_ENTRIES`.
     """
     channels, depth = rows.shape
+    if length < 1 or tables < 1 or depth % (length * tables):
+        raise ValueError(
+            "`length` and `tables` must be at least 1, and their product must divide the "
+            f"{depth} weights of a row. Received: length={length}, tables={tables}. Use shorter "
+            "sub-vectors, or tables=1."
+        )
     cut = rows.reshape(channels, -1, tables, length)
     found = [np.unique(cut[:, :, t].reshape(-1, length), axis=0, return_inverse=True)
              for t in range(tables)]  # fmt: skip

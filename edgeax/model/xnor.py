@@ -23,7 +23,7 @@ class XnorConv2D(PaddedConv2D):
     binary kernel with a gain for each filter this is XNOR-Net. The gradient also goes through K.
 
     The released code of XNOR-Net leaves K out, as `QuantConv2D` does without `input_scaling`: K
-    costs a float multiplication per output.
+    costs a multiplication per output, in int8 where a file computes in integers.
 
     Args:
         input_quantizer: What quantizes the input; K sees it before. A transform, a number format, a

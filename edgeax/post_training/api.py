@@ -49,7 +49,8 @@ def quantize(
         calibration: How ranges are chosen: `"min_max"`, `"moving_average"`, `"percentile"`,
             `"mse"` [CKYK19], `"hessian"`, `"entropy"` (TensorRT), `"analytic"`, `"laplace"`,
             `"gauss"` [BNS19], `"sqnr"` [LTA16], or an object of that kind; a mapping of
-            `"weights"` and `"activations"` to these gives each its own.
+            `"weights"` and `"activations"` to these gives each its own. Of weights whose groups
+            have steps of their own, such as `"int4_g32"`, every one takes all.
         corrections: What is done against the loss, in the order given:
             `"cross_layer_equalization"`, `"outlier_channel_splitting"`, `"bit_allocation"`,
             `"dual_tensor"`, `"admm"`, `"adaround"`, `"cross_distillation"`,

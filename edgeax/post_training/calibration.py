@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from edgeax.formats import GroupedInteger, Integer, MixedInteger, NumberFormat
+from edgeax.formats import GroupedInteger, HybridBlockFloat, Integer, MixedInteger, NumberFormat
 from edgeax.formats.array_format import ArrayFormat
 from edgeax.post_training.seen import Seen
 
@@ -99,6 +99,13 @@ def is_symmetric(format: NumberFormat) -> bool:
     return not isinstance(format, Integer) or format.symmetric
 
 
+def has_groups(format: NumberFormat) -> bool:
+    """Returns whether parts of a channel have steps of their own in a weight of a format: one range
+    of the whole weight would only clip those with the largest values.
+    """
+    return isinstance(format, (GroupedInteger, HybridBlockFloat))
+
+
 def clipped_to(seen: Seen, low: np.ndarray, high: np.ndarray) -> Ends:
     """Returns a range that contains 0 and goes no farther than what was seen. A range of nothing
     becomes all that was seen.
@@ -155,4 +162,4 @@ def bits_of(format: NumberFormat) -> float:
     """
     if isinstance(format, MixedInteger):
         return format.width
-    return format.bits if isinstance(format, (GroupedInteger, Integer)) else math.inf
+    return format.bits if isinstance(format, Integer) else math.inf

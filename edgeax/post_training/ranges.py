@@ -12,7 +12,7 @@ from edgeax.formats import Integer
 from edgeax.formats.array_format import ArrayFormat
 from edgeax.model import passes
 from edgeax.model.recipe import Recipe, Rule
-from edgeax.post_training.calibration import Calibration
+from edgeax.post_training.calibration import Calibration, MinMax, has_groups
 from edgeax.post_training.case import Case
 from edgeax.post_training.seen import Histogram, Seen
 from edgeax.transforms.base import Chain, Transform
@@ -48,7 +48,9 @@ def _calibrated(member: Transform, slot: str) -> Transform:
 
 
 def calibrate_weights(case: Case, calibration: Calibration) -> None:
-    """Sets the range of each weight whose quantizer has one to set."""
+    """Sets the range of each weight whose quantizer has one to set; of a format with steps for
+    groups, all that was seen.
+    """
     wanted = [
         (weight, quantizer)
         for layer in case.layers.values()
@@ -66,7 +68,8 @@ def calibrate_weights(case: Case, calibration: Calibration) -> None:
         if gradients is not None:
             gradients = weight.layout.to_canonical(gradients)
         seen = Seen.of_weight(weight.value(), per_channel, gradients)
-        low, high = calibration.ends(seen, quantizer.number_format)
+        format = quantizer.number_format
+        low, high = (MinMax() if has_groups(format) else calibration).ends(seen, format)
         found = np.maximum(-low, high)
         quantizer.calibrate(0.0, found if per_channel else found[0])
 

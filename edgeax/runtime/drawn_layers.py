@@ -89,7 +89,12 @@ def blocks(block: int, kept: int, of: int, channels: int = 1) -> Draw:
 
 
 def sub_vectors(entries: int, length: int) -> Draw:
-    """Returns what draws rows of so many weights each that are codewords of one table."""
+    """Returns what draws rows of sub-vectors that are codewords of one table.
+
+    Args:
+        entries: Codewords, 1 to `vector_rows.MOST_ENTRIES`.
+        length: Weights of a codeword; it divides the depth of the layer.
+    """
 
     def draw(shape: LayerShape, source: np.random.Generator) -> Layer:
         codewords = source.integers(-127, 128, (entries, length)).astype(np.int8)

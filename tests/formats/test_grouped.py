@@ -129,9 +129,17 @@ def test_names():
     "make, message",
     [
         (lambda: GroupedInteger(9), "`bits` must be in 2..8 when whole=False. Received: 9"),
-        (lambda: GroupedInteger(5, whole=True), "`bits` must be in 2..4 when whole=True"),
+        (lambda: GroupedInteger(5, whole=True), "`bits` must be in 2..4 when whole=True.*Integer"),
+        (lambda: format_of("int1_g32"), "`bits` must be in 2..8.* Received: 1. Use 'binary'"),
+        (lambda: GroupedInteger(1, 32, whole=True), "`bits` must be in 2..4.*Use 'binary'"),
         (lambda: GroupedInteger(4, 1), "`group` must be at least 2. Received: 1"),
         (lambda: GroupedInteger(4, 2.5), "`group` must be an integer"),
+        (
+            lambda: GroupedInteger().fit(np.zeros((0, 3))),
+            r"`x` must not be empty. Received: shape \(0, 3\)",
+        ),
+        (lambda: GroupedInteger(whole=True).fit(np.zeros((3, 0))), "`x` must not be empty"),
+        (lambda: GroupedInteger().fit(np.zeros(0)), "`x` must not be empty"),
         (lambda: GroupedInteger().for_activations(), "must have one scale.*'int4'"),
         (
             lambda: GroupedInteger(4, 8).encode(

@@ -61,3 +61,10 @@ def test_more_codewords_than_an_index_can_name_are_refused():
     rows[:, 1] = np.arange(257) // 200
     with pytest.raises(ValueError, match="at most 256 different sub-vectors.*257"):
         vector_rows.encode(rows.astype(np.int8), length=2, tables=1)
+
+
+@pytest.mark.parametrize("length, tables", [(3, 1), (5, 4), (0, 1), (2, 0), (-2, -5)])
+def test_rows_that_cannot_be_cut_are_refused(length, tables):
+    message = f"divide the 10 weights of a row. Received: length={length}, tables={tables}"
+    with pytest.raises(ValueError, match=message):
+        vector_rows.encode(np.zeros((4, 10), np.int8), length, tables)

@@ -6,6 +6,7 @@ import pytest
 
 import edgeax
 from edgeax.post_training.case import kernel_quantizer
+from edgeax.post_training.named import CALIBRATIONS
 from edgeax.post_training.ranges import calibrated
 from tests.model import small_models
 from tests.post_training import cases
@@ -48,6 +49,21 @@ def test_every_calibration_sets_every_range_once(name):
             else:
                 assert np.all(member.limit.numpy() > 0)
     assert np.isfinite(case.model(case.samples[0]).numpy()).all()
+
+
+@pytest.mark.parametrize("format", ["int4_g16", "int4_g16_int8", "hbfp4"])
+def test_no_calibration_makes_a_weight_of_groups_with_steps_of_their_own_worse(format):
+    model = keras.Sequential([keras.Input((54,)), layers.Dense(200, name="dense")])
+    kernel = np.random.default_rng(0).standard_t(4, size=(54, 200)).astype(np.float32)
+    model.layers[0].kernel.assign(kernel)
+    samples = np.ones((2, 54), np.float32)
+
+    def error(calibration):
+        case = cases.case_of(model, samples, format, calibration=calibration)
+        return np.linalg.norm(case.rounded("dense") - kernel)
+
+    errors = {name: error({"weights": name}) for name in CALIBRATIONS}
+    assert max(errors.values()) <= errors["min_max"], errors
 
 
 def test_errors_that_matter_are_found_by_gradients():
