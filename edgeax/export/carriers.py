@@ -14,7 +14,7 @@ from edgeax.export.freeze import FrozenWeight
 from edgeax.formats import Codebook, EncodedTensor, Float32, GroupedInteger
 from edgeax.formats.flatbuffer import Operator, Subgraph, Tensor
 from edgeax.formats.integer_form import IntegerForm
-from edgeax.formats.vector_codebook import VectorCodebook
+from edgeax.formats.vector_rows import VectorCodes
 
 # Biases up to here leave room for the products in an int32 sum.
 _MOST_BIAS = 2**30
@@ -41,14 +41,19 @@ class Codes:
     Attributes:
         codes: int8, canonical layout.
         scale: float32 `(channels,)`; negative where a folded gain is.
-        vectors: How training cut it into sub-vectors; None if it did not.
-        group: How many codes of a channel beside each other share a step, if training had one.
+        vectors: Codes of which the channels share sub-vectors; None if training shared none.
+        groups: The format of training if codes of a channel beside each other share a step there.
     """
 
     codes: np.ndarray
     scale: np.ndarray
-    vectors: VectorCodebook | None = None
-    group: int = 0
+    vectors: VectorCodes | None = None
+    groups: GroupedInteger | None = None
+
+    @property
+    def is_live(self) -> np.ndarray:
+        """bool `(channels,)`: which channels are not all zeros."""
+        return np.any(self.codes.reshape(-1, self.scale.size), axis=0)
 
     @property
     def depth(self) -> int:
@@ -113,10 +118,10 @@ def integer_codes(encoded: EncodedTensor) -> Codes:
         codes = encoded.params["codebook"][codes]
     if encoded.mask is not None:
         codes = codes * encoded.mask
-    trained = encoded.trained if isinstance(encoded, IntegerForm) else None
-    vectors = trained if isinstance(trained, VectorCodebook) else None
-    group = trained.group if isinstance(trained, GroupedInteger) and trained.whole else 0
-    return Codes(codes.astype(np.int8), scale, vectors, group)
+    if not isinstance(encoded, IntegerForm):
+        return Codes(codes.astype(np.int8), scale)
+    groups = encoded.trained if isinstance(encoded.trained, GroupedInteger) else None
+    return Codes(codes.astype(np.int8), scale, encoded.vectors, groups)
 
 
 def settled(codes: Codes, carrier: Carrier) -> Codes:
@@ -127,8 +132,7 @@ def settled(codes: Codes, carrier: Carrier) -> Codes:
     """
     bias = 0.0 if carrier.bias is None else np.abs(carrier.bias)
     most = _MOST_BIAS * carrier.input_scale * np.abs(codes.scale.astype(np.float64))
-    is_zero = ~codes.codes.reshape(-1, codes.scale.size).any(axis=0)
-    constant = is_zero | (codes.scale == 0.0) | ((bias > most) & (not carrier.is_wide))
+    constant = ~codes.is_live | (codes.scale == 0.0) | ((bias > most) & (not carrier.is_wide))
     return dataclasses.replace(
         codes,
         codes=np.where(constant, np.int8(0), codes.codes),

@@ -20,7 +20,7 @@ from edgeax.export.lower_sparse import sparse
 from edgeax.export.lower_vector import vector
 from edgeax.export.sign_sums import Sums, expand_sign_sums
 from edgeax.export.signs import drop_unread_signs
-from edgeax.export.stored import AS_CONVERTED, Stored, as_trained, stored_as
+from edgeax.export.stored import AS_CONVERTED, Stored, at_cost, stored_as
 from edgeax.formats.flatbuffer import Model, Subgraph
 
 FORMS: tuple[Form, ...] = (packed, grouped, sparse, vector)
@@ -93,8 +93,8 @@ def _lower_weight(
         write_custom(model, constants, carrier, form, weight.path)
         if form.threshold is not None:
             thresholds[carrier.operator.outputs[0]] = form.threshold
-    if found[0].is_exact:
-        weight = as_trained(weight)
+    if found[0].snr_db is not None:
+        weight = at_cost(weight, found[0].snr_db)
     return stored_as(weight, found[0].how, found[0].bits, why, found[0].details)
 
 

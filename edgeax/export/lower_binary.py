@@ -55,12 +55,7 @@ def binary(graph: Subgraph, carrier: Carrier, codes: Codes) -> CustomForm:
     source = _source(graph, carrier.operator)
     custom = _CUSTOM.get(carrier.operator.name)
     magnitude = np.abs(codes.codes).max(axis=tuple(range(codes.codes.ndim - 1)))
-    if (
-        carrier.is_wide
-        or source is None
-        or custom is None
-        or np.any(np.abs(codes.codes) != magnitude)
-    ):
+    if source is None or custom is None or np.any(np.abs(codes.codes) != magnitude):
         raise Unfit("")
     unit = carrier.input_scale * SIGN_TOP * magnitude
     gain = np.where(magnitude, codes.scale.astype(np.float64) * unit, 0.0)

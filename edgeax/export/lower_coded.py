@@ -40,11 +40,10 @@ def coded(graph: Subgraph, carrier: Carrier, codes: Codes) -> CustomForm:
     Raises:
         Unfit: No operator does it, or an option is beyond the operator's.
     """
-    if carrier.is_wide:
-        raise Unfit("it computes from 16-bit activations, and coded kernels from 8-bit ones")
     custom = _CUSTOM.get(carrier.operator.name)
     if custom is None:
         raise Unfit(f"{carrier.operator.name} has no kernel for coded weights")
+    options = options_for(graph, carrier, custom)
     channels = channel_constants(carrier, codes)
     scale = channels["scale"]
     is_shared = bool(np.all(scale == scale[0]))
@@ -56,7 +55,7 @@ def coded(graph: Subgraph, carrier: Carrier, codes: Codes) -> CustomForm:
         how=HOW,
         bits=_index_bits(rows.codes),
         operator=custom,
-        options=options_for(graph, carrier, custom),
+        options=options,
         constants={"coded": np.frombuffer(data, np.uint8)},
         details={
             "coding": _CODINGS[coding],

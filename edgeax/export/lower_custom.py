@@ -42,7 +42,8 @@ class CustomForm:
         source: The tensor that it reads, None for that of the built-in operator.
         threshold: Biases in place of `bias` where it writes nothing but signs, as bits; None: it
             cannot.
-        is_exact: Whether it holds the values of training where integers cannot.
+        snr_db: Ratio of the energy of what was trained to that of the difference, None where that
+            is the one of the kernel's integers.
     """
 
     how: str
@@ -55,7 +56,7 @@ class CustomForm:
     least_gain: float = 0.0
     source: int | None = None
     threshold: np.ndarray | None = None
-    is_exact: bool = False
+    snr_db: float | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -117,6 +118,8 @@ def options_for(graph: Subgraph, carrier: Carrier, custom: str, **more: int) -> 
     Raises:
         Unfit: Ours cannot do that.
     """
+    if carrier.is_wide and not OPERATORS[custom].takes_int16:
+        raise Unfit(f"it computes from 16-bit activations, and {custom} from 8-bit ones")
     operator = carrier.operator
     options = _OPTIONS[operator.name](graph, operator) | more
     try:

@@ -5,6 +5,8 @@ Where both are a single sign, `lower_binary` does it. Gains become integers as f
 allow, so that the file has the values of training where 8-bit integers could not express them.
 """
 
+import math
+
 import numpy as np
 
 from edgeax.export.carriers import Carrier, Codes
@@ -67,7 +69,7 @@ def sign_sum(
             "thresholds": rows.thresholds_of(read.thresholds),
         },
         source=read.tensor,
-        is_exact=True,
+        snr_db=math.inf,
     )
 
 
@@ -90,6 +92,5 @@ def _bases(weight: FrozenWeight, codes: Codes) -> SignBases | None:
     encoded = weight.encoded
     if isinstance(encoded, IntegerForm) and encoded.bases is not None:
         bases = encoded.bases
-        is_zero = ~codes.codes.reshape(-1, codes.scale.size).any(axis=0)
-        return SignBases(bases.digits, np.where(is_zero, 0.0, bases.gains))
+        return SignBases(bases.digits, np.where(codes.is_live, bases.gains, 0.0))
     return rows.bases_of_values(codes.codes)

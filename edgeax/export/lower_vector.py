@@ -1,6 +1,8 @@
 """Lower vector: a kernel of few different sub-vectors as indices into tables of these."""
 
-from edgeax.export.carriers import Carrier, Codes
+import numpy as np
+
+from edgeax.export.carriers import Carrier, Codes, settled
 from edgeax.export.lower_custom import (
     CustomForm,
     Unfit,
@@ -10,8 +12,14 @@ from edgeax.export.lower_custom import (
 )
 from edgeax.formats import vector_rows
 from edgeax.formats.flatbuffer import Subgraph
+from edgeax.formats.vector_rows import VectorCodes
 
 HOW = "vector"
+
+LEAST_DB = 30.0
+"""Ratio of signal to noise that every channel of a kernel keeps in codes of one step."""
+
+_COARSE = f"one step for all channels leaves {{:.1f}} dB to one of them, less than {LEAST_DB:.0f}"
 
 _CUSTOM = {
     "CONV_2D": "EdgeaxVectorConv2D",
@@ -22,31 +30,43 @@ _CUSTOM = {
 def vector(graph: Subgraph, carrier: Carrier, codes: Codes) -> CustomForm:
     """Returns a kernel that training cut into sub-vectors, in indices of 4 or 8 bits for each.
 
+    Its codes have one step for all channels, as these share sub-vectors.
+
     Raises:
-        Unfit: It has no sub-vectors or too many different ones, no operator does it, or an option
-            is beyond the operator's.
+        Unfit: It has no sub-vectors or too many different ones, a channel would lose too much, no
+            operator does it, or an option is beyond the operator's.
     """
-    if codes.vectors is None:
+    vectors = codes.vectors
+    if vectors is None:
         raise Unfit("")
     custom = _CUSTOM.get(carrier.operator.name)
     if custom is None:
         raise Unfit(f"{carrier.operator.name} has no kernel for sub-vectors")
-    length = codes.vectors.length
+    options = options_for(graph, carrier, custom)
+    if vectors.least_db < LEAST_DB:
+        raise Unfit(_COARSE.format(vectors.least_db))
+    shared = _shared(vectors, codes, carrier)
+    length, tables = vectors.format.length, vectors.format.table_count(codes.codes.shape)
     try:
-        rows = rows_of(carrier, codes)
-        stored = vector_rows.encode(rows, length, codes.vectors.table_count(codes.codes.shape))
+        stored = vector_rows.encode(rows_of(carrier, shared), length, tables)
     except ValueError as error:
         raise Unfit(str(error)) from error
-    tables, _, entries = stored.codebook.shape
     return CustomForm(
         how=HOW,
         bits=stored.bits,
         operator=custom,
-        options=options_for(graph, carrier, custom),
+        options=options,
         constants={
             "weights": stored.weights,
             "codebook": stored.codebook,
-            **channel_constants(carrier, codes),
+            **channel_constants(carrier, shared),
         },
-        details={"length": length, "tables": tables, "entries": entries},
+        details={"length": length, "tables": tables, "entries": stored.codebook.shape[2]},
+        snr_db=vectors.snr_db,
     )
+
+
+def _shared(vectors: VectorCodes, codes: Codes, carrier: Carrier) -> Codes:
+    """Returns the codes of one step, zeros in channels that are nothing but their bias."""
+    live = np.where(codes.is_live, vectors.codes, np.int8(0))
+    return settled(Codes(live, (codes.scale * vectors.steps).astype(np.float32)), carrier)

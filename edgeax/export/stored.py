@@ -46,12 +46,12 @@ class Stored:
     details: Mapping[str, int | float | str] = dataclasses.field(default_factory=dict)
 
 
-def as_trained(weight: FrozenWeight) -> FrozenWeight:
-    """Returns a kernel of which the file has the values of training, and nothing is lost."""
+def at_cost(weight: FrozenWeight, cost: float) -> FrozenWeight:
+    """Returns a kernel whose values in the file cost another `snr_db` than its integers'."""
     encoded = weight.encoded
     if not isinstance(encoded, IntegerForm):
         return weight
-    return dataclasses.replace(weight, encoded=dataclasses.replace(encoded, snr_db=math.inf))
+    return dataclasses.replace(weight, encoded=dataclasses.replace(encoded, snr_db=cost))
 
 
 def stored_as(

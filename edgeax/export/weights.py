@@ -9,7 +9,7 @@ import numpy as np
 
 from edgeax.export.rounding import Extremes
 from edgeax.formats import EncodedTensor, Float32, Integer
-from edgeax.formats.integer_form import integer_form
+from edgeax.formats.integer_form import IntegerForm, integer_form
 from edgeax.model.copying import fresh_copy
 from edgeax.model.graph import Call
 from edgeax.model.layout import layout_of
@@ -147,6 +147,8 @@ def _channels(encoded: EncodedTensor, part: slice) -> EncodedTensor:
         return encoded.channels(part)
     units = encoded.codes.shape[1]
     gate = encoded.channels(slice(part.start // units, part.start // units + 1))
+    if isinstance(gate, IntegerForm):
+        gate = gate.as_plain()
     params = dict(gate.params)
     if params["scale"].ndim:
         params["scale"] = np.repeat(params["scale"], units)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import cast
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from edgeax.formats.integer import Integer
 from edgeax.formats.sign_sum import SignBases, bases_of
 from edgeax.formats.sums import SumOfSigns
 from edgeax.formats.vector_codebook import VectorCodebook
+from edgeax.formats.vector_rows import VectorCodes
 
 _TOP = 127  # largest magnitude of an int8 code on a symmetric grid
 _EXACT = 1e-6  # of the largest value: what float32 scales lose anyway
@@ -29,11 +31,25 @@ class IntegerForm(EncodedTensor):
             are the same (up to the rounding of a float32 scale).
         bases: The signs that the tensor is a sum of, gains in steps of the codes; None if its
             format has none.
+        vectors: Codes of which the channels share sub-vectors, in steps of those here; None if
+            training shared none.
     """
 
     trained: NumberFormat | None = None
     snr_db: float = math.inf
     bases: SignBases | None = None
+    vectors: VectorCodes | None = None
+
+    def channels(self, part: slice) -> "IntegerForm":
+        """Returns some of the output channels, codes and scales as they are."""
+        form = cast(IntegerForm, super().channels(part))
+        bases = None if self.bases is None else self.bases.channels(part)
+        vectors = None if self.vectors is None else self.vectors.channels(part)
+        return dataclasses.replace(form, bases=bases, vectors=vectors)
+
+    def as_plain(self) -> "IntegerForm":
+        """Returns the same without what only holds for a kernel of this shape."""
+        return dataclasses.replace(self, bases=None, vectors=None)
 
 
 def integer_form(encoded: EncodedTensor) -> EncodedTensor:
@@ -41,7 +57,7 @@ def integer_form(encoded: EncodedTensor) -> EncodedTensor:
 
     The values are kept where integers can express them: binary, ternary, powers of two and other
     formats of few bits. Otherwise the integers nearest to them are taken; a table of 16 values or
-    fewer stays one, and so do the tables of a `VectorCodebook`.
+    fewer stays one.
 
     Args:
         encoded: A weight in any format, canonical layout; returned as it is if it has that form.
@@ -57,18 +73,45 @@ def integer_form(encoded: EncodedTensor) -> EncodedTensor:
     if isinstance(encoded.format, GroupedInteger) and encoded.format.whole:
         codes, step = np.rint(units), np.ones(divisor.shape)
     else:
-        codes, step = _codes(units, shared=isinstance(encoded.format, VectorCodebook))
+        codes, step = _codes(units)
     params = {"scale": (divisor * step).astype(np.float32)}
     grid = Integer(8, axis=-1)
     form = IntegerForm(codes.astype(np.int8), grid, params, None, encoded.format)
     return dataclasses.replace(
-        form, snr_db=snr_db(values, form.decode()), bases=_bases(encoded, params["scale"])
+        form,
+        snr_db=snr_db(values, form.decode()),
+        bases=_bases(encoded, params["scale"]),
+        vectors=_vectors(encoded.format, values, divisor, params["scale"]),
     )
 
 
 def _bases(encoded: EncodedTensor, scale: np.ndarray) -> SignBases | None:
     bases = bases_of(encoded) if isinstance(encoded.format, SumOfSigns) else None
     return None if bases is None else dataclasses.replace(bases, gains=bases.gains / scale)
+
+
+def _vectors(
+    format: NumberFormat, values: np.ndarray, divisor: np.ndarray, scale: np.ndarray
+) -> VectorCodes | None:
+    """Returns values in codes of one step.
+
+    Args:
+        format: That of training.
+        values: Canonical layout.
+        divisor: float64 `(channels,)`, by which channels differ whose codes are the same.
+        scale: float32 `(channels,)`, in which `VectorCodes.steps` are.
+    """
+    if not isinstance(format, VectorCodebook):
+        return None
+    units = values.astype(np.float64) / divisor
+    step = _table_step(units)
+    step = _step(np.max(np.abs(units)), _TOP) if step is None else step
+    codes = np.rint(units / step)
+    stored = (codes * step * divisor).astype(np.float32)
+    channels = range(values.shape[-1])
+    least = min(snr_db(values[..., channel], stored[..., channel]) for channel in channels)
+    steps = divisor * step / scale
+    return VectorCodes(format, codes.astype(np.int8), steps, snr_db(values, stored), least)
 
 
 def is_integer(encoded: EncodedTensor) -> bool:
@@ -86,25 +129,27 @@ def snr_db(values: np.ndarray, stored: np.ndarray) -> float:
     return 10.0 * math.log10(signal / noise) if signal else -math.inf
 
 
-def _codes(units: np.ndarray, shared: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Returns integer codes, as floats, and the step of each channel that give values in units.
-
-    Args:
-        units: The values.
-        shared: Whether all channels must have one step, as they share their values.
-    """
-    points, counts = np.unique(units, return_counts=True)
-    if points.size <= _FEW:
-        top, exact = _best_top(points, counts)
-        if exact or points.size <= _TABLE:
-            step = _step(np.max(np.abs(points)), top)
-            return np.rint(units / step), np.full(units.shape[-1:], step)
-    if shared:
-        step = _step(np.max(np.abs(points)), _TOP)
+def _codes(units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns integer codes, as floats, and the step of each channel that give values in units."""
+    step = _table_step(units)
+    if step is not None:
         return np.rint(units / step), np.full(units.shape[-1:], step)
     largest = np.max(np.abs(units), axis=tuple(range(units.ndim - 1)))
     step = _step(largest, _tops_of_channels(units.reshape(-1, units.shape[-1]), largest))
     return np.rint(units / step), step
+
+
+def _table_step(units: np.ndarray) -> np.ndarray | None:
+    """Returns one step for all values if they are so few that they can be a table, or if that is
+    exact.
+    """
+    points, counts = np.unique(units, return_counts=True)
+    if points.size > _FEW:
+        return None
+    top, exact = _best_top(points, counts)
+    if not exact and points.size > _TABLE:
+        return None
+    return _step(np.max(np.abs(points)), top)
 
 
 def _step(largest: np.ndarray, top: np.ndarray | int) -> np.ndarray:

@@ -52,6 +52,11 @@ class CustomOperator:
         """Whether its weights are sums of bits."""
         return any(option.name == "bases" for option in self.options)
 
+    @property
+    def takes_int16(self) -> bool:
+        """Whether its activations may have 16 bits."""
+        return any(option in _WIDE_CLAMP for option in self.options)
+
     def pack_options(self, **values: int) -> bytes:
         """Returns the custom_options bytes of a flatbuffer operator.
 

@@ -45,6 +45,10 @@ class SignBases:
     digits: np.ndarray
     gains: np.ndarray
 
+    def channels(self, part: slice) -> "SignBases":
+        """Returns some of the output channels."""
+        return SignBases(self.digits[..., part], self.gains[:, part])
+
 
 def bases_of(encoded: EncodedTensor) -> SignBases | None:
     """Returns the signs that a weight is a sum of, or None: one that has two opposite values in

@@ -1,10 +1,12 @@
 """How rows of sub-vectors lie in a file. C++ twin: tflite_kernels/core/vector_codebook.h."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from edgeax.formats import packing
+from edgeax.formats.vector_codebook import VectorCodebook
 
 INDEX_BLOCK = 128
 """Output channels whose indices lie together."""
@@ -13,6 +15,30 @@ MOST_ENTRIES = 256
 """Codewords of the largest table that an index of 8 bits points into."""
 
 _SMALL = 16  # codewords of the largest table for indices of 4 bits
+
+
+@dataclass(frozen=True, eq=False)
+class VectorCodes:
+    """A weight in integer codes with one step for all channels, so that these share sub-vectors.
+
+    Attributes:
+        format: How training cut it into sub-vectors.
+        codes: int8, canonical layout.
+        steps: float64 `(channels,)`: `value = scale * step * code`, where `scale` is that of the
+            weight's codes with a step for each channel.
+        snr_db: Ratio of the weight's energy to that of the difference.
+        least_db: The same in the channel that loses most.
+    """
+
+    format: VectorCodebook
+    codes: np.ndarray
+    steps: np.ndarray
+    snr_db: float = math.inf
+    least_db: float = math.inf
+
+    def channels(self, part: slice) -> "VectorCodes":
+        """Returns some of the output channels."""
+        return replace(self, codes=self.codes[..., part], steps=self.steps[part])
 
 
 @dataclass(frozen=True, eq=False)

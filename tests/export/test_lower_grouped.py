@@ -84,7 +84,12 @@ def test_the_file_computes_what_built_in_operators_do_with_the_same_kernel(tmp_p
             layers.DepthwiseConv2D(5, depth_multiplier=8),
             "DEPTHWISE_CONV_2D has no kernel in groups",
         ),
-        ("int4_g32", layers.Conv2D(32, 3), "it has more than 16 different codes"),
+        (
+            "int4_g32",
+            layers.Conv2D(32, 3),
+            "the steps of its groups are no whole numbers of one, as those of 'int4_g32_int8' are",
+        ),
+        ("int8_g32", layers.Conv2D(32, 3), "its groups are no whole numbers of one"),
         ("int4_g16_int8", layers.Conv2D(1, 1), "so small that packing gains nothing"),
     ],
 )

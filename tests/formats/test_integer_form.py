@@ -5,6 +5,7 @@ import pytest
 
 from edgeax.formats import Codebook, EncodedTensor, Float32, Integer
 from edgeax.formats.integer_form import integer_form, snr_db
+from edgeax.formats.sums import SumOfSigns
 
 
 def plain(values):
@@ -81,3 +82,14 @@ def test_the_cost_stays_known_when_a_normalization_is_folded_in():
 def test_a_tensor_of_zeros_is_exact():
     form = integer_form(plain(np.zeros((4, 2))))
     assert not form.decode().any() and form.snr_db == math.inf
+
+
+def test_signs_are_cut_by_channels_and_left_out_of_a_kernel_of_another_shape():
+    encoded = SumOfSigns(2)
+    values = np.random.default_rng(5).normal(size=(6, 4)).astype(np.float32)
+    params = encoded.fit(values)
+    form = integer_form(EncodedTensor(encoded.encode(values, params), encoded, params))
+    part = form.channels(slice(1, 3))
+    np.testing.assert_array_equal(part.bases.digits, form.bases.digits[..., 1:3])
+    np.testing.assert_array_equal(part.bases.gains, form.bases.gains[:, 1:3])
+    assert form.as_plain().bases is None and form.as_plain().vectors is None
