@@ -52,7 +52,7 @@ class Codes:
 
     @property
     def is_live(self) -> np.ndarray:
-        """bool `(channels,)`: which channels are not all zeros."""
+        """Which channels are not all zeros, bool `(channels,)`."""
         return np.any(self.codes.reshape(-1, self.scale.size), axis=0)
 
     @property

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from edgeax.formats import Codebook, EncodedTensor, Float32, Integer
+from edgeax.formats.binary import ResidualBinary
 from edgeax.formats.integer_form import integer_form, snr_db
-from edgeax.formats.sums import SumOfSigns
 
 
 def plain(values):
@@ -85,10 +85,10 @@ def test_a_tensor_of_zeros_is_exact():
 
 
 def test_signs_are_cut_by_channels_and_left_out_of_a_kernel_of_another_shape():
-    encoded = SumOfSigns(2)
+    format = ResidualBinary(2)
     values = np.random.default_rng(5).normal(size=(6, 4)).astype(np.float32)
-    params = encoded.fit(values)
-    form = integer_form(EncodedTensor(encoded.encode(values, params), encoded, params))
+    params = format.fit(values)
+    form = integer_form(EncodedTensor(format.encode(values, params), format, params))
     part = form.channels(slice(1, 3))
     np.testing.assert_array_equal(part.bases.digits, form.bases.digits[..., 1:3])
     np.testing.assert_array_equal(part.bases.gains, form.bases.gains[:, 1:3])

@@ -173,3 +173,9 @@ def test_the_struct_fields_follow_the_order_of_the_table():
         body = re.search(rf"struct {struct_name} {{(.*?)}};", header, re.DOTALL)[1]
         fields = re.findall(r"int32_t (\w+);", body)
         assert fields == [option.name for option in operator.options]
+
+
+def test_an_operator_takes_16_bit_activations_if_its_limits_are_so_wide():
+    wide = {name for name, operator in OPERATORS.items() if operator.takes_int16}
+    kinds = {"Conv2D", "DepthwiseConv2D", "FullyConnected", "SparseConv2D", "SparseFullyConnected"}
+    assert wide == {f"Edgeax{kind}" for kind in kinds}
