@@ -14,9 +14,10 @@ from edgeax.export.lower_custom import Form
 from edgeax.export.lower_decode import lower_decode
 from edgeax.export.lower_float import lower_float
 from edgeax.export.lower_lstm import lower_lstms
+from edgeax.export.lower_sign_sum import rounded_sums
 from edgeax.export.lower_wide import lower_wide
 from edgeax.export.rounding import IN_FORMAT, WIDE_BITS
-from edgeax.export.sign_sums import place_sign_sums
+from edgeax.export.sign_sums import expand_sign_sums, place_sign_sums
 from edgeax.export.signs import is_conversion, lower_signs
 from edgeax.export.stored import AS_CONVERTED, Stored
 from edgeax.export.widen import widen
@@ -57,6 +58,7 @@ def assemble(
     pack: bool = False,
     wide: bool = False,
     choice: Choice = BY_BYTES,
+    uncounted: frozenset[str] = frozenset(),
 ) -> Assembled:
     """Returns the file of a model.
 
@@ -69,16 +71,20 @@ def assemble(
         wide: Whether activations that training did not round get 16 bits.
         choice: What decides between custom operators and built-in ones. Where bytes are to be the
             fewest, custom ones may also hold kernels that are decoded when a file is loaded.
+        uncounted: Places of sums of signs for which no operator was found that counts their bits;
+            where 8-bit integers do not hold them, operators of floats compute from them.
 
     Raises:
         ValueError: The model has no file of that kind.
     """
-    frozen = freeze(model, samples, integer, wide)
+    frozen = freeze(model, samples, integer, wide, pack, uncounted)
     if io == "int8":
         _check_narrow(frozen)
     file = convert(frozen.model, integer, io)
     converted = file.to_bytes() if pack else b""
-    kernels = _lower(file, frozen, integer, io, _forms(pack, choice), choice)
+    kernels, rounded = _lower(file, frozen, integer, io, _forms(pack, choice), choice)
+    if rounded:
+        return assemble(model, samples, integer, io, pack, wide, choice, uncounted | rounded)
     kernels += tuple(
         Stored(path, AS_CONVERTED, None, frozen.whole.get(path, _NO_FORM))
         for path in frozen.left_out
@@ -125,11 +131,17 @@ def _lower(
     io: str,
     forms: Sequence[Form],
     choice: Choice = BY_BYTES,
-) -> tuple[Stored, ...]:
-    """Gives a converted file the numbers and operators of its frozen model, in place."""
+) -> tuple[tuple[Stored, ...], frozenset[str]]:
+    """Gives a converted file the numbers and operators of its frozen model, in place.
+
+    Returns:
+        How kernels are stored, and the places of sums of signs that were rounded to 8 bits.
+    """
     lower_signs(file)
     place_sign_sums(file, frozen.sums)
     kernels = lower(file, frozen.weights, forms, choice, frozen.sums)
+    rounded = rounded_sums(file.subgraphs[0], frozen.sums)
+    expand_sign_sums(file.subgraphs[0], frozen.sums)
     kernels += lower_lstms(file, frozen.lstms, integer)
     if io == "int8":
         _check_ends(file.subgraphs[0])
@@ -138,7 +150,7 @@ def _lower(
     if integer:
         lower_wide(file)
         widen(file, frozen)
-    return kernels
+    return kernels, rounded
 
 
 def _check_narrow(frozen: Frozen) -> None:

@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -37,12 +37,11 @@ from edgeax.formats import EncodedTensor, Integer, NumberFormat
 from edgeax.formats.array_format import ArrayFormat
 from edgeax.formats.names import described
 from edgeax.formats.rounding import Halves
-from edgeax.formats.sign_sum import bases_of, pays
 from edgeax.model import placement
 from edgeax.model.copying import clone, copy_weights, fresh_copy
 from edgeax.model.device import averages, halves_of_averages, is_separable
 from edgeax.model.graph import Call, Graph, trace
-from edgeax.model.wrapper import Compressed, slot_of
+from edgeax.model.wrapper import Compressed
 
 _layers = keras.layers
 
@@ -170,7 +169,12 @@ _Rounding = Callable[[_Stage, Any, Any], Any]
 
 
 def freeze(
-    model: keras.Model, samples: Sequence[np.ndarray], integer: bool, wide: bool = False
+    model: keras.Model,
+    samples: Sequence[np.ndarray],
+    integer: bool,
+    wide: bool = False,
+    counts: bool = False,
+    uncounted: Container[str] = (),
 ) -> Frozen:
     """Returns `model` with everything fixed that training had left open.
 
@@ -180,6 +184,9 @@ def freeze(
             open get their size from these, and so do ranges that training did not follow.
         integer: Whether kernels and activations are rounded.
         wide: Whether activations that training did not round get 16 bits.
+        counts: Whether there are operators that count sums of signs in bits; without them, those
+            that 8-bit integers do not hold stay in their format.
+        uncounted: Places of such sums that stay so all the same; see `SignSums`.
 
     Raises:
         ValueError: The model rounds activations to a width that there are no operators for, to 16
@@ -189,7 +196,8 @@ def freeze(
     with _float32_policy():
         copy = clone(model, fresh_copy, made)
         copy_weights(model, made)
-        return _Freezer(trace(copy), model.name, samples, integer, wide).run()
+        freezer = _Freezer(trace(copy), model.name, samples, integer, wide, counts, uncounted)
+        return freezer.run()
 
 
 def layers_in(tensor: str) -> set[str]:
@@ -207,6 +215,8 @@ class _Freezer:
         samples: Sequence[np.ndarray],
         integer: bool,
         wide: bool,
+        counts: bool,
+        uncounted: Container[str],
     ) -> None:
         self.original = graph
         self.unfolded = unfold(graph, samples)
@@ -215,6 +225,8 @@ class _Freezer:
         self.samples = samples
         self.integer = integer
         self.wide = wide
+        self.counts = counts
+        self.uncounted = uncounted
         self.folded: dict[int, Call] = {}
         for call in graph.calls:
             after = placement.folded_normalization(graph, call)
@@ -461,7 +473,18 @@ class _Freezer:
         rounding = trained_rounding(operation, slot, place)
         if not self.integer or self._has_wide or id(operation) in self.unfolded.steps:
             return rounding
-        return as_signs(rounding) or _as_sums(operation, slot, rounding) or rounding
+        return as_signs(rounding) or self._as_sums(operation, slot, rounding) or rounding
+
+    def _as_sums(self, operation: Any, slot: str, rounding: Any) -> SignSums | None:
+        """Returns the sums of signs that a tensor of a layer is rounded to, None where the file
+        should keep the format: 8-bit integers do not hold them, and they are not counted as signs.
+        """
+        sums = as_sign_sums(rounding)
+        if sums is None or sums.is_exact:
+            return sums
+        paths = self.original.paths | self.graph.paths
+        sums = dataclasses.replace(sums, place=f"{paths[id(operation)]}/{slot}")
+        return sums if self.counts and sums.place not in self.uncounted else None
 
     def _input_rounding(self, tensor: keras.KerasTensor) -> _Rounded | None:
         for call in self.original.calls:
@@ -826,26 +849,6 @@ def _formatted(operation: Any, slot: str, place: int = 0) -> Formatted | None:
         return None
     rounding = trained_rounding(operation, slot, place)
     return rounding if isinstance(rounding, Formatted) else None
-
-
-def _as_sums(operation: Any, slot: str, rounding: Any) -> SignSums | None:
-    """Returns the sums of signs that a tensor of a layer is rounded to, None where the file should
-    keep the format: an 8-bit tensor cannot hold them, and they are not counted as signs either.
-    """
-    sums = as_sign_sums(rounding)
-    if sums is None or sums.is_exact:
-        return sums
-    if slot != "input" or not isinstance(operation, Compressed):
-        return None
-    if not isinstance(operation.layer, (_layers.Conv1D, _layers.Conv2D, _layers.Dense)):
-        return None
-    weights = operation.freeze_weights()
-    bases = [bases_of(encoded) for v, _, encoded in weights if slot_of(v.name) == "kernel"]
-    counted = all(
-        base is not None and pays(len(sums.gains), len(base.digits), beside_float=True)
-        for base in bases
-    )
-    return sums if counted and bases else None
 
 
 def _limited(rounding: _Rounded, limit: float | None) -> _Rounded:

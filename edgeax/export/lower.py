@@ -18,7 +18,7 @@ from edgeax.export.lower_packed import packed
 from edgeax.export.lower_sign_sum import sign_sum
 from edgeax.export.lower_sparse import sparse
 from edgeax.export.lower_vector import vector
-from edgeax.export.sign_sums import Sums, expand_sign_sums
+from edgeax.export.sign_sums import Sums, drop_unread_sums
 from edgeax.export.signs import drop_unread_signs
 from edgeax.export.stored import AS_CONVERTED, Stored, at_cost, stored_as
 from edgeax.formats.flatbuffer import Model, Subgraph
@@ -48,7 +48,7 @@ def lower(
         forms: Those in operators of edgeax that may be used, such as `FORMS`; none: built-in
             operators only.
         choice: What decides between them.
-        sums: Activations that are sums of signs, placed.
+        sums: Activations that are sums of signs, placed; those that are counted go.
 
     Returns:
         One entry per kernel, in the order of `weights`.
@@ -61,7 +61,7 @@ def lower(
         for weight, carriers in zip(weights, carriers_of(graph, weights), strict=True)
     ]
     drop_unread_signs(graph)
-    expand_sign_sums(graph, sums)
+    drop_unread_sums(graph, sums)
     pack_bits(model, constants, thresholds)
     model.prune()
     return tuple(stored)

@@ -42,6 +42,8 @@ def sign_sum(
     bases = _bases(weight, codes)
     if custom is None or read is None or bases is None:
         raise Unfit("")
+    if changes.get("pad_value") and min(read.gains) < 0:
+        raise Unfit("")  # its signs are not all 1 where their sum is the largest
     planes = len(read.gains)
     counts = planes * len(bases.digits)
     if not rows.pays(planes, len(bases.digits), beside_float=not read.is_exact):
@@ -70,6 +72,33 @@ def sign_sum(
         },
         source=read.tensor,
         snr_db=math.inf,
+    )
+
+
+def rounded_sums(graph: Subgraph, sums: Sums) -> frozenset[str]:
+    """Returns the places of the sums of signs that 8-bit integers do not hold and that others read
+    than operators that count bits.
+
+    Args:
+        graph: With kernels as `lower` writes them.
+        sums: Of the model.
+    """
+    return frozenset(
+        sums[operator.name].place
+        for operator in graph.operators
+        if operator.name in sums
+        and not sums[operator.name].is_exact
+        and not _is_counted(graph, operator.outputs[0])
+    )
+
+
+def _is_counted(graph: Subgraph, tensor: int) -> bool:
+    """Returns whether all that reads a tensor, in another shape too, counts bits of its signs."""
+    readers = [graph.operators[index] for index in graph.consumers(tensor)]
+    return tensor not in graph.outputs and all(
+        reader.name in _CUSTOM.values()
+        or (reader.name == "RESHAPE" and _is_counted(graph, reader.outputs[0]))
+        for reader in readers
     )
 
 

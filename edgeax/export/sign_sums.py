@@ -26,7 +26,7 @@ from edgeax.formats.flatbuffer import Model, Operator, Subgraph, Tensor
 from edgeax.formats.ternary import Ternary
 
 _OPERATOR = f"{PREFIX}SignSum"
-"""Names in the converter's file begin so, a number behind it, until `lower_sign_sums` is done."""
+"""Names in the converter's file begin so, a number behind it, until `expand_sign_sums` is done."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,10 +37,12 @@ class SignSums:
         gains: Of each sign.
         flips: Of each sign the values, ascending, from which on it is the other one; above the last
             of them it is 1.
+        place: Path of the layer that rounds to them, and its slot, such as `conv/input`.
     """
 
     gains: tuple[float, ...]
     flips: tuple[tuple[float, ...], ...]
+    place: str = ""
 
     @property
     def grid(self) -> Grid:
@@ -226,12 +228,14 @@ def _of_values(tensor: int, sums: SignSums) -> Read | None:
     return Read(tensor, sums.gains, thresholds, sums.is_exact)
 
 
-def expand_sign_sums(graph: Subgraph, sums: Sums) -> None:
-    """Gives the sums of signs that are still read the built-in operators that compute them; takes
-    out the others.
-    """
+def drop_unread_sums(graph: Subgraph, sums: Sums) -> None:
+    """Takes out the sums of signs that nothing reads."""
     for name in sums:
         graph.drop_unread(name)
+
+
+def expand_sign_sums(graph: Subgraph, sums: Sums) -> None:
+    """Gives the sums of signs that are still read the built-in operators that compute them."""
     constants = Constants(graph)
     for operator in [operator for operator in graph.operators if operator.name in sums]:
         _expand(graph, constants, operator, sums[operator.name])

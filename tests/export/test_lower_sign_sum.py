@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 import edgeax
+from edgeax.runtime.interpreter import Interpreter
 from tests.export.binary_networks import exported, images, network, steps_away
 from tests.export.lowered import options_of
 
@@ -25,10 +26,45 @@ WINDOWS = {
     "groups": {"padding": "same", "groups": 2},
 }
 
+# Layers beside sums of signs that are no 8-bit integers, whose operators do not count bits.
+UNCOUNTED = {
+    "ones around": (QuantConv2D, {"padding": "same", "pad_values": 1.0}),
+    "causal": (edgeax.layers.QuantConv1D, {"padding": "causal"}),
+    "other kernels": (QuantConv2D, {"kernel_quantizer": "int8"}),
+    "too many signs": (QuantConv2D, {"kernel_quantizer": "lq3"}),
+}
+
 
 def settings(kind):
     given, kernel, *_ = KINDS[kind]
     return {"input_quantizer": given, "kernel_quantizer": kernel}
+
+
+def dead(gain, *, kind):
+    """Returns a network with a channel that is nothing but an offset, and samples."""
+    model, samples = trained(
+        QuantConv2D(4, 3, name="only", **settings(kind)), layers.BatchNormalization()
+    )
+    normal = model.layers[1]
+    gamma, beta, mean, variance = normal.get_weights()
+    gamma[1] = gain
+    normal.set_weights([gamma, beta + 3.0, mean, variance])
+    return model, samples
+
+
+def assert_float(model, samples, path, runtime="edgeax"):
+    """Asserts that operators of floats compute from the sums of signs that a model gets, that the
+    receipt tells so, and that half a step of 8 bits is not reached.
+    """
+    with pytest.raises(ValueError, match="`strict` allows no operator to compute in float.*CONV"):
+        exported(model, samples, path, runtime=runtime, strict=True)
+    result, _ = exported(model, samples, path, runtime=runtime)
+    assert any("CONV_2D" in name for name in result.stays_float)
+    assert "rounding in" in result.stays_float[-1]
+    assert [kernel.how for kernel in result.kernels] == ["as converted"]
+    wanted = np.asarray(model(samples))
+    off = np.abs(Interpreter(path).run(samples) - wanted).max()
+    assert off < 0.5 * np.ptp(wanted) / 255
 
 
 def trained(*parts, **shape):
@@ -106,6 +142,64 @@ def test_built_in_operators_compute_the_same_in_integers(runtime, tmp_path):
     assert result.parity.worst.most_steps <= 1.0
 
 
+@pytest.mark.parametrize("runtime", ["stock", "tflm"])
+@pytest.mark.parametrize("kind", ["residual signs", "shifted signs"])
+def test_without_operators_that_count_sums_of_signs_stay_float(kind, runtime, tmp_path):
+    only = QuantConv2D(4, 3, name="only", **settings(kind))
+    assert_float(*trained(only), tmp_path / "m.tflite", runtime)
+
+
+@pytest.mark.parametrize("case", UNCOUNTED.values(), ids=UNCOUNTED)
+def test_sums_of_signs_that_are_not_counted_stay_float(case, tmp_path):
+    layer, changes = case
+    only = layer(4, 3, name="only", **settings("residual signs") | changes)
+    shape = (9, 8, 16) if layer is QuantConv2D else (9, 16)
+    assert_float(*trained(only, shape=shape), tmp_path / "m.tflite")
+
+
+@pytest.mark.parametrize("gain", [0.0, 1e-12])
+def test_sums_of_signs_beside_a_dead_channel_stay_float(gain, tmp_path):
+    assert_float(*dead(gain, kind="residual signs"), tmp_path / "m.tflite")
+
+
+def test_signs_that_the_values_of_their_sums_do_not_tell_stay_float(tmp_path):
+    only = QuantConv2D(4, 3, name="only", **settings("shifted signs"))
+    model, samples = trained(only)
+    gains = next(weight for weight in only.weights if weight.path.endswith("gains"))
+    gains.assign([0.5, -0.25, 0.3])
+    assert_float(model, samples, tmp_path / "m.tflite")
+
+
+def test_only_the_layer_whose_sums_are_not_counted_stays_float(tmp_path):
+    model, samples = trained(
+        QuantConv2D(8, 3, name="first", **settings("residual signs")),
+        QuantConv2D(8, 3, name="second", **WINDOWS["ones around"], **settings("residual signs")),
+        QuantConv2D(8, 3, name="third", **settings("residual signs")),
+    )
+    result, _ = exported(model, samples, tmp_path / "m.tflite")
+    hows = [kernel.how for kernel in result.kernels]
+    assert hows == ["binary", "as converted", "binary"]
+    assert [name for name in result.stays_float if "rounding" in name] == [
+        "rounding in second/input (to ResidualBinary(bases=2, axis=None))"
+    ]
+
+
+@pytest.mark.parametrize("is_output", [False, True])
+def test_results_that_are_sums_of_signs_are_counted_where_nothing_else_reads_them(
+    is_output, tmp_path
+):
+    keras.utils.set_random_seed(0)
+    given = keras.Input((9, 8, 16))
+    sums = QuantConv2D(8, 3, name="first", output_quantizer="multi_step_sign")(given)
+    result = QuantConv2D(8, 3, name="second", kernel_quantizer="bwn")(sums)
+    model, samples = keras.Model(given, [result, sums] if is_output else result), images()
+    model(samples, training=True)
+    result, _ = exported(model, samples, tmp_path / "m.tflite")
+    last = result.kernels[-1]
+    assert (last.path, last.how) == ("second", "as converted" if is_output else "binary")
+    assert bool(result.stays_float) == is_output
+
+
 def test_ternary_activations_beside_other_kernels_stay_integers(tmp_path):
     model, samples = trained(
         QuantConv2D(8, 3, name="a", input_quantizer="tbn", kernel_quantizer="ternary"),
@@ -134,16 +228,11 @@ def test_too_many_signs_stay_float_activations_or_int8_kernels(tmp_path):
         assert "count bits 4 times" in kernel.why
 
 
-def test_a_gain_too_small_for_its_bias_keeps_the_built_in_operator(tmp_path):
-    model, samples = trained(
-        QuantConv2D(4, 3, name="only", **settings("ternary activations")),
-        layers.BatchNormalization(),
-    )
-    normal = model.layers[1]
-    gamma, beta, mean, variance = normal.get_weights()
-    gamma[1] = 1e-12
-    normal.set_weights([gamma, beta + 3.0, mean, variance])
+def test_a_gain_too_small_for_its_bias_is_not_counted_in_bits(tmp_path):
+    model, samples = dead(1e-12, kind="ternary activations")
     result, graph = exported(model, samples, tmp_path / "m.tflite", strict=True)
+    (kernel,) = result.kernels
+    assert kernel.how == "packed" and not sums_in(graph)
     assert steps_away(model, graph, result.path, samples).max() < 2.0
 
 

@@ -3,7 +3,9 @@ import numpy as np
 import pytest
 
 import edgeax
+from edgeax.export.xnor import why_not_xnor
 from edgeax.layers import QuantConv2D
+from edgeax.model import placement
 from tests.export.binary_networks import exported, images, network, steps_away
 from tests.export.lowered import options_of
 
@@ -71,6 +73,13 @@ def test_other_layers_stay_float_and_say_why(settings, reason, tmp_path):
     model(samples, training=True)
     result, _ = exported(model, samples, tmp_path / "m.tflite")
     assert any(reason in name for name in result.stays_float)
+
+
+def test_signs_of_another_magnitude_than_1_are_not_those_of_the_layer():
+    model, samples = xnor(input_quantizer=edgeax.Quantize("binary"))
+    model(samples, training=True)
+    layer = placement.plain(model.layers[0])
+    assert why_not_xnor(layer) == "its inputs are no signs"
 
 
 def test_a_stripped_layer_computes_the_same(tmp_path):
