@@ -170,6 +170,16 @@ def test_signs_that_the_values_of_their_sums_do_not_tell_stay_float(tmp_path):
     assert_float(model, samples, tmp_path / "m.tflite")
 
 
+def test_the_largest_sum_around_is_not_counted_where_a_gain_is_negative(tmp_path):
+    only = QuantConv2D(4, 3, name="only", **WINDOWS["ones around"], **settings("shifted signs"))
+    model, samples = trained(layers.Conv2D(8, 3), only)
+    gains = next(weight for weight in only.weights if weight.path.endswith("gains"))
+    gains.assign([0.5, -0.25, 0.25])
+    result, _ = exported(model, samples, tmp_path / "m.tflite")
+    assert result.kernels[-1].how == "as converted"
+    assert "rounding in only/input" in result.stays_float[-1]
+
+
 def test_only_the_layer_whose_sums_are_not_counted_stays_float(tmp_path):
     model, samples = trained(
         QuantConv2D(8, 3, name="first", **settings("residual signs")),
