@@ -14,6 +14,8 @@ from tests.emulation import golden_program, places, process
 from tests.tflite_kernels import golden_folder, native, test_resolver
 from tflite_kernels import build_library
 
+pytestmark = pytest.mark.timeout(900)  # the first build takes minutes of two busy cores
+
 FOLDER = Path(__file__).resolve().parent
 FLAGS = ["-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", f"-I{places.REPOSITORY}"]
 CASES, SEED = 3000, 5  # of isa_main.cc
@@ -154,6 +156,7 @@ def run_python(*words: str) -> subprocess.CompletedProcess[str]:
         ("test_kernels.py", 100),
         ("test_partition.py", 25),
         ("test_plugin.py", 100),
+        ("test_sign_sum.py", 25),
     ],
 )
 def test_the_tests_of_the_library_pass(file, least):
