@@ -93,6 +93,33 @@ struct WindowGatherer {
   }
 };
 
+// Gathers the windows of a share into rows of `product`, block by block and group by group, and
+// calls `run(channel, first, rows)` after each: with the group's first output channel, and the
+// block's first pixel and number of pixels.
+template <typename Simd, typename Run>
+void ForEachBlock(const Conv2DArgs& args, const Conv2DGeometry& geometry,
+                  const MatMul<Simd>& product, Span<const int8_t> input, Share share,
+                  const Run& run) {
+  const int32_t pixels =
+      args.input.batch * geometry.window.height.output * geometry.window.width.output;
+  const Range range = RangeOf(pixels, Simd::kRows, share);
+  const int32_t block = product.plan.block_rows;
+  for (int32_t first = range.begin; first < range.end; first += block) {
+    const int32_t rows = range.end - first < block ? range.end - first : block;
+    for (int32_t group = 0; group < args.groups; ++group) {
+      const WindowGatherer<Simd> gatherer = {args, geometry, input.data, input.data + input.size,
+                                             group * geometry.group_inputs};
+      OutputPosition at = PositionOf(geometry.window, first);
+      for (int32_t r = 0; r < rows; ++r) {
+        gatherer.Gather(at, product.LeftRow(r));
+        product.FinishLeftRow(r, geometry.depth);
+        Advance(geometry.window, &at);
+      }
+      run(group * geometry.group_outputs, first, rows);
+    }
+  }
+}
+
 template <typename Simd>
 Status Conv2DOn(const Conv2DArgs& args, const Tensors& tensors) {
   Conv2DGeometry geometry;
@@ -105,37 +132,21 @@ Status Conv2DOn(const Conv2DArgs& args, const Tensors& tensors) {
   const NibbleTables tables = TablesOf(tensors.codebook);
   const int32_t bits = CodeBits(tensors.codebook.size);
   const int32_t row_bytes = PackedBytes(geometry.depth, bits);
-  const int32_t pixels =
-      args.input.batch * geometry.window.height.output * geometry.window.width.output;
-  const Range range = RangeOf(pixels, Simd::kRows, tensors.share);
-  for (int32_t first = range.begin; first < range.end; first += plan.block_rows) {
-    const int32_t left_over = range.end - first;
-    const int32_t rows = left_over < plan.block_rows ? left_over : plan.block_rows;
-    for (int32_t group = 0; group < args.groups; ++group) {
-      const WindowGatherer<Simd> gatherer = {args, geometry, tensors.input.data,
-                                             tensors.input.data + tensors.input.size,
-                                             group * geometry.group_inputs};
-      OutputPosition at = PositionOf(geometry.window, first);
-      for (int32_t r = 0; r < rows; ++r) {
-        gatherer.Gather(at, product.LeftRow(r));
-        product.FinishLeftRow(r, geometry.depth);
-        Advance(geometry.window, &at);
-      }
-      const int32_t channel = group * geometry.group_outputs;
-      const CodebookColumns columns = {
-          {geometry.group_outputs, tensors.bias.data + channel,
-           tensors.requantization.data + channel, tables.largest},
-          tensors.weights.data + static_cast<size_t>(channel) * row_bytes,
-          tensors.weights.data + tensors.weights.size,
-          bits,
-          row_bytes,
-          geometry.depth,
-          &tables};
-      int8_t* output =
-          tensors.output.data + static_cast<size_t>(first) * args.output_channels + channel;
-      product.Run(columns, rows, output, static_cast<size_t>(args.output_channels));
-    }
-  }
+  const size_t stride = static_cast<size_t>(args.output_channels);
+  const auto run = [&](int32_t channel, int32_t first, int32_t rows) {
+    const CodebookColumns columns = {
+        {geometry.group_outputs, tensors.bias.data + channel, tensors.requantization.data + channel,
+         tables.largest},
+        tensors.weights.data + static_cast<size_t>(channel) * row_bytes,
+        tensors.weights.data + tensors.weights.size,
+        bits,
+        row_bytes,
+        geometry.depth,
+        &tables};
+    product.Run(columns, rows, tensors.output.data + static_cast<size_t>(first) * stride + channel,
+                stride);
+  };
+  ForEachBlock(args, geometry, product, tensors.input, tensors.share, run);
   return Status::kOk;
 }
 

@@ -38,30 +38,12 @@ Status GroupedConv2DOn(const GroupedConv2DArgs& args, const Tensors& tensors) {
   if (tensors.scratch.size < plan.total_bytes) return Status::kBadScratch;
   const Conv2DArgs& conv2d = args.conv2d;
   const GroupedMatMul<Simd> grouped(plan, args.format, tensors, conv2d.quantization);
-  const MatMul<Simd>& product = grouped.product;
-  const int32_t pixels =
-      conv2d.input.batch * geometry.window.height.output * geometry.window.width.output;
-  const Range range = RangeOf(pixels, Simd::kRows, tensors.share);
   const size_t stride = static_cast<size_t>(conv2d.output_channels);
-  for (int32_t first = range.begin; first < range.end; first += plan.product.block_rows) {
-    const int32_t left_over = range.end - first;
-    const int32_t rows = left_over < plan.product.block_rows ? left_over : plan.product.block_rows;
-    for (int32_t group = 0; group < conv2d.groups; ++group) {
-      const WindowGatherer<Simd> gatherer = {conv2d, geometry, tensors.input.data,
-                                             tensors.input.data + tensors.input.size,
-                                             group * geometry.group_inputs};
-      OutputPosition at = PositionOf(geometry.window, first);
-      for (int32_t r = 0; r < rows; ++r) {
-        gatherer.Gather(at, product.LeftRow(r));
-        product.FinishLeftRow(r, geometry.depth);
-        Advance(geometry.window, &at);
-      }
-      const int32_t channel = group * geometry.group_outputs;
-      grouped.Run(grouped.ColumnsFrom(tensors, geometry.depth, channel, geometry.group_outputs),
-                  rows, tensors.output.data + static_cast<size_t>(first) * stride + channel,
-                  stride);
-    }
-  }
+  const auto run = [&](int32_t channel, int32_t first, int32_t rows) {
+    grouped.Run(grouped.ColumnsFrom(tensors, geometry.depth, channel, geometry.group_outputs), rows,
+                tensors.output.data + static_cast<size_t>(first) * stride + channel, stride);
+  };
+  ForEachBlock(conv2d, geometry, grouped.product, tensors.input, tensors.share, run);
   return Status::kOk;
 }
 

@@ -43,26 +43,12 @@ Status VectorConv2DOn(const VectorConv2DArgs& args, const VectorTensors& tensors
   const int32_t second = sizes.groups > 1 ? geometry.group_outputs : 0;  // where that group starts
   const VectorWay way = vectors.WayFor(range.end - range.begin, second, geometry.group_outputs);
   vectors.Begin(way);
-  for (int32_t first = range.begin; first < range.end; first += plan.product.block_rows) {
-    const int32_t left_over = range.end - first;
-    const int32_t rows = left_over < plan.product.block_rows ? left_over : plan.product.block_rows;
-    for (int32_t group = 0; group < sizes.groups; ++group) {
-      const WindowGatherer<Simd> gatherer = {sizes, geometry, tensors.input.data,
-                                             tensors.input.data + tensors.input.size,
-                                             group * geometry.group_inputs};
-      OutputPosition at = PositionOf(geometry.window, first);
-      for (int32_t r = 0; r < rows; ++r) {
-        gatherer.Gather(at, vectors.product.LeftRow(r));
-        vectors.product.FinishLeftRow(r, geometry.depth);
-        Advance(geometry.window, &at);
-      }
-      const int32_t channel = group * geometry.group_outputs;
-      int8_t* output =
-          tensors.output.data + static_cast<size_t>(first) * sizes.output_channels + channel;
-      vectors.Run(way, channel, geometry.group_outputs, rows, output,
-                  static_cast<size_t>(sizes.output_channels));
-    }
-  }
+  const size_t stride = static_cast<size_t>(sizes.output_channels);
+  const auto run = [&](int32_t channel, int32_t first, int32_t rows) {
+    vectors.Run(way, channel, geometry.group_outputs, rows,
+                tensors.output.data + static_cast<size_t>(first) * stride + channel, stride);
+  };
+  ForEachBlock(sizes, geometry, vectors.product, tensors.input, tensors.share, run);
   return Status::kOk;
 }
 
