@@ -1,0 +1,1 @@
+"""From a `.tflite` file to C++ that needs no interpreter."""

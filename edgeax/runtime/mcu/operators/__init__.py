@@ -1,0 +1,15 @@
+"""How each operator becomes steps: one module per family, one entry of its table per operator."""
+
+from collections.abc import Callable, Mapping
+
+from edgeax.runtime.mcu.node import Node
+from edgeax.runtime.mcu.operators import reshape
+from edgeax.runtime.mcu.program import Lowered
+
+Handler = Callable[[Node], Lowered]
+
+_FAMILIES = (reshape,)
+
+HANDLERS: Mapping[str, Handler] = {
+    name: handler for family in _FAMILIES for name, handler in family.HANDLERS.items()
+}

@@ -1,0 +1,37 @@
+"""The processors that programs are generated for."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """A processor.
+
+    Attributes:
+        name: As `generate` takes it.
+        flags: Compiler flags that choose it, for GCC.
+        has_dsp: Whether it has the DSP instructions of Arm (SMLAD).
+        has_helium: Whether it has Helium (MVE with integers).
+    """
+
+    name: str
+    flags: tuple[str, ...]
+    has_dsp: bool = False
+    has_helium: bool = False
+
+
+_M4 = ("-mthumb", "-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
+_M7 = ("-mthumb", "-mcpu=cortex-m7", "-mfloat-abi=hard", "-mfpu=fpv5-d16")
+_M55 = ("-mthumb", "-mcpu=cortex-m55", "-mfloat-abi=hard")
+
+TARGETS = {
+    target.name: target
+    for target in (
+        Target("cortex-m0plus", ("-mthumb", "-mcpu=cortex-m0plus")),
+        Target("cortex-m4", _M4, has_dsp=True),
+        Target("cortex-m7", _M7, has_dsp=True),
+        Target("cortex-m55", _M55, has_dsp=True, has_helium=True),
+        Target("rv32", ("-march=rv32imc", "-mabi=ilp32")),
+        Target("host", ()),
+    )
+}
