@@ -69,6 +69,16 @@ class Tensor:
         self._raw.shapeSignature = None
 
     @property
+    def unknown_axes(self) -> tuple[int, ...]:
+        """Axes whose size is open until the file runs; not the first one, the batch, at size 1."""
+        sizes = flatbuffer_raw.integers(self._raw.shapeSignature) or self.shape
+        return tuple(
+            axis
+            for axis, size in enumerate(sizes)
+            if size < 0 and (axis > 0 or self.shape[:1] != (1,))
+        )
+
+    @property
     def dtype(self) -> str:
         """Name of the element type, numpy's where numpy has it; see `dtypes.NAMES`."""
         return dtypes.NAMES[self._raw.type]

@@ -1,0 +1,64 @@
+"""Names of C++ from names in a file."""
+
+import re
+
+_KEYWORDS = frozenset(
+    "alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t "
+    "char8_t class co_await co_return co_yield compl concept const const_cast consteval constexpr "
+    "constinit continue decltype default delete do double dynamic_cast else enum explicit export "
+    "extern false final float for friend goto if import inline int long module mutable namespace "
+    "new noexcept not not_eq nullptr operator or or_eq override private protected public register "
+    "reinterpret_cast requires return short signed sizeof static static_assert static_cast struct "
+    "switch template this thread_local throw true try typedef typeid typename union unsigned using "
+    "virtual void volatile wchar_t while xor xor_eq".split()
+)
+_TAKEN = frozenset({"edgeax", "std", "main", "errno", "linux", "unix", "arm"})  # names or macros
+
+
+def check_name(name: str) -> None:
+    """Checks the name that a user gives to a program: it becomes a namespace and file names.
+
+    Raises:
+        ValueError: It cannot be one.
+    """
+    fits = re.fullmatch(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*", name)
+    if not fits or name in _KEYWORDS or name in _TAKEN:
+        raise ValueError(
+            "`name` must be a C++ name of letters, digits and single underscores inside that "
+            f"begins with a letter. Received: {name!r}. Use one such as "
+            f"{identifier(name, 'model')!r}."
+        )
+
+
+def identifier(text: str, default: str) -> str:
+    """Returns a name that `check_name` takes, as close to a text as can be.
+
+    Args:
+        text: Any text.
+        default: What stands for a text without letters and digits, and before one that begins
+            with a digit.
+    Example: `identifier("serving_default_x:0", "input")` is "serving_default_x_0".
+    """
+    words = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_")
+    if not words or words[0].isdigit():
+        words = f"{default}_{words}".rstrip("_")
+    return f"{words}_0" if words in _KEYWORDS or words in _TAKEN else words
+
+
+def unique(names: list[str], taken: set[str]) -> list[str]:
+    """Returns the same names with numbers behind those that stand in `taken` or came before."""
+    seen = set(taken)
+    result = []
+    for name in names:
+        chosen, count = name, 1
+        while chosen in seen:
+            count += 1
+            chosen = f"{name}_{count}"
+        seen.add(chosen)
+        result.append(chosen)
+    return result
+
+
+def comment(text: str) -> str:
+    """Returns a text as it may stand in a comment of one line."""
+    return "".join(c if " " <= c <= "~" and c != "\\" else "?" for c in text)
