@@ -6,9 +6,16 @@ the same way, looks for something better.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-_MOST_NODES = 100
+import numpy as np
+
+_MOST_TRIES = 8000
+_MOST_WORK = 20_000_000  # tries, times what one of them looks at
+_MOST_REPAIRS = 60
+_FAR = np.iinfo(np.int64).max
+
+Offsets = tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +53,7 @@ def total(blocks: Sequence[Block], offsets: Sequence[int], alignment: int = 1) -
     return max(ends, default=0)
 
 
-def place(blocks: Sequence[Block], alignment: int = 1) -> tuple[int, ...]:
+def place(blocks: Sequence[Block], alignment: int = 1) -> Offsets:
     """Returns an offset for each block, such that blocks that live at the same step lie apart.
 
     The same blocks always get the same offsets.
@@ -55,21 +62,29 @@ def place(blocks: Sequence[Block], alignment: int = 1) -> tuple[int, ...]:
         blocks: What to place; each lives at one step at least.
         alignment: What all offsets are multiples of.
     """
+    if not blocks:
+        return ()
     rounded = [Block(b.first, tuple(_up(size, alignment) for size in b.sizes)) for b in blocks]
     least = lower_bound(rounded)
     apart = _distances(rounded)
-    best: tuple[int, ...] = ()
-    for key in _ORDERS:
-        order = sorted(range(len(rounded)), key=lambda i, key=key: (key(rounded[i]), i))
-        found = _first_fit(order, rounded, apart)
-        if not best or total(rounded, found) < total(rounded, best):
+    best: Offsets | None = None
+    for order in _orders(rounded):
+        found = _repaired(order, rounded, apart, least)
+        if best is None or total(rounded, found) < total(rounded, best):
             best = found
         if total(rounded, best) == least:
             return best
-    return _Search(rounded, apart, least, best).run()
+    return _Search(rounded, apart, least, best or ()).run()
 
 
-_ORDERS: tuple[Callable[[Block], tuple[int, ...]], ...] = (
+def _orders(blocks: Sequence[Block]) -> Iterator[list[int]]:
+    """Yields orders in which placing blocks one by one does well."""
+    for key in _KEYS:
+        keys = [(*key(block), index) for index, block in enumerate(blocks)]
+        yield sorted(range(len(blocks)), key=keys.__getitem__)
+
+
+_KEYS: tuple[Callable[[Block], tuple[int, ...]], ...] = (
     lambda block: (-max(block.sizes), block.first),
     lambda block: (-max(block.sizes) * len(block.sizes),),
     lambda block: (-len(block.sizes), -max(block.sizes)),
@@ -92,9 +107,23 @@ def _distances(blocks: Sequence[Block]) -> list[list[int]]:
     return [[0 if i is j else distance(i, j) for j in blocks] for i in blocks]
 
 
-def _first_fit(
-    order: Sequence[int], blocks: Sequence[Block], apart: list[list[int]]
-) -> tuple[int, ...]:
+def _repaired(
+    order: list[int], blocks: Sequence[Block], apart: list[list[int]], least: int
+) -> Offsets:
+    """Places blocks again and again, each time that first which came to lie highest."""
+    best = found = _first_fit(order, blocks, apart)
+    for _ in range(min(_MOST_REPAIRS, _MOST_WORK // 100 // len(blocks) ** 2)):
+        if total(blocks, best) == least:
+            break
+        ends = [at + max(block.sizes) for block, at in zip(blocks, found, strict=True)]
+        highest = max(range(len(blocks)), key=ends.__getitem__)
+        order = [highest, *(index for index in order if index != highest)]
+        found = _first_fit(order, blocks, apart)
+        best = min(best, found, key=lambda offsets: total(blocks, offsets))
+    return best
+
+
+def _first_fit(order: Sequence[int], blocks: Sequence[Block], apart: list[list[int]]) -> Offsets:
     """Places blocks one after the other, each at the lowest free offset."""
     offsets: dict[int, int] = {}
     for index in order:
@@ -119,62 +148,58 @@ class _Search:
     """
 
     def __init__(
-        self,
-        blocks: Sequence[Block],
-        apart: list[list[int]],
-        least: int,
-        best: tuple[int, ...],
+        self, blocks: Sequence[Block], apart: list[list[int]], least: int, best: Offsets
     ) -> None:
+        steps = range(max((block.last for block in blocks), default=-1) + 1)
         self._blocks = blocks
-        self._apart = apart
+        self._apart = np.array(apart)
+        self._sizes = np.array([[block.size_at(step) for block in blocks] for step in steps])
+        self._largest = self._sizes.max(axis=0)
         self._least = least
         self._best = best
         self._bytes = total(blocks, best)
-        self._nodes = _MOST_NODES
-        steps = range(max((block.last for block in blocks), default=-1) + 1)
-        self._living = [[i for i, b in enumerate(blocks) if b.size_at(step)] for step in steps]
+        self._tries = min(_MOST_TRIES, _MOST_WORK // self._sizes.size)
 
-    def run(self) -> tuple[int, ...]:
+    def run(self) -> Offsets:
         """Returns the best offsets that were found."""
-        if self._bytes > self._least:
-            self._stack({}, [0] * len(self._blocks), 0)
+        count = len(self._blocks)
+        offsets = np.zeros(count, np.int64)
+        self._stack(offsets, offsets.copy(), np.ones(count, bool), 0, 0)
         return self._best
 
-    def _stack(self, placed: dict[int, int], lowest: list[int], floor: int) -> None:
+    def _stack(
+        self, placed: np.ndarray, lowest: np.ndarray, waiting: np.ndarray, floor: int, top: int
+    ) -> None:
         """Tries all blocks that may come next.
 
         Args:
             placed: Offsets of the blocks so far.
             lowest: For each block the offset that those allow.
+            waiting: The blocks that are not placed yet.
             floor: The offset of the block before; offsets only grow.
+            top: Bytes of the blocks so far.
         """
-        self._nodes -= 1
-        if len(placed) == len(self._blocks):
-            self._best = tuple(placed[index] for index in range(len(placed)))
-            self._bytes = total(self._blocks, self._best)
+        if not waiting.any():
+            self._best, self._bytes = tuple(map(int, placed)), top
             return
-        ready = [i for i, at in enumerate(lowest) if i not in placed and at >= floor]
-        for index in sorted(ready, key=lambda i: (lowest[i], -max(self._blocks[i].sizes), i)):
-            if self._nodes <= 0 or self._bytes == self._least:
+        ready = np.flatnonzero(waiting & (lowest >= floor))
+        for index in ready[np.lexsort((ready, -self._largest[ready], lowest[ready]))]:
+            if self._tries <= 0 or self._bytes == self._least:
                 return
-            at = lowest[index]
-            above = [
-                max(other, at + self._apart[index][i]) if self._apart[index][i] else other
-                for i, other in enumerate(lowest)
-            ]
-            placed[index] = at
-            if self._bound(placed, above, at) < self._bytes:
-                self._stack(placed, above, at)
-            del placed[index]
+            self._tries -= 1
+            at = int(lowest[index])
+            others = waiting.copy()
+            others[index] = False
+            distance = self._apart[index]
+            above = np.where(distance > 0, np.maximum(lowest, at + distance), lowest)
+            reached = max(top, at + int(self._largest[index]))
+            if max(reached, self._bound(above, others, at)) < self._bytes:
+                placed[index] = at
+                self._stack(placed, above, others, at, reached)
 
-    def _bound(self, placed: dict[int, int], lowest: list[int], floor: int) -> int:
-        """Returns bytes that any way to go on takes at least."""
-        bound = 0
-        for step, living in enumerate(self._living):
-            waiting = [index for index in living if index not in placed]
-            if waiting:
-                bottom = max(floor, min(lowest[index] for index in waiting))
-                sizes = sum(self._blocks[index].size_at(step) for index in waiting)
-                bound = max(bound, bottom + sizes)
-        ends = (placed[index] + max(self._blocks[index].sizes) for index in placed)
-        return max(bound, max(ends))
+    def _bound(self, lowest: np.ndarray, waiting: np.ndarray, floor: int) -> int:
+        """Returns bytes that the blocks still waiting take at least, whatever their order."""
+        sizes = self._sizes * waiting
+        bottoms = np.where(sizes > 0, lowest, _FAR).min(axis=1)
+        heights = np.where(bottoms < _FAR, np.maximum(bottoms, floor) + sizes.sum(axis=1), 0)
+        return int(heights.max())

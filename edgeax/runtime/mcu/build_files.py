@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
+from edgeax.runtime.mcu.cpp_program import Title
 from edgeax.runtime.mcu.targets import Target
 
 _FLAGS = "-O2 -ffunction-sections -fdata-sections -fno-exceptions -fno-rtti"
 
 _MAKE = """\
+# {head}
 # Builds lib{name}.a for {target}; `make test` builds it for this machine and compares with
 # test_vectors.h. CXX and HOST_CXX name the compilers.
 .PHONY: all test clean
@@ -39,6 +41,7 @@ clean:
 """
 
 _CMAKE = """\
+# {head}
 # add_subdirectory() this folder and link {name}; compiler flags of the processor come from the
 # toolchain file. On its own it builds the test too: cmake -B build && cmake --build build &&
 # ctest --test-dir build
@@ -60,10 +63,11 @@ endif()
 """
 
 
-def make_text(name: str, sources: Sequence[str], target: Target) -> str:
+def make_text(title: Title, sources: Sequence[str], target: Target) -> str:
     """Returns the Makefile."""
     return _MAKE.format(
-        name=name,
+        head=title.line("Makefile"),
+        name=title.name,
         target=target.name,
         compiler=target.compiler,
         flags=" ".join(target.flags),
@@ -72,7 +76,9 @@ def make_text(name: str, sources: Sequence[str], target: Target) -> str:
     )
 
 
-def cmake_text(name: str, sources: Sequence[str]) -> str:
+def cmake_text(title: Title, sources: Sequence[str]) -> str:
     """Returns CMakeLists.txt."""
     listed = "\n".join(f"  {source}" for source in sources)
-    return _CMAKE.format(name=name, sources=listed, common=_FLAGS)
+    return _CMAKE.format(
+        head=title.line("CMakeLists.txt"), name=title.name, sources=listed, common=_FLAGS
+    )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from edgeax.runtime.mcu import cpp_names
-from edgeax.runtime.mcu.program import Array, Struct
+from edgeax.runtime.mcu.program import Array, Step, Struct
 
 TYPES = {
     "int8": "int8_t",
@@ -69,6 +69,19 @@ class Constants:
         if isinstance(value, Array):
             return self.array(step, value)
         return value if isinstance(value, str) else literal(value)
+
+
+def array_bytes(step: Step) -> int:
+    """Returns the bytes of the arrays that a step uses."""
+    arrays = [read for read in step.reads if isinstance(read, Array)]
+    waiting: list[Field] = [step.arguments]
+    while waiting:
+        field = waiting.pop()
+        if isinstance(field, Struct):
+            waiting += field.fields.values()
+        elif isinstance(field, Array):
+            arrays.append(field)
+    return sum(array.data.nbytes for array in arrays)
 
 
 def literal(value: int | float | np.generic) -> str:

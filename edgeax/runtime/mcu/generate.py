@@ -1,12 +1,19 @@
 """From a `.tflite` file to a folder of C++."""
 
+import dataclasses
 import os
 from pathlib import Path
 
 from edgeax.formats.rounding import KINDS
-from edgeax.runtime.mcu import cpp_names, plan, read, vectors, write
-from edgeax.runtime.mcu.cpp_program import Text
+from edgeax.runtime.mcu import cpp_names, folder, read, report, vectors, write
+from edgeax.runtime.mcu.cpp_program import Title
+from edgeax.runtime.mcu.order import reordered
+from edgeax.runtime.mcu.plan import Plan, plan, stages_of
+from edgeax.runtime.mcu.program import Program
+from edgeax.runtime.mcu.report import Report
 from edgeax.runtime.mcu.targets import TARGETS
+
+_NO_PICTURE = 'no picture of the plan without matplotlib: pip install "edgeax[plot]"'
 
 
 def generate(
@@ -16,16 +23,89 @@ def generate(
     ram_bytes: int | None = None,
     rounding: str = "double",
     name: str | None = None,
-) -> None:
-    """Writes a program that computes what a `.tflite` file does."""
-    data = bytes(source) if isinstance(source, bytes) else Path(source).read_bytes()
-    origin = "model" if isinstance(source, bytes) else Path(source).name
-    name = name or cpp_names.identifier(Path(origin).stem, "model")
+) -> Report:
+    """Writes C++ that computes what a `.tflite` file does, without an interpreter.
+
+    The folder gets `NAME.h` with typed entry points, `NAME.cc` and `NAME_constants.h`, the kernels
+    that they need, `CMakeLists.txt` and `Makefile`, `NAME_test.cc` with `test_vectors.h`, and
+    `NAME_plan.png`. The same file gives the same bytes.
+
+    Args:
+        source: Path of a full-integer `.tflite` file, or its bytes.
+        out_dir: Folder to write; one that `generate` wrote before is replaced.
+        target: "cortex-m0plus", "cortex-m4", "cortex-m7", "cortex-m55", "rv32" or "host".
+        ram_bytes: The most static RAM that the program may take; None: no limit.
+        rounding: "double" computes what TensorFlow Lite Micro does, "single" what LiteRT does.
+        name: Namespace and stem of the files, a C++ name; None: after the file.
+    Raises:
+        ValueError: An argument is no good, or the file holds what no program can be generated for;
+            nothing was written then.
+    Example: `print(edgeax.mcu.generate("model.tflite", "generated", target="cortex-m4"))`.
+    """
+    _check(target, ram_bytes, rounding)
+    data, origin = _content(source)
+    name = cpp_names.identifier(Path(origin).stem, "model") if name is None else name
     cpp_names.check_name(name)
+    folder.check_folder(out_dir)
     program = read.read_program(data, TARGETS[target], rounding)
-    placed = plan.plan(program, plan.stages_of(program))
-    text = Text(name, origin, target, rounding)
-    files, constant_bytes = write.files_of(
-        text, placed, TARGETS[target], vectors.drawn_vectors(data, program, rounding)
+    placed = _planned(program, ram_bytes)
+    title = Title(name, origin, target, rounding)
+    drawn = vectors.drawn_vectors(data, program, rounding)
+    files, constant_bytes = write.files_of(title, placed, TARGETS[target], drawn)
+    folder.write_folder(out_dir, files)
+    return Report(
+        folder=os.fspath(out_dir),
+        files=tuple(sorted(files)),
+        target=target,
+        rounding=rounding,
+        ram_bytes=placed.ram_bytes,
+        state_bytes=placed.state_bytes,
+        constant_bytes=constant_bytes,
+        steps=report.steps_of(placed),
+        notes=() if f"{name}_plan.png" in files else (_NO_PICTURE,),
     )
-    write.write_folder(out_dir, files)
+
+
+def _check(target: str, ram_bytes: int | None, rounding: str) -> None:
+    if target not in TARGETS:
+        raise ValueError(
+            f"`target` must be one of {', '.join(TARGETS)}. Received: {target!r}. Use the nearest "
+            "core; host suits any processor."
+        )
+    if rounding not in KINDS:
+        raise ValueError(
+            f"`rounding` must be one of {', '.join(KINDS)}. Received: {rounding!r}. Use double "
+            "for TensorFlow Lite Micro's integers, single for LiteRT's."
+        )
+    if ram_bytes is not None and (isinstance(ram_bytes, bool) or int(ram_bytes) < 1):
+        raise ValueError(
+            f"`ram_bytes` must be positive, or None. Received: {ram_bytes}. Leave it out for no "
+            "limit."
+        )
+
+
+def _content(source: str | os.PathLike[str] | bytes) -> tuple[bytes, str]:
+    """Returns the bytes of a file, and a name for people."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        return bytes(source), "model"
+    path = Path(source)
+    if not path.is_file():
+        raise ValueError(
+            f"`source` must be a .tflite file or its bytes. Received: {str(path)!r}, which is no "
+            "file. Check the spelling."
+        )
+    return path.read_bytes(), path.name
+
+
+def _planned(program: Program, ram_bytes: int | None) -> Plan:
+    """Returns the plan that takes the fewest bytes."""
+    orders = dict.fromkeys((program.steps, reordered(program).steps))
+    programs = [dataclasses.replace(program, steps=steps) for steps in orders]
+    plans = [plan(ordered, stages_of(ordered)) for ordered in programs]
+    best = min(plans, key=lambda placed: placed.ram_bytes)
+    if ram_bytes is not None and best.ram_bytes > ram_bytes:
+        raise ValueError(
+            f"`ram_bytes` must be at least {best.ram_bytes} for this model. Received: {ram_bytes}. "
+            "Allow that much, or make the model smaller."
+        )
+    return best

@@ -11,10 +11,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgeax.formats import rounding as rounding_kinds
-from edgeax.formats.flatbuffer import Model, Operator, Subgraph
+from edgeax.formats.flatbuffer import Model, Operator, Subgraph, Tensor
 from edgeax.runtime.interpreter import Interpreter
 
 _DENSE = "FULLY_CONNECTED"
+_REAL_LIMITS: dict[str, tuple[float | None, float | None]] = {
+    "NONE": (None, None),
+    "RELU": (0, None),
+    "RELU6": (0, 6),
+    "RELU_N1_TO_1": (-1, 1),
+}
 
 
 def outputs_of(data: bytes, inputs: Sequence[np.ndarray], rounding: str) -> list[np.ndarray]:
@@ -83,35 +89,32 @@ def fully_connected(graph: Subgraph, operator: Operator, source: np.ndarray) -> 
     """Returns the output of a dense layer whose sums are rounded twice."""
     x, w = (graph.tensors[index] for index in operator.inputs[:2])
     y = graph.tensors[operator.outputs[0]]
-    weights = w.data.astype(np.int64)
-    codes = source.reshape(-1, weights.shape[1]).astype(np.int64) - _zero(x)
-    sums = codes @ (weights - _zero(w)).T
+    weights = np.asarray(w.data, np.int64) - _zero(w)
+    sums = (source.reshape(-1, weights.shape[1]).astype(np.int64) - _zero(x)) @ weights.T
     if len(operator.inputs) > 2 and operator.inputs[2] >= 0:
-        sums = sums + graph.tensors[operator.inputs[2]].data
-    scales = np.float64(x.scale[0] * w.scale) / np.float64(y.scale[0])
-    factors = np.array([rounding_kinds.quantize_multiplier(scale) for scale in scales])
-    rounded = rounding_kinds.requantize(
-        sums.astype(np.int32), factors[:, 0], factors[:, 1], "double"
-    )
-    return _activated(operator, y, rounded.astype(np.int64) + _zero(y)).reshape(y.shape)
+        sums = sums + np.asarray(graph.tensors[operator.inputs[2]].data)
+    products = (_scales(x) * _scales(w)).astype(np.float64)  # of float32, as interpreters do
+    ratios = products / _scales(y).astype(np.float64)
+    factors = [rounding_kinds.quantize_multiplier(ratio) for ratio in ratios]
+    multipliers, shifts = np.array(factors).T
+    codes = rounding_kinds.requantize(sums.astype(np.int32), multipliers, shifts, "double")
+    return _activated(operator, y, codes.astype(np.int64) + _zero(y)).reshape(y.shape)
 
 
-def _zero(tensor) -> int:
+def _scales(tensor: Tensor) -> np.ndarray:
+    return np.ones(1, np.float32) if tensor.scale is None else tensor.scale
+
+
+def _zero(tensor: Tensor) -> int:
     return 0 if tensor.zero_point is None else int(tensor.zero_point[0])
 
 
-def _activated(operator: Operator, y, codes: np.ndarray) -> np.ndarray:
-    limits = np.iinfo(y.dtype)
-    low, high = limits.min, limits.max
-    activation = operator.options.get("fused_activation_function", "NONE")
-
+def _activated(operator: Operator, y: Tensor, codes: np.ndarray) -> np.ndarray:
     def code(real: float) -> int:
-        return _zero(y) + int(np.round(np.float32(real) / y.scale[0]))
+        return _zero(y) + int(np.round(np.float32(real) / _scales(y)[0]))
 
-    if activation in ("RELU", "RELU6"):
-        low = max(low, code(0))
-    if activation == "RELU6":
-        high = min(high, code(6))
-    if activation == "RELU_N1_TO_1":
-        low, high = max(low, code(-1)), min(high, code(1))
-    return np.clip(codes, low, high).astype(y.dtype)
+    limits = np.iinfo(y.dtype)
+    low, high = _REAL_LIMITS[operator.options.get("fused_activation_function", "NONE")]
+    lowest = limits.min if low is None else max(limits.min, code(low))
+    highest = limits.max if high is None else min(limits.max, code(high))
+    return np.clip(codes, lowest, highest).astype(y.dtype)

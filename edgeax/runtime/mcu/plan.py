@@ -127,6 +127,16 @@ class Plan:
         """Static bytes of RAM."""
         return self.arena_bytes + self.state_bytes
 
+    def live_at(self, stage: int) -> int:
+        """Returns the bytes of the arena that are in use at a stage."""
+        living = [b for b in self.buffers.values() if b.first <= stage <= b.last]
+        count = end = 0
+        for buffer in sorted(living, key=lambda b: b.offset):
+            top = buffer.offset + buffer.size_bytes
+            count += max(top - max(end, buffer.offset), 0)
+            end = max(end, top)
+        return count
+
 
 def stages_of(program: Program) -> tuple[Stage, ...]:
     """Returns one stage for each step, which computes all of its outputs in one call."""

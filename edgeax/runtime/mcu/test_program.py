@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from edgeax.runtime.mcu.cpp_program import Text
+from edgeax.runtime.mcu.cpp_program import Title
 from edgeax.runtime.mcu.cpp_values import array_text
 from edgeax.runtime.mcu.plan import Plan
 from edgeax.runtime.mcu.ports import CppPort, ports_of
@@ -49,13 +49,13 @@ int main() {{
 """
 
 
-def vectors_text(text: Text, plan: Plan, vectors: Sequence[Vector]) -> str:
+def vectors_text(title: Title, plan: Plan, vectors: Sequence[Vector]) -> str:
     """Returns test_vectors.h."""
     inputs, outputs = ports_of(plan)
     parts = [
-        f"#pragma once\n{text.head('test_vectors.h')}",
+        f"#pragma once\n{title.head('test_vectors.h')}",
         "#include <stdint.h>",
-        f"namespace {text.name}_test {{",
+        f"namespace {title.name}_test {{",
         f"constexpr int kVectors = {len(vectors)};",
     ]
     for side, ports in enumerate((inputs, outputs)):
@@ -63,10 +63,10 @@ def vectors_text(text: Text, plan: Plan, vectors: Sequence[Vector]) -> str:
             tables = [array_text(vector[side][position]) for vector in vectors]
             rows = ",\n".join(f"    {{\n{table}\n    }}" for table in tables)
             parts.append(f"alignas(8) constexpr {_row(port, len(vectors))} = {{\n{rows}}};")
-    return "\n\n".join([*parts, f"}}  // namespace {text.name}_test\n"])
+    return "\n\n".join([*parts, f"}}  // namespace {title.name}_test\n"])
 
 
-def main_text(text: Text, plan: Plan) -> str:
+def main_text(title: Title, plan: Plan) -> str:
     """Returns the test program."""
     inputs, outputs = ports_of(plan)
     arguments = [f"{port.name}[i]" for port in inputs] + [f"got_{port.name}" for port in outputs]
@@ -75,12 +75,12 @@ def main_text(text: Text, plan: Plan) -> str:
         for p in outputs
     )
     return (
-        text.head(f"{text.name}_test.cc")
+        title.head(f"{title.name}_test.cc")
         + "\n"
         + _MAIN.format(
-            name=text.name,
+            name=title.name,
             outputs="\n".join(f"{port.type} got_{port.name}[{port.elements}];" for port in outputs),
-            reset=f"    {text.name}::reset();\n" if plan.states else "",
+            reset=f"    {title.name}::reset();\n" if plan.states else "",
             arguments=", ".join(arguments),
             compares="\n".join(compares),
         )
