@@ -1,4 +1,4 @@
-"""Installs edgeax and builds its plugin library with the system's C++17 compiler."""
+"""Installs edgeax with C++ sources, builds its plugin library with the system's C++17 compiler."""
 
 import re
 import shutil
@@ -14,6 +14,9 @@ sys.path.insert(0, str(ROOT))  # pip runs this file without its folder on the pa
 from tflite_kernels import build_library  # noqa: E402
 
 LIBRARY = "edgeax/runtime/lib/libedgeax.so"
+# Programs for microcontrollers carry these sources along, see edgeax/runtime/mcu/kernels.py.
+SOURCES = [f for room in ("core", "micro") for f in ROOT.glob(f"tflite_kernels/{room}/*.*")]
+SOURCES_FOLDER = Path("edgeax/runtime/mcu/sources")
 
 
 class BuildKernels(Command):
@@ -37,6 +40,10 @@ class BuildKernels(Command):
             build_library.build(folder / LIBRARY)
         except build_library.BuildError as error:
             raise errors.CompileError(str(error)) from error
+        for file in () if self.editable_mode else SOURCES:
+            place = folder / SOURCES_FOLDER / file.relative_to(ROOT)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, place)
 
     def get_source_files(self) -> list[str]:
         return []  # MANIFEST.in names them

@@ -129,6 +129,7 @@ _MODULES = {
     "layers": "edgeax.layers",
     "post_training": "edgeax.post_training",
     "losses": "edgeax.losses",
+    "mcu": "edgeax.mcu",
     "regularizers": "edgeax.regularizers",
     "pruning": "edgeax.pruning",
     "runtime": "edgeax.runtime",

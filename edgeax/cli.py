@@ -267,6 +267,43 @@ def _tune(positional: list[str], values: flags.FlagValues) -> None:
     print(f"{speeds.title}\n\n{text_table(rows)}")
 
 
+def _define_mcu(values: flags.FlagValues) -> None:
+    from edgeax.runtime.mcu.targets import TARGETS
+
+    flags.DEFINE_enum("target", "cortex-m4", [*TARGETS], "The processor.", flag_values=values)
+    flags.DEFINE_string("output", None, "The folder to write.", flag_values=values)
+    flags.DEFINE_integer(
+        "ram_bytes", None, "The most static RAM it may take.", lower_bound=1, flag_values=values
+    )
+    flags.DEFINE_enum(
+        "rounding",
+        "double",
+        ["double", "single"],
+        "double: integers of TensorFlow Lite Micro; single: of LiteRT.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "name", None, "Namespace and stem of the files; else after the file.", flag_values=values
+    )
+    _define_json(values)
+
+
+def _mcu(positional: list[str], values: flags.FlagValues) -> None:
+    if not values.output:
+        raise ValueError(f"`--output` must be given. Usage: edgeax mcu {_COMMANDS['mcu'].usage}")
+    with _native_stderr_silenced():
+        report = edgeax.mcu.generate(
+            positional[0],
+            values.output,
+            target=values.target,
+            ram_bytes=values.ram_bytes,
+            rounding=values.rounding,
+            name=values.name,
+        )
+    _write_json(values.json, report.as_dict())
+    print(report)
+
+
 def _methods(positional: list[str], values: flags.FlagValues) -> None:
     missing = _import_rooms()
     if missing:
@@ -314,6 +351,14 @@ _COMMANDS = {
         "Measures our operators on this machine, for compress --optimize latency --target FILE.",
         _define_tune,
         0,
+    ),
+    "mcu": _Command(
+        _mcu,
+        "FILE --output DIR [--target T] [--ram_bytes N] [--rounding single] [--name NAME] "
+        "[--json FILE]",
+        "Writes C++ for a microcontroller that computes what a .tflite file does.",
+        _define_mcu,
+        1,
     ),
     "methods": _Command(
         _methods,

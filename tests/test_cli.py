@@ -13,7 +13,7 @@ from edgeax.runtime import plugin, tune
 from tests import environments, source_tree
 from tests.runtime import files
 
-COMMANDS = ["inspect", "compress", "run", "tune", "methods", "delegate-path"]
+COMMANDS = ["inspect", "compress", "run", "tune", "mcu", "methods", "delegate-path"]
 
 
 @pytest.fixture

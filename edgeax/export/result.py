@@ -1,10 +1,13 @@
 """Result: what an export gained, lost and left as it was."""
 
 import dataclasses
+import os
 from typing import Any
 
 from edgeax.export.parity import Parity
 from edgeax.export.stored import FLOAT32, Stored
+from edgeax.runtime.mcu.generate import generate
+from edgeax.runtime.mcu.report import Report
 
 WHERE_DECODE_RUNS = "TensorFlow Lite Micro, and decoded in edgeax.Interpreter; not in LiteRT"
 """Where a file with kernels for the DECODE operator runs."""
@@ -83,6 +86,21 @@ class Result:
         if "int8" not in self.latency_ms:
             return None
         return self.latency_ms["int8"] / self.latency_ms["file"]
+
+    def to_cpp(
+        self,
+        out_dir: str | os.PathLike[str],
+        target: str = "cortex-m4",
+        ram_bytes: int | None = None,
+        rounding: str = "double",
+        name: str | None = None,
+    ) -> Report:
+        """Writes C++ for a microcontroller that computes what the file does.
+
+        See `edgeax.mcu.generate`; the file must be full-integer, as `io="int8"` writes it, or have
+        float at its ends only.
+        """
+        return generate(self.path, out_dir, target, ram_bytes, rounding, name)
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the receipt as JSON values."""

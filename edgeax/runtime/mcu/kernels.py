@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 _HERE = Path(__file__).resolve()
-_INSTALLED = _HERE.parent / "kernels"
+_INSTALLED = _HERE.parent / "sources"
 _CHECKOUT = _HERE.parents[3]
 _INCLUDE = re.compile(r'^#include "(tflite_kernels/[^"]+)"', re.MULTILINE)
 

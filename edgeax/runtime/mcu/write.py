@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from edgeax.runtime.mcu import build_files, cpp_program, kernels, picture, test_program
+from edgeax.runtime.mcu import build_files, cpp_program, kernels, picture, self_test
 from edgeax.runtime.mcu.cpp_program import Title
 from edgeax.runtime.mcu.plan import Plan
 from edgeax.runtime.mcu.targets import Target
@@ -25,8 +25,8 @@ def files_of(
         f"{name}.h": cpp_program.header(title, plan, constants.size_bytes),
         f"{name}.cc": cpp_program.source(title, plan, calls),
         f"{name}_constants.h": cpp_program.constants_text(title, plan, constants),
-        f"{name}_test.cc": test_program.main_text(title, plan),
-        "test_vectors.h": test_program.vectors_text(title, plan, vectors),
+        f"{name}_test.cc": self_test.main_text(title, plan),
+        "test_vectors.h": self_test.vectors_text(title, plan, vectors),
         "Makefile": build_files.make_text(title, sources, target),
         "CMakeLists.txt": build_files.cmake_text(title, sources),
     }
