@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 
 from edgeax.runtime.mcu.node import Node
-from edgeax.runtime.mcu.operators import reshape
+from edgeax.runtime.mcu.operators import conv2d, fully_connected, reshape
 from edgeax.runtime.mcu.program import Lowered
 
 Handler = Callable[[Node], Lowered]
 
-_FAMILIES = (reshape,)
+_FAMILIES = (conv2d, fully_connected, reshape)
 
 HANDLERS: Mapping[str, Handler] = {
     name: handler for family in _FAMILIES for name, handler in family.HANDLERS.items()

@@ -1,0 +1,254 @@
+"""CONV_2D."""
+
+import dataclasses
+
+import numpy as np
+
+from edgeax.formats.same_padding import same_padding
+from edgeax.runtime.mcu.node import Node
+from edgeax.runtime.mcu.operators import products, tiles
+from edgeax.runtime.mcu.program import Array, Lowered, Step, Struct, Window
+
+_SCRATCH_BYTES = 1024  # what a layer takes that has the largest tensors
+_MOST_PATCHES = 8
+_MOST_PATCH_BYTES = 256  # of several
+_LEAST_RUN = 12  # shorter runs are copied into one
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """Shapes of a convolution: ConvolutionShape of micro/convolution.h."""
+
+    batches: int
+    input_height: int
+    input_width: int
+    input_channels: int
+    output_height: int
+    output_width: int
+    output_channels: int
+    kernel_height: int
+    kernel_width: int
+    stride_height: int = 1
+    stride_width: int = 1
+    dilation_height: int = 1
+    dilation_width: int = 1
+    pad_top: int = 0
+    pad_left: int = 0
+    groups: int = 1
+
+    @property
+    def macs(self) -> int:
+        """Its multiply-accumulates."""
+        outputs = self.batches * self.output_height * self.output_width * self.output_channels
+        taps = self.kernel_height * self.kernel_width
+        return outputs * taps * (self.input_channels // self.groups)
+
+    @property
+    def window(self) -> Window:
+        """Which input rows the output rows read."""
+        return Window(
+            self.input_height,
+            self.output_height,
+            self.kernel_height,
+            self.stride_height,
+            self.dilation_height,
+            self.pad_top,
+        )
+
+    def struct(self) -> Struct:
+        """Returns it for C++."""
+        return Struct("ConvolutionShape", dataclasses.asdict(self))
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How a convolution is cut: ConvolutionPlan of micro/convolution.h, and its tiles.
+
+    Attributes:
+        runs: Runs of a patch.
+        run_bytes: Bytes of a run.
+        is_direct: Whether patches inside the image are read where they lie.
+        patches: Copied patches that scratch has room for.
+        sweep_channels: Channels of the tiles that scratch has room for.
+        room_bytes: Room of the weights of a tile.
+    """
+
+    runs: int
+    run_bytes: int
+    is_direct: bool
+    patches: int
+    sweep_channels: int
+    room_bytes: int
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Bytes of scratch."""
+        patches = self.patches * (-(-self.runs * self.run_bytes // 4) * 4)
+        tiled = self.sweep_channels // tiles.CHANNELS * (tiles.HEAD_BYTES + self.room_bytes)
+        return -(-patches // 8) * 8 + tiled
+
+    def struct(self) -> Struct:
+        """Returns it for C++."""
+        names = ("runs", "run_bytes", "is_direct", "patches", "sweep_channels")
+        return Struct("ConvolutionPlan", {name: int(getattr(self, name)) for name in names})
+
+
+def conv2d(node: Node) -> Lowered:
+    """Returns the step of a CONV_2D."""
+    found = products.read_products(node, (0, 1, 2))
+    return [convolution(node, found, _shape(node, found.weights.shape))]
+
+
+def convolution(node: Node, found: products.Products, shape: Shape) -> Step:
+    """Returns the step of what is a convolution.
+
+    Args:
+        node: The operator.
+        found: Its numbers; the weights in the shape (output channels, height, width, input
+            channels of a group).
+        shape: Its shapes.
+    """
+    plan = plan_for(node, shape)
+    weights = _runs(found.weights, shape.groups, plan)
+    rows = found.weights.reshape(shape.output_channels, -1)
+    bias = tiles.folded(found.bias, rows, found.input_zero_point)
+    layout = tiles.layout_for(node.target)
+    arguments = Struct(
+        "Conv2DArgs",
+        {
+            "shape": shape.struct(),
+            "plan": plan.struct(),
+            "tile": found.tile_plan(node, rows, bias, plan.room_bytes),
+            "input_zero_point": found.input_zero_point,
+            "factors": found.factors.struct(shape.groups),
+            "bias": products.bias_array(bias, shape.groups),
+            "weights": Array("weights", tiles.tiled(weights, layout)),
+        },
+    )
+    return Step(
+        label=node.label,
+        kernel="Conv2D",
+        header="conv2d.h",
+        arguments=arguments,
+        reads=(node.inputs[0],),
+        writes=(node.outputs[0],),
+        extent=shape.window,
+        rounds=True,
+        scratch_bytes=plan.scratch_bytes,
+        macs=shape.macs,
+    )
+
+
+def plan_for(node: Node, shape: Shape) -> Plan:
+    """Returns how to cut a convolution, with scratch that suits its place in the model."""
+    layout = tiles.layout_for(node.target)
+    depth = shape.input_channels // shape.groups
+    joined = shape.kernel_width == 1 or (shape.dilation_width == 1 and shape.groups == 1)
+    run = shape.kernel_width * depth
+    is_direct = (
+        joined and run % layout.multiple == 0 and (run >= _LEAST_RUN or shape.kernel_height == 1)
+    )
+    whole = shape.kernel_height * run
+    runs = shape.kernel_height if is_direct else 1
+    run_bytes = run if is_direct else -(-whole // layout.multiple) * layout.multiple
+    patches = 1 if is_direct else max(1, min(_MOST_PATCHES, _MOST_PATCH_BYTES // run_bytes))
+    plan = Plan(
+        runs=runs,
+        run_bytes=run_bytes,
+        is_direct=is_direct,
+        patches=0 if is_direct and _has_no_border(shape) else patches,
+        sweep_channels=tiles.CHANNELS,
+        room_bytes=tiles.CHANNELS * layout.expansion * runs * run_bytes,
+    )
+    return _widened(plan, shape.output_channels // shape.groups, _scratch_limit(node))
+
+
+def _widened(plan: Plan, channels: int, limit: int) -> Plan:
+    """Returns the plan with as many tiles as fit, or with weights that are not expanded."""
+    if plan.scratch_bytes > limit:
+        return dataclasses.replace(plan, room_bytes=0)
+    most = -(-channels // tiles.CHANNELS) * tiles.CHANNELS
+    for wider in range(most, tiles.CHANNELS, -tiles.CHANNELS):
+        candidate = dataclasses.replace(plan, sweep_channels=wider)
+        if candidate.scratch_bytes <= limit and most % wider == 0:
+            return candidate
+    return plan
+
+
+def _scratch_limit(node: Node) -> int:
+    """Returns the bytes of scratch that do not make the model larger, by a rule of thumb.
+
+    A model needs at least room for a step's input and output; where this step has the largest, it
+    gets little, elsewhere a part of what is free.
+    """
+    computed = [tensor for tensor in node.tensors if not tensor.is_constant]
+    largest = sorted((tensor.size_bytes or 0 for tensor in computed), reverse=True)[:2]
+    own = sum(tensor.size_bytes or 0 for tensor in (node.input(0), node.output()))
+    return max(_SCRATCH_BYTES, (sum(largest) - own) // 2)
+
+
+def _has_no_border(shape: Shape) -> bool:
+    reach_y = (shape.output_height - 1) * shape.stride_height - shape.pad_top
+    reach_x = (shape.output_width - 1) * shape.stride_width - shape.pad_left
+    reach_y += (shape.kernel_height - 1) * shape.dilation_height
+    reach_x += (shape.kernel_width - 1) * shape.dilation_width
+    inside = reach_y < shape.input_height and reach_x < shape.input_width
+    return inside and shape.pad_top == 0 and shape.pad_left == 0
+
+
+def _runs(weights: np.ndarray, groups: int, plan: Plan) -> np.ndarray:
+    return weights.reshape(groups, weights.shape[0] // groups, plan.runs, -1)
+
+
+def _shape(node: Node, weights: tuple[int, ...]) -> Shape:
+    x, output, options = node.input(0).shape, node.output().shape, node.options
+    node.require(
+        len(x) == len(output) == len(weights) == 4,
+        "its input, weights and output must have 4 axes",
+        f"{x}, {weights} and {output}",
+    )
+    channels, height, width, depth = weights
+    node.require(
+        depth > 0 and x[3] % depth == 0 and channels % (x[3] // depth) == 0,
+        "its channels must split into groups",
+        f"{x[3]} input channels, weights of {depth}, {channels} output channels",
+    )
+    stride = options["stride_h"], options["stride_w"]
+    dilation = options["dilation_h_factor"], options["dilation_w_factor"]
+    node.require(min(*stride, *dilation) > 0, "its strides must be above 0", (stride, dilation))
+    axes = [
+        same_padding(size, taps, step, apart)[0] if options["padding"] == "SAME" else 0
+        for size, taps, step, apart in zip(x[1:3], (height, width), stride, dilation, strict=True)
+    ]
+    expected = [
+        -(-size // step)
+        if options["padding"] == "SAME"
+        else (size - (taps - 1) * apart - 1) // step + 1
+        for size, taps, step, apart in zip(x[1:3], (height, width), stride, dilation, strict=True)
+    ]
+    node.require(
+        output == (x[0], *expected, channels),
+        f"its output must have the shape {(x[0], *expected, channels)}",
+        output,
+    )
+    return Shape(
+        batches=x[0],
+        input_height=x[1],
+        input_width=x[2],
+        input_channels=x[3],
+        output_height=expected[0],
+        output_width=expected[1],
+        output_channels=channels,
+        kernel_height=height,
+        kernel_width=width,
+        stride_height=stride[0],
+        stride_width=stride[1],
+        dilation_height=dilation[0],
+        dilation_width=dilation[1],
+        pad_top=axes[0],
+        pad_left=axes[1],
+        groups=x[3] // depth,
+    )
+
+
+HANDLERS = {"CONV_2D": conv2d}

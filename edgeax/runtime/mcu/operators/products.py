@@ -1,0 +1,124 @@
+"""What the operators that sum products of weights have in common: checks, bias, factors."""
+
+import dataclasses
+
+import numpy as np
+
+from edgeax.runtime.mcu.node import Node
+from edgeax.runtime.mcu.operators import codes, tiles
+from edgeax.runtime.mcu.program import Array, Struct
+
+
+@dataclasses.dataclass(frozen=True)
+class Products:
+    """The numbers of a layer.
+
+    Attributes:
+        weights: int8, shape of the file.
+        bias: int32 or, beside int16 codes, int64, one per output channel; zeros where it is absent.
+        factors: From sums to output codes.
+        input_zero_point: The code of 0.0 of the input.
+        output_zero_point: The code of 0.0 of the output.
+        clamp: Limits of the output's codes.
+    """
+
+    weights: np.ndarray
+    bias: np.ndarray
+    factors: tiles.ScaledFactors
+    input_zero_point: int
+    output_zero_point: int
+    clamp: Struct
+
+    def tile_plan(
+        self, node: Node, rows: np.ndarray, folded_bias: np.ndarray, room_bytes: int
+    ) -> Struct:
+        """Returns what C++ calls TilePlan.
+
+        Args:
+            node: The operator.
+            rows: int8, the weights as (channels, weights of a channel).
+            folded_bias: int32, one per channel.
+            room_bytes: Room of the weights of a tile in scratch.
+        """
+        quick = tiles.is_quick(folded_bias, rows, self.factors, node.rounding)
+        return Struct(
+            "TilePlan",
+            {
+                "block": tiles.layout_for(node.target).block,
+                "room_bytes": room_bytes,
+                "factor_step": 0 if self.factors.is_one else 1,
+                "is_quick": int(quick),
+                "output_zero_point": self.output_zero_point,
+                "clamp": self.clamp,
+            },
+        )
+
+
+def read_products(node: Node, positions: tuple[int, int, int], axis: int = 0) -> Products:
+    """Returns the numbers of a layer, all checked.
+
+    Args:
+        node: The operator.
+        positions: Of its input, its weights and its bias among the operator's inputs.
+        axis: Axis of the weights that the output channels are.
+    """
+    at_input, at_weights, at_bias = positions
+    x, output = node.input(at_input), node.output()
+    codes.require_dtype(node, x, ("int8", "int16"), "its input")
+    codes.require_dtype(node, output, (x.dtype,), "its output")
+    weights = _weights(node, at_weights)
+    channels = weights.shape[axis]
+    return Products(
+        weights=weights,
+        bias=_bias(node, at_bias, channels, "int64" if x.dtype == "int16" else "int32"),
+        factors=tiles.factors_of(_ratios(node, at_input, at_weights, axis, channels)),
+        input_zero_point=codes.zero_point_of(node, x, "its input"),
+        output_zero_point=codes.zero_point_of(node, output, "its output"),
+        clamp=codes.clamp_of(node),
+    )
+
+
+def bias_array(bias: np.ndarray, groups: int = 1) -> Array:
+    """Returns the bias as kernels read it."""
+    return Array("bias", tiles.per_tile(bias, groups), alignment=bias.itemsize)
+
+
+def _weights(node: Node, position: int) -> np.ndarray:
+    tensor = node.input(position)
+    codes.require_dtype(node, tensor, ("int8",), "its weights")
+    zero_points = tensor.zero_point
+    node.require(
+        zero_points is None or not np.any(zero_points),
+        "its weights must be symmetric, with zero points of 0",
+        None if zero_points is None else sorted({int(zero) for zero in zero_points}),
+        "Convert the model again, with a converter of TensorFlow 2.",
+    )
+    return node.constant(position)
+
+
+def _bias(node: Node, position: int, channels: int, dtype: str) -> np.ndarray:
+    if not node.has_input(position):
+        return np.zeros(channels, dtype)
+    codes.require_dtype(node, node.input(position), tuple(sorted({dtype, "int32"})), "its bias")
+    bias = node.constant(position)
+    node.require(bias.size == channels, f"its bias must have {channels} numbers", bias.size)
+    return bias.reshape(-1).astype(dtype)
+
+
+def _ratios(node: Node, at_input: int, at_weights: int, axis: int, channels: int) -> np.ndarray:
+    """Returns the real factors, in the floating point in which TFLite computes them."""
+    weights = node.input(at_weights)
+    scales = weights.scale
+    is_right = scales is not None and (
+        scales.size == 1 or (scales.size == channels and weights.quantized_axis == axis)
+    )
+    if scales is None or not is_right or not np.all(np.isfinite(scales) & (scales >= 0)):
+        received = None if scales is None else scales.shape
+        node.fail(f"its weights must have one scale, or {channels} along axis {axis}", received)
+    input_scale = np.float32(codes.scale_of(node, node.input(at_input), "its input"))
+    output_scale = codes.scale_of(node, node.output(), "its output")
+    if node.operator.name == "FULLY_CONNECTED" and scales.size == 1:
+        products = (input_scale * scales).astype(np.float64)
+    else:
+        products = np.float64(input_scale) * scales.astype(np.float64)
+    return np.broadcast_to(products / output_scale, (channels,))

@@ -1,0 +1,130 @@
+"""Weights and factors as the products of 4 channels read them: tflite_kernels/micro/tile.h."""
+
+import dataclasses
+
+import numpy as np
+
+from edgeax.formats import rounding
+from edgeax.runtime.mcu.program import Array, Struct
+from edgeax.runtime.mcu.targets import Target
+
+CHANNELS = 4
+HEAD_BYTES = 64  # kTileHeadBytes
+_QUICK_SUM = 2**29
+_SHIFTS = {"single": (-20, -2), "double": (-20, -1)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """How a target likes weights.
+
+    Attributes:
+        block: Weights of a channel that lie together.
+        multiple: What the weights of a run are filled up to a multiple of.
+        expansion: Bytes in scratch per weight of a tile that is swept over an image; 0: its
+            weights are read where they lie.
+    """
+
+    block: int
+    multiple: int
+    expansion: int
+
+
+def layout_for(target: Target) -> Layout:
+    """Returns the layout for a target."""
+    if target.has_helium:
+        return Layout(16, 1, 0)
+    if target.has_dsp:
+        return Layout(4, 4, 2)
+    return Layout(16, 1, 0)
+
+
+def tiled(weights: np.ndarray, layout: Layout) -> np.ndarray:
+    """Returns weights in the order of tile.h.
+
+    Args:
+        weights: int8, shape (groups, channels of a group, runs, weights of a run).
+        layout: How the target likes them.
+    Returns:
+        int8, flat; channels filled up to tiles and runs as `layout` says, with zeros.
+    """
+    groups, channels, runs, size = weights.shape
+    fill = ((0, 0), (0, -channels % CHANNELS), (0, 0), (0, -size % layout.multiple))
+    weights = np.pad(weights, fill)
+    weights = weights.reshape(groups, -1, CHANNELS, runs, weights.shape[-1]).swapaxes(2, 3)
+    blocks = [
+        weights[..., begin : begin + layout.block].reshape(*weights.shape[:3], -1)
+        for begin in range(0, weights.shape[-1], layout.block)
+    ]
+    return np.concatenate(blocks, axis=-1).reshape(-1)
+
+
+def per_tile(values: np.ndarray, groups: int) -> np.ndarray:
+    """Returns numbers of channels, those of each group filled up to tiles with zeros."""
+    values = values.reshape(groups, -1)
+    return np.pad(values, ((0, 0), (0, -values.shape[1] % CHANNELS))).reshape(-1)
+
+
+def folded(bias: np.ndarray, weights: np.ndarray, input_zero_point: int) -> np.ndarray:
+    """Returns the bias less what the zero point of the input adds to a sum, as int32 wraps.
+
+    Args:
+        bias: int32, one per channel.
+        weights: int8, shape (channels, weights of a channel).
+        input_zero_point: The code of 0.0 of the input.
+    """
+    wide = bias.astype(np.int64) - input_zero_point * weights.astype(np.int64).sum(axis=1)
+    return wide.astype(np.int32)
+
+
+@dataclasses.dataclass(frozen=True)
+class ScaledFactors:
+    """Factors from sums to output codes.
+
+    Attributes:
+        multiplier: int32, one per channel.
+        shift: int8, one per channel.
+    """
+
+    multiplier: np.ndarray
+    shift: np.ndarray
+
+    @property
+    def is_one(self) -> bool:
+        """Whether all channels have the same."""
+        pairs = set(zip(self.multiplier.tolist(), self.shift.tolist(), strict=True))
+        return len(pairs) == 1
+
+    def struct(self, groups: int = 1) -> Struct:
+        """Returns what C++ calls Factors."""
+        multiplier, shift = (
+            (self.multiplier[:1], self.shift[:1])
+            if self.is_one
+            else (per_tile(self.multiplier, groups), per_tile(self.shift, groups))
+        )
+        fields = {"multiplier": Array("multipliers", multiplier), "shift": Array("shifts", shift)}
+        return Struct("Factors", dict(fields))
+
+
+def factors_of(ratios: np.ndarray) -> ScaledFactors:
+    """Returns the factors nearest to float64 ratios."""
+    pairs = [rounding.quantize_multiplier(float(ratio)) for ratio in ratios]
+    multiplier, shift = zip(*pairs, strict=True)
+    return ScaledFactors(np.array(multiplier, np.int32), np.array(shift, np.int8))
+
+
+def is_quick(
+    bias: np.ndarray, weights: np.ndarray, factors: ScaledFactors, rounding_kind: str
+) -> bool:
+    """Returns whether scaling the sums of a layer needs no saturation, see TilePlan::is_quick.
+
+    Args:
+        bias: int32, one per channel, folded.
+        weights: int8, shape (channels, weights of a channel).
+        factors: One per channel.
+        rounding_kind: "single" or "double".
+    """
+    most = 128 * np.abs(weights.astype(np.int64)).sum(axis=1) + np.abs(bias.astype(np.int64))
+    low, high = _SHIFTS[rounding_kind]
+    shifts_fit = (factors.shift >= low) & (factors.shift <= high) & (factors.multiplier > 0)
+    return bool(np.all(most < _QUICK_SUM) and np.all(shifts_fit))

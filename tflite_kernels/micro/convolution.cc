@@ -1,0 +1,219 @@
+#include "tflite_kernels/micro/convolution.h"
+
+namespace edgeax {
+namespace micro {
+namespace {
+
+struct Interval {
+  int32_t begin, end;
+};
+
+// Positions of [0, count) whose taps all lie in [0, size).
+Interval Inside(int32_t count, int32_t size, int32_t kernel, int32_t stride, int32_t dilation,
+                int32_t pad) {
+  const int32_t room = size - 1 - (kernel - 1) * dilation + pad;
+  const int32_t begin = (pad + stride - 1) / stride;
+  int32_t end = room < 0 ? 0 : room / stride + 1;
+  if (end > count) end = count;
+  return {begin < end ? begin : end, end};
+}
+
+void Copy(const int8_t* from, int32_t size, int8_t* to) {
+  for (; size >= 4; size -= 4, from += 4, to += 4) __builtin_memcpy(to, from, 4);
+  for (; size > 0; --size) *to++ = *from++;
+}
+
+void Fill(int32_t code, int32_t size, int8_t* to) {
+  for (; size > 0; --size) *to++ = static_cast<int8_t>(code);
+}
+
+// One image and one group of a convolution on its way through the rows.
+struct Pass {
+  const Convolution* convolution;
+  const int8_t* input;  // row `input_begin` of the image, first channel of the group
+  int32_t input_begin;
+  int32_t group_channels;
+  int8_t* patches;
+  int32_t patch_bytes;
+  Interval inside_x, inside_y;
+  Sweep sweep;  // what does not change is set
+};
+
+const int8_t* PixelAt(const Pass& pass, int32_t y, int32_t x) {
+  const ConvolutionShape& shape = *pass.convolution->shape;
+  return pass.input + ((y - pass.input_begin) * shape.input_width + x) * shape.input_channels;
+}
+
+int8_t* CopyTaps(const Pass& pass, int32_t y, int32_t x, int8_t* to) {
+  const ConvolutionShape& shape = *pass.convolution->shape;
+  const int32_t channels = pass.group_channels;
+  const bool is_row = static_cast<uint32_t>(y) < static_cast<uint32_t>(shape.input_height);
+  for (int32_t j = 0; j < shape.kernel_width; ++j, x += shape.dilation_width, to += channels) {
+    if (is_row && static_cast<uint32_t>(x) < static_cast<uint32_t>(shape.input_width)) {
+      Copy(PixelAt(pass, y, x), channels, to);
+    } else {
+      Fill(pass.convolution->input_zero_point, channels, to);
+    }
+  }
+  return to;
+}
+
+// Copies what an output pixel reads. `is_inside`: all columns of it lie in the image.
+void CopyPatch(const Pass& pass, int32_t output_y, int32_t output_x, bool is_inside, int8_t* to) {
+  const ConvolutionShape& shape = *pass.convolution->shape;
+  const int32_t x = output_x * shape.stride_width - shape.pad_left;
+  int32_t y = output_y * shape.stride_height - shape.pad_top;
+  const bool is_one_piece =
+      is_inside && shape.dilation_width == 1 && pass.group_channels == shape.input_channels;
+  const int32_t size = shape.kernel_width * pass.group_channels;
+  const int8_t* from = PixelAt(pass, y, x);
+  const int32_t from_step = shape.dilation_height * shape.input_width * shape.input_channels;
+  for (int32_t i = 0; i < shape.kernel_height; ++i, y += shape.dilation_height) {
+    if (is_one_piece && static_cast<uint32_t>(y) < static_cast<uint32_t>(shape.input_height)) {
+      Copy(from, size, to);
+      to += size;
+    } else {
+      to = CopyTaps(pass, y, x, to);
+    }
+    from += from_step;
+  }
+}
+
+template <Rounding kRounding>
+void SweepCopied(const Pass& pass, int32_t output_y, int32_t begin, int32_t end, int8_t* output) {
+  const Convolution& convolution = *pass.convolution;
+  Sweep sweep = pass.sweep;
+  sweep.patch = pass.patches;
+  sweep.patch_step = pass.patch_bytes;
+  sweep.run_step = sweep.run_bytes;
+  for (int32_t x = begin; x < end; x += sweep.pixels) {
+    sweep.pixels = end - x < convolution.plan.patches ? end - x : convolution.plan.patches;
+    int8_t* to = pass.patches;
+    for (int32_t i = x; i < x + sweep.pixels; ++i, to += pass.patch_bytes) {
+      CopyPatch(pass, output_y, i, pass.inside_x.begin <= i && i < pass.inside_x.end, to);
+    }
+    sweep.output = output + x * sweep.output_step;
+    RunSweep<kRounding>(sweep, convolution.tile);
+  }
+}
+
+template <Rounding kRounding>
+void SweepDirect(const Pass& pass, int32_t output_y, int32_t begin, int32_t end, int8_t* output) {
+  const ConvolutionShape& shape = *pass.convolution->shape;
+  Sweep sweep = pass.sweep;
+  sweep.patch = PixelAt(pass, output_y * shape.stride_height - shape.pad_top,
+                        begin * shape.stride_width - shape.pad_left);
+  sweep.patch_step = shape.stride_width * shape.input_channels;
+  sweep.run_step = shape.dilation_height * shape.input_width * shape.input_channels;
+  sweep.pixels = end - begin;
+  sweep.output = output + begin * sweep.output_step;
+  RunSweep<kRounding>(sweep, pass.convolution->tile);
+}
+
+template <Rounding kRounding>
+void SweepRow(const Pass& pass, int32_t output_y, int8_t* output) {
+  const int32_t width = pass.convolution->shape->output_width;
+  const bool is_direct = pass.convolution->plan.is_direct != 0 && pass.inside_y.begin <= output_y &&
+                         output_y < pass.inside_y.end;
+  const int32_t begin = is_direct ? pass.inside_x.begin : width;
+  const int32_t end = is_direct ? pass.inside_x.end : width;
+  if (begin > 0) SweepCopied<kRounding>(pass, output_y, 0, begin, output);
+  if (end > begin) SweepDirect<kRounding>(pass, output_y, begin, end, output);
+  if (width > end) SweepCopied<kRounding>(pass, output_y, end, width, output);
+}
+
+// Prepares the tiles from number `first` on.
+void PrepareTiles(const Convolution& convolution, int32_t first, int32_t channels, uint8_t* tile) {
+  const TilePlan& plan = convolution.tile;
+  for (int32_t number = first; channels > 0; ++number, channels -= kTileChannels) {
+    SetHead(plan, convolution.factors, convolution.bias, number * kTileChannels,
+            reinterpret_cast<TileHead*>(tile));
+    int8_t* room = reinterpret_cast<int8_t*>(tile + kTileHeadBytes);
+    const WeightSource& source = convolution.weights;
+    PrepareTile(plan, source.tile(source.source, number, room), tile);
+    tile += kTileHeadBytes + plan.room_bytes;
+  }
+}
+
+// A convolution whose patches are its pixels sees an image as one row.
+ConvolutionShape Flattened(const ConvolutionShape& shape, const Rows& rows) {
+  ConvolutionShape flat = shape;
+  flat.input_width = flat.output_width = shape.output_width * (rows.end - rows.begin);
+  flat.input_height = flat.output_height = 1;
+  return flat;
+}
+
+bool IsPointwise(const ConvolutionShape& shape) {
+  return shape.kernel_height == 1 && shape.kernel_width == 1 && shape.stride_height == 1 &&
+         shape.stride_width == 1 && shape.pad_top == 0 && shape.pad_left == 0 &&
+         shape.input_height == shape.output_height && shape.input_width == shape.output_width;
+}
+
+template <Rounding kRounding>
+void ConvolveGroup(Pass* pass, int32_t group, const Rows& rows, int8_t* output, int32_t row_step) {
+  const Convolution& convolution = *pass->convolution;
+  const int32_t channels = convolution.shape->output_channels / convolution.shape->groups;
+  const int32_t tiles = (channels + kTileChannels - 1) / kTileChannels;
+  const int32_t step = convolution.plan.sweep_channels;
+  uint8_t* prepared = const_cast<uint8_t*>(pass->sweep.tiles);
+  for (int32_t channel = 0; channel < channels; channel += step) {
+    pass->sweep.channels = channels - channel < step ? channels - channel : step;
+    PrepareTiles(convolution, group * tiles + channel / kTileChannels, pass->sweep.channels,
+                 prepared);
+    int8_t* row = output + channel;
+    for (int32_t y = rows.begin; y < rows.end; ++y, row += row_step) {
+      SweepRow<kRounding>(*pass, y, row);
+    }
+  }
+}
+
+}  // namespace
+
+template <Rounding kRounding>
+void Convolve(const Convolution& whole, const Rows& all, const int8_t* input,
+              const OutputPlace& output, void* scratch) {
+  Convolution convolution = whole;
+  ConvolutionShape flat;
+  Rows rows = all;
+  if (IsPointwise(*whole.shape) &&
+      output.row_step == whole.shape->output_width * output.pixel_step) {
+    flat = Flattened(*whole.shape, all);
+    convolution.shape = &flat;
+    rows = {0, 1, 0};
+  }
+  const ConvolutionShape& shape = *convolution.shape;
+  const ConvolutionPlan& plan = convolution.plan;
+  Pass pass;
+  pass.convolution = &convolution;
+  pass.input_begin = rows.input_begin;
+  pass.group_channels = shape.input_channels / shape.groups;
+  pass.patches = static_cast<int8_t*>(scratch);
+  pass.patch_bytes = (plan.runs * plan.run_bytes + 3) & ~3;
+  pass.inside_x = Inside(shape.output_width, shape.input_width, shape.kernel_width,
+                         shape.stride_width, shape.dilation_width, shape.pad_left);
+  pass.inside_y = Inside(shape.output_height, shape.input_height, shape.kernel_height,
+                         shape.stride_height, shape.dilation_height, shape.pad_top);
+  pass.sweep.tiles = static_cast<uint8_t*>(scratch) + ((plan.patches * pass.patch_bytes + 7) & ~7);
+  pass.sweep.output_step = output.pixel_step;
+  pass.sweep.runs = plan.runs;
+  pass.sweep.run_bytes = plan.run_bytes;
+  for (int32_t batch = 0; batch < shape.batches; ++batch) {
+    const int8_t* image =
+        input + batch * whole.shape->input_height * whole.shape->input_width * shape.input_channels;
+    for (int32_t group = 0; group < shape.groups; ++group) {
+      pass.input = image + group * pass.group_channels;
+      ConvolveGroup<kRounding>(
+          &pass, group, rows,
+          output.first + batch * output.image_step + group * (shape.output_channels / shape.groups),
+          output.row_step);
+    }
+  }
+}
+
+template void Convolve<Rounding::kSingle>(const Convolution&, const Rows&, const int8_t*,
+                                          const OutputPlace&, void*);
+template void Convolve<Rounding::kDouble>(const Convolution&, const Rows&, const int8_t*,
+                                          const OutputPlace&, void*);
+
+}  // namespace micro
+}  // namespace edgeax

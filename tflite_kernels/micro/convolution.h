@@ -1,0 +1,60 @@
+#pragma once  // micro/convolution.h: the loop over pixels that all convolutions of programs share.
+
+#include "tflite_kernels/micro/tile.h"
+#include "tflite_kernels/micro/types.h"
+
+namespace edgeax {
+namespace micro {
+
+// Shapes of a convolution: `output` pixel (y, x) reads the input pixels
+// (y * stride_height - pad_top + i * dilation_height, x * stride_width - pad_left + j *
+// dilation_width); those outside the image count as the zero point.
+struct ConvolutionShape {
+  int32_t batches, input_height, input_width, input_channels;
+  int32_t output_height, output_width, output_channels;
+  int32_t kernel_height, kernel_width, stride_height, stride_width;
+  int32_t dilation_height, dilation_width, pad_top, pad_left;
+  int32_t groups;  // divides the channels of input and output
+};
+
+// How a convolution is cut.
+struct ConvolutionPlan {
+  // A patch, what an output pixel reads, is `runs` runs of `run_bytes`: the rows of the kernel
+  // where an input row holds them one after the other, or one run, for which it is copied.
+  int32_t runs, run_bytes;
+  int32_t is_direct;       // whether patches inside the image are read where they lie
+  int32_t patches;         // copied patches that scratch has room for
+  int32_t sweep_channels;  // channels of the tiles that scratch has room for, a multiple of 4
+};
+
+// Where the weights of a tile are, or how they get into `room`, TilePlan::room_bytes that end at
+// the end of the tile's own room.
+struct WeightSource {
+  const int8_t* (*tile)(const void* source, int32_t tile, int8_t* room);
+  const void* source;
+};
+
+// Where the output pixels go, counted in elements.
+struct OutputPlace {
+  int8_t* first;  // the first row that is computed, of the first image
+  int32_t pixel_step, row_step, image_step;
+};
+
+struct Convolution {
+  const ConvolutionShape* shape;
+  ConvolutionPlan plan;
+  TilePlan tile;
+  int32_t input_zero_point;
+  Factors factors;
+  const int32_t* bias;  // `groups` times the channels of a group, filled up to tiles
+  WeightSource weights;
+};
+
+// Scratch, 8-aligned: the copied patches, each filled up to a multiple of 4 bytes, all to one of 8;
+// then the tiles of a sweep, see tile.h.
+template <Rounding kRounding>
+void Convolve(const Convolution& convolution, const Rows& rows, const int8_t* input,
+              const OutputPlace& output, void* scratch);
+
+}  // namespace micro
+}  // namespace edgeax

@@ -1,0 +1,76 @@
+#pragma once  // micro/tile.h: tiles of 4 output channels, the unit of all products of programs.
+
+// Weights of a tile: its runs one after the other; each run is cut into blocks of `block` weights
+// (the last may be shorter); in a block the 4 channels follow each other. Channels that a layer has
+// not are filled up with zeros. So one pointer reads all 4 channels in passing.
+//
+// A kernel with packed weights decodes a tile into the room that Convolve (convolution.h) gives it,
+// in this order, and leaves the rest to Convolve.
+//
+// Each instruction set has the same functions: tile_portable.h, tile_dsp.h, tile_helium.h.
+
+#include "tflite_kernels/micro/types.h"
+
+namespace edgeax {
+namespace micro {
+
+constexpr int32_t kTileChannels = 4;
+
+// What all tiles of a layer share.
+struct TilePlan {
+  int32_t block;        // weights of a channel that lie together
+  int32_t room_bytes;   // room of a tile's weights in scratch; 0: they are read where they lie
+  int32_t factor_step;  // 1: a factor per channel, 0: one for all
+  // Whether no sum reaches 2**29 and all factors have shifts from -20 to -1 (single rounding: to
+  // -2), so that they need no saturation.
+  int32_t is_quick;
+  int32_t output_zero_point;
+  Clamp clamp;
+};
+
+// What the kernels know of a tile, in scratch, before its room.
+struct TileHead {
+  int32_t bias[kTileChannels];
+  int32_t multiplier[kTileChannels];
+  int32_t shift[kTileChannels];
+  const int8_t* weights;
+};
+constexpr int32_t kTileHeadBytes = 64;
+static_assert(sizeof(TileHead) <= kTileHeadBytes, "a head fits");
+
+// Sets all but the weights of the head of the tile that begins with a channel.
+static inline void SetHead(const TilePlan& plan, const Factors& factors, const int32_t* bias,
+                           int32_t channel, TileHead* head) {
+  for (int32_t i = 0; i < kTileChannels; ++i) {
+    const Requantization factor = FactorOf(factors, (channel + i) * plan.factor_step);
+    head->bias[i] = bias[channel + i];
+    head->multiplier[i] = factor.multiplier;
+    head->shift[i] = factor.shift;
+  }
+}
+
+// Patches, and the tiles that all of them are multiplied with.
+struct Sweep {
+  const int8_t* patch;  // the first
+  int32_t patch_step;   // bytes between patches
+  int32_t pixels;
+  int8_t* output;  // of the first pixel
+  int32_t output_step;
+  const uint8_t* tiles;  // heads and rooms, one after the other
+  int32_t channels;      // of all tiles together
+  int32_t runs, run_bytes, run_step;
+};
+
+}  // namespace micro
+}  // namespace edgeax
+
+#include "tflite_kernels/micro/tile_portable.h"
+
+namespace edgeax {
+namespace micro {
+
+using portable::PrepareTile;
+using portable::RunSweep;
+
+}  // namespace micro
+}  // namespace edgeax
