@@ -6,6 +6,7 @@ import pytest
 from edgeax.export.parity import LayerParity, Parity
 from edgeax.export.result import LEAST_MARGIN, Result
 from edgeax.export.stored import Stored
+from tests.runtime.mcu import networks
 
 PARITY = Parity(
     (LayerParity("stem", 0.01, 1.0), LayerParity("head", 0.25, 2.0)), 0.96875, 0.0123, 32
@@ -176,3 +177,14 @@ def test_a_sparse_kernel_is_told_with_its_details():
     kernels = (Stored("head", "sparse", 8, "", details=details),)
     text = str(dataclasses.replace(RESULT, kernels=kernels))
     assert "  head: sparse, 8 bits, block 4, places bitmask, sparsity 0.9\n" in text
+
+
+def test_the_file_of_a_result_becomes_cpp(tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(networks.dense_chain())
+    result = dataclasses.replace(RESULT, path=str(path))
+    receipt = result.to_cpp(tmp_path / "net", target="cortex-m7", rounding="single", name="net")
+    assert (receipt.target, receipt.rounding) == ("cortex-m7", "single")
+    assert (tmp_path / "net" / "net.cc").is_file()
+    with pytest.raises(ValueError, match="`ram_bytes` must be at least"):
+        result.to_cpp(tmp_path / "net", ram_bytes=3)

@@ -83,7 +83,8 @@ def header(title: Title, plan: Plan, constant_bytes: int) -> str:
 
 def constants_text(title: Title, plan: Plan, constants: Constants) -> str:
     """Returns the file that holds the constants."""
-    headers = sorted({call.step.header for stage in plan.stages for call in stage.calls})
+    called = {call.step.header for stage in plan.stages for call in stage.calls}
+    headers = sorted({"types.h", *called})
     includes = "\n".join(f'#include "tflite_kernels/micro/{name}"' for name in headers)
     return "\n\n".join(
         [

@@ -23,30 +23,49 @@ namespace {{
 
 {outputs}
 
-int Differences(const void* got, const void* wanted, size_t size) {{
-  int count = 0;
-  for (size_t i = 0; i < size; ++i) {{
-    count += static_cast<const char*>(got)[i] != static_cast<const char*>(wanted)[i];
+// Returns how many values differ, or more than there are if one is off by more than `most_steps`.
+template <typename T>
+int Differences(const T* got, const T* wanted, int count, int most_steps) {{
+  int differences = 0;
+  for (int i = 0; i < count; ++i) {{
+    if (got[i] == wanted[i]) continue;
+    const bool is_near = got[i] <= wanted[i] + most_steps && wanted[i] <= got[i] + most_steps;
+    differences += is_near && most_steps > 0 ? 1 : count + 1;
   }}
-  return count;
+  return differences;
 }}
 
 }}  // namespace
 
-// Returns 0 if the program gives all outputs of test_vectors.h, bit for bit.
+// Returns how many vectors of test_vectors.h are not reproduced.
 int main() {{
   using namespace {name}_test;
   int wrong = 0;
   for (int i = 0; i < kVectors; ++i) {{
 {reset}    {name}::invoke({arguments});
-    int differences = 0;
+    bool is_right = true;
 {compares}
-    SAY("vector %d: %d bytes differ\\n", i, differences);
-    wrong += differences != 0;
+    wrong += !is_right;
   }}
   return wrong;
 }}
 """
+
+_COMPARE = """\
+    {{
+      const int differences = Differences(got_{name}, {name}[i], {count}, kMostSteps);
+      SAY("vector %d: %d of {count} values of {name} differ\\n", i, differences);
+      is_right = is_right && differences <= kMostDifferences * {count} / 100 + (kMostSteps > 0);
+    }}"""
+
+# LiteRT's XNNPACK scales sums in float32, so that one close to a half may round to the other side
+# than it does in exact arithmetic: rarely, and on other values on other processors.
+_EXACT = "// Bit for bit.\nconstexpr int kMostSteps = 0;\nconstexpr int kMostDifferences = 0;"
+_NEAR = (
+    "// LiteRT scales sums in float: where one is close to a half its code may be the next one.\n"
+    "constexpr int kMostSteps = 1;\n"
+    "constexpr int kMostDifferences = 1;  // of a hundred values, and one more"
+)
 
 
 def vectors_text(title: Title, plan: Plan, vectors: Sequence[Vector]) -> str:
@@ -57,6 +76,7 @@ def vectors_text(title: Title, plan: Plan, vectors: Sequence[Vector]) -> str:
         "#include <stdint.h>",
         f"namespace {title.name}_test {{",
         f"constexpr int kVectors = {len(vectors)};",
+        _NEAR if title.rounding == "single" else _EXACT,
     ]
     for side, ports in enumerate((inputs, outputs)):
         for position, port in enumerate(ports):
@@ -70,10 +90,7 @@ def main_text(title: Title, plan: Plan) -> str:
     """Returns the test program."""
     inputs, outputs = ports_of(plan)
     arguments = [f"{port.name}[i]" for port in inputs] + [f"got_{port.name}" for port in outputs]
-    compares = (
-        f"    differences += Differences(got_{p.name}, {p.name}[i], sizeof(got_{p.name}));"
-        for p in outputs
-    )
+    compares = (_COMPARE.format(name=port.name, count=port.elements) for port in outputs)
     return (
         title.head(f"{title.name}_test.cc")
         + "\n"
