@@ -12,7 +12,7 @@ void FullyConnected(const FullyConnectedArgs& args, const int8_t* input, int8_t*
                  tile,  0,          1,         args.depth, args.depth};
   for (int32_t channel = 0; channel < args.outputs; channel += kTileChannels) {
     SetHead(args.tile, args.factors, args.bias, channel, &head);
-    PrepareTile(args.tile, weights, tile);
+    PrepareTile<kRounding>(args.tile, args.depth, weights, tile);
     const int32_t rest = args.outputs - channel;
     sweep.channels = rest < kTileChannels ? rest : kTileChannels;
     sweep.output = output + channel;

@@ -29,25 +29,31 @@ class Products:
     output_zero_point: int
     clamp: Struct
 
-    def tile_plan(
-        self, node: Node, rows: np.ndarray, folded_bias: np.ndarray, room_bytes: int
-    ) -> Struct:
-        """Returns what C++ calls TilePlan.
+    @property
+    def rows(self) -> np.ndarray:
+        """The weights as (output channels, weights of a channel)."""
+        return self.weights.reshape(len(self.weights), -1)
 
-        Args:
-            node: The operator.
-            rows: int8, the weights as (channels, weights of a channel).
-            folded_bias: int32, one per channel.
-            room_bytes: Room of the weights of a tile in scratch.
-        """
-        quick = tiles.is_quick(folded_bias, rows, self.factors, node.rounding)
+    @property
+    def folded_bias(self) -> np.ndarray:
+        """The bias less what the zero point of the input adds to a sum, as int32 wraps."""
+        sums = self.rows.astype(np.int64).sum(axis=1)
+        return (self.bias.astype(np.int64) - self.input_zero_point * sums).astype(np.int32)
+
+    def is_quick(self, node: Node) -> bool:
+        """Returns whether its sums are scaled without saturation, see TilePlan::is_quick."""
+        return tiles.is_quick(self.folded_bias, self.rows, self.factors, node.rounding)
+
+    def tile_plan(self, node: Node, room: tiles.Room) -> Struct:
+        """Returns what C++ calls TilePlan."""
         return Struct(
             "TilePlan",
             {
                 "block": tiles.layout_for(node.target).block,
-                "room_bytes": room_bytes,
+                "room_bytes": room.size_bytes,
+                "is_expanded": int(room.is_expanded),
                 "factor_step": 0 if self.factors.is_one else 1,
-                "is_quick": int(quick),
+                "is_quick": int(self.is_quick(node)),
                 "output_zero_point": self.output_zero_point,
                 "clamp": self.clamp,
             },

@@ -21,22 +21,21 @@ class Layout:
     Attributes:
         block: Weights of a channel that lie together.
         multiple: What the weights of a run are filled up to a multiple of.
-        expansion: Bytes in scratch per weight of a tile that is swept over an image; 0: its
-            weights are read where they lie.
+        expands: Whether a tile that is swept over many pixels is faster in 16 bits.
     """
 
     block: int
     multiple: int
-    expansion: int
+    expands: bool
 
 
 def layout_for(target: Target) -> Layout:
     """Returns the layout for a target."""
     if target.has_helium:
-        return Layout(16, 1, 0)
+        return Layout(16, 1, expands=False)
     if target.has_dsp:
-        return Layout(4, 4, 2)
-    return Layout(16, 1, 0)
+        return Layout(4, 4, expands=True)
+    return Layout(16, 1, expands=False)
 
 
 def tiled(weights: np.ndarray, layout: Layout) -> np.ndarray:
@@ -65,16 +64,32 @@ def per_tile(values: np.ndarray, groups: int) -> np.ndarray:
     return np.pad(values, ((0, 0), (0, -values.shape[1] % CHANNELS))).reshape(-1)
 
 
-def folded(bias: np.ndarray, weights: np.ndarray, input_zero_point: int) -> np.ndarray:
-    """Returns the bias less what the zero point of the input adds to a sum, as int32 wraps.
+@dataclasses.dataclass(frozen=True)
+class Room:
+    """Room of the weights of a tile in scratch.
+
+    Attributes:
+        size_bytes: Its bytes; 0: the weights are read where they lie.
+        is_expanded: Whether they are widened to 16 bits there.
+    """
+
+    size_bytes: int
+    is_expanded: bool
+
+
+def rooms(target: Target, patch_bytes: int, quick: bool, decodes: bool) -> list[Room]:
+    """Returns the rooms that a tile can have, fastest first, smallest last.
 
     Args:
-        bias: int32, one per channel.
-        weights: int8, shape (channels, weights of a channel).
-        input_zero_point: The code of 0.0 of the input.
+        target: The processor.
+        patch_bytes: Weights of a channel, filled up.
+        quick: Whether TilePlan::is_quick holds.
+        decodes: Whether the weights are packed, so that a tile is decoded to its room.
     """
-    wide = bias.astype(np.int64) - input_zero_point * weights.astype(np.int64).sum(axis=1)
-    return wide.astype(np.int32)
+    least = Room(CHANNELS * patch_bytes if decodes else 0, is_expanded=False)
+    if layout_for(target).expands and quick:
+        return [Room(2 * CHANNELS * patch_bytes, is_expanded=True), least]
+    return [least]
 
 
 @dataclasses.dataclass(frozen=True)
