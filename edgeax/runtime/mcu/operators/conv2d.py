@@ -96,6 +96,7 @@ class Plan:
 def conv2d(node: Node) -> Lowered:
     """Returns the step of a CONV_2D."""
     found = products.read_products(node, (0, 1, 2))
+    found = products.without_constant_channels(found, node.rounding)
     return [convolution(node, found, _shape(node, found.weights.shape))]
 
 

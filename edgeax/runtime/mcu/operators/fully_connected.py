@@ -18,6 +18,7 @@ def fully_connected(node: Node) -> Lowered:
         node.options.get("weights_format"),
     )
     found = products.read_products(node, (0, 1, 2))
+    found = products.without_constant_channels(found, node.rounding)
     node.require(found.weights.ndim == 2, "its weights must have 2 axes", f"{found.weights.shape}")
     outputs, depth = found.weights.shape
     rows = _rows(node, outputs, depth)
