@@ -129,11 +129,10 @@ void PrepareTiles(const Convolution& convolution, int32_t first, int32_t channel
   const int32_t patch_bytes = convolution.plan.runs * convolution.plan.run_bytes;
   const int32_t tile_bytes = kTileHeadBytes + plan.room_bytes;
   for (int32_t number = first; channels > 0; ++number, channels -= kTileChannels) {
-    SetHead(plan, convolution.factors, convolution.bias, number * kTileChannels,
-            reinterpret_cast<TileHead*>(tile));
     const WeightSource& source = convolution.weights;
     int8_t* room = reinterpret_cast<int8_t*>(tile) + tile_bytes - kTileChannels * patch_bytes;
-    PrepareTile<kRounding>(plan, patch_bytes, source.tile(source.source, number, room), tile);
+    PrepareTile<kRounding>(plan, convolution.factors, convolution.bias, number * kTileChannels,
+                           patch_bytes, source.tile(source.source, number, room), tile);
     tile += tile_bytes;
   }
 }

@@ -29,26 +29,17 @@ struct TilePlan {
   Clamp clamp;
 };
 
-// What the kernels know of a tile, in scratch, before its room.
+// What the loops know of a tile, in scratch, before its room. Instruction sets that have weights of
+// their own in the room put them behind the biases, and the rest behind them.
 struct TileHead {
   int32_t bias[kTileChannels];
-  int32_t multiplier[kTileChannels];
-  int32_t shift[kTileChannels];
   const int8_t* weights;
+  int32_t multiplier[kTileChannels];
+  int32_t offset[kTileChannels];
+  int32_t shift[kTileChannels];
 };
-constexpr int32_t kTileHeadBytes = 64;
+constexpr int32_t kTileHeadBytes = 72;
 static_assert(sizeof(TileHead) <= kTileHeadBytes, "a head fits");
-
-// Sets all but the weights of the head of the tile that begins with a channel.
-static inline void SetHead(const TilePlan& plan, const Factors& factors, const int32_t* bias,
-                           int32_t channel, TileHead* head) {
-  for (int32_t i = 0; i < kTileChannels; ++i) {
-    const Requantization factor = FactorOf(factors, (channel + i) * plan.factor_step);
-    head->bias[i] = bias[channel + i];
-    head->multiplier[i] = factor.multiplier;
-    head->shift[i] = factor.shift;
-  }
-}
 
 // Patches, and the tiles that all of them are multiplied with.
 struct Sweep {
@@ -62,10 +53,11 @@ struct Sweep {
   int32_t runs, run_bytes, run_step;
 };
 
-// Completes a tile of which the head is set but for the weights, which are at `weights`: in flash,
-// or at the end of its room.
+// Prepares the tile that begins with a channel. Its weights, patch_bytes a channel, are at
+// `weights`: in flash, or at the end of its room.
 template <Rounding kRounding>
-void PrepareTile(const TilePlan& plan, int32_t patch_bytes, const int8_t* weights, uint8_t* tile);
+void PrepareTile(const TilePlan& plan, const Factors& factors, const int32_t* bias, int32_t channel,
+                 int32_t patch_bytes, const int8_t* weights, uint8_t* tile);
 
 // Computes the output codes of all pixels in all channels of a sweep.
 template <Rounding kRounding>

@@ -52,30 +52,10 @@ namespace dsp {
   "cmp r0, r12\n"             \
   "bne 11b\n"
 
-[[gnu::naked, gnu::noinline]] static void AddRunOf4(const int8_t*, const int8_t*, int32_t,
-                                                    portable::Sums*) {
-  __asm__(
-      "push {r3-r11, lr}\n"
-      "mov r12, r2\n"
-      "ldm r3, {r2-r5}\n"  //
-      EDGEAX_BLOCKS(EDGEAX_ADD_BLOCK)
-      "ldr r12, [sp], #4\n"
-      "stm r12, {r2-r5}\n"
-      "pop {r4-r11, pc}\n");
-}
-
-static inline void AddRun(const int8_t* input, const int8_t* weights, int32_t run_bytes, int32_t,
-                          portable::Sums* sums) {
-  AddRunOf4(input, weights, run_bytes, sums);
-}
-
 // An expanded tile: 4 biases; for each block the first pairs of the 4 channels, then their second
-// pairs; for each channel a Finish.
-struct Finish {
-  int32_t multiplier;  // the double of a factor's, or the same for single rounding
-  int32_t offset;      // half a code and the zero point, before the shift
-  int32_t shift;       // to the right
-};
+// pairs; the multipliers, offsets and shifts of the head.
+
+constexpr int32_t kExpandedHeadBytes = 4 * sizeof(TileHead::bias);
 
 [[gnu::naked, gnu::noinline]] static void ExpandBlocks(const int8_t*, int32_t*, const int8_t*) {
   __asm__(
@@ -97,21 +77,34 @@ struct Finish {
       "pop {r4-r10, pc}\n");
 }
 
-// `rounding` is that of RunSweep.
-static inline void Expand(const TilePlan& plan, Rounding rounding, int32_t patch_bytes,
-                          const int8_t* weights, uint8_t* tile) {
-  const TileHead head = *reinterpret_cast<const TileHead*>(tile);
-  int32_t* pairs = reinterpret_cast<int32_t*>(tile) + kTileChannels;
-  ExpandBlocks(weights, pairs, weights + kTileChannels * patch_bytes);
-  Finish* finish = reinterpret_cast<Finish*>(pairs + 2 * patch_bytes);
+// What RunSweep wants of a quick layer: the multipliers doubled for double rounding; half a code
+// and the zero point, to be added before the shift; how far to shift to the right.
+template <Rounding kRounding>
+static inline void SetScaling(int32_t output_zero_point, TileHead* head) {
+  constexpr bool kIsDouble = kRounding == Rounding::kDouble;
   for (int32_t i = 0; i < kTileChannels; ++i) {
-    const bool is_double = rounding == Rounding::kDouble;
-    const int32_t shift = is_double ? -head.shift[i] : -head.shift[i] - 1;
-    finish[i].multiplier =
-        static_cast<int32_t>(static_cast<uint32_t>(head.multiplier[i]) << (is_double ? 1 : 0));
-    finish[i].offset = (1 << (shift - 1)) + plan.output_zero_point * (1 << shift);
-    finish[i].shift = shift;
+    const int32_t right = kIsDouble ? -head->shift[i] : -head->shift[i] - 1;
+    const uint32_t multiplier = head->multiplier[i];
+    head->multiplier[i] = static_cast<int32_t>(kIsDouble ? multiplier << 1 : multiplier);
+    head->offset[i] = (1 << (right - 1)) + output_zero_point * (1 << right);
+    head->shift[i] = right;
   }
+}
+
+template <Rounding kRounding>
+static inline void FinishTile(const TilePlan& plan, int32_t patch_bytes, TileHead* head,
+                              uint8_t* tile) {
+  if (plan.is_quick != 0) SetScaling<kRounding>(plan.output_zero_point, head);
+  if (plan.is_expanded == 0) {
+    *reinterpret_cast<TileHead*>(tile) = *head;
+    return;
+  }
+  int32_t* at = reinterpret_cast<int32_t*>(tile);
+  __builtin_memcpy(at, head->bias, sizeof(head->bias));
+  at += kTileChannels;
+  ExpandBlocks(head->weights, at, head->weights + kTileChannels * patch_bytes);
+  at += 2 * patch_bytes;
+  __builtin_memcpy(at, head->multiplier, 3 * sizeof(head->multiplier));
 }
 
 // What the loops of a sweep keep in memory.
@@ -130,94 +123,149 @@ struct State {
   int32_t channels_left;
   int32_t runs_left;  // 48
   int32_t output_jump;
+  const uint8_t* head_rest;  // 56
+  int32_t tile_jump;
 };
 
-// gemmlowp's high product of a sum, then half a code more with halves away from zero; or the high
-// product.
+// r2 to r5: gemmlowp's high product, then halves away from zero; or the high product.
 #define EDGEAX_SCALE_DOUBLE(sum, multiplier)      \
   "smmlar " sum ", " sum ", " multiplier ", " sum \
   "\n"                                            \
   "add " sum ", " sum ", " sum ", asr #31\n"
 #define EDGEAX_SCALE_SINGLE(sum, multiplier) "smmul " sum ", " sum ", " multiplier "\n"
 
-#define EDGEAX_FINISH(scale, sum, multiplier, offset, shift) \
-  scale(sum, multiplier) "add " sum ", " offset              \
-                         "\n"                                \
-                         "asr " sum ", " shift               \
-                         "\n"                                \
-                         "ssat " sum ", #8, " sum "\n"
+// How the weights of a tile are found (begin), a run of them is multiplied (blocks, which may spoil
+// lr, hence next), and the rest of the head is found behind (end).
+#define EDGEAX_EXPANDED_BEGIN
+#define EDGEAX_EXPANDED_NEXT
+#define EDGEAX_EXPANDED_END "ldm r1!, {r6-r9}\n"
+#define EDGEAX_PLAIN_BEGIN \
+  "ldr r10, [r1], #4\n"    \
+  "str r1, [lr, #56]\n"    \
+  "mov r1, r10\n"
+#define EDGEAX_PLAIN_NEXT "ldr lr, [sp]\n"
+#define EDGEAX_PLAIN_END \
+  "ldr r1, [lr, #56]\n"  \
+  "ldm r1!, {r6-r9}\n"
 
-#define EDGEAX_RUN_SWEEP(scale) \
-  "push {r4-r11, lr}\n"                        \
-  "mov lr, r0\n"                               \
-  "1:\n" /* a pixel */                         \
-  "ldrd r1, r2, [lr, #20]\n"                   \
-  "str r2, [lr, #44]\n"                        \
-  "2:\n" /* a tile */                          \
-  "ldr r0, [lr, #0]\n"                         \
-  "ldr r11, [lr, #8]\n"                        \
-  "ldm r1!, {r2-r5}\n"                         \
-  "3:\n" /* a run */                           \
-  "str r11, [lr, #48]\n"                       \
-  "ldr r12, [lr, #12]\n"                       \
-  EDGEAX_BLOCKS(EDGEAX_ADD_EXPANDED_BLOCK)     \
-  "ldr r11, [lr, #48]\n"                       \
-  "ldr r10, [lr, #16]\n"                       \
-  "subs r11, #1\n"                             \
-  "add r0, r10\n"                              \
-  "bne 3b\n"                                   \
-  "ldm r1!, {r6-r11}\n"                        \
-  EDGEAX_FINISH(scale, "r2", "r6", "r7", "r8") \
-  EDGEAX_FINISH(scale, "r3", "r9", "r10", "r11") \
-  "ldm r1!, {r6-r11}\n"                        \
-  EDGEAX_FINISH(scale, "r4", "r6", "r7", "r8") \
-  EDGEAX_FINISH(scale, "r5", "r9", "r10", "r11") \
-  "bfi r2, r3, #8, #24\n"                      \
-  "bfi r4, r5, #8, #24\n"                      \
-  "pkhbt r2, r2, r4, lsl #16\n"                \
-  "ldrd r6, r7, [lr, #28]\n"                   \
-  "ssub8 r8, r2, r6\n"                         \
-  "sel r2, r2, r6\n"                           \
-  "ssub8 r8, r2, r7\n"                         \
-  "sel r2, r7, r2\n"                           \
-  "ldrd r6, r7, [lr, #40]\n"                   \
-  "subs r7, #4\n"                              \
-  "blt 4f\n"                                   \
-  "str r2, [r6], #4\n"                         \
-  "strd r6, r7, [lr, #40]\n"                   \
-  "bne 2b\n"                                   \
-  "b 6f\n"                                     \
-  "4:\n" /* less than 4 channels */            \
-  "adds r7, #4\n"                              \
-  "5:\n"                                       \
-  "strb r2, [r6], #1\n"                        \
-  "lsr r2, #8\n"                               \
-  "subs r7, #1\n"                              \
-  "bne 5b\n"                                   \
-  "6:\n"                                       \
-  "ldrd r0, r2, [lr, #0]\n"                    \
-  "ldr r3, [lr, #52]\n"                        \
-  "ldr r4, [lr, #36]\n"                        \
-  "add r0, r2\n"                               \
-  "add r6, r3\n"                               \
-  "subs r4, #1\n"                              \
-  "str r0, [lr, #0]\n"                         \
-  "strd r4, r6, [lr, #36]\n"                   \
-  "bne 1b\n"                                   \
-  "pop {r4-r11, pc}\n"
+#define EDGEAX_RUN_SWEEP(scale, begin, block, next, end) \
+  "push {r0, r4-r11, lr}\n"                              \
+  "mov lr, r0\n"                                         \
+  "1:\n" /* a pixel */                                   \
+  "ldrd r1, r2, [lr, #20]\n"                             \
+  "str r2, [lr, #44]\n"                                  \
+  "2:\n" /* a tile */                                    \
+  "ldr r0, [lr, #0]\n"                                   \
+  "ldr r11, [lr, #8]\n"                                  \
+  "ldm r1!, {r2-r5}\n" begin                             \
+  "3:\n" /* a run */                                     \
+  "str r11, [lr, #48]\n"                                 \
+  "ldr r12, [lr, #12]\n"                                 \
+  EDGEAX_BLOCKS(block) next                              \
+  "ldr r11, [lr, #48]\n"                                 \
+  "ldr r10, [lr, #16]\n"                                 \
+  "subs r11, #1\n"                                       \
+  "add r0, r10\n"                                        \
+  "bne 3b\n" end                                         \
+  scale("r2", "r6")                                      \
+  scale("r3", "r7")                                      \
+  scale("r4", "r8")                                      \
+  scale("r5", "r9")                                      \
+  "ldm r1!, {r6-r9}\n"                                   \
+  "add r2, r6\n"                                         \
+  "add r3, r7\n"                                         \
+  "add r4, r8\n"                                         \
+  "add r5, r9\n"                                         \
+  "ldm r1!, {r6-r9}\n"                                   \
+  "asr r2, r6\n"                                         \
+  "asr r3, r7\n"                                         \
+  "asr r4, r8\n"                                         \
+  "asr r5, r9\n"                                         \
+  "ssat r2, #8, r2\n"                                    \
+  "ssat r3, #8, r3\n"                                    \
+  "ssat r4, #8, r4\n"                                    \
+  "ssat r5, #8, r5\n"                                    \
+  "bfi r2, r3, #8, #24\n"                                \
+  "bfi r4, r5, #8, #24\n"                                \
+  "pkhbt r2, r2, r4, lsl #16\n"                          \
+  "ldrd r6, r7, [lr, #28]\n"                             \
+  "ssub8 r8, r2, r6\n"                                   \
+  "sel r2, r2, r6\n"                                     \
+  "ssub8 r8, r2, r7\n"                                   \
+  "sel r2, r7, r2\n"                                     \
+  "ldrd r6, r7, [lr, #40]\n"                             \
+  "subs r7, #4\n"                                        \
+  "blt 4f\n"                                             \
+  "str r2, [r6], #4\n"                                   \
+  "strd r6, r7, [lr, #40]\n"                             \
+  "beq 6f\n"                                             \
+  "ldr r6, [lr, #60]\n"                                  \
+  "add r1, r6\n"                                         \
+  "b 2b\n"                                               \
+  "4:\n" /* less than 4 channels */                      \
+  "adds r7, #4\n"                                        \
+  "5:\n"                                                 \
+  "strb r2, [r6], #1\n"                                  \
+  "lsr r2, #8\n"                                         \
+  "subs r7, #1\n"                                        \
+  "bne 5b\n"                                             \
+  "6:\n"                                                 \
+  "ldrd r0, r2, [lr, #0]\n"                              \
+  "ldr r3, [lr, #52]\n"                                  \
+  "ldr r4, [lr, #36]\n"                                  \
+  "add r0, r2\n"                                         \
+  "add r6, r3\n"                                         \
+  "subs r4, #1\n"                                        \
+  "str r0, [lr, #0]\n"                                   \
+  "strd r4, r6, [lr, #36]\n"                             \
+  "bne 1b\n"                                             \
+  "pop {r0, r4-r11, pc}\n"
 
-[[gnu::naked, gnu::noinline]] static void RunDouble(State*) {
-  __asm__(EDGEAX_RUN_SWEEP(EDGEAX_SCALE_DOUBLE));
-}
+// Loops over pixels, tiles, runs and blocks.
+template <Rounding kRounding, bool kIsExpanded>
+struct Loop;
 
-[[gnu::naked, gnu::noinline]] static void RunSingle(State*) {
-  __asm__(EDGEAX_RUN_SWEEP(EDGEAX_SCALE_SINGLE));
-}
+template <>
+struct Loop<Rounding::kDouble, true> {
+  [[gnu::naked, gnu::noinline]] static void Run(State*) {
+    __asm__(EDGEAX_RUN_SWEEP(EDGEAX_SCALE_DOUBLE, EDGEAX_EXPANDED_BEGIN, EDGEAX_ADD_EXPANDED_BLOCK,
+                             EDGEAX_EXPANDED_NEXT, EDGEAX_EXPANDED_END));
+  }
+};
 
-// A sweep over expanded tiles.
+template <>
+struct Loop<Rounding::kSingle, true> {
+  [[gnu::naked, gnu::noinline]] static void Run(State*) {
+    __asm__(EDGEAX_RUN_SWEEP(EDGEAX_SCALE_SINGLE, EDGEAX_EXPANDED_BEGIN, EDGEAX_ADD_EXPANDED_BLOCK,
+                             EDGEAX_EXPANDED_NEXT, EDGEAX_EXPANDED_END));
+  }
+};
+
+template <>
+struct Loop<Rounding::kDouble, false> {
+  [[gnu::naked, gnu::noinline]] static void Run(State*) {
+    __asm__(EDGEAX_RUN_SWEEP(EDGEAX_SCALE_DOUBLE, EDGEAX_PLAIN_BEGIN, EDGEAX_ADD_BLOCK,
+                             EDGEAX_PLAIN_NEXT, EDGEAX_PLAIN_END));
+  }
+};
+
+template <>
+struct Loop<Rounding::kSingle, false> {
+  [[gnu::naked, gnu::noinline]] static void Run(State*) {
+    __asm__(EDGEAX_RUN_SWEEP(EDGEAX_SCALE_SINGLE, EDGEAX_PLAIN_BEGIN, EDGEAX_ADD_BLOCK,
+                             EDGEAX_PLAIN_NEXT, EDGEAX_PLAIN_END));
+  }
+};
+
 template <Rounding kRounding>
 static inline void RunSweep(const Sweep& sweep, const TilePlan& plan) {
+  if (plan.is_quick == 0) return portable::RunSweep<kRounding>(sweep, plan);
   constexpr uint32_t kEachByte = 0x01010101;
+  const bool is_expanded = plan.is_expanded != 0;
+  // What a loop has not passed of a tile's room and head.
+  const int32_t tile_jump = is_expanded
+                                ? kTileHeadBytes - kExpandedHeadBytes
+                                : kTileHeadBytes - int32_t{sizeof(TileHead)} + plan.room_bytes;
   State state = {sweep.patch,
                  sweep.patch_step,
                  sweep.runs,
@@ -231,11 +279,13 @@ static inline void RunSweep(const Sweep& sweep, const TilePlan& plan) {
                  sweep.output,
                  0,
                  0,
-                 sweep.output_step - sweep.channels};
-  if (kRounding == Rounding::kDouble) {
-    RunDouble(&state);
+                 sweep.output_step - sweep.channels,
+                 nullptr,
+                 tile_jump};
+  if (is_expanded) {
+    Loop<kRounding, true>::Run(&state);
   } else {
-    RunSingle(&state);
+    Loop<kRounding, false>::Run(&state);
   }
 }
 

@@ -42,9 +42,13 @@ static inline void StoreTile(const TileHead& head, const TilePlan& plan, const S
   }
 }
 
-// A sweep over tiles whose weights are int8, by a function like AddRun.
-template <Rounding kRounding, typename Add>
-static inline void RunSweep(const Sweep& sweep, const TilePlan& plan, Add add_run) {
+template <Rounding kRounding>
+static inline void FinishTile(const TilePlan&, int32_t, const TileHead* head, uint8_t* tile) {
+  *reinterpret_cast<TileHead*>(tile) = *head;
+}
+
+template <Rounding kRounding>
+static inline void RunSweep(const Sweep& sweep, const TilePlan& plan) {
   const int8_t* patch = sweep.patch;
   int8_t* output = sweep.output;
   for (int32_t pixel = 0; pixel < sweep.pixels; ++pixel) {
@@ -55,7 +59,7 @@ static inline void RunSweep(const Sweep& sweep, const TilePlan& plan, Add add_ru
       const int8_t* weights = head.weights;
       const int8_t* run = patch;
       for (int32_t count = 0; count < sweep.runs; ++count) {
-        add_run(run, weights, sweep.run_bytes, plan.block, &sums);
+        AddRun(run, weights, sweep.run_bytes, plan.block, &sums);
         weights += kTileChannels * sweep.run_bytes;
         run += sweep.run_step;
       }
