@@ -123,15 +123,17 @@ void SweepRow(const Pass& pass, int32_t output_y, int8_t* output) {
 }
 
 // Prepares the tiles from number `first` on.
+template <Rounding kRounding>
 void PrepareTiles(const Convolution& convolution, int32_t first, int32_t channels, uint8_t* tile) {
   const TilePlan& plan = convolution.tile;
+  const int32_t patch_bytes = convolution.plan.runs * convolution.plan.run_bytes;
+  const int32_t tile_bytes = kTileHeadBytes + plan.room_bytes;
   for (int32_t number = first; channels > 0; ++number, channels -= kTileChannels) {
-    SetHead(plan, convolution.factors, convolution.bias, number * kTileChannels,
-            reinterpret_cast<TileHead*>(tile));
-    int8_t* room = reinterpret_cast<int8_t*>(tile + kTileHeadBytes);
     const WeightSource& source = convolution.weights;
-    PrepareTile(plan, source.tile(source.source, number, room), tile);
-    tile += kTileHeadBytes + plan.room_bytes;
+    int8_t* room = reinterpret_cast<int8_t*>(tile) + tile_bytes - kTileChannels * patch_bytes;
+    PrepareTile<kRounding>(plan, convolution.factors, convolution.bias, number * kTileChannels,
+                           patch_bytes, source.tile(source.source, number, room), tile);
+    tile += tile_bytes;
   }
 }
 
@@ -158,8 +160,8 @@ void ConvolveGroup(Pass* pass, int32_t group, const Rows& rows, int8_t* output, 
   uint8_t* prepared = const_cast<uint8_t*>(pass->sweep.tiles);
   for (int32_t channel = 0; channel < channels; channel += step) {
     pass->sweep.channels = channels - channel < step ? channels - channel : step;
-    PrepareTiles(convolution, group * tiles + channel / kTileChannels, pass->sweep.channels,
-                 prepared);
+    PrepareTiles<kRounding>(convolution, group * tiles + channel / kTileChannels,
+                            pass->sweep.channels, prepared);
     int8_t* row = output + channel;
     for (int32_t y = rows.begin; y < rows.end; ++y, row += row_step) {
       SweepRow<kRounding>(*pass, y, row);

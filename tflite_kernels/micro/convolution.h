@@ -27,10 +27,10 @@ struct ConvolutionPlan {
   int32_t sweep_channels;  // channels of the tiles that scratch has room for, a multiple of 4
 };
 
-// Where the weights of a tile are, or how they get into `room`, TilePlan::room_bytes that end at
-// the end of the tile's own room.
+// Returns where the weights of a tile lie: in flash, or at `decoded` after it has decoded them to
+// there (where the tile has room: TilePlan::room_bytes).
 struct WeightSource {
-  const int8_t* (*tile)(const void* source, int32_t tile, int8_t* room);
+  const int8_t* (*tile)(const void* source, int32_t tile, int8_t* decoded);
   const void* source;
 };
 

@@ -4,10 +4,10 @@
 // (the last may be shorter); in a block the 4 channels follow each other. Channels that a layer has
 // not are filled up with zeros. So one pointer reads all 4 channels in passing.
 //
-// A kernel with packed weights decodes a tile into the room that Convolve (convolution.h) gives it,
-// in this order, and leaves the rest to Convolve.
+// A kernel with packed weights decodes a tile in this order to where Convolve (convolution.h) tells
+// it, and leaves the rest to Convolve.
 //
-// Each instruction set has the same functions: tile_portable.h, tile_dsp.h, tile_helium.h.
+// Each instruction set has its own loops: tile_portable.h, tile_dsp.h, tile_helium.h.
 
 #include "tflite_kernels/micro/types.h"
 
@@ -20,6 +20,7 @@ constexpr int32_t kTileChannels = 4;
 struct TilePlan {
   int32_t block;        // weights of a channel that lie together
   int32_t room_bytes;   // room of a tile's weights in scratch; 0: they are read where they lie
+  int32_t is_expanded;  // whether the room is for weights of 16 bits; only where is_quick
   int32_t factor_step;  // 1: a factor per channel, 0: one for all
   // Whether no sum reaches 2**29 and all factors have shifts from -20 to -1 (single rounding: to
   // -2), so that they need no saturation.
@@ -28,26 +29,17 @@ struct TilePlan {
   Clamp clamp;
 };
 
-// What the kernels know of a tile, in scratch, before its room.
+// What the loops know of a tile, in scratch, before its room. Instruction sets that have weights of
+// their own in the room put them behind the biases, and the rest behind them.
 struct TileHead {
   int32_t bias[kTileChannels];
-  int32_t multiplier[kTileChannels];
-  int32_t shift[kTileChannels];
   const int8_t* weights;
+  int32_t multiplier[kTileChannels];
+  int32_t offset[kTileChannels];
+  int32_t shift[kTileChannels];
 };
-constexpr int32_t kTileHeadBytes = 64;
+constexpr int32_t kTileHeadBytes = 72;
 static_assert(sizeof(TileHead) <= kTileHeadBytes, "a head fits");
-
-// Sets all but the weights of the head of the tile that begins with a channel.
-static inline void SetHead(const TilePlan& plan, const Factors& factors, const int32_t* bias,
-                           int32_t channel, TileHead* head) {
-  for (int32_t i = 0; i < kTileChannels; ++i) {
-    const Requantization factor = FactorOf(factors, (channel + i) * plan.factor_step);
-    head->bias[i] = bias[channel + i];
-    head->multiplier[i] = factor.multiplier;
-    head->shift[i] = factor.shift;
-  }
-}
 
 // Patches, and the tiles that all of them are multiplied with.
 struct Sweep {
@@ -61,16 +53,15 @@ struct Sweep {
   int32_t runs, run_bytes, run_step;
 };
 
-}  // namespace micro
-}  // namespace edgeax
+// Prepares the tile that begins with a channel. Its weights, patch_bytes a channel, are at
+// `weights`: in flash, or at the end of its room.
+template <Rounding kRounding>
+void PrepareTile(const TilePlan& plan, const Factors& factors, const int32_t* bias, int32_t channel,
+                 int32_t patch_bytes, const int8_t* weights, uint8_t* tile);
 
-#include "tflite_kernels/micro/tile_portable.h"
-
-namespace edgeax {
-namespace micro {
-
-using portable::PrepareTile;
-using portable::RunSweep;
+// Computes the output codes of all pixels in all channels of a sweep.
+template <Rounding kRounding>
+void RunSweep(const Sweep& sweep, const TilePlan& plan);
 
 }  // namespace micro
 }  // namespace edgeax

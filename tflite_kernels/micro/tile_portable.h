@@ -42,8 +42,9 @@ static inline void StoreTile(const TileHead& head, const TilePlan& plan, const S
   }
 }
 
-static inline void PrepareTile(const TilePlan&, const int8_t* weights, uint8_t* tile) {
-  reinterpret_cast<TileHead*>(tile)->weights = weights;
+template <Rounding kRounding>
+static inline void FinishTile(const TilePlan&, int32_t, const TileHead* head, uint8_t* tile) {
+  *reinterpret_cast<TileHead*>(tile) = *head;
 }
 
 template <Rounding kRounding>

@@ -48,7 +48,12 @@ def zero_point_of(node: Node, tensor: Tensor, what: str) -> int:
     return zero_point
 
 
-def clamp_of(node: Node) -> Struct:
+def clamp(limits: tuple[int, int]) -> Struct:
+    """Returns limits of codes as C++ has them."""
+    return Struct("Clamp", {"min": limits[0], "max": limits[1]})
+
+
+def limits_of(node: Node) -> tuple[int, int]:
     """Returns the limits of the output's codes: of its type, or of the fused activation."""
     activation = node.options.get("fused_activation_function", "NONE")
     node.require(
@@ -65,4 +70,4 @@ def clamp_of(node: Node) -> Struct:
         return int(np.clip(zero_point + away, ends.min, ends.max))
 
     low, high = _LIMITS[activation]
-    return Struct("Clamp", {"min": code(low), "max": code(high)})
+    return code(low), code(high)

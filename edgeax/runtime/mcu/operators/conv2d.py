@@ -70,7 +70,7 @@ class Plan:
         is_direct: Whether patches inside the image are read where they lie.
         patches: Copied patches that scratch has room for.
         sweep_channels: Channels of the tiles that scratch has room for.
-        room_bytes: Room of the weights of a tile.
+        room: Room of the weights of a tile.
     """
 
     runs: int
@@ -78,13 +78,13 @@ class Plan:
     is_direct: bool
     patches: int
     sweep_channels: int
-    room_bytes: int
+    room: tiles.Room
 
     @property
     def scratch_bytes(self) -> int:
         """Bytes of scratch."""
         patches = self.patches * (-(-self.runs * self.run_bytes // 4) * 4)
-        tiled = self.sweep_channels // tiles.CHANNELS * (tiles.HEAD_BYTES + self.room_bytes)
+        tiled = self.sweep_channels // tiles.CHANNELS * (tiles.HEAD_BYTES + self.room.size_bytes)
         return -(-patches // 8) * 8 + tiled
 
     def struct(self) -> Struct:
@@ -96,6 +96,7 @@ class Plan:
 def conv2d(node: Node) -> Lowered:
     """Returns the step of a CONV_2D."""
     found = products.read_products(node, (0, 1, 2))
+    found = products.without_constant_channels(found, node.rounding)
     return [convolution(node, found, _shape(node, found.weights.shape))]
 
 
@@ -108,20 +109,18 @@ def convolution(node: Node, found: products.Products, shape: Shape) -> Step:
             channels of a group).
         shape: Its shapes.
     """
-    plan = plan_for(node, shape)
+    plan = plan_for(node, shape, found.is_quick(node))
     weights = _runs(found.weights, shape.groups, plan)
-    rows = found.weights.reshape(shape.output_channels, -1)
-    bias = tiles.folded(found.bias, rows, found.input_zero_point)
     layout = tiles.layout_for(node.target)
     arguments = Struct(
         "Conv2DArgs",
         {
             "shape": shape.struct(),
             "plan": plan.struct(),
-            "tile": found.tile_plan(node, rows, bias, plan.room_bytes),
+            "tile": found.tile_plan(node, plan.room),
             "input_zero_point": found.input_zero_point,
             "factors": found.factors.struct(shape.groups),
-            "bias": products.bias_array(bias, shape.groups),
+            "bias": products.bias_array(found.folded_bias, shape.groups),
             "weights": Array("weights", tiles.tiled(weights, layout)),
         },
     )
@@ -139,8 +138,15 @@ def convolution(node: Node, found: products.Products, shape: Shape) -> Step:
     )
 
 
-def plan_for(node: Node, shape: Shape) -> Plan:
-    """Returns how to cut a convolution, with scratch that suits its place in the model."""
+def plan_for(node: Node, shape: Shape, quick: bool, decodes: bool = False) -> Plan:
+    """Returns how to cut a convolution, with scratch that suits its place in the model.
+
+    Args:
+        node: The operator.
+        shape: Its shapes.
+        quick: Whether TilePlan::is_quick holds.
+        decodes: Whether its weights are packed, so that each tile is decoded to scratch.
+    """
     layout = tiles.layout_for(node.target)
     depth = shape.input_channels // shape.groups
     joined = shape.kernel_width == 1 or (shape.dilation_width == 1 and shape.groups == 1)
@@ -149,29 +155,33 @@ def plan_for(node: Node, shape: Shape) -> Plan:
         joined and run % layout.multiple == 0 and (run >= _LEAST_RUN or shape.kernel_height == 1)
     )
     whole = shape.kernel_height * run
-    runs = shape.kernel_height if is_direct else 1
     run_bytes = run if is_direct else -(-whole // layout.multiple) * layout.multiple
+    runs = shape.kernel_height if is_direct else 1
     patches = 1 if is_direct else max(1, min(_MOST_PATCHES, _MOST_PATCH_BYTES // run_bytes))
-    plan = Plan(
-        runs=runs,
-        run_bytes=run_bytes,
-        is_direct=is_direct,
-        patches=0 if is_direct and _has_no_border(shape) else patches,
-        sweep_channels=tiles.CHANNELS,
-        room_bytes=tiles.CHANNELS * layout.expansion * runs * run_bytes,
-    )
-    return _widened(plan, shape.output_channels // shape.groups, _scratch_limit(node))
+    rooms = tiles.rooms(node.target, runs * run_bytes, quick, decodes)
+    plans = [
+        Plan(
+            runs=runs,
+            run_bytes=run_bytes,
+            is_direct=is_direct,
+            patches=0 if is_direct and _has_no_border(shape) else patches,
+            sweep_channels=tiles.CHANNELS,
+            room=room,
+        )
+        for room in rooms
+    ]
+    limit = _scratch_limit(node)
+    plan = next((plan for plan in plans if plan.scratch_bytes <= limit), plans[-1])
+    return _widened(plan, shape.output_channels // shape.groups, limit)
 
 
 def _widened(plan: Plan, channels: int, limit: int) -> Plan:
-    """Returns the plan with as many tiles as fit, or with weights that are not expanded."""
-    if plan.scratch_bytes > limit:
-        return dataclasses.replace(plan, room_bytes=0)
-    most = -(-channels // tiles.CHANNELS) * tiles.CHANNELS
-    for wider in range(most, tiles.CHANNELS, -tiles.CHANNELS):
-        candidate = dataclasses.replace(plan, sweep_channels=wider)
-        if candidate.scratch_bytes <= limit and most % wider == 0:
-            return candidate
+    """Returns the plan with as many tiles in a sweep as fit."""
+    most = -(-channels // tiles.CHANNELS)
+    for count in range(most, 1, -1):
+        wider = dataclasses.replace(plan, sweep_channels=count * tiles.CHANNELS)
+        if most % count == 0 and wider.scratch_bytes <= limit:
+            return wider
     return plan
 
 
@@ -197,7 +207,7 @@ def _has_no_border(shape: Shape) -> bool:
 
 
 def _runs(weights: np.ndarray, groups: int, plan: Plan) -> np.ndarray:
-    return weights.reshape(groups, weights.shape[0] // groups, plan.runs, -1)
+    return weights.reshape(groups, len(weights) // groups, plan.runs, -1)
 
 
 def _shape(node: Node, weights: tuple[int, ...]) -> Shape:

@@ -18,6 +18,7 @@ def fully_connected(node: Node) -> Lowered:
         node.options.get("weights_format"),
     )
     found = products.read_products(node, (0, 1, 2))
+    found = products.without_constant_channels(found, node.rounding)
     node.require(found.weights.ndim == 2, "its weights must have 2 axes", f"{found.weights.shape}")
     outputs, depth = found.weights.shape
     rows = _rows(node, outputs, depth)
@@ -30,7 +31,6 @@ def fully_connected(node: Node) -> Lowered:
 
 def _few_rows(node: Node, found: products.Products, rows: int) -> Step:
     outputs, depth = found.weights.shape
-    bias = tiles.folded(found.bias, found.weights, found.input_zero_point)
     weights = found.weights.reshape(1, outputs, 1, depth)
     arguments = Struct(
         "FullyConnectedArgs",
@@ -38,9 +38,9 @@ def _few_rows(node: Node, found: products.Products, rows: int) -> Step:
             "rows": rows,
             "depth": depth,
             "outputs": outputs,
-            "tile": found.tile_plan(node, found.weights, bias, 0),
+            "tile": found.tile_plan(node, tiles.Room(0, is_expanded=False)),
             "factors": found.factors.struct(),
-            "bias": products.bias_array(bias),
+            "bias": products.bias_array(found.folded_bias),
             "weights": Array("weights", tiles.tiled(weights, tiles.layout_for(node.target))),
         },
     )

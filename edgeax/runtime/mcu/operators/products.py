@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from edgeax.formats import rounding
 from edgeax.runtime.mcu.node import Node
 from edgeax.runtime.mcu.operators import codes, tiles
 from edgeax.runtime.mcu.program import Array, Struct
@@ -19,7 +20,7 @@ class Products:
         factors: From sums to output codes.
         input_zero_point: The code of 0.0 of the input.
         output_zero_point: The code of 0.0 of the output.
-        clamp: Limits of the output's codes.
+        output_limits: Least and largest of the output's codes.
     """
 
     weights: np.ndarray
@@ -27,29 +28,43 @@ class Products:
     factors: tiles.ScaledFactors
     input_zero_point: int
     output_zero_point: int
-    clamp: Struct
+    output_limits: tuple[int, int]
 
-    def tile_plan(
-        self, node: Node, rows: np.ndarray, folded_bias: np.ndarray, room_bytes: int
-    ) -> Struct:
-        """Returns what C++ calls TilePlan.
+    @property
+    def rows(self) -> np.ndarray:
+        """The weights as (output channels, weights of a channel)."""
+        return self.weights.reshape(len(self.weights), -1)
 
-        Args:
-            node: The operator.
-            rows: int8, the weights as (channels, weights of a channel).
-            folded_bias: int32, one per channel.
-            room_bytes: Room of the weights of a tile in scratch.
-        """
-        quick = tiles.is_quick(folded_bias, rows, self.factors, node.rounding)
+    @property
+    def folded_bias(self) -> np.ndarray:
+        """The bias less what the zero point of the input adds to a sum, as int32 wraps."""
+        sums = self.rows.astype(np.int64).sum(axis=1)
+        return (self.bias.astype(np.int64) - self.input_zero_point * sums).astype(np.int32)
+
+    def is_quick(self, node: Node) -> bool:
+        """Returns whether its sums are scaled without saturation, see TilePlan::is_quick."""
+        return tiles.is_quick(self.folded_bias, self.rows, self.factors, node.rounding)
+
+    def output_codes(self, sums: np.ndarray, rounding_kind: str) -> np.ndarray:
+        """Returns the output codes of sums, int64 of int32 range, the last axis being channels."""
+        limits = np.iinfo(np.int32)
+        fitting = np.clip(sums, limits.min, limits.max).astype(np.int32)
+        factors = self.factors
+        scaled = rounding.requantize(fitting, factors.multiplier, factors.shift, rounding_kind)
+        return np.clip(scaled.astype(np.int64) + self.output_zero_point, *self.output_limits)
+
+    def tile_plan(self, node: Node, room: tiles.Room) -> Struct:
+        """Returns what C++ calls TilePlan."""
         return Struct(
             "TilePlan",
             {
                 "block": tiles.layout_for(node.target).block,
-                "room_bytes": room_bytes,
+                "room_bytes": room.size_bytes,
+                "is_expanded": int(room.is_expanded),
                 "factor_step": 0 if self.factors.is_one else 1,
-                "is_quick": int(quick),
+                "is_quick": int(self.is_quick(node)),
                 "output_zero_point": self.output_zero_point,
-                "clamp": self.clamp,
+                "clamp": codes.clamp(self.output_limits),
             },
         )
 
@@ -74,7 +89,34 @@ def read_products(node: Node, positions: tuple[int, int, int], axis: int = 0) ->
         factors=tiles.factors_of(_ratios(node, at_input, at_weights, axis, channels)),
         input_zero_point=codes.zero_point_of(node, x, "its input"),
         output_zero_point=codes.zero_point_of(node, output, "its output"),
-        clamp=codes.clamp_of(node),
+        output_limits=codes.limits_of(node),
+    )
+
+
+def without_constant_channels(found: Products, rounding_kind: str) -> Products:
+    """Returns a layer of int8 codes in which channels that always give one code give it simply.
+
+    Channels that training has left dead have tiny scales and huge biases, which would bar the whole
+    layer from being quick. They get weights of 0, and a bias and a factor that give their code.
+
+    Args:
+        found: The layer.
+        rounding_kind: "single" or "double".
+    """
+    products = 128 * np.abs(found.rows.astype(np.int64)).sum(axis=1)
+    bias = found.folded_bias.astype(np.int64)
+    low, high = (found.output_codes(bias + part, rounding_kind) for part in (-products, products))
+    ends = np.iinfo(np.int32)
+    wraps = (bias - products < ends.min) | (bias + products > ends.max)
+    constant = (low == high) & ~wraps
+    shape = (-1, *[1] * (found.weights.ndim - 1))
+    multiplier = np.where(constant, 2**30, found.factors.multiplier)  # with the shift: 1 / 8
+    shift = np.where(constant, -2, found.factors.shift)
+    return dataclasses.replace(
+        found,
+        weights=np.where(constant.reshape(shape), 0, found.weights).astype(np.int8),
+        bias=np.where(constant, (low - found.output_zero_point) * 8, found.bias).astype(np.int32),
+        factors=tiles.ScaledFactors(multiplier.astype(np.int32), shift.astype(np.int8)),
     )
 
 

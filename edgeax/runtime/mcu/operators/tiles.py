@@ -9,7 +9,7 @@ from edgeax.runtime.mcu.program import Array, Struct
 from edgeax.runtime.mcu.targets import Target
 
 CHANNELS = 4
-HEAD_BYTES = 64  # kTileHeadBytes
+HEAD_BYTES = 72  # kTileHeadBytes
 _QUICK_SUM = 2**29
 _SHIFTS = {"single": (-20, -2), "double": (-20, -1)}
 
@@ -21,22 +21,23 @@ class Layout:
     Attributes:
         block: Weights of a channel that lie together.
         multiple: What the weights of a run are filled up to a multiple of.
-        expansion: Bytes in scratch per weight of a tile that is swept over an image; 0: its
-            weights are read where they lie.
+        spare_bytes: What loops may read behind the weights.
+        expands: Whether a tile that is swept over many pixels is faster in 16 bits.
     """
 
     block: int
     multiple: int
-    expansion: int
+    spare_bytes: int
+    expands: bool
 
 
 def layout_for(target: Target) -> Layout:
     """Returns the layout for a target."""
     if target.has_helium:
-        return Layout(16, 1, 0)
+        return Layout(16, 1, 15, expands=False)
     if target.has_dsp:
-        return Layout(4, 4, 2)
-    return Layout(16, 1, 0)
+        return Layout(4, 4, 0, expands=True)
+    return Layout(16, 1, 0, expands=False)
 
 
 def tiled(weights: np.ndarray, layout: Layout) -> np.ndarray:
@@ -46,7 +47,7 @@ def tiled(weights: np.ndarray, layout: Layout) -> np.ndarray:
         weights: int8, shape (groups, channels of a group, runs, weights of a run).
         layout: How the target likes them.
     Returns:
-        int8, flat; channels filled up to tiles and runs as `layout` says, with zeros.
+        int8, flat; channels filled up to tiles, runs and the whole as `layout` says, with zeros.
     """
     groups, channels, runs, size = weights.shape
     fill = ((0, 0), (0, -channels % CHANNELS), (0, 0), (0, -size % layout.multiple))
@@ -56,7 +57,9 @@ def tiled(weights: np.ndarray, layout: Layout) -> np.ndarray:
         weights[..., begin : begin + layout.block].reshape(*weights.shape[:3], -1)
         for begin in range(0, weights.shape[-1], layout.block)
     ]
-    return np.concatenate(blocks, axis=-1).reshape(-1)
+    joined = np.concatenate(blocks, axis=-1).reshape(-1)
+    spare = layout.spare_bytes if weights.shape[-1] % layout.block else 0
+    return np.pad(joined, (0, spare))
 
 
 def per_tile(values: np.ndarray, groups: int) -> np.ndarray:
@@ -65,16 +68,34 @@ def per_tile(values: np.ndarray, groups: int) -> np.ndarray:
     return np.pad(values, ((0, 0), (0, -values.shape[1] % CHANNELS))).reshape(-1)
 
 
-def folded(bias: np.ndarray, weights: np.ndarray, input_zero_point: int) -> np.ndarray:
-    """Returns the bias less what the zero point of the input adds to a sum, as int32 wraps.
+@dataclasses.dataclass(frozen=True)
+class Room:
+    """Room of the weights of a tile in scratch.
+
+    Attributes:
+        size_bytes: Its bytes; 0: the weights are read where they lie.
+        is_expanded: Whether they are widened to 16 bits there.
+    """
+
+    size_bytes: int
+    is_expanded: bool
+
+
+def rooms(target: Target, patch_bytes: int, quick: bool, decodes: bool) -> list[Room]:
+    """Returns the rooms that a tile can have, fastest first, smallest last.
 
     Args:
-        bias: int32, one per channel.
-        weights: int8, shape (channels, weights of a channel).
-        input_zero_point: The code of 0.0 of the input.
+        target: The processor.
+        patch_bytes: Weights of a channel, filled up.
+        quick: Whether TilePlan::is_quick holds.
+        decodes: Whether the weights are packed, so that a tile is decoded to its room.
     """
-    wide = bias.astype(np.int64) - input_zero_point * weights.astype(np.int64).sum(axis=1)
-    return wide.astype(np.int32)
+    layout = layout_for(target)
+    decoded = CHANNELS * (patch_bytes + -(-layout.spare_bytes // CHANNELS))
+    least = Room(decoded if decodes else 0, is_expanded=False)
+    if layout.expands and quick:
+        return [Room(2 * CHANNELS * patch_bytes, is_expanded=True), least]
+    return [least]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,294 @@
+#pragma once  // micro/tile_dsp.h: tiles with the DSP instructions of Cortex-M4, M7 and M33.
+
+// Loops that need all registers are whole functions in assembly. Blocks are 4 weights, runs whole
+// blocks: a word of codes is split into two pairs of 16 bits (its codes 0 and 2, and 1 and 3), so
+// are weights, and SMLAD adds two products.
+
+#include "tflite_kernels/micro/tile_portable.h"
+
+namespace edgeax {
+namespace micro {
+namespace dsp {
+
+// A pair of sums more from two words of pairs of 4 channels at r1: SMLAD with a pair of codes.
+#define EDGEAX_ADD_PAIR(pair) \
+  "ldm r1!, {r6-r9}\n"        \
+  "smlad r2, r6, " pair       \
+  ", r2\n"                    \
+  "smlad r3, r7, " pair       \
+  ", r3\n"                    \
+  "smlad r4, r8, " pair       \
+  ", r4\n"                    \
+  "smlad r5, r9, " pair ", r5\n"
+
+#define EDGEAX_ADD_EXPANDED_BLOCK \
+  "ldr r11, [r0], #4\n"           \
+  "sxtb16 r10, r11\n"             \
+  "sxtb16 r11, r11, ror #8\n" EDGEAX_ADD_PAIR("r10") EDGEAX_ADD_PAIR("r11")
+
+#define EDGEAX_ADD_CHANNEL(sum, weights) \
+  "sxtb16 lr, " weights                  \
+  "\n"                                   \
+  "smlad " sum ", lr, r10, " sum         \
+  "\n"                                   \
+  "sxtb16 lr, " weights                  \
+  ", ror #8\n"                           \
+  "smlad " sum ", lr, r11, " sum "\n"
+
+#define EDGEAX_ADD_BLOCK                                                                    \
+  "ldr r11, [r0], #4\n"                                                                     \
+  "ldm r1!, {r6-r9}\n"                                                                      \
+  "sxtb16 r10, r11\n"                                                                       \
+  "sxtb16 r11, r11, ror #8\n" EDGEAX_ADD_CHANNEL("r2", "r6") EDGEAX_ADD_CHANNEL("r3", "r7") \
+      EDGEAX_ADD_CHANNEL("r4", "r8") EDGEAX_ADD_CHANNEL("r5", "r9")
+
+// Two blocks a turn; an odd one is the first.
+// r0: codes, r1: weights, r2 to r5: sums, r12: end of the codes.
+#define EDGEAX_BLOCKS(block)  \
+  "lsls r10, r12, #30\n"      \
+  "add r12, r0\n"             \
+  "bcs 12f\n"                 \
+  "11:\n" block "12:\n" block \
+  "cmp r0, r12\n"             \
+  "bne 11b\n"
+
+// An expanded tile: 4 biases; for each block the first pairs of the 4 channels, then their second
+// pairs; the multipliers, offsets and shifts of the head.
+
+constexpr int32_t kExpandedHeadBytes = 4 * sizeof(TileHead::bias);
+
+[[gnu::naked, gnu::noinline]] static void ExpandBlocks(const int8_t*, int32_t*, const int8_t*) {
+  __asm__(
+      "push {r4-r10, lr}\n"
+      "1:\n"
+      "ldm r0!, {r3-r6}\n"
+      "sxtb16 r7, r3\n"
+      "sxtb16 r8, r4\n"
+      "sxtb16 r9, r5\n"
+      "sxtb16 r10, r6\n"
+      "sxtb16 r3, r3, ror #8\n"
+      "sxtb16 r4, r4, ror #8\n"
+      "sxtb16 r5, r5, ror #8\n"
+      "sxtb16 r6, r6, ror #8\n"
+      "stm r1!, {r7-r10}\n"
+      "stm r1!, {r3-r6}\n"
+      "cmp r0, r2\n"
+      "bne 1b\n"
+      "pop {r4-r10, pc}\n");
+}
+
+// What RunSweep wants of a quick layer: the multipliers doubled for double rounding; half a code
+// and the zero point, to be added before the shift; how far to shift to the right.
+template <Rounding kRounding>
+static inline void SetScaling(int32_t output_zero_point, TileHead* head) {
+  constexpr bool kIsDouble = kRounding == Rounding::kDouble;
+  for (int32_t i = 0; i < kTileChannels; ++i) {
+    const int32_t right = kIsDouble ? -head->shift[i] : -head->shift[i] - 1;
+    const uint32_t multiplier = head->multiplier[i];
+    head->multiplier[i] = static_cast<int32_t>(kIsDouble ? multiplier << 1 : multiplier);
+    head->offset[i] = (1 << (right - 1)) + output_zero_point * (1 << right);
+    head->shift[i] = right;
+  }
+}
+
+template <Rounding kRounding>
+static inline void FinishTile(const TilePlan& plan, int32_t patch_bytes, TileHead* head,
+                              uint8_t* tile) {
+  if (plan.is_quick != 0) SetScaling<kRounding>(plan.output_zero_point, head);
+  if (plan.is_expanded == 0) {
+    *reinterpret_cast<TileHead*>(tile) = *head;
+    return;
+  }
+  int32_t* at = reinterpret_cast<int32_t*>(tile);
+  __builtin_memcpy(at, head->bias, sizeof(head->bias));
+  at += kTileChannels;
+  ExpandBlocks(head->weights, at, head->weights + kTileChannels * patch_bytes);
+  at += 2 * patch_bytes;
+  __builtin_memcpy(at, head->multiplier, 3 * sizeof(head->multiplier));
+}
+
+// What the loops of a sweep keep in memory.
+struct State {
+  const int8_t* patch;  // 0
+  int32_t patch_step;
+  int32_t runs;  // 8
+  int32_t run_bytes;
+  int32_t run_jump;  // 16: from the end of a run to the next
+  const uint8_t* tiles;
+  int32_t channels;  // 24
+  uint32_t low;
+  uint32_t high;  // 32
+  int32_t pixels;
+  int8_t* output;  // 40
+  int32_t channels_left;
+  int32_t runs_left;  // 48
+  int32_t output_jump;
+  const uint8_t* head_rest;  // 56
+  int32_t tile_jump;
+};
+
+// r2 to r5: gemmlowp's high product, then halves away from zero; or the high product.
+#define EDGEAX_SCALE_DOUBLE(sum, multiplier)      \
+  "smmlar " sum ", " sum ", " multiplier ", " sum \
+  "\n"                                            \
+  "add " sum ", " sum ", " sum ", asr #31\n"
+#define EDGEAX_SCALE_SINGLE(sum, multiplier) "smmul " sum ", " sum ", " multiplier "\n"
+
+// How the weights of a tile are found (begin), a run of them is multiplied (blocks, which may spoil
+// lr, hence next), and the rest of the head is found behind (end).
+#define EDGEAX_EXPANDED_BEGIN
+#define EDGEAX_EXPANDED_NEXT
+#define EDGEAX_EXPANDED_END "ldm r1!, {r6-r9}\n"
+#define EDGEAX_PLAIN_BEGIN \
+  "ldr r10, [r1], #4\n"    \
+  "str r1, [lr, #56]\n"    \
+  "mov r1, r10\n"
+#define EDGEAX_PLAIN_NEXT "ldr lr, [sp]\n"
+#define EDGEAX_PLAIN_END \
+  "ldr r1, [lr, #56]\n"  \
+  "ldm r1!, {r6-r9}\n"
+
+#define EDGEAX_RUN_SWEEP(scale, begin, block, next, end) \
+  "push {r0, r4-r11, lr}\n"                              \
+  "mov lr, r0\n"                                         \
+  "1:\n" /* a pixel */                                   \
+  "ldrd r1, r2, [lr, #20]\n"                             \
+  "str r2, [lr, #44]\n"                                  \
+  "2:\n" /* a tile */                                    \
+  "ldr r0, [lr, #0]\n"                                   \
+  "ldr r11, [lr, #8]\n"                                  \
+  "ldm r1!, {r2-r5}\n" begin                             \
+  "3:\n" /* a run */                                     \
+  "str r11, [lr, #48]\n"                                 \
+  "ldr r12, [lr, #12]\n"                                 \
+  EDGEAX_BLOCKS(block) next                              \
+  "ldr r11, [lr, #48]\n"                                 \
+  "ldr r10, [lr, #16]\n"                                 \
+  "subs r11, #1\n"                                       \
+  "add r0, r10\n"                                        \
+  "bne 3b\n" end                                         \
+  scale("r2", "r6")                                      \
+  scale("r3", "r7")                                      \
+  scale("r4", "r8")                                      \
+  scale("r5", "r9")                                      \
+  "ldm r1!, {r6-r9}\n"                                   \
+  "add r2, r6\n"                                         \
+  "add r3, r7\n"                                         \
+  "add r4, r8\n"                                         \
+  "add r5, r9\n"                                         \
+  "ldm r1!, {r6-r9}\n"                                   \
+  "asr r2, r6\n"                                         \
+  "asr r3, r7\n"                                         \
+  "asr r4, r8\n"                                         \
+  "asr r5, r9\n"                                         \
+  "ssat r2, #8, r2\n"                                    \
+  "ssat r3, #8, r3\n"                                    \
+  "ssat r4, #8, r4\n"                                    \
+  "ssat r5, #8, r5\n"                                    \
+  "bfi r2, r3, #8, #24\n"                                \
+  "bfi r4, r5, #8, #24\n"                                \
+  "pkhbt r2, r2, r4, lsl #16\n"                          \
+  "ldrd r6, r7, [lr, #28]\n"                             \
+  "ssub8 r8, r2, r6\n"                                   \
+  "sel r2, r2, r6\n"                                     \
+  "ssub8 r8, r2, r7\n"                                   \
+  "sel r2, r7, r2\n"                                     \
+  "ldrd r6, r7, [lr, #40]\n"                             \
+  "subs r7, #4\n"                                        \
+  "blt 4f\n"                                             \
+  "str r2, [r6], #4\n"                                   \
+  "strd r6, r7, [lr, #40]\n"                             \
+  "beq 6f\n"                                             \
+  "ldr r6, [lr, #60]\n"                                  \
+  "add r1, r6\n"                                         \
+  "b 2b\n"                                               \
+  "4:\n" /* less than 4 channels */                      \
+  "adds r7, #4\n"                                        \
+  "5:\n"                                                 \
+  "strb r2, [r6], #1\n"                                  \
+  "lsr r2, #8\n"                                         \
+  "subs r7, #1\n"                                        \
+  "bne 5b\n"                                             \
+  "6:\n"                                                 \
+  "ldrd r0, r2, [lr, #0]\n"                              \
+  "ldr r3, [lr, #52]\n"                                  \
+  "ldr r4, [lr, #36]\n"                                  \
+  "add r0, r2\n"                                         \
+  "add r6, r3\n"                                         \
+  "subs r4, #1\n"                                        \
+  "str r0, [lr, #0]\n"                                   \
+  "strd r4, r6, [lr, #36]\n"                             \
+  "bne 1b\n"                                             \
+  "pop {r0, r4-r11, pc}\n"
+
+// Loops over pixels, tiles, runs and blocks.
+template <Rounding kRounding, bool kIsExpanded>
+struct Loop;
+
+template <>
+struct Loop<Rounding::kDouble, true> {
+  [[gnu::naked, gnu::noinline]] static void Run(State*) {
+    __asm__(EDGEAX_RUN_SWEEP(EDGEAX_SCALE_DOUBLE, EDGEAX_EXPANDED_BEGIN, EDGEAX_ADD_EXPANDED_BLOCK,
+                             EDGEAX_EXPANDED_NEXT, EDGEAX_EXPANDED_END));
+  }
+};
+
+template <>
+struct Loop<Rounding::kSingle, true> {
+  [[gnu::naked, gnu::noinline]] static void Run(State*) {
+    __asm__(EDGEAX_RUN_SWEEP(EDGEAX_SCALE_SINGLE, EDGEAX_EXPANDED_BEGIN, EDGEAX_ADD_EXPANDED_BLOCK,
+                             EDGEAX_EXPANDED_NEXT, EDGEAX_EXPANDED_END));
+  }
+};
+
+template <>
+struct Loop<Rounding::kDouble, false> {
+  [[gnu::naked, gnu::noinline]] static void Run(State*) {
+    __asm__(EDGEAX_RUN_SWEEP(EDGEAX_SCALE_DOUBLE, EDGEAX_PLAIN_BEGIN, EDGEAX_ADD_BLOCK,
+                             EDGEAX_PLAIN_NEXT, EDGEAX_PLAIN_END));
+  }
+};
+
+template <>
+struct Loop<Rounding::kSingle, false> {
+  [[gnu::naked, gnu::noinline]] static void Run(State*) {
+    __asm__(EDGEAX_RUN_SWEEP(EDGEAX_SCALE_SINGLE, EDGEAX_PLAIN_BEGIN, EDGEAX_ADD_BLOCK,
+                             EDGEAX_PLAIN_NEXT, EDGEAX_PLAIN_END));
+  }
+};
+
+template <Rounding kRounding>
+static inline void RunSweep(const Sweep& sweep, const TilePlan& plan) {
+  if (plan.is_quick == 0) return portable::RunSweep<kRounding>(sweep, plan);
+  constexpr uint32_t kEachByte = 0x01010101;
+  const bool is_expanded = plan.is_expanded != 0;
+  // What a loop has not passed of a tile's room and head.
+  const int32_t tile_jump = is_expanded
+                                ? kTileHeadBytes - kExpandedHeadBytes
+                                : kTileHeadBytes - int32_t{sizeof(TileHead)} + plan.room_bytes;
+  State state = {sweep.patch,
+                 sweep.patch_step,
+                 sweep.runs,
+                 sweep.run_bytes,
+                 sweep.run_step - sweep.run_bytes,
+                 sweep.tiles,
+                 sweep.channels,
+                 static_cast<uint8_t>(plan.clamp.min) * kEachByte,
+                 static_cast<uint8_t>(plan.clamp.max) * kEachByte,
+                 sweep.pixels,
+                 sweep.output,
+                 0,
+                 0,
+                 sweep.output_step - sweep.channels,
+                 nullptr,
+                 tile_jump};
+  if (is_expanded) {
+    Loop<kRounding, true>::Run(&state);
+  } else {
+    Loop<kRounding, false>::Run(&state);
+  }
+}
+
+}  // namespace dsp
+}  // namespace micro
+}  // namespace edgeax
