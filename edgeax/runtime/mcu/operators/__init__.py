@@ -3,12 +3,19 @@
 from collections.abc import Callable, Mapping
 
 from edgeax.runtime.mcu.node import Node
-from edgeax.runtime.mcu.operators import reshape
+from edgeax.runtime.mcu.operators import (
+    arithmetic,
+    depthwise_conv2d,
+    pool2d,
+    reduce,
+    reshape,
+    softmax,
+)
 from edgeax.runtime.mcu.program import Lowered
 
 Handler = Callable[[Node], Lowered]
 
-_FAMILIES = (reshape,)
+_FAMILIES = (arithmetic, depthwise_conv2d, pool2d, reduce, reshape, softmax)
 
 HANDLERS: Mapping[str, Handler] = {
     name: handler for family in _FAMILIES for name, handler in family.HANDLERS.items()

@@ -1,0 +1,68 @@
+"""What handlers of operators on codes ask of their tensors."""
+
+import math
+
+import numpy as np
+
+from edgeax.formats.flatbuffer import Tensor
+from edgeax.runtime.mcu.node import Node
+from edgeax.runtime.mcu.program import Struct
+
+_LIMITS = {
+    "NONE": (-math.inf, math.inf),
+    "RELU": (0.0, math.inf),
+    "RELU6": (0.0, 6.0),
+    "RELU_N1_TO_1": (-1.0, 1.0),
+}
+
+
+def require_dtype(node: Node, tensor: Tensor, dtypes: tuple[str, ...], what: str) -> None:
+    """Fails unless a tensor, told as `what`, has one of some types."""
+    node.require(
+        tensor.dtype in dtypes,
+        f"{what} must be {' or '.join(dtypes)}",
+        f"{tensor.dtype}, tensor {tensor.name!r}",
+        "Quantize the model to integers." if tensor.dtype.startswith("float") else "",
+    )
+
+
+def scale_of(node: Node, tensor: Tensor, what: str) -> float:
+    """Returns the one scale of a tensor; fails where it has none or several."""
+    scale = tensor.scale
+    if scale is None or scale.size != 1 or not (np.isfinite(scale[0]) and scale[0] > 0):
+        received = None if scale is None else scale.tolist()
+        node.fail(f"{what} must have one scale above 0", f"{received}, tensor {tensor.name!r}")
+    return float(scale[0])
+
+
+def zero_point_of(node: Node, tensor: Tensor, what: str) -> int:
+    """Returns the zero point of a tensor; fails where its type does not hold it."""
+    zero_point = 0 if tensor.zero_point is None else int(tensor.zero_point[0])
+    ends = np.iinfo(tensor.dtype)
+    is_right = zero_point == 0 if tensor.dtype == "int16" else ends.min <= zero_point <= ends.max
+    node.require(
+        is_right,
+        f"the zero point of {what} must be a code" + ", of int16 0" * (tensor.dtype == "int16"),
+        zero_point,
+    )
+    return zero_point
+
+
+def clamp_of(node: Node) -> Struct:
+    """Returns the limits of the output's codes: of its type, or of the fused activation."""
+    activation = node.options.get("fused_activation_function", "NONE")
+    node.require(
+        activation in _LIMITS, f"its activation must be one of {', '.join(_LIMITS)}", activation
+    )
+    output = node.output()
+    scale = scale_of(node, output, "its output")
+    zero_point = zero_point_of(node, output, "its output")
+    ends = np.iinfo(output.dtype)
+
+    def code(bound: float) -> int:
+        steps = np.float32(bound) / np.float32(scale)
+        away = np.copysign(np.floor(np.abs(steps) + np.float32(0.5)), steps)  # as TFLite rounds
+        return int(np.clip(zero_point + away, ends.min, ends.max))
+
+    low, high = _LIMITS[activation]
+    return Struct("Clamp", {"min": code(low), "max": code(high)})
