@@ -82,5 +82,6 @@ class File:
 
     def ordered(self, step: Step, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Returns inputs in RAM in the order in which a step reads them."""
-        given = dict(zip((i for i, t in enumerate(self.inputs) if t.data is None), inputs))
+        numbers = [i for i, tensor in enumerate(self.inputs) if tensor.data is None]
+        given = dict(zip(numbers, inputs, strict=True))
         return [given[value] for value in step.values_read]

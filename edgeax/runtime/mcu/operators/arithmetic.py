@@ -27,19 +27,22 @@ def mul(node: Node) -> Lowered:
     """Returns the step of a MUL."""
     broadcasts.check_operands(node, _DTYPES)
     (a_scale, a_zero), (b_scale, b_zero), (scale, zero) = _scales(node)
-    arguments = {
-        "a_zero_point": a_zero,
-        "b_zero_point": b_zero,
-        "output_zero_point": zero,
-        "factor": _factor(a_scale * b_scale / scale),
-        "clamp": codes.clamp_of(node),
-    }
+    arguments = Struct(
+        "MultiplyArgs",
+        {
+            "a_zero_point": a_zero,
+            "b_zero_point": b_zero,
+            "output_zero_point": zero,
+            "factor": _factor(a_scale * b_scale / scale),
+            "clamp": codes.clamp_of(node),
+        },
+    )
     return broadcasts.step_of(
         node,
         broadcasts.operands_of(node, (0, 1)),
         "Multiply",
         "multiply.h",
-        Struct("MultiplyArgs", arguments),
+        arguments,
         rounds=node.input(0).dtype == "int8",
     )
 
@@ -66,25 +69,26 @@ def _rescaled(node: Node, sign: int) -> tuple[tuple[int, int], Struct]:
     ratio = 2 * a_scale / ((1 << left) * scale)
     if sign < 0:
         ratio = float(np.float32(2 * a_scale) / (np.float32(1 << left) * np.float32(scale)))
-    node.require(
-        ratio < 1, "the scale of its output must not be far smaller than its inputs'", ratio
-    )
+    node.require(ratio < 1, "its output's scale must not be far below its inputs'", ratio)
     multiplier, shift = quantize_multiplier(b_scale / (2 * a_scale))
     if shift == 0:  # a half, or nothing
         left, shift = left + 1, -1
     a_sign, b_sign = (signs[position] for position in positions)
-    arguments = {
-        "a_zero_point": a_zero,
-        "b_zero_point": b_zero,
-        "output_zero_point": zero_point,
-        "a_weight": a_sign << (_LEFT_SHIFT[node.input(0).dtype] - 1),
-        "b_weight": b_sign,
-        "b_shift": left,
-        "b_factor": Struct("Requantization", {"multiplier": multiplier, "shift": shift}),
-        "output_factor": _factor(ratio),
-        "clamp": codes.clamp_of(node),
-    }
-    return positions, Struct("AddArgs", arguments)
+    arguments = Struct(
+        "AddArgs",
+        {
+            "a_zero_point": a_zero,
+            "b_zero_point": b_zero,
+            "output_zero_point": zero_point,
+            "a_weight": a_sign << (_LEFT_SHIFT[node.input(0).dtype] - 1),
+            "b_weight": b_sign,
+            "b_shift": left,
+            "b_factor": Struct("Requantization", {"multiplier": multiplier, "shift": shift}),
+            "output_factor": _factor(ratio),
+            "clamp": codes.clamp_of(node),
+        },
+    )
+    return positions, arguments
 
 
 def _weighted(node: Node, sign: int) -> Struct | None:
@@ -97,15 +101,18 @@ def _weighted(node: Node, sign: int) -> Struct | None:
     a_weight, b_weight = (round(math.ldexp(float(ratio), shift)) for ratio in ratios)
     b_weight *= sign
     bias = (1 << (shift - 1)) - a_weight * inputs[0][1] - b_weight * inputs[1][1]
-    arguments = {
-        "bias": bias,
-        "a_weight": a_weight,
-        "b_weight": b_weight,
-        "shift": shift,
-        "output_zero_point": zero_point,
-        "clamp": codes.clamp_of(node),
-    }
-    return Struct("WeightedAddArgs", arguments)
+    arguments = Struct(
+        "WeightedAddArgs",
+        {
+            "bias": bias,
+            "a_weight": a_weight,
+            "b_weight": b_weight,
+            "shift": shift,
+            "output_zero_point": zero_point,
+            "clamp": codes.clamp_of(node),
+        },
+    )
+    return arguments
 
 
 def _scales(node: Node) -> list[tuple[float, int]]:

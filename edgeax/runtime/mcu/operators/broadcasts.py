@@ -78,13 +78,9 @@ def step_of(
     """
     name = arguments.type.removesuffix("Args")
     if not operands.is_plain:
-        spread = {
-            "loops": Array("loops", operands.loops.reshape(-1)),
-            "loop_count": len(operands.loops),
-        }
         word = {"Add": "add", "WeightedAdd": "add", "Multiply": "multiply"}[name]
         arguments = Struct(
-            f"Broadcast{name}Args", {word: arguments, "broadcast": Struct("Broadcast", spread)}
+            f"Broadcast{name}Args", {word: arguments, "broadcast": _spread(operands.loops)}
         )
         kernel = f"{kernel}Broadcast"
     return [
@@ -107,6 +103,11 @@ def step_of(
     ]
 
 
+def _spread(loops: np.ndarray) -> Struct:
+    array = Array("loops", loops.reshape(-1))
+    return Struct("Broadcast", {"loops": array, "loop_count": len(loops)})
+
+
 def _read(node: Node, position: int) -> "int | Array":
     tensor = node.input(position)
     if not tensor.is_constant:
@@ -115,14 +116,12 @@ def _read(node: Node, position: int) -> "int | Array":
 
 
 def _loops(output: tuple[int, ...], *inputs: tuple[int, ...]) -> np.ndarray:
-    """Returns rows of count and steps, neighbors of which are joined where one loop does for two."""
+    """Returns rows of count and steps; neighbors for which one loop does are joined."""
     rows: list[list[int]] = []
     for row in zip(output, *(_steps(output, shape) for shape in inputs), strict=True):
         if row[0] == 1:
             continue
-        if rows and all(
-            last == step * row[0] for last, step in zip(rows[-1][1:], row[1:], strict=True)
-        ):
+        if rows and rows[-1][1:] == [step * row[0] for step in row[1:]]:
             rows[-1] = [rows[-1][0] * row[0], *row[1:]]
         else:
             rows.append([*row])

@@ -32,27 +32,30 @@ def _pool(node: Node, kernel: str) -> Lowered:
     _check_scales(node)
     most = 2**31 // (1 << (8 if x.dtype == "int8" else 16))
     node.require(taps[0] * taps[1] < most, f"its window must be below {most} pixels", taps)
-    arguments = {
-        "batch": x.shape[0],
-        "height": height.size,
-        "width": width.size,
-        "channels": x.shape[3],
-        "output_height": height.output,
-        "output_width": width.output,
-        "kernel_height": height.kernel,
-        "kernel_width": width.kernel,
-        "stride_height": height.stride,
-        "stride_width": width.stride,
-        "pad_top": height.pad,
-        "pad_left": width.pad,
-        "clamp": codes.clamp_of(node),
-    }
+    arguments = Struct(
+        "Pool2DArgs",
+        {
+            "batch": x.shape[0],
+            "height": height.size,
+            "width": width.size,
+            "channels": x.shape[3],
+            "output_height": height.output,
+            "output_width": width.output,
+            "kernel_height": height.kernel,
+            "kernel_width": width.kernel,
+            "stride_height": height.stride,
+            "stride_width": width.stride,
+            "pad_top": height.pad,
+            "pad_left": width.pad,
+            "clamp": codes.clamp_of(node),
+        },
+    )
     return [
         Step(
             label=node.label,
             kernel=kernel,
             header="pool2d.h",
-            arguments=Struct("Pool2DArgs", arguments),
+            arguments=arguments,
             reads=(node.inputs[0],),
             writes=(node.outputs[0],),
             extent=height.window,

@@ -37,20 +37,23 @@ def _reduce(node: Node, is_mean: bool) -> Lowered:
     node.require(0 < count < 2 ** (31 - bits), f"it must sum below {2 ** (31 - bits)}", count)
     zero_point = codes.zero_point_of(node, x, "its input")
     ends = np.iinfo(x.dtype)
-    arguments = {
-        "kept": _struct("kept", kept),
-        "reduced": _struct("reduced", reduced),
-        "bias": -zero_point * count,
-        "factor": _factor(node, count if is_mean else None),
-        "output_zero_point": codes.zero_point_of(node, output, "its output"),
-        "clamp": Struct("Clamp", {"min": int(ends.min), "max": int(ends.max)}),
-    }
+    arguments = Struct(
+        "ReduceArgs",
+        {
+            "kept": _struct("kept", kept),
+            "reduced": _struct("reduced", reduced),
+            "bias": -zero_point * count,
+            "factor": _factor(node, count if is_mean else None),
+            "output_zero_point": codes.zero_point_of(node, output, "its output"),
+            "clamp": Struct("Clamp", {"min": int(ends.min), "max": int(ends.max)}),
+        },
+    )
     return [
         Step(
             label=node.label,
             kernel="Reduce",
             header="reduce.h",
-            arguments=Struct("ReduceArgs", arguments),
+            arguments=arguments,
             reads=(node.inputs[0],),
             writes=(node.outputs[0],),
             rounds=x.dtype == "int8",

@@ -26,18 +26,21 @@ def softmax(node: Node) -> Lowered:
     )
     _check_output(node)
     multiplier, shift = _scaling(node)
-    arguments = {
-        "rows": math.prod(x.shape[:-1]),
-        "depth": x.shape[-1],
-        "factor": Struct("Requantization", {"multiplier": multiplier, "shift": shift}),
-        "least_difference": -(31 * 2**_FRACTION_BITS >> shift),
-    }
+    arguments = Struct(
+        "SoftmaxArgs",
+        {
+            "rows": math.prod(x.shape[:-1]),
+            "depth": x.shape[-1],
+            "factor": Struct("Requantization", {"multiplier": multiplier, "shift": shift}),
+            "least_difference": -(31 * 2**_FRACTION_BITS >> shift),
+        },
+    )
     return [
         Step(
             label=node.label,
             kernel="Softmax",
             header="softmax.h",
-            arguments=Struct("SoftmaxArgs", arguments),
+            arguments=arguments,
             reads=(node.inputs[0],),
             writes=(node.outputs[0],),
             in_place=((0, 0),) if output.dtype == "int8" else (),
