@@ -3,12 +3,30 @@
 from collections.abc import Callable, Mapping
 
 from edgeax.runtime.mcu.node import Node
-from edgeax.runtime.mcu.operators import conv2d, fully_connected, reshape
+from edgeax.runtime.mcu.operators import (
+    arithmetic,
+    conv2d,
+    depthwise_conv2d,
+    fully_connected,
+    pool2d,
+    reduce,
+    reshape,
+    softmax,
+)
 from edgeax.runtime.mcu.program import Lowered
 
 Handler = Callable[[Node], Lowered]
 
-_FAMILIES = (conv2d, fully_connected, reshape)
+_FAMILIES = (
+    arithmetic,
+    conv2d,
+    depthwise_conv2d,
+    fully_connected,
+    pool2d,
+    reduce,
+    reshape,
+    softmax,
+)
 
 HANDLERS: Mapping[str, Handler] = {
     name: handler for family in _FAMILIES for name, handler in family.HANDLERS.items()

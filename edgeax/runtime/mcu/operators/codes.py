@@ -53,6 +53,11 @@ def clamp(limits: tuple[int, int]) -> Struct:
     return Struct("Clamp", {"min": limits[0], "max": limits[1]})
 
 
+def clamp_of(node: Node) -> Struct:
+    """Returns `limits_of` as C++ has them."""
+    return clamp(limits_of(node))
+
+
 def limits_of(node: Node) -> tuple[int, int]:
     """Returns the limits of the output's codes: of its type, or of the fused activation."""
     activation = node.options.get("fused_activation_function", "NONE")

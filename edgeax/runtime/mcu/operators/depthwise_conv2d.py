@@ -1,0 +1,177 @@
+"""DEPTHWISE_CONV_2D."""
+
+import dataclasses
+
+import numpy as np
+
+from edgeax.formats.rounding import quantize_multiplier
+from edgeax.runtime.mcu.node import Node
+from edgeax.runtime.mcu.operators import codes, windows
+from edgeax.runtime.mcu.program import Array, Lowered, Step, Struct
+
+_BLOCK = 4  # kDepthwiseBlock of micro/depthwise_conv2d.h
+_SLACK = 16  # kDepthwiseSlack
+_PLANE_BYTES = 896  # of all planes, where more than the least are asked for
+_MOST_TAPS = 65536
+
+
+@dataclasses.dataclass(frozen=True)
+class Planes:
+    """How much of an image is taken apart at a time.
+
+    Attributes:
+        group_rows: Output rows that are computed then.
+        rows: Rows of a plane.
+        pitch: Elements of a row of a plane.
+    """
+
+    group_rows: int
+    rows: int
+    pitch: int
+
+    def scratch_bytes(self, element_bytes: int) -> int:
+        """Bytes of scratch."""
+        elements = _BLOCK * self.rows * self.pitch + _SLACK
+        return -(-elements * element_bytes // 8) * 8
+
+
+def depthwise_conv2d(node: Node) -> Lowered:
+    """Returns the step of a DEPTHWISE_CONV_2D."""
+    x, output = node.input(0), node.output()
+    codes.require_dtype(node, x, ("int8", "int16"), "its input")
+    codes.require_dtype(node, output, (x.dtype,), "its output")
+    weights = _weights(node)
+    height, width = windows.axes_of(node, weights.shape[1:3], has_dilation=True)
+    channels, multiplier = weights.shape[3], _multiplier(node, weights.shape[3])
+    planes = planes_for(height, width, 1 if x.dtype == "int8" else 2)
+    zero_point = codes.zero_point_of(node, x, "its input")
+    arguments = Struct(
+        "DepthwiseConv2DArgs",
+        {
+            "batch": x.shape[0],
+            "height": height.size,
+            "width": width.size,
+            "channels": x.shape[3],
+            "depth_multiplier": multiplier,
+            "output_height": height.output,
+            "output_width": width.output,
+            "kernel_height": height.kernel,
+            "kernel_width": width.kernel,
+            "stride_height": height.stride,
+            "stride_width": width.stride,
+            "dilation_height": height.dilation,
+            "dilation_width": width.dilation,
+            "pad_top": height.pad,
+            "pad_left": width.pad,
+            "input_zero_point": zero_point,
+            "output_zero_point": codes.zero_point_of(node, output, "its output"),
+            "clamp": codes.clamp_of(node),
+            "group_rows": planes.group_rows,
+            "plane_rows": planes.rows,
+            "plane_pitch": planes.pitch,
+            "weights": Array("weights", weights.reshape(-1, channels)),
+            "bias": Array("bias", _bias(node, weights, zero_point)),
+            "factors": _factors(node, channels),
+        },
+    )
+    taps = height.kernel * width.kernel
+    return [
+        Step(
+            label=node.label,
+            kernel="DepthwiseConv2D",
+            header="depthwise_conv2d.h",
+            arguments=arguments,
+            reads=(node.inputs[0],),
+            writes=(node.outputs[0],),
+            extent=height.window,
+            rounds=x.dtype == "int8",
+            scratch_bytes=planes.scratch_bytes(1 if x.dtype == "int8" else 2),
+            in_place=((0, 0),) if multiplier == 1 else (),
+            macs=int(np.prod(output.shape)) * taps,
+        )
+    ]
+
+
+def planes_for(height: windows.Axis, width: windows.Axis, element_bytes: int) -> Planes:
+    """Returns planes of about `_PLANE_BYTES`, or of the rows of one output row."""
+    pitch = max(width.pad + width.size, (width.output - 1) * width.stride + width.reach)
+    room = _PLANE_BYTES // (_BLOCK * pitch * element_bytes)
+    group_rows = max(1, min(height.output, (room - height.reach) // height.stride + 1))
+    return Planes(group_rows, (group_rows - 1) * height.stride + height.reach, pitch)
+
+
+def _weights(node: Node) -> np.ndarray:
+    tensor = node.input(1)
+    codes.require_dtype(node, tensor, ("int8",), "its weights")
+    zero_points = tensor.zero_point
+    node.require(
+        zero_points is None or not np.any(zero_points),
+        "its weights must be symmetric, with zero points of 0",
+        None if zero_points is None else sorted({int(zero) for zero in zero_points}),
+        "Convert the model again, with a converter of TensorFlow 2.",
+    )
+    node.require(
+        len(tensor.shape) == 4
+        and tensor.shape[0] == 1
+        and 0 < tensor.shape[1] * tensor.shape[2] <= _MOST_TAPS,
+        f"its weights must have the shape (1, height, width, channels), {_MOST_TAPS} taps at most",
+        tensor.shape,
+    )
+    return node.constant(1)
+
+
+def _multiplier(node: Node, channels: int) -> int:
+    x, output = node.input(0).shape, node.output().shape
+    multiplier = channels // x[3] if x[3] else 0
+    node.require(
+        multiplier > 0
+        and channels == x[3] * multiplier == output[3]
+        and node.options["depth_multiplier"] in (0, multiplier),
+        "its output channels must be its input channels times the depth multiplier",
+        f"{x[3]} and {output[3]} channels, weights of {channels}, multiplier "
+        f"{node.options['depth_multiplier']}",
+    )
+    return multiplier
+
+
+def _bias(node: Node, weights: np.ndarray, zero_point: int) -> np.ndarray:
+    """Returns the bias with what the zero point of the input adds, wrapped to int32."""
+    bias = np.zeros(weights.shape[3], np.int64)
+    if node.has_input(2):
+        codes.require_dtype(node, node.input(2), ("int32", "int64"), "its bias")
+        bias = node.constant(2).reshape(-1).astype(np.int64)
+    node.require(
+        bias.size == weights.shape[3], f"its bias must have {weights.shape[3]} numbers", bias.size
+    )
+    ends = np.iinfo(np.int32)
+    node.require(
+        bool(np.all((bias >= ends.min) & (bias <= ends.max))),
+        "its bias must fit int32",
+        f"{bias.min()} to {bias.max()}",
+    )
+    bias -= zero_point * weights.astype(np.int64).sum(axis=(0, 1, 2))
+    return ((bias - ends.min) % 2**32 + ends.min).astype(np.int32)
+
+
+def _factors(node: Node, channels: int) -> Struct:
+    scales = node.input(1).scale
+    is_right = scales is not None and (
+        scales.size == 1 or (scales.size == channels and node.input(1).quantized_axis == 3)
+    )
+    if scales is None or not is_right or not np.all(np.isfinite(scales) & (scales >= 0)):
+        received = None if scales is None else scales.shape
+        node.fail(f"its weights must have one scale, or {channels} along axis 3", received)
+    input_scale = codes.scale_of(node, node.input(0), "its input")
+    output_scale = codes.scale_of(node, node.output(), "its output")
+    ratios = np.broadcast_to(input_scale * scales.astype(np.float64) / output_scale, (channels,))
+    pairs = np.array([quantize_multiplier(float(ratio)) for ratio in ratios])
+    return Struct(
+        "Factors",
+        {
+            "multiplier": Array("multiplier", pairs[:, 0].astype(np.int32)),
+            "shift": Array("shift", pairs[:, 1].astype(np.int8)),
+        },
+    )
+
+
+HANDLERS = {"DEPTHWISE_CONV_2D": depthwise_conv2d}

@@ -1,0 +1,21 @@
+#pragma once  // micro/depthwise_portable.h: sweeps without special instructions.
+
+#include "tflite_kernels/micro/depthwise_sweep.h"
+
+namespace edgeax {
+namespace micro {
+namespace {
+
+template <Rounding kRounding>
+void SweepRows(const DepthwiseConv2DArgs& args, const Sweep<int8_t>& sweep) {
+  SweepAny<kRounding, int32_t>(args, sweep);
+}
+
+template <Rounding kRounding>
+void SweepRows(const DepthwiseConv2DArgs& args, const Sweep<int16_t>& sweep) {
+  SweepAny<kRounding, int64_t>(args, sweep);
+}
+
+}  // namespace
+}  // namespace micro
+}  // namespace edgeax

@@ -1,0 +1,64 @@
+#pragma once  // micro/depthwise_sweep.h: sums over a plane of one channel, on every target.
+
+#include "tflite_kernels/micro/depthwise_conv2d.h"
+
+namespace edgeax {
+namespace micro {
+namespace {
+
+// What a sweep over the rows of one plane needs to know of its output channel. Weights lie
+// `channels` apart, and so do outputs of neighboring columns.
+template <typename Code>
+struct Sweep {
+  const Code* plane;
+  Code* output;
+  int32_t rows;
+  int32_t channels;
+  const int8_t* weights;
+  int32_t bias;
+  Requantization factor;
+};
+
+template <Rounding kRounding>
+int32_t CodeOf(int32_t sum, Requantization factor) {
+  return Requantize(sum, factor, kRounding);
+}
+
+// Codes far outside of int16 come as the ends of int32.
+template <Rounding kRounding>
+int32_t CodeOf(int64_t sum, Requantization factor) {
+  return SaturateToInt32(RequantizeInt16Double(sum, factor));
+}
+
+// Any window.
+template <Rounding kRounding, typename Sum, typename Code>
+__attribute__((noinline)) void SweepAny(const DepthwiseConv2DArgs& args, const Sweep<Code>& sweep) {
+  const int32_t row_step = args.dilation_height * args.plane_pitch;
+  const int32_t columns = args.output_width;
+  Code* output = sweep.output;
+  for (int32_t y = 0; y < sweep.rows; ++y) {
+    const Code* row = sweep.plane + y * args.stride_height * args.plane_pitch;
+    for (int32_t x = 0; x < columns; ++x) {
+      const int8_t* weight = sweep.weights;
+      Sum sum = sweep.bias;
+      const Code* line = row;
+      for (int32_t ky = 0; ky < args.kernel_height; ++ky) {
+        const Code* tap = line;
+        for (int32_t kx = 0; kx < args.kernel_width; ++kx) {
+          sum += int32_t{*tap} * *weight;
+          tap += args.dilation_width;
+          weight += sweep.channels;
+        }
+        line += row_step;
+      }
+      const int32_t code = CodeOf<kRounding>(sum, sweep.factor);
+      *output = static_cast<Code>(Clamped(code + args.output_zero_point, args.clamp));
+      output += sweep.channels;
+      row += args.stride_width;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace micro
+}  // namespace edgeax
