@@ -47,7 +47,7 @@ def hard_swish(node: Node) -> Lowered:
     """HARD_SWISH."""
     into, out = codes_around(node, ("int8",))
     node.require(
-        into.scale < 128 * out.scale,
+        bool(into.scale < 128 * out.scale),
         f"its input scale must be less than 128 times that of the output, {float(out.scale)}",
         float(into.scale),
     )
@@ -61,8 +61,8 @@ def leaky_relu(node: Node) -> Lowered:
     ratio = into.scale / out.scale
     slope = into.scale * alpha / out.scale
     if node.output().dtype == "int16":
-        node.require(alpha >= 0, "its alpha must not be negative for int16", float(alpha))
-        return [rescale_step(node, into, out, ratio, slope)]
+        node.require(bool(alpha >= 0), "its alpha must not be negative for int16", float(alpha))
+        return [rescale_step(node, into, out, float(ratio), float(slope))]
     exact = ratio * alpha
     taken = _LEAST_RATIO <= ratio <= _LARGEST_RATIO and abs(exact) >= _LEAST_RATIO
     if node.rounding == "single" and taken and _LEAST_SLOPE <= exact <= _LARGEST_RATIO:
@@ -88,24 +88,31 @@ def rescale_step(
 ) -> Step:
     """Returns the step that is linear in two pieces, for codes of which one has 16 bits."""
     whole = operands.limits_of(node.output().dtype)
-    fields = {
-        "input_zero_point": into.zero_point,
-        "output_zero_point": out.zero_point,
-        "positive": operands.factor(positive),
-        "negative": operands.factor(negative),
-        "clamp": operands.clamp(*(limits or (int(whole.min), int(whole.max)))),
-    }
-    return operands.element_wise(node, "Rescale", "rescale.h", Struct("RescaleArgs", fields))
+    return operands.element_wise(
+        node,
+        "Rescale",
+        "rescale.h",
+        Struct(
+            "RescaleArgs",
+            {
+                "input_zero_point": into.zero_point,
+                "output_zero_point": out.zero_point,
+                "positive": operands.factor(positive),
+                "negative": operands.factor(negative),
+                "clamp": operands.clamp(*(limits or (int(whole.min), int(whole.max)))),
+            },
+        ),
+    )
 
 
 def codes_around(node: Node, types: tuple[str, ...] = operands.CODES) -> tuple[Codes, Codes]:
     """Returns what the codes of the only input and output, of one type, mean."""
     operands.check_counts(node, 1)
     operands.check_types(node, types, node.input(0), node.output())
-    return codes(node, node.input(0)), codes(node, node.output())
+    return codes_of(node, node.input(0)), codes_of(node, node.output())
 
 
-def codes(node: Node, tensor: flatbuffer.Tensor) -> Codes:
+def codes_of(node: Node, tensor: flatbuffer.Tensor) -> Codes:
     """Returns what the codes of a tensor mean."""
     return Codes(*operands.codes_of(node, tensor))
 
@@ -163,8 +170,9 @@ def _curve(node: Node, kernel: str, into: Codes, out: Codes, shifts: tuple[int, 
         'Generate it with rounding="double".',
     )
     multiplier, shift = (3 << int(exponent), 0) if is_power else _int15_factor(into.scale)
-    fields = {"multiplier": multiplier, "shift": shift}
-    return operands.element_wise(node, kernel, "lookup.h", Struct("CurveArgs", fields))
+    return operands.element_wise(
+        node, kernel, "lookup.h", Struct("CurveArgs", {"multiplier": multiplier, "shift": shift})
+    )
 
 
 def _int15_factor(scale: np.float32) -> tuple[int, int]:

@@ -26,13 +26,15 @@ def arg_extreme(node: Node, extreme: str) -> Lowered:
     axis = operands.axis_of(node, axes[0], max(len(shape), 1))
     node.require(len(shape) > 0, "its input must have a dimension", shape)
     operands.check_shape(node, output, shape[:axis] + shape[axis + 1 :])
-    fields = {
-        "extreme": extreme,
-        "outer": math.prod(shape[:axis]),
-        "size": shape[axis],
-        "inner": math.prod(shape[axis + 1 :]),
-    }
-    arguments = Struct("ArgExtremeArgs", fields)
+    arguments = Struct(
+        "ArgExtremeArgs",
+        {
+            "extreme": extreme,
+            "outer": math.prod(shape[:axis]),
+            "size": shape[axis],
+            "inner": math.prod(shape[axis + 1 :]),
+        },
+    )
     reads = (node.inputs[0],)
     return [Step(node.label, "ArgExtreme", "extremes.h", arguments, reads, node.outputs)]
 
@@ -60,16 +62,18 @@ def extreme_of(node: Node, extreme: str) -> Lowered:
         f"it must go along at most {MOST_AXES} dimensions",
         f"{len(axes)} that cannot be joined",
     )
-    fields = {
-        "extreme": extreme,
-        "axis_count": len(axes),
-        "axes": Array("axes", np.int32(axes)),
-    }
     step = Step(
         node.label,
         "ExtremeOf",
         "extremes.h",
-        Struct("ExtremeArgs", fields),
+        Struct(
+            "ExtremeArgs",
+            {
+                "extreme": extreme,
+                "axis_count": len(axes),
+                "axes": Array("axes", np.array(axes, np.int32)),
+            },
+        ),
         (operands.read(node, 0), operands.read(node, 1)),
         node.outputs,
         in_place=tuple(

@@ -146,8 +146,10 @@ def _split(
 def _arguments(parts: Sequence[flatbuffer.Tensor], whole: flatbuffer.Tensor, axis: int) -> Struct:
     rows = math.prod(whole.shape[:axis])
     runs = [math.prod(part.shape) // rows * operands.element_bytes(whole) for part in parts]
-    fields = {"rows": rows, "count": len(parts), "runs": Array("runs", np.int32(runs))}
-    return Struct("JoinArgs", fields)
+    return Struct(
+        "JoinArgs",
+        {"rows": rows, "count": len(parts), "runs": Array("runs", np.array(runs, np.int32))},
+    )
 
 
 HANDLERS = {

@@ -50,14 +50,25 @@ def _pad(node: Node, value: int) -> Lowered:
     operands.check_shape(node, node.output(), [sum(axis) for axis in axes])
     if not borders.any() and not node.input(0).is_constant:
         return [Alias(node.label, node.inputs[0], node.outputs[0])]
-    fields = {
-        "value": value,
-        "element": operands.element_bytes(node.output()),
-        "rank": len(shape),
-        "axes": Array("axes", np.int32(axes)),
-    }
     reads = (operands.read(node, 0),)
-    return [Step(node.label, "Pad", "move.h", Struct("PadArgs", fields), reads, node.outputs)]
+    return [
+        Step(
+            node.label,
+            "Pad",
+            "move.h",
+            Struct(
+                "PadArgs",
+                {
+                    "value": value,
+                    "element": operands.element_bytes(node.output()),
+                    "rank": len(shape),
+                    "axes": Array("axes", np.array(axes, np.int32)),
+                },
+            ),
+            reads,
+            node.outputs,
+        )
+    ]
 
 
 HANDLERS = {"PAD": pad, "PADV2": pad_v2}

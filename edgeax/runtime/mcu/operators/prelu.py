@@ -21,21 +21,23 @@ def prelu(node: Node) -> Lowered:
     values = repeated(node, node.constant(1), image.shape)
     ratio = float(into) / float(out)
     rows = image.shape[1] if len(image.shape) == 4 else 1
-    fields = {
-        "input_zero_point": into_zero,
-        "output_zero_point": out_zero,
-        "slope_zero_point": slope_zero,
-        "positive": operands.factor(ratio),
-        "negative": operands.factor(float(into) * float(slope) / float(out)),
-        "row": math.prod(image.shape) // rows,
-        "period": values.size,
-        "slopes": Array("slopes", values),
-    }
     step = Step(
         node.label,
         "PRelu",
         "rescale.h",
-        Struct("PReluArgs", fields),
+        Struct(
+            "PReluArgs",
+            {
+                "input_zero_point": into_zero,
+                "output_zero_point": out_zero,
+                "slope_zero_point": slope_zero,
+                "positive": operands.factor(ratio),
+                "negative": operands.factor(float(into) * float(slope) / float(out)),
+                "row": math.prod(image.shape) // rows,
+                "period": values.size,
+                "slopes": Array("slopes", values),
+            },
+        ),
         (node.inputs[0],),
         node.outputs,
         Window(rows, rows),

@@ -4,8 +4,9 @@ import numpy as np
 
 from edgeax.runtime.mcu.node import Node
 from edgeax.runtime.mcu.operators import operands
-from edgeax.runtime.mcu.operators.activation import codes, quantized_again, rescale_step
+from edgeax.runtime.mcu.operators.activation import codes_of, quantized_again, rescale_step
 from edgeax.runtime.mcu.program import Alias, Lowered, Struct
+from edgeax.runtime.mcu.tables import Codes
 
 
 def quantize(node: Node) -> Lowered:
@@ -13,13 +14,12 @@ def quantize(node: Node) -> Lowered:
     operands.check_counts(node, 1)
     operands.check_types(node, operands.CODES, node.output())
     operands.check_types(node, ("float32", *operands.CODES), node.input(0))
-    out = codes(node, node.output())
+    out = codes_of(node, node.output())
     if node.input(0).dtype == "float32":
         scale = out.scale if node.rounding == "double" else np.float32(1) / out.scale
-        fields = {"scale": float(scale), "zero_point": out.zero_point}
-        arguments = Struct("QuantizeArgs", fields)
+        arguments = Struct("QuantizeArgs", _fields(scale, out))
         return [operands.element_wise(node, "Quantize", "quantize.h", arguments, rounds=True)]
-    into = codes(node, node.input(0))
+    into = codes_of(node, node.input(0))
     if into == out and node.input(0).dtype == node.output().dtype:
         operands.check_shape(node, node.output(), node.input(0).shape)
         return [Alias(node.label, node.inputs[0], node.outputs[0])]
@@ -36,10 +36,13 @@ def dequantize(node: Node) -> Lowered:
     node.require(
         node.output().dtype == "float32", "its output must be float32", node.output().dtype
     )
-    into = codes(node, node.input(0))
-    fields = {"scale": float(into.scale), "zero_point": into.zero_point}
-    arguments = Struct("DequantizeArgs", fields)
+    into = codes_of(node, node.input(0))
+    arguments = Struct("DequantizeArgs", _fields(into.scale, into))
     return [operands.element_wise(node, "Dequantize", "quantize.h", arguments)]
+
+
+def _fields(scale: np.float32, codes: Codes) -> dict[str, int | float]:
+    return {"scale": float(scale), "zero_point": codes.zero_point}
 
 
 HANDLERS = {"DEQUANTIZE": dequantize, "QUANTIZE": quantize}

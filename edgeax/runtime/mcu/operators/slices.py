@@ -73,29 +73,23 @@ def strided_slice(node: Node) -> Lowered:
         f"{len(begins)}, {len(ends)} and {len(strides)}",
     )
     node.require(0 not in strides, "its strides must not be 0", strides)
-    steps = _steps(shape)
-    begin, axis = 0, 0
+    steps, axes = _steps(shape), iter(range(len(shape)))
+    begin = 0
     loops: list[Loop] = []
     output: list[int] = []
-    for place, kind in enumerate(_kinds(node, len(begins), len(shape))):
+    for kind, place in _dimensions(node, len(begins), len(shape)):
         if kind == "new":
             output.append(1)
             continue
-        for _ in range(_covered(kind, len(shape), len(begins), node)):
-            node.require(axis < len(shape), f"it must have at most {len(shape)} places", begins)
-            size, step = shape[axis], steps[axis]
-            first, count, stride = 0, size, 1
-            if kind != "all":
-                interval = (begins[place], ends[place], strides[place])
-                first, count, stride = _taken(node, place, size, *interval)
-            node.require(count > 0, "it must take elements", f"none along axis {axis}")
-            begin += first * step
-            loops.append(Loop(count, step * stride))
-            output += [] if kind == "one" else [count]
-            axis += 1
-    for rest in range(axis, len(shape)):
-        loops.append(Loop(shape[rest], steps[rest]))
-        output.append(shape[rest])
+        axis = next(axes)
+        first, count, stride = 0, shape[axis], 1
+        if kind != "whole":
+            interval = (begins[place], ends[place], strides[place])
+            first, count, stride = _taken(node, place, shape[axis], *interval)
+        node.require(count > 0, "it must take elements", f"none along axis {axis}")
+        begin += first * steps[axis]
+        loops.append(Loop(count, steps[axis] * stride))
+        output += [] if kind == "one" else [count]
     operands.check_shape(node, node.output(), output)
     return move(node, begin, loops)
 
@@ -123,13 +117,15 @@ def move(node: Node, begin: int, loops: Sequence[Loop]) -> Lowered:
     )
     size = operands.element_bytes(node.input(0))
     axes = [(loop.count, size * carry) for loop, carry in zip(loops, carries(loops), strict=True)]
-    fields = {
-        "begin": size * begin,
-        "block": size * block,
-        "axis_count": len(loops),
-        "axes": Array("axes", np.int32(axes)),
-    }
-    arguments = Struct("MoveArgs", fields)
+    arguments = Struct(
+        "MoveArgs",
+        {
+            "begin": size * begin,
+            "block": size * block,
+            "axis_count": len(loops),
+            "axes": Array("axes", np.array(axes, np.int32)),
+        },
+    )
     return [Step(node.label, "Move", "move.h", arguments, (operands.read(node, 0),), node.outputs)]
 
 
@@ -151,7 +147,8 @@ def carries(loops: Sequence[Loop]) -> list[int]:
 
     The innermost loop begins its turns where it is left, so it goes back by nothing.
     """
-    result, within = [], 0
+    result: list[int] = []
+    within = 0
     for loop in reversed(loops):
         result.insert(0, loop.step - within)
         within += (loop.count - 1) * loop.step if result[1:] else 0
@@ -162,31 +159,32 @@ def _steps(shape: Sequence[int]) -> list[int]:
     return [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
 
 
-def _kinds(node: Node, places: int, rank: int) -> list[str]:
-    """Returns what each place is: "all" dimensions of the ellipsis, a "new" one, "one" element of
-    a dimension that vanishes, or a "range" of a dimension that stays.
+def _dimensions(node: Node, places: int, rank: int) -> list[tuple[str, int]]:
+    """Returns what the places of begin, end and strides take, and the place.
+
+    A dimension of the input is taken "whole", in a "range", or "one" element of it is, and the
+    dimension vanishes from the output; a "new" one has no dimension of the input.
     """
-    kinds = []
-    for place in range(places):
-        bit = 1 << place
-        if node.options.get("ellipsis_mask", 0) & bit:
-            kinds.append("all")
-        elif node.options.get("new_axis_mask", 0) & bit:
-            kinds.append("new")
-        elif node.options.get("shrink_axis_mask", 0) & bit:
-            kinds.append("one")
-        else:
-            kinds.append("range")
-    node.require(kinds.count("all") <= 1, "it must have one ellipsis at most", kinds.count("all"))
-    return kinds
+    kinds = [_kind(node, 1 << place) for place in range(places)]
+    node.require(kinds.count("...") <= 1, "it must have one ellipsis at most", kinds.count("..."))
+    others = rank - kinds.count("range") - kinds.count("one")
+    node.require(others >= 0, f"it must take from at most {rank} dimensions", rank - others)
+    kinds += [] if "..." in kinds else ["..."]
+    result = []
+    for place, kind in enumerate(kinds):
+        result += [("whole", place)] * others if kind == "..." else [(kind, place)]
+    return result
 
 
-def _covered(kind: str, rank: int, places: int, node: Node) -> int:
-    """Returns how many dimensions of the input a place covers."""
-    if kind != "all":
-        return 1
-    kinds = _kinds(node, places, rank)
-    return max(rank - kinds.count("range") - kinds.count("one"), 0)
+def _kind(node: Node, bit: int) -> str:
+    for mask, kind in (
+        ("ellipsis_mask", "..."),
+        ("new_axis_mask", "new"),
+        ("shrink_axis_mask", "one"),
+    ):
+        if node.options.get(mask, 0) & bit:
+            return kind
+    return "range"
 
 
 def _taken(
