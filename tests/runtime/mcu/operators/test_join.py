@@ -7,7 +7,7 @@ from numpy.random import Generator
 
 from edgeax.runtime.mcu.program import Alias, Array
 from tests.runtime.mcu import drawn
-from tests.runtime.mcu.one_operator import Case, case, check, step_of
+from tests.runtime.mcu.built_in_cases import Case, case, check, step_of
 
 
 def concatenation(parts: list[np.ndarray], axis: int, scale: float = drawn.SCALE) -> Case:

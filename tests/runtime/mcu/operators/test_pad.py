@@ -5,7 +5,7 @@ import pytest
 
 from edgeax.runtime.mcu.program import Alias
 from tests.runtime.mcu import drawn
-from tests.runtime.mcu.one_operator import Case, case, check, step_of
+from tests.runtime.mcu.built_in_cases import Case, case, check, step_of
 
 
 def pad(values: np.ndarray, borders: np.ndarray, value: int | None = None) -> Case:

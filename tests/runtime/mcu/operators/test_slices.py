@@ -8,7 +8,7 @@ from numpy.random import Generator
 from edgeax.runtime.mcu.operators.slices import Loop, carries, merged
 from edgeax.runtime.mcu.program import Alias
 from tests.runtime.mcu import drawn
-from tests.runtime.mcu.one_operator import Case, case, check, step_of
+from tests.runtime.mcu.built_in_cases import Case, case, check, step_of
 
 
 def transpose(values: np.ndarray, order: np.ndarray) -> Case:
