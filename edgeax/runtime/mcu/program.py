@@ -5,7 +5,7 @@ values their places, `write.py` writes C++.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -68,7 +68,7 @@ class Struct:
     """
 
     type: str
-    fields: dict[str, "int | float | str | Struct | Array | None"]
+    fields: Mapping[str, "int | float | str | Struct | Array | None"]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,13 +4,26 @@ from collections.abc import Callable, Mapping
 
 from edgeax.runtime.mcu.node import Node
 from edgeax.runtime.mcu.operators import (
+    <<<<<<< HEAD
+    arithmetic,
+    =======
+    activation,
+    >>>>>>> 496e4281e23a7ead328870433834c2b26ddc5f9b,
+    activation,
     arithmetic,
     conv2d,
     depthwise_conv2d,
+    extremes,
     fully_connected,
+    join,
+    pad,
     pool2d,
+    prelu,
+    quantize,
     reduce,
     reshape,
+    resize,
+    slices,
     softmax,
 )
 from edgeax.runtime.mcu.program import Lowered
@@ -18,13 +31,26 @@ from edgeax.runtime.mcu.program import Lowered
 Handler = Callable[[Node], Lowered]
 
 _FAMILIES = (
+    <<<<<<< HEAD
+    arithmetic,
+    =======
+    activation,
+    >>>>>>> 496e4281e23a7ead328870433834c2b26ddc5f9b,
+    activation,
     arithmetic,
     conv2d,
     depthwise_conv2d,
+    extremes,
     fully_connected,
+    join,
+    pad,
     pool2d,
+    prelu,
+    quantize,
     reduce,
     reshape,
+    resize,
+    slices,
     softmax,
 )
 
