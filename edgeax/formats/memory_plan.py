@@ -44,9 +44,7 @@ class Block:
         return self.sizes[step - self.first] if self.first <= step <= self.last else 0
 
 
-def lower_bound(
-    blocks: Sequence[Block], alignment: int = 1, closer: Closer | None = None
-) -> int:
+def lower_bound(blocks: Sequence[Block], alignment: int = 1, closer: Closer | None = None) -> int:
     """Returns bytes that no plan can do without: the most that live at one step."""
     rounded = [Block(b.first, tuple(_up(size, alignment) for size in b.sizes)) for b in blocks]
     saved = _saved(rounded, _rounded(closer, alignment))
@@ -61,9 +59,7 @@ def total(blocks: Sequence[Block], offsets: Sequence[int], alignment: int = 1) -
     return max(ends, default=0)
 
 
-def place(
-    blocks: Sequence[Block], alignment: int = 1, closer: Closer | None = None
-) -> Offsets:
+def place(blocks: Sequence[Block], alignment: int = 1, closer: Closer | None = None) -> Offsets:
     """Returns an offset for each block, such that blocks that live at the same step lie apart.
 
     The same blocks always get the same offsets.

@@ -62,8 +62,8 @@ class Stage:
             then; None: one after the other.
         lines: Buffers of `locals` that hold rows of values which are never whole, by number of the
             value.
-        behind: Pairs of a buffer that is read and one that is written that may share memory, and
-            the bytes that the written one must begin before the other then.
+        closer: Pairs of buffers that may share memory: the bytes that the second must begin above
+            the first, if it begins above it.
     """
 
     label: str
@@ -72,7 +72,7 @@ class Stage:
     in_place: tuple[tuple[int, int], ...] = ()
     run: Stripes | None = None
     lines: Mapping[int, int] = dataclasses.field(default_factory=dict)
-    behind: Mapping[tuple[int, int], int] = dataclasses.field(default_factory=dict)
+    closer: Mapping[tuple[int, int], int] = dataclasses.field(default_factory=dict)
 
     @property
     def reads(self) -> tuple[int, ...]:
@@ -153,13 +153,13 @@ def stages_of(program: Program) -> tuple[Stage, ...]:
     return tuple(stage_of(program, place) for place in range(len(program.steps)))
 
 
-def plan(program: Program, stages: Sequence[Stage]) -> Plan:
-    """Gives every buffer its place."""
+def plan(program: Program, stages: Sequence[Stage], quick: bool = False) -> Plan:
+    """Gives every buffer its place; quickly, it may take more than it must."""
     states = _states(program)
     sizes = _sizes(program, stages)
     lives = _lives(program, stages, states)
     candidates = [
-        _placed(stages, sizes, lives, merged) for merged in _mergers(program, stages, lives)
+        _placed(stages, sizes, lives, merged, quick) for merged in _mergers(program, stages, lives)
     ]
     offsets, arena_bytes, live_bytes = min(candidates, key=lambda found: found[1])
     buffers = {
@@ -263,6 +263,7 @@ def _placed(
     sizes: Mapping[int, int],
     lives: Mapping[int, tuple[int, int]],
     merged: Mapping[int, int],
+    quick: bool,
 ) -> tuple[dict[int, int], int, int]:
     """Returns offsets by number, the bytes of the arena, and those that live at once."""
     groups: dict[int, list[int]] = {}
@@ -274,12 +275,12 @@ def _placed(
     blocks = [_block(sizes, lives, members) for members in groups.values()]
     number = {member: at for at, members in enumerate(groups.values()) for member in members}
     closer = {
-        (number[write], number[read], at): distance
+        (number[low], number[high], at): distance
         for at, stage in enumerate(stages)
-        for (read, write), distance in stage.behind.items()
-        if number[write] != number[read]
+        for (low, high), distance in stage.closer.items()
+        if number[low] != number[high]
     }
-    places = memory_plan.place(blocks, ALIGNMENT, closer)
+    places = memory_plan.place(blocks, ALIGNMENT, closer, quick)
     offsets = {
         number: at
         for members, at in zip(groups.values(), places, strict=True)

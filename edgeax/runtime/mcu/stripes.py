@@ -189,8 +189,7 @@ class _Run:
         rows = self._steps[self._producer[storage]].window.output_rows
         for reader in self._readers[storage]:
             window, done = self._steps[reader].window, self._done[reader]
-            if done < window.output_rows:
-                rows = min(rows, needed(window, done, done + 1)[0])
+            rows = min(rows, needed(window, done, done + 1)[0])
         return rows
 
 
