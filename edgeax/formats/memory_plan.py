@@ -59,7 +59,12 @@ def total(blocks: Sequence[Block], offsets: Sequence[int], alignment: int = 1) -
     return max(ends, default=0)
 
 
-def place(blocks: Sequence[Block], alignment: int = 1, closer: Closer | None = None) -> Offsets:
+def place(
+    blocks: Sequence[Block],
+    alignment: int = 1,
+    closer: Closer | None = None,
+    quick: bool = False,
+) -> Offsets:
     """Returns an offset for each block, such that blocks that live at the same step lie apart.
 
     The same blocks always get the same offsets.
@@ -68,6 +73,7 @@ def place(blocks: Sequence[Block], alignment: int = 1, closer: Closer | None = N
         blocks: What to place; each lives at one step at least.
         alignment: What all offsets are multiples of.
         closer: Blocks that may lie closer than their sizes say.
+        quick: Whether what simple orders give is good enough.
     """
     if not blocks:
         return ()
@@ -77,11 +83,15 @@ def place(blocks: Sequence[Block], alignment: int = 1, closer: Closer | None = N
     apart = _distances(rounded, closer)
     best: Offsets | None = None
     for order in _orders(rounded):
-        found = _repaired(order, rounded, apart, least)
+        found = (
+            _first_fit(order, rounded, apart) if quick else _repaired(order, rounded, apart, least)
+        )
         if best is None or total(rounded, found) < total(rounded, best):
             best = found
         if total(rounded, best) == least:
             return best
+    if quick and best is not None:
+        return best
     return _Search(rounded, apart, closer, least, best or ()).run()
 
 

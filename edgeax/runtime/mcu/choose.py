@@ -1,17 +1,18 @@
-"""The plan that a program gets: the cheapest that fits, or the smallest that costs next to nothing."""
+"""The plan of a program: the cheapest that fits, or the smallest that costs next to nothing."""
 
 import bisect
 import dataclasses
 from collections.abc import Sequence
 
+from edgeax.runtime.mcu import moves
 from edgeax.runtime.mcu.order import reordered
-from edgeax.runtime.mcu.plan import Plan, plan
+from edgeax.runtime.mcu.plan import Plan
 from edgeax.runtime.mcu.program import Program
 from edgeax.runtime.mcu.stages import Candidate, Cuts, stage
 from edgeax.runtime.mcu.targets import Target
 
 _FREE = 0.005  # part of a program's instructions that less RAM may cost unasked
-_MOST_PLANS = 8
+_MOST_PLANS = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,20 +89,18 @@ class _Ways:
             return cut is not None and (most is None or self._share(cut) <= most)
 
         first = bisect.bisect_left(self._peaks, True, key=is_good)
-        best: Choice | None = None
-        for peak in self._peaks[first : first + _MOST_PLANS] or [0]:
-            if best is not None and peak >= best.plan.arena_bytes:
-                break
-            choice = self._choice(self._cuts.cheapest(peak) or ())
-            if best is None or _bytes(choice) < _bytes(best):
-                best = choice
-        assert best is not None
+        peaks = self._peaks[first : first + _MOST_PLANS] or [0]
+        best = self._choice(self._cuts.cheapest(peaks[0]) or ())
+        for peak in peaks[1:]:
+            if peak < best.plan.arena_bytes:
+                best = min(best, self._choice(self._cuts.cheapest(peak) or ()), key=_bytes)
         return best
 
     def _choice(self, cut: Sequence[Candidate]) -> Choice:
         stages = [stage(self._program, candidate) for candidate in cut]
-        cost = sum(candidate.cost for candidate in cut)
-        return Choice(plan(self._program, stages), cost, self._share(cut))
+        plan, moving = moves.planned(self._program, stages, _peak(cut))
+        cost = sum(candidate.cost for candidate in cut) + moving
+        return Choice(plan, cost, cost / max(self._instructions, 1.0))
 
     def _share(self, cut: Sequence[Candidate]) -> float:
         return sum(candidate.cost for candidate in cut) / max(self._instructions, 1.0)

@@ -130,7 +130,7 @@ class Prices:
         """Returns the prices on a processor."""
         if target.has_helium:
             return cls(call=300.0, moved_byte=0.7, weight=0.3, mac=0.5)
-        return cls(call=300.0, moved_byte=0.7, weight=1.0, mac=2.5 if target.has_dsp else 8.0)
+        return cls(call=300.0, moved_byte=0.7, weight=1.0, mac=1.6 if target.has_dsp else 8.0)
 
 
 class Cuts:
@@ -336,5 +336,5 @@ def stage(program: Program, candidate: Candidate) -> Stage:
         tuple((s.source, s.target) for s in candidate.shares if s.behind is None),
         candidate.run,
         lines,
-        {(s.source, s.target): s.behind for s in candidate.shares if s.behind is not None},
+        {(s.target, s.source): s.behind for s in candidate.shares if s.behind is not None},
     )
