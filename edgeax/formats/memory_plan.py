@@ -6,7 +6,7 @@ the same way, looks for something better.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -16,6 +16,9 @@ _MOST_REPAIRS = 60
 _FAR = np.iinfo(np.int64).max
 
 Offsets = tuple[int, ...]
+Closer = Mapping[tuple[int, int, int], int]
+"""Blocks that share memory: `(low, high, step)` to the bytes that block `high` must begin above
+block `low` at that step, if it begins above it; without an entry all bytes of `low`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,10 +44,13 @@ class Block:
         return self.sizes[step - self.first] if self.first <= step <= self.last else 0
 
 
-def lower_bound(blocks: Sequence[Block], alignment: int = 1) -> int:
+def lower_bound(blocks: Sequence[Block], alignment: int = 1, closer: Closer | None = None) -> int:
     """Returns bytes that no plan can do without: the most that live at one step."""
+    rounded = [Block(b.first, tuple(_up(size, alignment) for size in b.sizes)) for b in blocks]
+    saved = _saved(rounded, _rounded(closer, alignment))
     steps = range(max((block.last for block in blocks), default=-1) + 1)
-    return max((sum(_up(b.size_at(step), alignment) for b in blocks) for step in steps), default=0)
+    needed = (sum(b.size_at(step) for b in rounded) - saved.get(step, 0) for step in steps)
+    return max(needed, default=0)
 
 
 def total(blocks: Sequence[Block], offsets: Sequence[int], alignment: int = 1) -> int:
@@ -53,7 +59,12 @@ def total(blocks: Sequence[Block], offsets: Sequence[int], alignment: int = 1) -
     return max(ends, default=0)
 
 
-def place(blocks: Sequence[Block], alignment: int = 1) -> Offsets:
+def place(
+    blocks: Sequence[Block],
+    alignment: int = 1,
+    closer: Closer | None = None,
+    quick: bool = False,
+) -> Offsets:
     """Returns an offset for each block, such that blocks that live at the same step lie apart.
 
     The same blocks always get the same offsets.
@@ -61,20 +72,27 @@ def place(blocks: Sequence[Block], alignment: int = 1) -> Offsets:
     Args:
         blocks: What to place; each lives at one step at least.
         alignment: What all offsets are multiples of.
+        closer: Blocks that may lie closer than their sizes say.
+        quick: Whether what simple orders give is good enough.
     """
     if not blocks:
         return ()
     rounded = [Block(b.first, tuple(_up(size, alignment) for size in b.sizes)) for b in blocks]
-    least = lower_bound(rounded)
-    apart = _distances(rounded)
+    closer = _rounded(closer, alignment)
+    least = lower_bound(rounded, closer=closer)
+    apart = _distances(rounded, closer)
     best: Offsets | None = None
     for order in _orders(rounded):
-        found = _repaired(order, rounded, apart, least)
+        found = (
+            _first_fit(order, rounded, apart) if quick else _repaired(order, rounded, apart, least)
+        )
         if best is None or total(rounded, found) < total(rounded, best):
             best = found
         if total(rounded, best) == least:
             return best
-    return _Search(rounded, apart, least, best or ()).run()
+    if quick and best is not None:
+        return best
+    return _Search(rounded, apart, closer, least, best or ()).run()
 
 
 def _orders(blocks: Sequence[Block]) -> Iterator[list[int]]:
@@ -97,14 +115,31 @@ def _up(size: int, alignment: int) -> int:
     return -(-size // alignment) * alignment
 
 
-def _distances(blocks: Sequence[Block]) -> list[list[int]]:
+def _rounded(closer: Closer | None, alignment: int) -> dict[tuple[int, int, int], int]:
+    return {pair: _up(distance, alignment) for pair, distance in (closer or {}).items()}
+
+
+def _saved(blocks: Sequence[Block], closer: Closer) -> dict[int, int]:
+    """Returns for each step the bytes that blocks can share at most."""
+    by_step: dict[int, int] = {}
+    for (low, high, step), distance in closer.items():
+        sizes = blocks[low].size_at(step), blocks[high].size_at(step)
+        shared = min(max(sizes[0] - distance, 0), sizes[1])
+        by_step[step] = by_step.get(step, 0) + shared
+    return by_step
+
+
+def _distances(blocks: Sequence[Block], closer: Closer) -> list[list[int]]:
     """Returns how far above block `i` a block `j` must begin at least, if it lies above it."""
 
-    def distance(low: Block, high: Block) -> int:
-        steps = range(max(low.first, high.first), min(low.last, high.last) + 1)
-        return max((low.size_at(step) for step in steps), default=0)
+    def distance(low: int, high: int) -> int:
+        one, other = blocks[low], blocks[high]
+        steps = range(max(one.first, other.first), min(one.last, other.last) + 1)
+        sizes = (closer.get((low, high, step), one.size_at(step)) for step in steps)
+        return 0 if low == high else max(sizes, default=0)
 
-    return [[0 if i is j else distance(i, j) for j in blocks] for i in blocks]
+    numbers = range(len(blocks))
+    return [[distance(low, high) for high in numbers] for low in numbers]
 
 
 def _repaired(
@@ -127,7 +162,11 @@ def _first_fit(order: Sequence[int], blocks: Sequence[Block], apart: list[list[i
     """Places blocks one after the other, each at the lowest free offset."""
     offsets: dict[int, int] = {}
     for index in order:
-        others = [(at, other) for other, at in offsets.items() if apart[index][other]]
+        others = [
+            (at, other)
+            for other, at in offsets.items()
+            if apart[index][other] or apart[other][index]
+        ]
         tops = sorted({0, *(at + apart[other][index] for at, other in others)})
         offsets[index] = next(
             top
@@ -148,11 +187,19 @@ class _Search:
     """
 
     def __init__(
-        self, blocks: Sequence[Block], apart: list[list[int]], least: int, best: Offsets
+        self,
+        blocks: Sequence[Block],
+        apart: list[list[int]],
+        closer: Closer,
+        least: int,
+        best: Offsets,
     ) -> None:
         steps = range(max((block.last for block in blocks), default=-1) + 1)
         self._blocks = blocks
         self._apart = np.array(apart)
+        self._meets = (self._apart > 0) | (self._apart.T > 0)
+        saved = _saved(blocks, closer)
+        self._saved = np.array([saved.get(step, 0) for step in steps])
         self._sizes = np.array([[block.size_at(step) for block in blocks] for step in steps])
         self._largest = self._sizes.max(axis=0)
         self._least = least
@@ -190,8 +237,8 @@ class _Search:
             at = int(lowest[index])
             others = waiting.copy()
             others[index] = False
-            distance = self._apart[index]
-            above = np.where(distance > 0, np.maximum(lowest, at + distance), lowest)
+            pushed = np.maximum(lowest, at + self._apart[index])
+            above = np.where(self._meets[index], pushed, lowest)
             reached = max(top, at + int(self._largest[index]))
             if max(reached, self._bound(above, others, at)) < self._bytes:
                 placed[index] = at
@@ -201,5 +248,5 @@ class _Search:
         """Returns bytes that the blocks still waiting take at least, whatever their order."""
         sizes = self._sizes * waiting
         bottoms = np.where(sizes > 0, lowest, _FAR).min(axis=1)
-        heights = np.where(bottoms < _FAR, np.maximum(bottoms, floor) + sizes.sum(axis=1), 0)
-        return int(heights.max())
+        needed = np.maximum(bottoms, floor) + sizes.sum(axis=1) - self._saved
+        return int(np.where(bottoms < _FAR, needed, 0).max())

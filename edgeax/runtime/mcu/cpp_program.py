@@ -1,14 +1,15 @@
 """A placed program as C++: its header and its source."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from edgeax._version import __version__
 from edgeax.formats.tables import text_table
+from edgeax.runtime.mcu import cpp_stripes
 from edgeax.runtime.mcu.cpp_names import comment
 from edgeax.runtime.mcu.cpp_values import TYPES, Constants, literal
 from edgeax.runtime.mcu.folder import MARK
-from edgeax.runtime.mcu.plan import Buffer, Call, Place, Plan
+from edgeax.runtime.mcu.plan import Buffer, Call, Place, Plan, Stage
 from edgeax.runtime.mcu.ports import CppPort, place, ports_of
 from edgeax.runtime.mcu.program import Step
 
@@ -51,8 +52,16 @@ def constants_of(plan: Plan) -> tuple[Constants, list[str]]:
         for call in stage.calls:
             if id(call.step) not in arguments:
                 arguments[id(call.step)] = constants.arguments(number, call.step.arguments)
-            calls.append(_call(plan, call, number, constants, arguments[id(call.step)]))
+        calls += _stage(plan, stage, number, constants, arguments)
     return constants, calls
+
+
+def headers_of(plan: Plan) -> list[str]:
+    """Returns the headers of tflite_kernels/micro that a program needs."""
+    headers = {"types.h", *(call.step.header for stage in plan.stages for call in stage.calls)}
+    if any(stage.run is not None for stage in plan.stages):
+        headers.add(cpp_stripes.HEADER)
+    return sorted(headers)
 
 
 def header(title: Title, plan: Plan, constant_bytes: int) -> str:
@@ -83,8 +92,7 @@ def header(title: Title, plan: Plan, constant_bytes: int) -> str:
 
 def constants_text(title: Title, plan: Plan, constants: Constants) -> str:
     """Returns the file that holds the constants."""
-    called = {call.step.header for stage in plan.stages for call in stage.calls}
-    headers = sorted({"types.h", *called})
+    headers = headers_of(plan)
     includes = "\n".join(f'#include "tflite_kernels/micro/{name}"' for name in headers)
     return "\n\n".join(
         [
@@ -164,23 +172,39 @@ def call_text(step: Step, arguments: str, extent: str, pointers: Sequence[str]) 
     return f"{kernel}({', '.join(words)});"
 
 
-def _call(plan: Plan, call: Call, number: int, constants: Constants, arguments: str) -> str:
+def _stage(
+    plan: Plan, stage: Stage, number: int, constants: Constants, arguments: Mapping[int, str]
+) -> list[str]:
+    """Returns the statements that compute a stage."""
+
+    def text(call: Call, extent: str, reads: Sequence[str], writes: Sequence[str]) -> str:
+        images = iter(reads)
+        words = [
+            next(images) if isinstance(where, Place) else constants.array(number, where)
+            for where in call.reads
+        ]
+        words += writes
+        if call.scratch is not None:
+            words.append(place(plan, "void", call.scratch.buffer, call.scratch.skip_bytes))
+        return call_text(call.step, arguments[id(call.step)], extent, words)
+
+    if stage.run is not None:
+        return cpp_stripes.loop(plan, stage, stage.run, text)
+    return [f"  {_call(plan, call, text)}" for call in stage.calls]
+
+
+def _call(plan: Plan, call: Call, text: cpp_stripes.CallText) -> str:
     step = call.step
-    words = []
-    for value, where in zip(step.reads, call.reads, strict=True):
-        if isinstance(where, Place):
-            words.append(_place(plan, value, where))
-        else:
-            words.append(constants.array(number, where))
-    words += [
-        _place(plan, value, where) for value, where in zip(step.writes, call.writes, strict=True)
+    reads = [
+        _place(plan, value, where)
+        for value, where in zip(step.reads, call.reads, strict=True)
+        if isinstance(where, Place)
     ]
-    if call.scratch is not None:
-        words.append(place(plan, "void", call.scratch.buffer, call.scratch.skip_bytes))
+    writes = [_place(plan, *pair) for pair in zip(step.writes, call.writes, strict=True)]
     extent = "" if call.count is None else str(call.count)
     if call.rows is not None:
         extent = f"{{{', '.join(map(str, call.rows))}}}"
-    return f"  {call_text(step, arguments, extent, words)}"
+    return text(call, extent, reads, writes)
 
 
 def _place(plan: Plan, value: object, where: Place) -> str:

@@ -1,15 +1,12 @@
 """From a `.tflite` file to a folder of C++."""
 
-import dataclasses
 import os
 from pathlib import Path
 
 from edgeax.formats.rounding import KINDS
 from edgeax.runtime.mcu import cpp_names, folder, read, report, vectors, write
+from edgeax.runtime.mcu.choose import Choice, choose
 from edgeax.runtime.mcu.cpp_program import Title
-from edgeax.runtime.mcu.order import reordered
-from edgeax.runtime.mcu.plan import Plan, plan, stages_of
-from edgeax.runtime.mcu.program import Program
 from edgeax.runtime.mcu.report import Report
 from edgeax.runtime.mcu.targets import TARGETS
 
@@ -48,7 +45,8 @@ def generate(
     cpp_names.check_name(name)
     folder.check_folder(out_dir)
     program = read.read_program(data, TARGETS[target], rounding)
-    placed = _planned(program, ram_bytes)
+    choice = choose(program, TARGETS[target], ram_bytes)
+    placed = choice.plan
     title = Title(name, origin, target, rounding)
     drawn = vectors.drawn_vectors(data, program, rounding)
     files, constant_bytes = write.files_of(title, placed, TARGETS[target], drawn)
@@ -62,7 +60,7 @@ def generate(
         state_bytes=placed.state_bytes,
         constant_bytes=constant_bytes,
         steps=report.steps_of(placed),
-        notes=() if f"{name}_plan.png" in files else (_NO_PICTURE,),
+        notes=(*_cost(choice), *(() if f"{name}_plan.png" in files else (_NO_PICTURE,))),
     )
 
 
@@ -97,15 +95,11 @@ def _content(source: str | os.PathLike[str] | bytes) -> tuple[bytes, str]:
     return path.read_bytes(), path.name
 
 
-def _planned(program: Program, ram_bytes: int | None) -> Plan:
-    """Returns the plan that takes the fewest bytes."""
-    orders = dict.fromkeys((program.steps, reordered(program).steps))
-    programs = [dataclasses.replace(program, steps=steps) for steps in orders]
-    plans = [plan(ordered, stages_of(ordered)) for ordered in programs]
-    best = min(plans, key=lambda placed: placed.ram_bytes)
-    if ram_bytes is not None and best.ram_bytes > ram_bytes:
-        raise ValueError(
-            f"`ram_bytes` must be at least {best.ram_bytes} for this model. Received: {ram_bytes}. "
-            "Allow that much, or make the model smaller."
-        )
-    return best
+def _cost(choice: Choice) -> list[str]:
+    """Returns what stripes of rows cost, in words."""
+    if not choice.cost:
+        return []
+    return [
+        f"stripes of rows cost about {choice.cost:,.0f} instructions, {choice.share:.2%} of all "
+        "(estimated)"
+    ]

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from edgeax.formats import memory_plan
 from edgeax.runtime.mcu.program import Array, Elements, Program, Step, Window
+from edgeax.runtime.mcu.stripes import Stripes
 
 ALIGNMENT = 8  # of every buffer: kernels read whole words, and scratch needs it
 
@@ -57,12 +58,21 @@ class Stage:
         locals: Bytes of buffers that live during this stage only, by number, all negative and
             different from those of other stages.
         in_place: Pairs of a buffer that is read and one that is written that may be one memory.
+        run: How its calls run in stripes of rows, which `Call.rows` and `Call.count` do not tell
+            then; None: one after the other.
+        lines: Buffers of `locals` that hold rows of values which are never whole, by number of the
+            value.
+        closer: Pairs of buffers that may share memory: the bytes that the second must begin above
+            the first, if it begins above it.
     """
 
     label: str
     calls: tuple[Call, ...]
     locals: Mapping[int, int]
     in_place: tuple[tuple[int, int], ...] = ()
+    run: Stripes | None = None
+    lines: Mapping[int, int] = dataclasses.field(default_factory=dict)
+    closer: Mapping[tuple[int, int], int] = dataclasses.field(default_factory=dict)
 
     @property
     def reads(self) -> tuple[int, ...]:
@@ -140,25 +150,29 @@ class Plan:
 
 def stages_of(program: Program) -> tuple[Stage, ...]:
     """Returns one stage for each step, which computes all of its outputs in one call."""
-    return tuple(_stage(program, step, -1 - index) for index, step in enumerate(program.steps))
+    return tuple(stage_of(program, place) for place in range(len(program.steps)))
 
 
-def plan(program: Program, stages: Sequence[Stage]) -> Plan:
-    """Gives every buffer its place."""
+def plan(program: Program, stages: Sequence[Stage], quick: bool = False) -> Plan:
+    """Gives every buffer its place; quickly, it may take more than it must."""
     states = _states(program)
     sizes = _sizes(program, stages)
     lives = _lives(program, stages, states)
-    candidates = [_placed(sizes, lives, merged) for merged in _mergers(program, stages, lives)]
+    candidates = [
+        _placed(stages, sizes, lives, merged, quick) for merged in _mergers(program, stages, lives)
+    ]
     offsets, arena_bytes, live_bytes = min(candidates, key=lambda found: found[1])
     buffers = {
         number: Buffer(number, _name(program, stages, number), at, sizes[number], *lives[number])
         for number, at in offsets.items()
     }
-    state_bytes = sum(_up(state.size_bytes) for state in states.values())
+    state_bytes = sum(round_up(state.size_bytes) for state in states.values())
     return Plan(program, tuple(stages), buffers, states, arena_bytes, state_bytes, live_bytes)
 
 
-def _stage(program: Program, step: Step, scratch: int) -> Stage:
+def stage_of(program: Program, place: int) -> Stage:
+    """Returns the stage of one step, which computes all of its outputs in one call."""
+    step, scratch = program.steps[place], -1 - place
     reads = tuple(
         read if isinstance(read, Array) else Place(program.storage(read)) for read in step.reads
     )
@@ -181,7 +195,8 @@ def _stage(program: Program, step: Step, scratch: int) -> Stage:
     return Stage(step.label, (call,), scratches, tuple(in_place))
 
 
-def _up(size: int) -> int:
+def round_up(size: int) -> int:
+    """Returns the bytes that a buffer of a size takes."""
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
@@ -192,7 +207,7 @@ def _states(program: Program) -> dict[int, Buffer]:
         if value.is_state and program.storage(number) == number:
             size = value.size_bytes
             states[number] = Buffer(number, value.name, offset, size, 0, len(program.steps) - 1)
-            offset += _up(size)
+            offset += round_up(size)
     return states
 
 
@@ -244,7 +259,11 @@ def _mergers(
 
 
 def _placed(
-    sizes: Mapping[int, int], lives: Mapping[int, tuple[int, int]], merged: Mapping[int, int]
+    stages: Sequence[Stage],
+    sizes: Mapping[int, int],
+    lives: Mapping[int, tuple[int, int]],
+    merged: Mapping[int, int],
+    quick: bool,
 ) -> tuple[dict[int, int], int, int]:
     """Returns offsets by number, the bytes of the arena, and those that live at once."""
     groups: dict[int, list[int]] = {}
@@ -254,13 +273,20 @@ def _placed(
             owner = merged[owner]
         groups.setdefault(owner, []).append(number)
     blocks = [_block(sizes, lives, members) for members in groups.values()]
-    places = memory_plan.place(blocks, ALIGNMENT)
+    number = {member: at for at, members in enumerate(groups.values()) for member in members}
+    closer = {
+        (number[low], number[high], at): distance
+        for at, stage in enumerate(stages)
+        for (low, high), distance in stage.closer.items()
+        if number[low] != number[high]
+    }
+    places = memory_plan.place(blocks, ALIGNMENT, closer, quick)
     offsets = {
         number: at
         for members, at in zip(groups.values(), places, strict=True)
         for number in members
     }
-    least = memory_plan.lower_bound(blocks, ALIGNMENT)
+    least = memory_plan.lower_bound(blocks, ALIGNMENT, closer)
     return offsets, memory_plan.total(blocks, places, ALIGNMENT), least
 
 
@@ -281,4 +307,5 @@ def _block(
 def _name(program: Program, stages: Sequence[Stage], number: int) -> str:
     if number >= 0:
         return program.values[number].name
-    return "scratch"
+    rows = {line: value for stage in stages for value, line in stage.lines.items()}
+    return f"rows of {program.values[rows[number]].name}" if number in rows else "scratch"

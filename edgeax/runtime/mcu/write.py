@@ -18,8 +18,7 @@ def files_of(
     """
     name = title.name
     constants, calls = cpp_program.constants_of(plan)
-    headers = {call.step.header for stage in plan.stages for call in stage.calls}
-    needed = kernels.needed(headers)
+    needed = kernels.needed(cpp_program.headers_of(plan))
     sources = [f"{name}.cc", *(path for path in needed if path.endswith(".cc"))]
     texts = {
         f"{name}.h": cpp_program.header(title, plan, constants.size_bytes),

@@ -4,11 +4,6 @@ from collections.abc import Callable, Mapping
 
 from edgeax.runtime.mcu.node import Node
 from edgeax.runtime.mcu.operators import (
-    <<<<<<< HEAD
-    arithmetic,
-    =======
-    activation,
-    >>>>>>> 496e4281e23a7ead328870433834c2b26ddc5f9b,
     activation,
     arithmetic,
     conv2d,
@@ -31,11 +26,6 @@ from edgeax.runtime.mcu.program import Lowered
 Handler = Callable[[Node], Lowered]
 
 _FAMILIES = (
-    <<<<<<< HEAD
-    arithmetic,
-    =======
-    activation,
-    >>>>>>> 496e4281e23a7ead328870433834c2b26ddc5f9b,
     activation,
     arithmetic,
     conv2d,
