@@ -12,6 +12,7 @@ _KEYWORDS = frozenset(
     "switch template this thread_local throw true try typedef typeid typename union unsigned using "
     "virtual void volatile wchar_t while xor xor_eq".split()
 )
+_LONGEST = 60
 _TAKEN = frozenset({"edgeax", "std", "main", "errno", "linux", "unix", "arm"})  # names or macros
 
 
@@ -60,5 +61,10 @@ def unique(names: list[str], taken: set[str]) -> list[str]:
 
 
 def comment(text: str) -> str:
-    """Returns a text as it may stand in a comment of one line."""
-    return "".join(c if " " <= c <= "~" and c != "\\" else "?" for c in text)
+    """Returns a text, shortened, as it may stand in a comment of one line."""
+    return "".join(c if " " <= c <= "~" and c != "\\" else "?" for c in short(text))
+
+
+def short(text: str) -> str:
+    """Returns the beginning of a text: names of fused operators list all that went into them."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from edgeax.formats.tables import text_table
+from edgeax.runtime.mcu.cpp_names import short
 from edgeax.runtime.mcu.cpp_values import array_bytes
 from edgeax.runtime.mcu.plan import Plan, Stage
 
@@ -70,7 +71,7 @@ class Report:
         ]
         rows = [
             {
-                "step": step.label,
+                "step": short(step.label),
                 "kernel": step.kernel,
                 "MACs": step.macs,
                 "constants": step.constant_bytes,
