@@ -246,11 +246,12 @@ def _mergers(
 
     Each gives for a buffer the one whose memory it takes over.
     """
+    kept = {program.storage(number) for number in program.outputs}
     merged: dict[int, int] = {}
     for at, stage in enumerate(stages):
         taken: set[int] = set()
         for read, write in stage.in_place:
-            dies = read in lives and lives[read][1] == at
+            dies = read in lives and lives[read][1] == at and read not in kept
             born = write in lives and lives[write][0] == at
             if dies and born and read not in taken and write not in merged:
                 merged[write] = read
@@ -273,12 +274,12 @@ def _placed(
             owner = merged[owner]
         groups.setdefault(owner, []).append(number)
     blocks = [_block(sizes, lives, members) for members in groups.values()]
-    number = {member: at for at, members in enumerate(groups.values()) for member in members}
+    group = {member: at for at, members in enumerate(groups.values()) for member in members}
     closer = {
-        (number[low], number[high], at): distance
+        (group[low], group[high], at): distance
         for at, stage in enumerate(stages)
         for (low, high), distance in stage.closer.items()
-        if number[low] != number[high]
+        if group[low] != group[high]
     }
     places = memory_plan.place(blocks, ALIGNMENT, closer, quick)
     offsets = {

@@ -5,7 +5,7 @@ import os
 from edgeax.formats.flatbuffer import Model, Operator, Subgraph
 from edgeax.runtime.mcu.node import Node, value_of
 from edgeax.runtime.mcu.operators import HANDLERS
-from edgeax.runtime.mcu.program import Alias, Array, Program, Step, Value
+from edgeax.runtime.mcu.program import Alias, Array, Lowered, Program, Step, Value
 from edgeax.runtime.mcu.targets import Target
 
 _TYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "bool", "float32")
@@ -37,6 +37,7 @@ def read_program(source: str | os.PathLike[str] | bytes, target: Target, roundin
         for index, operator in enumerate(graph.operators)
     ]
     lowered = [part for node in nodes for part in HANDLERS[node.operator.name](node)]
+    _check_computed(graph, lowered)
     steps = tuple(part for part in lowered if isinstance(part, Step))
     aliases = {part.write: part.read for part in lowered if isinstance(part, Alias)}
     return Program(_values(graph, steps, aliases), steps, aliases, graph.inputs, graph.outputs)
@@ -48,6 +49,17 @@ def _values(graph: Subgraph, steps: tuple[Step, ...], aliases: dict[int, int]) -
         used.update(read for read in step.reads if not isinstance(read, Array))
         used.update(step.writes)
     return {index: value_of(index, graph.tensors[index]) for index in sorted(used)}
+
+
+def _check_computed(graph: Subgraph, lowered: Lowered) -> None:
+    """Checks that no step takes a constant of the file for a value in RAM."""
+    for part in lowered:
+        for index in (part.read,) if isinstance(part, Alias) else part.values_read:
+            if graph.tensors[index].is_constant:
+                raise ValueError(
+                    f"operator {part.label}: its input must be computed. Received: the constant "
+                    f"{graph.tensors[index].name!r}. Fold constants before conversion."
+                )
 
 
 def _check_operators(graph: Subgraph) -> None:

@@ -1,11 +1,14 @@
 """Inputs drawn for a program, and the outputs that an interpreter gives for them."""
 
+import math
+
 import numpy as np
 
 from edgeax.runtime.mcu import oracle
 from edgeax.runtime.mcu.program import Program, Value
 
 SEEDS = (1, 1 << 20, 1 << 30)
+_BEYOND = 0.05
 Vector = tuple[list[np.ndarray], list[np.ndarray]]
 
 
@@ -17,30 +20,43 @@ def drawn_vectors(data: bytes, program: Program, rounding: str) -> list[Vector]:
         program: What was generated from it.
         rounding: "single" or "double".
     """
-    inputs = [_drawn(data, program, seed) for seed in SEEDS]
+    inputs = [_drawn(program, seed) for seed in SEEDS]
     return [(drawn, oracle.outputs_of(data, drawn, rounding)) for drawn in inputs]
 
 
-def _drawn(data: bytes, program: Program, seed: int) -> list[np.ndarray]:
+def _drawn(program: Program, seed: int) -> list[np.ndarray]:
     """Returns inputs from a stream `x = x * 1664525 + 1013904223`, whose top bits count."""
     state = seed
     drawn = []
     for number in program.inputs:
         value = program.values[number]
-        count = int(np.prod(value.shape))
-        words = np.empty(count, np.uint32)
-        for i in range(count):
+        words = np.empty(math.prod(value.shape), np.uint32)
+        for i in range(words.size):
             state = (state * 1664525 + 1013904223) & 0xFFFFFFFF
             words[i] = state
-        drawn.append(_as_type(words, value).reshape(value.shape))
+        drawn.append(_as_type(words, value, _real_range(program, number)).reshape(value.shape))
     return drawn
 
 
-def _as_type(words: np.ndarray, value: Value) -> np.ndarray:
+def _as_type(words: np.ndarray, value: Value, real_range: tuple[float, float]) -> np.ndarray:
     if value.dtype == "float32":
-        return (words.astype(np.int64) / 2**30 - 2).astype(np.float32)
+        low, high = real_range
+        return (low + (high - low) * (words / 2**32)).astype(np.float32)
     if value.dtype == "bool":
         return words >> 31 == 1
     width = np.dtype(value.dtype).itemsize
     top = words >> (32 - 8 * width) if width < 4 else words >> 24
     return top.astype(f"uint{8 * width}").view(value.dtype)
+
+
+def _real_range(program: Program, number: int) -> tuple[float, float]:
+    """Returns real numbers a little beyond what the codes that an input becomes can tell."""
+    for step in program.steps:
+        read = {program.storage(value) for value in step.values_read}
+        codes = program.values[step.writes[0]]
+        if program.storage(number) in read and codes.scale is not None and codes.dtype != "float32":
+            limits = np.iinfo(codes.dtype)
+            low, high = limits.min - codes.zero_point, limits.max - codes.zero_point
+            margin = (high - low) * _BEYOND
+            return codes.scale * (low - margin), codes.scale * (high + margin)
+    return -1.0, 1.0
