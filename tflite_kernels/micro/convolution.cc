@@ -12,7 +12,7 @@ struct Interval {
 Interval Inside(int32_t count, int32_t size, int32_t kernel, int32_t stride, int32_t dilation,
                 int32_t pad) {
   const int32_t room = size - 1 - (kernel - 1) * dilation + pad;
-  const int32_t begin = (pad + stride - 1) / stride;
+  const int32_t begin = pad > 0 ? (pad + stride - 1) / stride : 0;
   int32_t end = room < 0 ? 0 : room / stride + 1;
   if (end > count) end = count;
   return {begin < end ? begin : end, end};
