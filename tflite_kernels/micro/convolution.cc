@@ -1,5 +1,7 @@
 #include "tflite_kernels/micro/convolution.h"
 
+#include "tflite_kernels/micro/copy_codes.h"
+
 namespace edgeax {
 namespace micro {
 namespace {
@@ -12,19 +14,10 @@ struct Interval {
 Interval Inside(int32_t count, int32_t size, int32_t kernel, int32_t stride, int32_t dilation,
                 int32_t pad) {
   const int32_t room = size - 1 - (kernel - 1) * dilation + pad;
-  const int32_t begin = (pad + stride - 1) / stride;
+  const int32_t begin = pad > 0 ? (pad + stride - 1) / stride : 0;
   int32_t end = room < 0 ? 0 : room / stride + 1;
   if (end > count) end = count;
   return {begin < end ? begin : end, end};
-}
-
-void Copy(const int8_t* from, int32_t size, int8_t* to) {
-  for (; size >= 4; size -= 4, from += 4, to += 4) __builtin_memcpy(to, from, 4);
-  for (; size > 0; --size) *to++ = *from++;
-}
-
-void Fill(int32_t code, int32_t size, int8_t* to) {
-  for (; size > 0; --size) *to++ = static_cast<int8_t>(code);
 }
 
 // One image and one group of a convolution on its way through the rows.
@@ -50,32 +43,56 @@ int8_t* CopyTaps(const Pass& pass, int32_t y, int32_t x, int8_t* to) {
   const bool is_row = static_cast<uint32_t>(y) < static_cast<uint32_t>(shape.input_height);
   for (int32_t j = 0; j < shape.kernel_width; ++j, x += shape.dilation_width, to += channels) {
     if (is_row && static_cast<uint32_t>(x) < static_cast<uint32_t>(shape.input_width)) {
-      Copy(PixelAt(pass, y, x), channels, to);
+      CopyCodes(PixelAt(pass, y, x), channels, to);
     } else {
-      Fill(pass.convolution->input_zero_point, channels, to);
+      FillCodes(pass.convolution->input_zero_point, channels, to);
     }
   }
   return to;
 }
 
-// Copies what an output pixel reads. `is_inside`: all columns of it lie in the image.
-void CopyPatch(const Pass& pass, int32_t output_y, int32_t output_x, bool is_inside, int8_t* to) {
+// Copies what an output pixel reads.
+void CopyPatch(const Pass& pass, int32_t output_y, int32_t output_x, int8_t* to) {
   const ConvolutionShape& shape = *pass.convolution->shape;
   const int32_t x = output_x * shape.stride_width - shape.pad_left;
   int32_t y = output_y * shape.stride_height - shape.pad_top;
-  const bool is_one_piece =
-      is_inside && shape.dilation_width == 1 && pass.group_channels == shape.input_channels;
-  const int32_t size = shape.kernel_width * pass.group_channels;
-  const int8_t* from = PixelAt(pass, y, x);
-  const int32_t from_step = shape.dilation_height * shape.input_width * shape.input_channels;
   for (int32_t i = 0; i < shape.kernel_height; ++i, y += shape.dilation_height) {
-    if (is_one_piece && static_cast<uint32_t>(y) < static_cast<uint32_t>(shape.input_height)) {
-      Copy(from, size, to);
-      to += size;
+    to = CopyTaps(pass, y, x, to);
+  }
+}
+
+// Copies the same for some pixels in a row of which no column is padding, in whole runs.
+void CopyRuns(const Pass& pass, int32_t output_y, int32_t output_x, int32_t pixels, int8_t* to) {
+  const ConvolutionShape& shape = *pass.convolution->shape;
+  const int32_t size = shape.kernel_width * shape.input_channels;
+  const int32_t pixel_step = shape.stride_width * shape.input_channels;
+  int32_t y = output_y * shape.stride_height - shape.pad_top;
+  for (int32_t i = 0; i < shape.kernel_height; ++i, y += shape.dilation_height, to += size) {
+    int8_t* run = to;
+    if (static_cast<uint32_t>(y) < static_cast<uint32_t>(shape.input_height)) {
+      const int8_t* from = PixelAt(pass, y, output_x * shape.stride_width - shape.pad_left);
+      for (int32_t pixel = 0; pixel < pixels; ++pixel, from += pixel_step) {
+        CopyCodes(from, size, run);
+        run += pass.patch_bytes;
+      }
     } else {
-      to = CopyTaps(pass, y, x, to);
+      for (int32_t pixel = 0; pixel < pixels; ++pixel, run += pass.patch_bytes) {
+        FillCodes(pass.convolution->input_zero_point, size, run);
+      }
     }
-    from += from_step;
+  }
+}
+
+// Copies the patches of some pixels in a row to scratch.
+void CopyPatches(const Pass& pass, int32_t output_y, int32_t output_x, int32_t pixels) {
+  const ConvolutionShape& shape = *pass.convolution->shape;
+  if (shape.dilation_width == 1 && shape.groups == 1 && pass.inside_x.begin <= output_x &&
+      output_x + pixels <= pass.inside_x.end) {
+    return CopyRuns(pass, output_y, output_x, pixels, pass.patches);
+  }
+  int8_t* to = pass.patches;
+  for (const int32_t end = output_x + pixels; output_x < end; ++output_x, to += pass.patch_bytes) {
+    CopyPatch(pass, output_y, output_x, to);
   }
 }
 
@@ -88,10 +105,7 @@ void SweepCopied(const Pass& pass, int32_t output_y, int32_t begin, int32_t end,
   sweep.run_step = sweep.run_bytes;
   for (int32_t x = begin; x < end; x += sweep.pixels) {
     sweep.pixels = end - x < convolution.plan.patches ? end - x : convolution.plan.patches;
-    int8_t* to = pass.patches;
-    for (int32_t i = x; i < x + sweep.pixels; ++i, to += pass.patch_bytes) {
-      CopyPatch(pass, output_y, i, pass.inside_x.begin <= i && i < pass.inside_x.end, to);
-    }
+    CopyPatches(pass, output_y, x, sweep.pixels);
     sweep.output = output + x * sweep.output_step;
     RunSweep<kRounding>(sweep, convolution.tile);
   }
@@ -112,14 +126,15 @@ void SweepDirect(const Pass& pass, int32_t output_y, int32_t begin, int32_t end,
 
 template <Rounding kRounding>
 void SweepRow(const Pass& pass, int32_t output_y, int8_t* output) {
-  const int32_t width = pass.convolution->shape->output_width;
+  const Interval& inside = pass.inside_x;
   const bool is_direct = pass.convolution->plan.is_direct != 0 && pass.inside_y.begin <= output_y &&
                          output_y < pass.inside_y.end;
-  const int32_t begin = is_direct ? pass.inside_x.begin : width;
-  const int32_t end = is_direct ? pass.inside_x.end : width;
-  if (begin > 0) SweepCopied<kRounding>(pass, output_y, 0, begin, output);
-  if (end > begin) SweepDirect<kRounding>(pass, output_y, begin, end, output);
-  if (width > end) SweepCopied<kRounding>(pass, output_y, end, width, output);
+  SweepCopied<kRounding>(pass, output_y, 0, inside.begin, output);
+  if (inside.end > inside.begin) {
+    const auto sweep = is_direct ? SweepDirect<kRounding> : SweepCopied<kRounding>;
+    sweep(pass, output_y, inside.begin, inside.end, output);
+  }
+  SweepCopied<kRounding>(pass, output_y, inside.end, pass.convolution->shape->output_width, output);
 }
 
 // Prepares the tiles from number `first` on.

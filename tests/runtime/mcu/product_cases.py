@@ -13,7 +13,7 @@ from edgeax.runtime.mcu.operators import HANDLERS
 from edgeax.runtime.mcu.program import Step
 from edgeax.runtime.mcu.targets import TARGETS
 from tests.runtime.mcu.step_program import Case
-from tests.tflite_kernels import models
+from tests.tflite_kernels import models, oracle
 
 ACTIVATIONS = {"NONE": 0, "RELU": 1, "RELU_N1_TO_1": 2, "RELU6": 3}
 
@@ -24,12 +24,12 @@ class Drawn:
 
     Attributes:
         file: Bytes of a `.tflite` with one operator.
-        oracle: Of the same with a bias of zeros where it has none, as LiteRT wants it.
+        with_bias: Of the same with a bias of zeros where it has none, as LiteRT wants it.
         input: Codes.
     """
 
     file: bytes
-    oracle: bytes
+    with_bias: bytes
     input: np.ndarray
 
     def node(self, target: str, rounding: str) -> Node:
@@ -45,15 +45,42 @@ class Drawn:
         return Case(step, (self.input,), self.expected(rounding), rounding, bands)
 
     def expected(self, rounding: str) -> np.ndarray:
-        """Returns what an interpreter of LiteRT with that rounding writes."""
+        """Returns what LiteRT writes, or, of FULLY_CONNECTED with double rounding, what TFLM does.
+
+        The reference kernel of FULLY_CONNECTED in LiteRT rounds once.
+        """
+        if rounding == "double" and self.node("host", rounding).operator.name == "FULLY_CONNECTED":
+            return self._twin()
         kind = OpResolverType.BUILTIN_REF if rounding == "double" else OpResolverType.BUILTIN
         interpreter = Interpreter(
-            model_content=self.oracle, experimental_op_resolver_type=kind, num_threads=1
+            model_content=self.with_bias, experimental_op_resolver_type=kind, num_threads=1
         )
         interpreter.allocate_tensors()
         interpreter.set_tensor(interpreter.get_input_details()[0]["index"], self.input)
         interpreter.invoke()
         return np.array(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
+
+    def _twin(self) -> np.ndarray:
+        """Returns what gemmlowp's arithmetic gives a fully connected layer."""
+        graph = Model.from_bytes(self.with_bias).subgraphs[0]
+        x, weights, bias = (graph.tensors[i] for i in graph.operators[0].inputs)
+        output = graph.tensors[graph.operators[0].outputs[0]]
+        assert weights.data is not None and bias.data is not None
+        rows = self.input.reshape(-1, weights.shape[1]).astype(np.int64) - x.zero_point[0]
+        sums = rows @ weights.data.T.astype(np.int64) + bias.data
+        scale = oracle.requantize_int16 if x.dtype == "int16" else oracle.requantize
+        columns = []
+        for channel, of_weights in enumerate(np.broadcast_to(weights.scale, bias.shape)):
+            ratio = float(np.float32(x.scale[0]) * of_weights)
+            if weights.scale.size > 1:
+                ratio = float(x.scale[0]) * float(of_weights)
+            factor = oracle.quantize_multiplier(ratio / float(output.scale[0]))
+            columns.append(scale(sums[:, channel], *factor, "double"))
+        codes = np.stack(columns, axis=-1) + output.zero_point[0]
+        ends = np.iinfo(output.dtype)
+        activation = graph.operators[0].options["fused_activation_function"]
+        low = output.zero_point[0] if activation == "RELU" else ends.min
+        return np.clip(codes, low, ends.max).astype(output.dtype).reshape(output.shape)
 
 
 def drawn_codes(random: np.random.Generator, shape: tuple[int, ...], low: int) -> np.ndarray:
@@ -76,6 +103,7 @@ def conv2d(
     has_bias: bool = True,
     per_channel: bool = True,
     gain: float = 1.0,
+    dtype: str = "int8",
 ) -> Drawn:
     """Draws a CONV_2D; outputs span their codes where `gain` is 1."""
     random = np.random.default_rng(seed)
@@ -107,6 +135,49 @@ def conv2d(
         has_bias=has_bias,
         per_channel=per_channel,
         gain=gain,
+        dtype=dtype,
+    )
+
+
+def transpose_conv(
+    seed: int,
+    image: tuple[int, int, int, int],
+    channels: int,
+    kernel: tuple[int, int],
+    stride: tuple[int, int] = (2, 2),
+    padding: str = "SAME",
+    activation: str = "NONE",
+    has_bias: bool = True,
+    per_channel: bool = True,
+) -> Drawn:
+    """Draws a TRANSPOSE_CONV."""
+    random = np.random.default_rng(seed)
+    weights = drawn_codes(random, (channels, *kernel, image[3]), -127)
+    size = [
+        length * step if padding == "SAME" else (length - 1) * step + taps
+        for length, step, taps in zip(image[1:3], stride, kernel, strict=True)
+    ]
+    output = (image[0], *size, channels)
+    options: Any = schema.TransposeConvOptionsT()
+    options.padding = getattr(schema.Padding, padding)
+    options.strideH, options.strideW = stride
+    options.fusedActivationFunction = ACTIVATIONS[activation]
+    return _layer(
+        random,
+        image,
+        weights,
+        output,
+        models.Operator(
+            [],
+            [],
+            builtin=schema.BuiltinOperator.TRANSPOSE_CONV,
+            options=options,
+            options_type=schema.BuiltinOptions.TransposeConvOptions,
+            version=4,
+        ),
+        has_bias=has_bias,
+        per_channel=per_channel,
+        gain=1.0,
     )
 
 
@@ -119,6 +190,7 @@ def fully_connected(
     per_channel: bool = False,
     keep_num_dims: bool = False,
     gain: float = 1.0,
+    dtype: str = "int8",
 ) -> Drawn:
     """Draws a FULLY_CONNECTED."""
     random = np.random.default_rng(seed)
@@ -143,6 +215,7 @@ def fully_connected(
         has_bias=has_bias,
         per_channel=per_channel,
         gain=gain,
+        dtype=dtype,
     )
 
 
@@ -155,23 +228,32 @@ def _layer(
     has_bias: bool,
     per_channel: bool,
     gain: float,
+    dtype: str = "int8",
 ) -> Drawn:
     depth = weights[0].size
     scales = (random.uniform(0.5, 1.5, len(weights) if per_channel else 1) * 0.01).tolist()
-    input_scale = 0.02
-    output_scale = float(input_scale * 0.01 * 100 * np.sqrt(depth) * 0.7 / gain)
-    zero_points = random.integers(-128, 128, 2)
+    wide = dtype == "int16"
+    input_scale = 0.02 / 256 if wide else 0.02
+    output_scale = float(input_scale * np.sqrt(depth) * 0.7 / gain)
+    zero_points = [0, 0] if wide else random.integers(-128, 128, 2).tolist()
+    bias = random.integers(-3000, 3000, len(weights)).astype("int64" if wide else "int32")
+    bias *= has_bias
     model = models.Model()
-    x = model.add(models.Tensor("x", shape, np.int8, input_scale, int(zero_points[0])))
-    constant = models.Tensor("w", weights.shape, np.int8, scales, 0, weights)
-    inputs = [x, model.add(constant)]
-    bias = random.integers(-3000, 3000, len(weights)).astype(np.int32) * has_bias
+    x = model.add(models.Tensor("x", shape, dtype, input_scale, zero_points[0]))
+    w = model.add(models.Tensor("w", weights.shape, np.int8, scales, 0, weights))
     of_sums = [input_scale * scale for scale in scales]
-    inputs.append(model.add(models.Tensor("b", bias.shape, np.int32, of_sums, 0, bias)))
-    y = model.add(models.Tensor("y", output, np.int8, output_scale, int(zero_points[1])))
+    b = model.add(models.Tensor("b", bias.shape, bias.dtype, of_sums, 0, bias))
+    y = model.add(models.Tensor("y", output, dtype, output_scale, zero_points[1]))
+    inputs = [x, w, b]
+    if operator.builtin == schema.BuiltinOperator.TRANSPOSE_CONV:
+        size = np.array(output, np.int32)
+        inputs = [model.add(models.Tensor("size", (4,), np.int32, data=size)), w, x, b]
     model.operators.append(dataclasses.replace(operator, inputs=inputs, outputs=[y]))
     model.inputs, model.outputs = [x], [y]
-    oracle = model.write()
+    with_bias = model.write()
     if not has_bias:
-        model.operators[0].inputs = inputs[:2]
-    return Drawn(model.write(), oracle, drawn_codes(random, shape, -128))
+        model.operators[0].inputs = inputs[:-1]
+    drawn = drawn_codes(random, shape, -128)
+    if wide:
+        drawn = drawn.astype(np.int16) * 256 + random.integers(0, 256, shape).astype(np.int16)
+    return Drawn(model.write(), with_bias, drawn)

@@ -20,6 +20,7 @@ from edgeax.runtime.mcu.operators import (
     resize,
     slices,
     softmax,
+    transpose_conv,
 )
 from edgeax.runtime.mcu.program import Lowered
 
@@ -42,6 +43,7 @@ _FAMILIES = (
     resize,
     slices,
     softmax,
+    transpose_conv,
 )
 
 HANDLERS: Mapping[str, Handler] = {

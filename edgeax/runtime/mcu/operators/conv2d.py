@@ -6,8 +6,9 @@ import numpy as np
 
 from edgeax.formats.same_padding import same_padding
 from edgeax.runtime.mcu.node import Node
-from edgeax.runtime.mcu.operators import products, tiles
+from edgeax.runtime.mcu.operators import codes, products, tiles
 from edgeax.runtime.mcu.program import Array, Lowered, Step, Struct, Window
+from edgeax.runtime.mcu.targets import Target
 
 _SCRATCH_BYTES = 1024  # what a layer takes that has the largest tensors
 _MOST_PATCHES = 8
@@ -61,21 +62,32 @@ class Shape:
 
 
 @dataclasses.dataclass(frozen=True)
+class Patch:
+    """How the kernels see what an output pixel reads.
+
+    Attributes:
+        runs: Its runs.
+        run_bytes: Bytes of a run.
+        is_direct: Whether patches inside the image are read where they lie.
+    """
+
+    runs: int
+    run_bytes: int
+    is_direct: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Plan:
     """How a convolution is cut: ConvolutionPlan of micro/convolution.h, and its tiles.
 
     Attributes:
-        runs: Runs of a patch.
-        run_bytes: Bytes of a run.
-        is_direct: Whether patches inside the image are read where they lie.
+        patch: How a patch is read.
         patches: Copied patches that scratch has room for.
         sweep_channels: Channels of the tiles that scratch has room for.
         room: Room of the weights of a tile.
     """
 
-    runs: int
-    run_bytes: int
-    is_direct: bool
+    patch: Patch
     patches: int
     sweep_channels: int
     room: tiles.Room
@@ -83,21 +95,23 @@ class Plan:
     @property
     def scratch_bytes(self) -> int:
         """Bytes of scratch."""
-        patches = self.patches * (-(-self.runs * self.run_bytes // 4) * 4)
-        tiled = self.sweep_channels // tiles.CHANNELS * (tiles.HEAD_BYTES + self.room.size_bytes)
-        return -(-patches // 8) * 8 + tiled
+        patches = self.patches * (-(-self.patch.runs * self.patch.run_bytes // 4) * 4)
+        tile_bytes = tiles.HEAD_BYTES + self.room.size_bytes
+        return -(-patches // 8) * 8 + self.sweep_channels // tiles.CHANNELS * tile_bytes
 
     def struct(self) -> Struct:
         """Returns it for C++."""
-        names = ("runs", "run_bytes", "is_direct", "patches", "sweep_channels")
-        return Struct("ConvolutionPlan", {name: int(getattr(self, name)) for name in names})
+        fields = {**dataclasses.asdict(self.patch), "patches": self.patches}
+        return Struct("ConvolutionPlan", {**fields, "sweep_channels": self.sweep_channels})
 
 
 def conv2d(node: Node) -> Lowered:
     """Returns the step of a CONV_2D."""
     found = products.read_products(node, (0, 1, 2))
-    found = products.without_constant_channels(found, node.rounding)
-    return [convolution(node, found, _shape(node, found.weights.shape))]
+    shape = _shape(node, found.weights.shape)
+    if found.bias.dtype == np.int64:
+        return [convolution_int16(node, found, shape)]
+    return [convolution(node, products.without_constant_channels(found, node.rounding), shape)]
 
 
 def convolution(node: Node, found: products.Products, shape: Shape) -> Step:
@@ -109,19 +123,22 @@ def convolution(node: Node, found: products.Products, shape: Shape) -> Step:
             channels of a group).
         shape: Its shapes.
     """
-    plan = plan_for(node, shape, found.is_quick(node))
-    weights = _runs(found.weights, shape.groups, plan)
+    quick = found.is_quick(node)
+    plan = plan_for(node, shape, quick)
+    weights = _runs(found.weights, shape.groups, plan.patch.runs)
     layout = tiles.layout_for(node.target)
     arguments = Struct(
         "Conv2DArgs",
         {
             "shape": shape.struct(),
             "plan": plan.struct(),
-            "tile": found.tile_plan(node, plan.room),
+            "tile": found.tile_plan(node, plan.room, quick),
             "input_zero_point": found.input_zero_point,
             "factors": found.factors.struct(shape.groups),
             "bias": products.bias_array(found.folded_bias, shape.groups),
-            "weights": Array("weights", tiles.tiled(weights, layout)),
+            "weights": tiles.weights_array(
+                [tiles.tiled(weights, layout)], layout, [plan.patch.run_bytes]
+            ),
         },
     )
     return Step(
@@ -138,6 +155,32 @@ def convolution(node: Node, found: products.Products, shape: Shape) -> Step:
     )
 
 
+def convolution_int16(node: Node, found: products.Products, shape: Shape) -> Step:
+    """Returns the step of what is a convolution of int16 codes; arguments as of `convolution`."""
+    arguments = Struct(
+        "Conv2DInt16Args",
+        {
+            "shape": shape.struct(),
+            "clamp": codes.clamp(found.output_limits),
+            "factor_step": 0 if found.factors.is_one else 1,
+            "factors": found.factors.struct(),
+            "bias": Array("bias", found.bias, alignment=8),
+            "weights": Array("weights", found.weights.reshape(-1)),
+        },
+    )
+    return Step(
+        label=node.label,
+        kernel="Conv2D",
+        header="conv2d_int16.h",
+        arguments=arguments,
+        reads=(node.inputs[0],),
+        writes=(node.outputs[0],),
+        extent=shape.window,
+        rounds=True,
+        macs=shape.macs,
+    )
+
+
 def plan_for(node: Node, shape: Shape, quick: bool, decodes: bool = False) -> Plan:
     """Returns how to cut a convolution, with scratch that suits its place in the model.
 
@@ -147,32 +190,28 @@ def plan_for(node: Node, shape: Shape, quick: bool, decodes: bool = False) -> Pl
         quick: Whether TilePlan::is_quick holds.
         decodes: Whether its weights are packed, so that each tile is decoded to scratch.
     """
-    layout = tiles.layout_for(node.target)
-    depth = shape.input_channels // shape.groups
-    joined = shape.kernel_width == 1 or (shape.dilation_width == 1 and shape.groups == 1)
-    run = shape.kernel_width * depth
-    is_direct = (
-        joined and run % layout.multiple == 0 and (run >= _LEAST_RUN or shape.kernel_height == 1)
-    )
-    whole = shape.kernel_height * run
-    run_bytes = run if is_direct else -(-whole // layout.multiple) * layout.multiple
-    runs = shape.kernel_height if is_direct else 1
-    patches = 1 if is_direct else max(1, min(_MOST_PATCHES, _MOST_PATCH_BYTES // run_bytes))
-    rooms = tiles.rooms(node.target, runs * run_bytes, quick, decodes)
-    plans = [
-        Plan(
-            runs=runs,
-            run_bytes=run_bytes,
-            is_direct=is_direct,
-            patches=0 if is_direct and _has_no_border(shape) else patches,
-            sweep_channels=tiles.CHANNELS,
-            room=room,
-        )
-        for room in rooms
-    ]
+    patch = patch_of(node.target, shape)
+    if patch.is_direct:
+        patches = 0 if _has_no_border(shape) else 1
+    else:
+        patches = max(1, min(_MOST_PATCHES, _MOST_PATCH_BYTES // patch.run_bytes))
+    rooms = tiles.rooms(node.target, patch.runs * patch.run_bytes, quick, decodes)
+    plans = [Plan(patch, patches, tiles.CHANNELS, room) for room in rooms]
     limit = _scratch_limit(node)
     plan = next((plan for plan in plans if plan.scratch_bytes <= limit), plans[-1])
     return _widened(plan, shape.output_channels // shape.groups, limit)
+
+
+def patch_of(target: Target, shape: Shape) -> Patch:
+    """Returns how the patches of a convolution are read."""
+    multiple = tiles.layout_for(target).multiple
+    joined = shape.kernel_width == 1 or (shape.dilation_width == 1 and shape.groups == 1)
+    run = shape.kernel_width * (shape.input_channels // shape.groups)
+    long_enough = run >= _LEAST_RUN or shape.kernel_height == 1
+    if joined and run % multiple == 0 and long_enough:
+        return Patch(shape.kernel_height, run, is_direct=1)
+    whole = shape.kernel_height * run
+    return Patch(1, -(-whole // multiple) * multiple, is_direct=0)
 
 
 def _widened(plan: Plan, channels: int, limit: int) -> Plan:
@@ -206,8 +245,8 @@ def _has_no_border(shape: Shape) -> bool:
     return inside and shape.pad_top == 0 and shape.pad_left == 0
 
 
-def _runs(weights: np.ndarray, groups: int, plan: Plan) -> np.ndarray:
-    return weights.reshape(groups, len(weights) // groups, plan.runs, -1)
+def _runs(weights: np.ndarray, groups: int, runs: int) -> np.ndarray:
+    return weights.reshape(groups, len(weights) // groups, runs, -1)
 
 
 def _shape(node: Node, weights: tuple[int, ...]) -> Shape:

@@ -3,9 +3,11 @@
 import dataclasses
 import math
 
+import numpy as np
+
 from edgeax.runtime.mcu.node import Node
 from edgeax.runtime.mcu.operators import conv2d, products, tiles
-from edgeax.runtime.mcu.program import Array, Lowered, Step, Struct
+from edgeax.runtime.mcu.program import Lowered, Step, Struct
 
 _FEW_ROWS = 3  # more are a convolution, which reads the weights once
 
@@ -18,30 +20,34 @@ def fully_connected(node: Node) -> Lowered:
         node.options.get("weights_format"),
     )
     found = products.read_products(node, (0, 1, 2))
-    found = products.without_constant_channels(found, node.rounding)
     node.require(found.weights.ndim == 2, "its weights must have 2 axes", f"{found.weights.shape}")
     outputs, depth = found.weights.shape
     rows = _rows(node, outputs, depth)
+    shape = conv2d.Shape(1, 1, rows, depth, 1, rows, outputs, 1, 1)
+    image = dataclasses.replace(found, weights=found.weights.reshape(outputs, 1, 1, depth))
+    if found.bias.dtype == np.int64:
+        return [conv2d.convolution_int16(node, image, shape)]
+    image = products.without_constant_channels(image, node.rounding)
     if rows > _FEW_ROWS or depth % tiles.layout_for(node.target).multiple:
-        shape = conv2d.Shape(1, 1, rows, depth, 1, rows, outputs, 1, 1)
-        image = dataclasses.replace(found, weights=found.weights.reshape(outputs, 1, 1, depth))
         return [conv2d.convolution(node, image, shape)]
-    return [_few_rows(node, found, rows)]
+    return [_few_rows(node, dataclasses.replace(image, weights=image.rows), rows)]
 
 
 def _few_rows(node: Node, found: products.Products, rows: int) -> Step:
     outputs, depth = found.weights.shape
     weights = found.weights.reshape(1, outputs, 1, depth)
+    layout = tiles.layout_for(node.target)
+    room = tiles.Room(0, is_expanded=False)
     arguments = Struct(
         "FullyConnectedArgs",
         {
             "rows": rows,
             "depth": depth,
             "outputs": outputs,
-            "tile": found.tile_plan(node, tiles.Room(0, is_expanded=False)),
+            "tile": found.tile_plan(node, room, found.is_quick(node)),
             "factors": found.factors.struct(),
             "bias": products.bias_array(found.folded_bias),
-            "weights": Array("weights", tiles.tiled(weights, tiles.layout_for(node.target))),
+            "weights": tiles.weights_array([tiles.tiled(weights, layout)], layout, [depth]),
         },
     )
     return Step(

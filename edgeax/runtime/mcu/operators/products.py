@@ -53,7 +53,7 @@ class Products:
         scaled = rounding.requantize(fitting, factors.multiplier, factors.shift, rounding_kind)
         return np.clip(scaled.astype(np.int64) + self.output_zero_point, *self.output_limits)
 
-    def tile_plan(self, node: Node, room: tiles.Room) -> Struct:
+    def tile_plan(self, node: Node, room: tiles.Room, quick: bool) -> Struct:
         """Returns what C++ calls TilePlan."""
         return Struct(
             "TilePlan",
@@ -62,7 +62,7 @@ class Products:
                 "room_bytes": room.size_bytes,
                 "is_expanded": int(room.is_expanded),
                 "factor_step": 0 if self.factors.is_one else 1,
-                "is_quick": int(self.is_quick(node)),
+                "is_quick": int(quick),
                 "output_zero_point": self.output_zero_point,
                 "clamp": codes.clamp(self.output_limits),
             },
@@ -141,7 +141,7 @@ def _weights(node: Node, position: int) -> np.ndarray:
 def _bias(node: Node, position: int, channels: int, dtype: str) -> np.ndarray:
     if not node.has_input(position):
         return np.zeros(channels, dtype)
-    codes.require_dtype(node, node.input(position), tuple(sorted({dtype, "int32"})), "its bias")
+    codes.require_dtype(node, node.input(position), (dtype,), "its bias")
     bias = node.constant(position)
     node.require(bias.size == channels, f"its bias must have {channels} numbers", bias.size)
     return bias.reshape(-1).astype(dtype)

@@ -1,6 +1,7 @@
 """Weights and factors as the products of 4 channels read them: tflite_kernels/micro/tile.h."""
 
 import dataclasses
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -47,7 +48,7 @@ def tiled(weights: np.ndarray, layout: Layout) -> np.ndarray:
         weights: int8, shape (groups, channels of a group, runs, weights of a run).
         layout: How the target likes them.
     Returns:
-        int8, flat; channels filled up to tiles, runs and the whole as `layout` says, with zeros.
+        int8, flat; channels filled up to tiles and runs as `layout` says, with zeros.
     """
     groups, channels, runs, size = weights.shape
     fill = ((0, 0), (0, -channels % CHANNELS), (0, 0), (0, -size % layout.multiple))
@@ -57,9 +58,19 @@ def tiled(weights: np.ndarray, layout: Layout) -> np.ndarray:
         weights[..., begin : begin + layout.block].reshape(*weights.shape[:3], -1)
         for begin in range(0, weights.shape[-1], layout.block)
     ]
-    joined = np.concatenate(blocks, axis=-1).reshape(-1)
-    spare = layout.spare_bytes if weights.shape[-1] % layout.block else 0
-    return np.pad(joined, (0, spare))
+    return np.concatenate(blocks, axis=-1).reshape(-1)
+
+
+def weights_array(parts: Sequence[np.ndarray], layout: Layout, runs: Iterable[int]) -> Array:
+    """Returns weights in flash, with what loops may read behind them.
+
+    Args:
+        parts: Results of `tiled`.
+        layout: How the target likes them.
+        runs: Bytes of the runs that occur.
+    """
+    spare = layout.spare_bytes if any(run % layout.block for run in runs) else 0
+    return Array("weights", np.concatenate([*parts, np.zeros(spare, np.int8)]))
 
 
 def per_tile(values: np.ndarray, groups: int) -> np.ndarray:
@@ -91,7 +102,7 @@ def rooms(target: Target, patch_bytes: int, quick: bool, decodes: bool) -> list[
         decodes: Whether the weights are packed, so that a tile is decoded to its room.
     """
     layout = layout_for(target)
-    decoded = CHANNELS * (patch_bytes + -(-layout.spare_bytes // CHANNELS))
+    decoded = -(-(CHANNELS * patch_bytes + layout.spare_bytes) // 8) * 8
     least = Room(decoded if decodes else 0, is_expanded=False)
     if layout.expands and quick:
         return [Room(2 * CHANNELS * patch_bytes, is_expanded=True), least]
