@@ -2,11 +2,12 @@
 
 #include "tflite_kernels/micro/depthwise_planes.h"
 #include "tflite_kernels/micro/depthwise_sweep.h"
+// The loops in assembler need registers that a compiler only has free when it optimizes.
 #if defined(EDGEAX_MICRO_PORTABLE)
 #include "tflite_kernels/micro/depthwise_portable.h"
-#elif defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+#elif defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1) && defined(__OPTIMIZE__)
 #include "tflite_kernels/micro/depthwise_helium.h"
-#elif defined(__ARM_FEATURE_DSP)
+#elif defined(__ARM_FEATURE_DSP) && defined(__OPTIMIZE__)
 #include "tflite_kernels/micro/depthwise_dsp.h"
 #else
 #include "tflite_kernels/micro/depthwise_portable.h"
@@ -34,6 +35,8 @@ struct Block {
 template <typename Code>
 void Refill(const DepthwiseConv2DArgs& args, int32_t input_begin, const Block<Code>& block,
             Held wanted, Held held) {
+  // With one group only, all rows outside the image are what they were filled with at first.
+  const bool keeps_padding = args.group_rows >= args.output_height;
   const int32_t pitch = args.plane_pitch;
   const int32_t plane_size = args.plane_rows * pitch;
   int32_t y = wanted.begin;
@@ -51,7 +54,7 @@ void Refill(const DepthwiseConv2DArgs& args, int32_t input_begin, const Block<Co
   for (; y < wanted.end; ++y) {
     if (y >= 0 && y < args.height) {
       TakeApart(from, args.width, args.channels, block.planes, plane_size, to);
-    } else {
+    } else if (!keeps_padding) {
       for (int32_t plane = 0; plane < block.planes; ++plane) {
         Fill(to + plane * plane_size, args.width, static_cast<Code>(args.input_zero_point));
       }
@@ -64,15 +67,17 @@ void Refill(const DepthwiseConv2DArgs& args, int32_t input_begin, const Block<Co
 // All output channels of a block in output rows [begin, end).
 template <Rounding kRounding, typename Code>
 void SweepBlock(const DepthwiseConv2DArgs& args, const Block<Code>& block, Code* output,
-                int32_t rows) {
+                int32_t rows, int32_t stride3x3) {
   const int32_t channels = args.channels * args.depth_multiplier;
   int32_t channel = block.channel * args.depth_multiplier;
   const int32_t end = channel + block.planes * args.depth_multiplier;
   const Code* plane = block.scratch;
   for (int32_t of_plane = 0; channel < end; ++channel) {
     SweepRows<kRounding>(
-        args, Sweep<Code>{plane, output + channel, rows, channels, args.weights + channel,
-                          args.bias[channel], FactorOf(args.factors, channel)});
+        args,
+        Sweep<Code>{plane, output + channel, rows, channels, args.weights + channel,
+                    args.bias[channel], FactorOf(args.factors, channel)},
+        stride3x3);
     if (++of_plane == args.depth_multiplier) {
       of_plane = 0;
       plane += args.plane_rows * args.plane_pitch;
@@ -85,6 +90,7 @@ void RunBlock(const DepthwiseConv2DArgs& args, const Rows& rows, const Block<Cod
   const int32_t window = (args.kernel_height - 1) * args.dilation_height + 1;
   const int32_t row_size = args.output_width * args.channels * args.depth_multiplier;
   Held held = {0, INT32_MIN};
+  const int32_t stride3x3 = Stride3x3Of(args);
   Code* output = block.output;
   for (int32_t begin = rows.begin; begin < rows.end; begin += args.group_rows) {
     const int32_t left = rows.end - begin;
@@ -93,7 +99,7 @@ void RunBlock(const DepthwiseConv2DArgs& args, const Rows& rows, const Block<Cod
     const Held wanted = {first, first + (count - 1) * args.stride_height + window};
     Refill(args, rows.input_begin, block, wanted, held);
     held = wanted;
-    SweepBlock<kRounding>(args, block, output, count);
+    SweepBlock<kRounding>(args, block, output, count, stride3x3);
     output += count * row_size;
   }
 }

@@ -7,12 +7,12 @@ namespace micro {
 namespace {
 
 template <Rounding kRounding>
-void SweepRows(const DepthwiseConv2DArgs& args, const Sweep<int8_t>& sweep) {
+void SweepRows(const DepthwiseConv2DArgs& args, const Sweep<int8_t>& sweep, int32_t) {
   SweepAny<kRounding, int32_t>(args, sweep);
 }
 
 template <Rounding kRounding>
-void SweepRows(const DepthwiseConv2DArgs& args, const Sweep<int16_t>& sweep) {
+void SweepRows(const DepthwiseConv2DArgs& args, const Sweep<int16_t>& sweep, int32_t) {
   SweepAny<kRounding, int64_t>(args, sweep);
 }
 

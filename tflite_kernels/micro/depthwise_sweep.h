@@ -19,6 +19,15 @@ struct Sweep {
   Requantization factor;
 };
 
+// The stride of a window for which there are special sweeps, of 3 x 3 weights; else 0.
+inline int32_t Stride3x3Of(const DepthwiseConv2DArgs& args) {
+  const bool is_3x3 = args.kernel_height == 3 && args.kernel_width == 3 &&
+                      args.dilation_height == 1 && args.dilation_width == 1 &&
+                      args.output_width <= INT16_MAX;
+  const int32_t stride = args.stride_width;
+  return is_3x3 && args.stride_height == stride && stride <= 2 ? stride : 0;
+}
+
 template <Rounding kRounding>
 int32_t CodeOf(int32_t sum, Requantization factor) {
   return Requantize(sum, factor, kRounding);

@@ -14,48 +14,28 @@ static inline uint32_t LoadWord(const int8_t* from) {
 
 static inline void StoreWord(int8_t* to, uint32_t word) { __builtin_memcpy(to, &word, 4); }
 
-// Bytes 0 and 2 as two int16.
-static inline uint32_t ExtendEven(uint32_t word) {
+static inline uint32_t ZeroExtendEven(uint32_t word) {
   uint32_t halves;
-  __asm__("sxtb16 %0, %1" : "=r"(halves) : "r"(word));
+  __asm__("uxtb16 %0, %1" : "=r"(halves) : "r"(word));
   return halves;
 }
 
-// Bytes 1 and 3.
-static inline uint32_t ExtendOdd(uint32_t word) {
+static inline uint32_t ZeroExtendOdd(uint32_t word) {
   uint32_t halves;
-  __asm__("sxtb16 %0, %1, ror #8" : "=r"(halves) : "r"(word));
+  __asm__("uxtb16 %0, %1, ror #8" : "=r"(halves) : "r"(word));
   return halves;
 }
 
-// sum + a.low * b.low + a.high * b.high.
-static inline int32_t DotHalves(uint32_t a, uint32_t b, int32_t sum) {
-  int32_t result;
-  __asm__("smlad %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+// The low halves of two words, that of the first one low.
+static inline uint32_t LowHalves(uint32_t a, uint32_t b) {
+  uint32_t result;
+  __asm__("pkhbt %0, %1, %2, lsl #16" : "=r"(result) : "r"(a), "r"(b));
   return result;
 }
 
-static inline int32_t AddLowLow(uint32_t a, uint32_t b, int32_t sum) {
-  int32_t result;
-  __asm__("smlabb %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
-  return result;
-}
-
-static inline int32_t AddLowHigh(uint32_t a, uint32_t b, int32_t sum) {
-  int32_t result;
-  __asm__("smlabt %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
-  return result;
-}
-
-static inline int32_t AddHighLow(uint32_t a, uint32_t b, int32_t sum) {
-  int32_t result;
-  __asm__("smlatb %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
-  return result;
-}
-
-static inline int32_t AddHighHigh(uint32_t a, uint32_t b, int32_t sum) {
-  int32_t result;
-  __asm__("smlatt %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+static inline uint32_t HighHalves(uint32_t a, uint32_t b) {
+  uint32_t result;
+  __asm__("pkhtb %0, %1, %2, asr #16" : "=r"(result) : "r"(b), "r"(a));
   return result;
 }
 

@@ -11,7 +11,7 @@ from edgeax.runtime.mcu.program import Array, Lowered, Step, Struct
 
 _BLOCK = 4  # kDepthwiseBlock of micro/depthwise_conv2d.h
 _SLACK = 16  # kDepthwiseSlack
-_PLANE_BYTES = 896  # of all planes, where more than the least are asked for
+_LEAST_BYTES, _MOST_BYTES = 640, 2048  # of all planes, where they may be chosen
 _MOST_TAPS = 65536
 
 
@@ -43,7 +43,7 @@ def depthwise_conv2d(node: Node) -> Lowered:
     weights = _weights(node)
     height, width = windows.axes_of(node, weights.shape[1:3], has_dilation=True)
     channels, multiplier = weights.shape[3], _multiplier(node, weights.shape[3])
-    planes = planes_for(height, width, 1 if x.dtype == "int8" else 2)
+    planes = planes_for(height, width, 1 if x.dtype == "int8" else 2, _room(node))
     zero_point = codes.zero_point_of(node, x, "its input")
     arguments = Struct(
         "DepthwiseConv2DArgs",
@@ -92,12 +92,26 @@ def depthwise_conv2d(node: Node) -> Lowered:
     ]
 
 
-def planes_for(height: windows.Axis, width: windows.Axis, element_bytes: int) -> Planes:
-    """Returns planes of about `_PLANE_BYTES`, or of the rows of one output row."""
+def planes_for(
+    height: windows.Axis, width: windows.Axis, element_bytes: int, room_bytes: int
+) -> Planes:
+    """Returns planes that fit some bytes, or of the rows of one output row."""
     pitch = max(width.pad + width.size, (width.output - 1) * width.stride + width.reach)
-    room = _PLANE_BYTES // (_BLOCK * pitch * element_bytes)
+    room = room_bytes // (_BLOCK * pitch * element_bytes)
     group_rows = max(1, min(height.output, (room - height.reach) // height.stride + 1))
     return Planes(group_rows, (group_rows - 1) * height.stride + height.reach, pitch)
+
+
+def _room(node: Node) -> int:
+    """Returns the bytes of planes that do not make the model larger, by a rule of thumb.
+
+    A model needs at least room for a step's input and output; where this step has the largest, it
+    gets little, elsewhere a part of what is free.
+    """
+    computed = [tensor for tensor in node.tensors if not tensor.is_constant]
+    largest = sorted((tensor.size_bytes or 0 for tensor in computed), reverse=True)[:2]
+    own = sum(tensor.size_bytes or 0 for tensor in (node.input(0), node.output()))
+    return min(max((sum(largest) - own) // 4, _LEAST_BYTES), _MOST_BYTES)
 
 
 def _weights(node: Node) -> np.ndarray:
