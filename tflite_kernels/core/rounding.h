@@ -65,15 +65,17 @@ static inline int32_t RequantizeSingle(int32_t sum, Requantization factor) {
 
 // gemmlowp's SaturatingRoundingDoublingHighMul, then its RoundingDivideByPOT.
 static inline int32_t RequantizeDouble(int32_t sum, Requantization factor) {
-  const int32_t left = factor.shift > 0 ? factor.shift : 0;
-  const int32_t right = factor.shift > 0 ? 0 : -factor.shift;
-  const int32_t shifted = SaturateToInt32(static_cast<int64_t>(sum) * (int64_t{1} << left));
-  const int64_t product = static_cast<int64_t>(shifted) * factor.multiplier;
-  const int64_t nudge = product >= 0 ? (int64_t{1} << 30) : 1 - (int64_t{1} << 30);
-  const int32_t high = SaturateToInt32((product + nudge) / (int64_t{1} << 31));
-  const int64_t mask = (int64_t{1} << right) - 1;
-  const int64_t threshold = (mask >> 1) + (high < 0 ? 1 : 0);
-  return static_cast<int32_t>((high >> right) + ((high & mask) > threshold ? 1 : 0));
+  int32_t right = 0;
+  if (factor.shift > 0) {
+    sum = SaturateToInt32(static_cast<int64_t>(sum) * (int64_t{1} << factor.shift));
+  } else {
+    right = -factor.shift;
+  }
+  const int64_t product = static_cast<int64_t>(sum) * factor.multiplier;
+  const int32_t high = static_cast<int32_t>((product + (int64_t{1} << 30)) >> 31);
+  const int32_t mask = static_cast<int32_t>((1u << right) - 1);
+  const int32_t threshold = (mask >> 1) + (high < 0 ? 1 : 0);
+  return (high >> right) + ((high & mask) > threshold ? 1 : 0);
 }
 
 // `sum` times the factor, rounded as `rounding` says and clamped to int32.

@@ -25,13 +25,13 @@ def tanh(x: np.ndarray) -> np.ndarray:
 
 
 def product(a: np.ndarray | int, b: np.ndarray | int) -> np.ndarray:
-    """Returns the product of numbers without whole bits, rounded half away from zero."""
+    """Returns the product of numbers without whole bits, rounded half up."""
     wide = np.asarray(a, np.int64) * np.asarray(b, np.int64)
     return np.minimum(_truncated(wide + np.where(wide >= 0, 1 << 30, 1 - (1 << 30)), 31), _ONE)
 
 
 def product16(a: np.ndarray, b: int) -> np.ndarray:
-    """Returns the product of int16 numbers without whole bits, rounded half away from zero."""
+    """Returns the product of int16 numbers without whole bits, rounded half up."""
     wide = np.asarray(a, np.int64) * b
     return np.minimum(_truncated(wide + np.where(wide >= 0, 1 << 14, 1 - (1 << 14)), 15), 32767)
 
