@@ -12,6 +12,7 @@ from edgeax.formats.layer_shape import fully_connected
 from edgeax.runtime import plugin, tune
 from tests import environments, source_tree
 from tests.runtime import files
+from tests.runtime.mcu import networks
 
 COMMANDS = ["inspect", "compress", "run", "tune", "mcu", "methods", "delegate-path"]
 
@@ -197,6 +198,34 @@ def test_delegate_path_prints_the_library(capfd):
     assert capfd.readouterr().out == plugin.delegate_path() + "\n"
 
 
+def test_mcu_writes_a_program(tmp_path, capfd):
+    model = tmp_path / "my-net.tflite"
+    model.write_bytes(networks.dense_chain())
+    folder, receipt = tmp_path / "net", tmp_path / "net.json"
+    assert run("mcu", model, "--output", folder, "--target", "cortex-m7", "--json", receipt) == 0
+    out, err = capfd.readouterr()
+    assert "cortex-m7, double rounding" in out and "0 FULLY_CONNECTED, h" in out and err == ""
+    assert (folder / "my_net.h").is_file()
+    assert json.loads(receipt.read_text())["ram_bytes"] == 24
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        ([], "`--output` must be given. Usage: edgeax mcu FILE --output DIR"),
+        (["--output", "net", "--target", "z80"], "flag --target=z80"),
+        (["--output", "net", "--ram_bytes", "9"], "`ram_bytes` must be at least 24"),
+        (["--output", "net", "--name", "a-b"], "`name` must be a C++ name"),
+    ],
+)
+def test_mcu_says_what_is_wrong_in_one_line(tmp_path, monkeypatch, capfd, words, said):
+    monkeypatch.chdir(tmp_path)
+    model = tmp_path / "net.tflite"
+    model.write_bytes(networks.dense_chain())
+    assert said in refused(capfd, "mcu", model, *words)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["net.tflite"]
+
+
 def test_methods_lists_key_name_object_and_test(tmp_path, capfd):
     assert run("methods", "--json", tmp_path / "methods.json") == 0
     rows = json.loads((tmp_path / "methods.json").read_text())
@@ -210,7 +239,7 @@ def test_methods_lists_key_name_object_and_test(tmp_path, capfd):
     [
         (
             [],
-            "a command must be one of inspect, compress, run, tune, methods, "
+            "a command must be one of inspect, compress, run, tune, mcu, methods, "
             "delegate-path. Received: ''",
         ),
         (["train"], "Received: 'train'"),

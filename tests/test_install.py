@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import environments, source_tree
+from tests.runtime.mcu import generated, networks
 
 LIBRARY = Path("edgeax/runtime/lib/libedgeax.so")
 SHOW_LIBRARY = (
@@ -52,6 +53,20 @@ def test_install_gives_a_library_that_loads(installed):
 def test_install_gives_the_tables_of_speeds(installed):
     code = "from edgeax.formats.speeds import known_targets; print(*known_targets())"
     assert "x86-64-avx512" in last_line(environments.run([installed, "-c", code])).split()
+
+
+def test_an_installed_package_generates_programs_from_sources_of_its_own(installed, tmp_path):
+    model = tmp_path / "net.tflite"
+    model.write_bytes(networks.dense_chain())
+    command = [installed.parent / "edgeax", "mcu", model, "--output", tmp_path / "net"]
+    done = environments.run([*command, "--target", "host"])
+    assert done.returncode == 0, done.stderr
+    assert "pip install" in done.stdout  # no matplotlib there
+    assert generated.is_success(generated.run_test(tmp_path / "net", "net"))
+    program = "from edgeax.runtime.mcu import kernels; print(kernels.folder())"
+    assert Path(last_line(environments.run([installed, "-c", program]))).is_relative_to(
+        installed.parents[1]
+    )
 
 
 def test_editable_install_builds_the_library_in_the_tree(tmp_path):

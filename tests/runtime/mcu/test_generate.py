@@ -1,4 +1,5 @@
 import hashlib
+import shutil
 import subprocess
 
 import pytest
@@ -25,6 +26,14 @@ MODELS = {  # bytes of activations that live at once, and of RAM that TensorFlow
 )
 def test_a_program_gives_what_the_interpreter_gives(tmp_path, network, rounding):
     assert generated.is_success(generated.run(network(), tmp_path / "net", rounding=rounding))
+
+
+@pytest.mark.parametrize("network", [networks.dense_chain, networks.images])
+def test_clang_has_nothing_to_say_either(tmp_path, network):
+    if shutil.which("clang++-14") is None:
+        pytest.skip("needs clang++-14: apt-get install clang-14")
+    generate(network(), tmp_path / "net", target="host", name="net")
+    assert generated.is_success(generated.run_test(tmp_path / "net", "net", "clang++-14"))
 
 
 @pytest.mark.parametrize("network", [networks.dense_chain, networks.images])
