@@ -10,7 +10,7 @@ from edgeax.runtime.mcu.operators import codes, products, tiles
 from edgeax.runtime.mcu.program import Array, Lowered, Step, Struct, Window
 from edgeax.runtime.mcu.targets import Target
 
-_SCRATCH_BYTES = 1024  # what a layer takes that has the largest tensors
+_SCRATCH_BYTES = 2048  # what a layer takes that has the largest tensors
 _MOST_PATCHES = 8
 _MOST_PATCH_BYTES = 256  # of several
 _LEAST_RUN = 12  # shorter runs are copied into one
