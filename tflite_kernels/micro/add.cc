@@ -1,10 +1,11 @@
 #include "tflite_kernels/micro/add.h"
 
+// The loops in assembler need registers that a compiler only has free when it optimizes.
 #if defined(EDGEAX_MICRO_PORTABLE)
 #include "tflite_kernels/micro/add_portable.h"
-#elif defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+#elif defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1) && defined(__OPTIMIZE__)
 #include "tflite_kernels/micro/add_helium.h"
-#elif defined(__ARM_FEATURE_DSP)
+#elif defined(__ARM_FEATURE_DSP) && defined(__OPTIMIZE__)
 #include "tflite_kernels/micro/add_dsp.h"
 #else
 #include "tflite_kernels/micro/add_portable.h"

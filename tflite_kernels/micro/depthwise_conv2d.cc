@@ -6,7 +6,8 @@
 #if defined(EDGEAX_MICRO_PORTABLE)
 #include "tflite_kernels/micro/depthwise_portable.h"
 #elif defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1) && defined(__OPTIMIZE__)
-#include "tflite_kernels/micro/depthwise_helium.h"
+#include "tflite_kernels/micro/depthwise_columns_helium.h"
+#define EDGEAX_MICRO_COLUMNS
 #elif defined(__ARM_FEATURE_DSP) && defined(__OPTIMIZE__)
 #include "tflite_kernels/micro/depthwise_dsp.h"
 #else
@@ -76,7 +77,7 @@ void SweepBlock(const DepthwiseConv2DArgs& args, const Block<Code>& block, Code*
     SweepRows<kRounding>(
         args,
         Sweep<Code>{plane, output + channel, rows, channels, args.weights + channel,
-                    args.bias[channel], FactorOf(args.factors, channel)},
+                    args.bias[channel], FactorOf(args.factors, channel), args.plane_pitch, 1},
         stride3x3);
     if (++of_plane == args.depth_multiplier) {
       of_plane = 0;
@@ -91,6 +92,15 @@ void RunBlock(const DepthwiseConv2DArgs& args, const Rows& rows, const Block<Cod
   const int32_t row_size = args.output_width * args.channels * args.depth_multiplier;
   Held held = {0, INT32_MIN};
   const int32_t stride3x3 = Stride3x3Of(args);
+#if defined(EDGEAX_MICRO_COLUMNS)
+  if constexpr (sizeof(Code) == 1) {
+    if (HasColumns(args, stride3x3)) {
+      const auto run = stride3x3 == 1 ? RunColumns<kRounding, 1> : RunColumns<kRounding, 2>;
+      run(args, rows, block.input, block.output, block.scratch, block.channel, block.planes);
+      return;
+    }
+  }
+#endif
   Code* output = block.output;
   for (int32_t begin = rows.begin; begin < rows.end; begin += args.group_rows) {
     const int32_t left = rows.end - begin;

@@ -17,6 +17,7 @@ struct Sweep {
   const int8_t* weights;
   int32_t bias;
   Requantization factor;
+  int32_t row_pitch, column_pitch;  // of the plane
 };
 
 // The stride of a window for which there are special sweeps, of 3 x 3 weights; else 0.
@@ -42,11 +43,12 @@ int32_t CodeOf(int64_t sum, Requantization factor) {
 // Any window.
 template <Rounding kRounding, typename Sum, typename Code>
 __attribute__((noinline)) void SweepAny(const DepthwiseConv2DArgs& args, const Sweep<Code>& sweep) {
-  const int32_t row_step = args.dilation_height * args.plane_pitch;
+  const int32_t row_step = args.dilation_height * sweep.row_pitch;
+  const int32_t column_step = args.dilation_width * sweep.column_pitch;
   const int32_t columns = args.output_width;
   Code* output = sweep.output;
   for (int32_t y = 0; y < sweep.rows; ++y) {
-    const Code* row = sweep.plane + y * args.stride_height * args.plane_pitch;
+    const Code* row = sweep.plane + y * args.stride_height * sweep.row_pitch;
     for (int32_t x = 0; x < columns; ++x) {
       const int8_t* weight = sweep.weights;
       Sum sum = sweep.bias;
@@ -55,7 +57,7 @@ __attribute__((noinline)) void SweepAny(const DepthwiseConv2DArgs& args, const S
         const Code* tap = line;
         for (int32_t kx = 0; kx < args.kernel_width; ++kx) {
           sum += int32_t{*tap} * *weight;
-          tap += args.dilation_width;
+          tap += column_step;
           weight += sweep.channels;
         }
         line += row_step;
@@ -63,7 +65,7 @@ __attribute__((noinline)) void SweepAny(const DepthwiseConv2DArgs& args, const S
       const int32_t code = CodeOf<kRounding>(sum, sweep.factor);
       *output = static_cast<Code>(Clamped(code + args.output_zero_point, args.clamp));
       output += sweep.channels;
-      row += args.stride_width;
+      row += args.stride_width * sweep.column_pitch;
     }
   }
 }

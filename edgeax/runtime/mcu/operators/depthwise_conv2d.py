@@ -12,6 +12,7 @@ from edgeax.runtime.mcu.program import Array, Lowered, Step, Struct
 _BLOCK = 4  # kDepthwiseBlock of micro/depthwise_conv2d.h
 _SLACK = 16  # kDepthwiseSlack
 _LEAST_BYTES, _MOST_BYTES = 640, 2048  # of all planes, where they may be chosen
+_COLUMN = 6  # kColumn of micro/depthwise_columns_helium.h
 _MOST_TAPS = 65536
 
 
@@ -43,7 +44,12 @@ def depthwise_conv2d(node: Node) -> Lowered:
     weights = _weights(node)
     height, width = windows.axes_of(node, weights.shape[1:3], has_dilation=True)
     channels, multiplier = weights.shape[3], _multiplier(node, weights.shape[3])
-    planes = planes_for(height, width, 1 if x.dtype == "int8" else 2, _room(node))
+    is_3x3 = (height.stride, width.reach, height.reach) in ((1, 3, 3), (2, 3, 3))
+    is_3x3 = is_3x3 and height.stride == width.stride and width.kernel == height.kernel == 3
+    if is_3x3 and multiplier == 1 and node.target.has_helium and x.dtype == "int8":
+        planes = Planes(4 // height.stride, _COLUMN, _pitch(width))
+    else:
+        planes = planes_for(height, width, 1 if x.dtype == "int8" else 2, _room(node))
     zero_point = codes.zero_point_of(node, x, "its input")
     arguments = Struct(
         "DepthwiseConv2DArgs",
@@ -96,10 +102,14 @@ def planes_for(
     height: windows.Axis, width: windows.Axis, element_bytes: int, room_bytes: int
 ) -> Planes:
     """Returns planes that fit some bytes, or of the rows of one output row."""
-    pitch = max(width.pad + width.size, (width.output - 1) * width.stride + width.reach)
+    pitch = _pitch(width)
     room = room_bytes // (_BLOCK * pitch * element_bytes)
     group_rows = max(1, min(height.output, (room - height.reach) // height.stride + 1))
     return Planes(group_rows, (group_rows - 1) * height.stride + height.reach, pitch)
+
+
+def _pitch(width: windows.Axis) -> int:
+    return max(width.pad + width.size, (width.output - 1) * width.stride + width.reach)
 
 
 def _room(node: Node) -> int:
