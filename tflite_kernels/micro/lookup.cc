@@ -2,7 +2,7 @@
 
 #include "tflite_kernels/micro/sigmoid_table.h"
 
-#if (__ARM_FEATURE_MVE & 1) && !defined(EDGEAX_MICRO_PORTABLE)
+#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1) && !defined(EDGEAX_MICRO_PORTABLE)
 #include <arm_mve.h>
 #define EDGEAX_MICRO_HELIUM 1
 #endif
