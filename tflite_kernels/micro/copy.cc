@@ -20,12 +20,6 @@ inline bool HoldsWords(uintptr_t places) { return kUnalignedWords || (places & 3
 
 inline uintptr_t AddressOf(const int8_t* place) { return reinterpret_cast<uintptr_t>(place); }
 
-inline uint32_t LoadWord(const int8_t* from) {
-  uint32_t word;
-  __builtin_memcpy(&word, kUnalignedWords ? from : __builtin_assume_aligned(from, 4), 4);
-  return word;
-}
-
 inline void StoreWord(uint32_t word, int8_t* to) {
   __builtin_memcpy(kUnalignedWords ? to : __builtin_assume_aligned(to, 4), &word, 4);
 }
@@ -39,17 +33,23 @@ inline void CopyBlock(int32_t bytes, const int8_t* from, int8_t* to) {
   }
 }
 #else
+inline uint32_t LoadWord(const int8_t* from) {
+  uint32_t word;
+  __builtin_memcpy(&word, kUnalignedWords ? from : __builtin_assume_aligned(from, 4), 4);
+  return word;
+}
+
 inline void CopyBlock(int32_t bytes, const int8_t* from, int8_t* to) {
   const uintptr_t places = AddressOf(from) | AddressOf(to);
 #if defined(__thumb2__) && !defined(EDGEAX_MICRO_PORTABLE)
   if ((places & 3) == 0) {
     for (; bytes >= 16; bytes -= 16) {
       __asm__ volatile(
-          "ldmia %0!, {r4-r7}\n"
-          "stmia %1!, {r4-r7}\n"
+          "ldmia %0!, {r4-r6, r8}\n"
+          "stmia %1!, {r4-r6, r8}\n"
           : "+r"(from), "+r"(to)
           :
-          : "r4", "r5", "r6", "r7", "memory");
+          : "r4", "r5", "r6", "r8", "memory");
     }
   }
 #endif
