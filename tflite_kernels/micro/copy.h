@@ -5,6 +5,10 @@
 namespace edgeax {
 namespace micro {
 
+// Copies `count` blocks of some bytes. They begin so many bytes apart; none overlaps another place.
+void CopyBlocks(int32_t block, int32_t count, const int8_t* from, int32_t from_step, int8_t* to,
+                int32_t to_step);
+
 // Copies bytes between places that do not overlap; returns the byte behind the last one written.
 int8_t* CopyBytes(const int8_t* from, int8_t* to, int32_t bytes);
 

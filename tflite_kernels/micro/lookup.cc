@@ -2,7 +2,7 @@
 
 #include "tflite_kernels/micro/sigmoid_table.h"
 
-#if (__ARM_FEATURE_MVE & 1) && !defined(EDGEAX_MICRO_PORTABLE)
+#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1) && !defined(EDGEAX_MICRO_PORTABLE)
 #include <arm_mve.h>
 #define EDGEAX_MICRO_HELIUM 1
 #endif
@@ -10,8 +10,6 @@
 namespace edgeax {
 namespace micro {
 namespace {
-
-inline int8_t At(const int8_t* table, int8_t code) { return table[static_cast<uint8_t>(code)]; }
 
 inline int32_t Scaled(const CurveArgs& args, int16_t code) {
   const int32_t rounding = args.shift > 0 ? 1 << (args.shift - 1) : 0;
@@ -29,6 +27,10 @@ void Lookup(const LookupArgs& args, int32_t count, const int8_t* input, int8_t* 
   }
 }
 #else
+static inline int8_t At(const int8_t* table, int8_t code) {
+  return table[static_cast<uint8_t>(code)];
+}
+
 void Lookup(const LookupArgs& args, int32_t count, const int8_t* input, int8_t* output) {
   const int8_t* const table = args.table;
   for (; count >= 4; count -= 4, input += 4, output += 4) {

@@ -6,16 +6,10 @@ namespace edgeax {
 namespace micro {
 namespace {
 
-// `count` blocks `step` bytes apart.
-int8_t* Gather(const int8_t* from, int32_t block, int32_t count, int32_t step, int8_t* to) {
-  if (block == 1) {
-    for (; count > 0; --count, from += step) *to++ = *from;
-  } else if (block == 2) {
-    for (; count > 0; --count, from += step, to += 2) __builtin_memcpy(to, from, 2);
-  } else {
-    for (; count > 0; --count, from += step) to = CopyBytes(from, to, block);
-  }
-  return to;
+int32_t SumOfRuns(const JoinArgs& args) {
+  int32_t sum = 0;
+  for (int32_t index = 0; index < args.count; ++index) sum += args.runs[index];
+  return sum;
 }
 
 }  // namespace
@@ -26,7 +20,8 @@ void Move(const MoveArgs& args, const void* input, void* output) {
   const int32_t* const innermost = args.axes + 2 * (args.axis_count - 1);
   int32_t done[kMaxMoveAxes] = {};
   for (;;) {
-    to = Gather(from, args.block, innermost[0], innermost[1], to);
+    CopyBlocks(args.block, innermost[0], from, innermost[1], to, args.block);
+    to += args.block * innermost[0];
     int32_t axis = args.axis_count - 2;
     while (axis >= 0 && ++done[axis] == args.axes[2 * axis]) done[axis--] = 0;
     if (axis < 0) return;
@@ -37,22 +32,21 @@ void Move(const MoveArgs& args, const void* input, void* output) {
 void ConcatenateAll(const JoinArgs& args, const void* const* tensors) {
   // The list holds the output as it holds the inputs; the caller has it as a pointer to write to.
   int8_t* to = static_cast<int8_t*>(const_cast<void*>(tensors[args.count]));
-  for (int32_t row = 0; row < args.rows; ++row) {
-    for (int32_t index = 0; index < args.count; ++index) {
-      const int32_t run = args.runs[index];
-      to = CopyBytes(static_cast<const int8_t*>(tensors[index]) + row * run, to, run);
-    }
+  const int32_t step = SumOfRuns(args);
+  for (int32_t index = 0; index < args.count; ++index) {
+    const int32_t run = args.runs[index];
+    CopyBlocks(run, args.rows, static_cast<const int8_t*>(tensors[index]), run, to, step);
+    to += run;
   }
 }
 
 void SplitAll(const JoinArgs& args, const void* input, void* const* outputs) {
   const int8_t* from = static_cast<const int8_t*>(input);
-  for (int32_t row = 0; row < args.rows; ++row) {
-    for (int32_t index = 0; index < args.count; ++index) {
-      const int32_t run = args.runs[index];
-      CopyBytes(from, static_cast<int8_t*>(outputs[index]) + row * run, run);
-      from += run;
-    }
+  const int32_t step = SumOfRuns(args);
+  for (int32_t index = 0; index < args.count; ++index) {
+    const int32_t run = args.runs[index];
+    CopyBlocks(run, args.rows, from, step, static_cast<int8_t*>(outputs[index]), run);
+    from += run;
   }
 }
 

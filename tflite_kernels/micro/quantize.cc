@@ -4,17 +4,16 @@ namespace edgeax {
 namespace micro {
 namespace {
 
-// Both for magnitudes up to 2**17.
-inline int32_t RoundHalfAway(float number) {
+// The nearest whole number, of magnitudes up to 2**17; half of a step away from 0 or to the even
+// one.
+template <Rounding kRounding>
+inline int32_t Rounded(float number) {
   const int32_t whole = static_cast<int32_t>(number);
   const float rest = number - static_cast<float>(whole);
-  return whole + (rest >= 0.5f ? 1 : rest <= -0.5f ? -1 : 0);
-}
-
-inline int32_t RoundHalfEven(float number) {
-  constexpr float kNoFraction = 3 << 22;  // floats near it have no bit behind the point
-  volatile float shifted = number + kNoFraction;
-  return static_cast<int32_t>(shifted - kNoFraction);
+  const bool takes_half = kRounding == Rounding::kDouble || (whole & 1) != 0;
+  if (rest > 0.5f || (rest == 0.5f && takes_half)) return whole + 1;
+  if (rest < -0.5f || (rest == -0.5f && takes_half)) return whole - 1;
+  return whole;
 }
 
 template <Rounding kRounding, typename Code>
@@ -26,9 +25,7 @@ void QuantizeNumbers(const QuantizeArgs& args, int32_t count, Clamp limits, cons
     number = kRounding == Rounding::kSingle ? number * args.scale : number / args.scale;
     number = number > -kBeyond ? number : -kBeyond;
     number = number < kBeyond ? number : kBeyond;
-    const int32_t whole =
-        kRounding == Rounding::kSingle ? RoundHalfEven(number) : RoundHalfAway(number);
-    *output++ = static_cast<Code>(Clamped(whole + args.zero_point, limits));
+    *output++ = static_cast<Code>(Clamped(Rounded<kRounding>(number) + args.zero_point, limits));
   }
 }
 

@@ -11,7 +11,7 @@ template <Rounding kRounding, typename Sum>
 inline Sum Rounded(Sum sum, int32_t bits) {
   const Sum half = Sum{1} << (bits - 1);
   if (kRounding == Rounding::kSingle) return (sum + half) >> bits;
-  return sum > 0 ? (sum + half) >> bits : -((half - sum) >> bits);
+  return (sum + half - (sum < 0 ? 1 : 0)) >> bits;
 }
 
 // Two rows of the input and how far the output row is from the one to the other.
@@ -27,14 +27,15 @@ Code* ResizeRow(const ResizeBilinearArgs& args, const Between<Code>& rows, Code*
   constexpr int32_t kBits = kRounding == Rounding::kSingle ? 11 : 10;
   const int16_t* column = args.columns;
   for (int32_t left = args.output_width; left > 0; --left, column += 3) {
-    const int32_t first = column[0] * args.channels, second = column[1] * args.channels;
+    const Code* above = rows.above + column[0] * args.channels;
+    const Code* below = rows.below + column[0] * args.channels;
+    const int32_t next = (column[1] - column[0]) * args.channels;
     const int32_t distance = column[2];
-    for (int32_t channel = 0; channel < args.channels; ++channel) {
-      const int32_t top = rows.above[first + channel], bottom = rows.below[first + channel];
-      const int32_t above = (top << kBits) + (rows.above[second + channel] - top) * distance;
-      const int32_t below = (bottom << kBits) + (rows.below[second + channel] - bottom) * distance;
-      const Sum sum = (static_cast<Sum>(above) << kBits) +
-                      static_cast<Sum>(below - above) * static_cast<Sum>(rows.distance);
+    for (int32_t channel = args.channels; channel > 0; --channel, ++above, ++below) {
+      const int32_t top = *above * (1 << kBits) + (above[next] - *above) * distance;
+      const int32_t bottom = *below * (1 << kBits) + (below[next] - *below) * distance;
+      const Sum sum = static_cast<Sum>(top) * (1 << kBits) +
+                      static_cast<Sum>(bottom - top) * static_cast<Sum>(rows.distance);
       *output++ = static_cast<Code>(Rounded<kRounding>(sum, 2 * kBits));
     }
   }

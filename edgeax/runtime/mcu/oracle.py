@@ -1,9 +1,9 @@
 """What an interpreter computes from a file, in either rounding: what a program is tested against.
 
 Single rounding is what LiteRT computes as users run it, by XNNPACK. Double rounding is what its
-reference kernels compute, and TensorFlow Lite Micro: with one exception, FULLY_CONNECTED, which
-LiteRT rounds once and TensorFlow Lite Micro twice. So these layers are taken out of the file and
-computed here, from the other layers' outputs.
+reference kernels compute, and TensorFlow Lite Micro: but for FULLY_CONNECTED, which LiteRT rounds
+once and TensorFlow Lite Micro twice, and for LOGISTIC and TANH of int8, which LiteRT computes in
+float. So these operators are taken out of the file and computed here, from the others' outputs.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,10 @@ import numpy as np
 from edgeax.formats import rounding as rounding_kinds
 from edgeax.formats.flatbuffer import Model, Operator, Subgraph, Tensor
 from edgeax.runtime.interpreter import Interpreter
+from edgeax.runtime.mcu import tables
 
 _DENSE = "FULLY_CONNECTED"
+_SIGMOIDS = {"LOGISTIC": tables.micro_logistic, "TANH": tables.micro_tanh}
 _REAL_LIMITS: dict[str, tuple[float | None, float | None]] = {
     "NONE": (None, None),
     "RELU": (0, None),
@@ -40,24 +42,30 @@ def outputs_of(data: bytes, inputs: Sequence[np.ndarray], rounding: str) -> list
 
 
 def _double(data: bytes, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Runs the file without its dense layers again and again, until all of them are known."""
+    """Runs the file without what LiteRT computes otherwise, again and again, until it is known."""
     model = Model.from_bytes(data)
     graph = model.subgraphs[0]
-    dense = [operator for operator in graph.operators if operator.name == _DENSE]
+    others = [operator for operator in graph.operators if _is_other(graph, operator)]
     known: dict[int, np.ndarray] = dict(zip(graph.inputs, inputs, strict=True))
     asked = [*graph.outputs]
-    if dense:
-        _cut(model, graph, dense)
-    for operator in dense:
+    if others:
+        _cut(model, graph, others)
+    for operator in others:
         (source,) = _run_reference(model, graph, known, [operator.inputs[0]])
-        known[operator.outputs[0]] = fully_connected(graph, operator, source)
+        compute = fully_connected if operator.name == _DENSE else sigmoid
+        known[operator.outputs[0]] = compute(graph, operator, source)
     return _run_reference(model, graph, known, asked)
 
 
-def _cut(model: Model, graph: Subgraph, dense: Sequence[Operator]) -> None:
-    """Makes the outputs of dense layers inputs of the graph, and takes the layers out."""
-    graph.inputs = [*graph.inputs, *(operator.outputs[0] for operator in dense)]
-    graph.operators = [operator for operator in graph.operators if operator not in dense]
+def _is_other(graph: Subgraph, operator: Operator) -> bool:
+    is_int8 = graph.tensors[operator.outputs[0]].dtype == "int8"
+    return operator.name == _DENSE or (operator.name in _SIGMOIDS and is_int8)
+
+
+def _cut(model: Model, graph: Subgraph, others: Sequence[Operator]) -> None:
+    """Makes the outputs of operators inputs of the graph, and takes the operators out."""
+    graph.inputs = [*graph.inputs, *(operator.outputs[0] for operator in others)]
+    graph.operators = [operator for operator in graph.operators if operator not in others]
 
 
 def _run_reference(
@@ -99,6 +107,13 @@ def fully_connected(graph: Subgraph, operator: Operator, source: np.ndarray) -> 
     multipliers, shifts = np.array(factors).T
     codes = rounding_kinds.requantize(sums.astype(np.int32), multipliers, shifts, "double")
     return _activated(operator, y, codes.astype(np.int64) + _zero(y)).reshape(y.shape)
+
+
+def sigmoid(graph: Subgraph, operator: Operator, source: np.ndarray) -> np.ndarray:
+    """Returns the output of a LOGISTIC or a TANH in fixed point."""
+    x = graph.tensors[operator.inputs[0]]
+    table = _SIGMOIDS[operator.name](tables.Codes(_scales(x)[0], _zero(x)))
+    return table[source.astype(np.int32) + 128]
 
 
 def _scales(tensor: Tensor) -> np.ndarray:

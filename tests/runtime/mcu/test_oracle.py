@@ -67,3 +67,17 @@ def test_graphs_without_dense_layers_and_of_dense_layers_only_run():
     assert (output == x.reshape(2, 3)).all()
     (image,) = oracle.outputs_of(networks.images(), [stream((1, 6, 6, 4))], "double")
     assert image.shape == (1, 6, 6, 8)
+
+
+@pytest.mark.parametrize("kind, code", [("single", -127), ("double", -128)])
+def test_a_logistic_is_in_fixed_point_where_rounding_is_double(kind, code):
+    """1 / (1 + exp(6.14)) is 0.55 codes; TensorFlow Lite Micro gives 0, measured 2026-11-30."""
+    model = Model.empty()
+    graph = model.subgraphs[0]
+    for name, scale, zero_point in (("x", 2.0468714, 0), ("y", 1 / 256, -128)):
+        graph.add_state(name, "int8", (1, 3), [scale], [zero_point], is_variable=False)
+    graph.inputs, graph.outputs = [0], [1]
+    graph.insert(0, "LOGISTIC", (0,), (1,))
+    x = np.int8([[-3, 0, 100]])
+    (output,) = oracle.outputs_of(model.to_bytes(), [x], kind)
+    assert output.tolist() == [[code, 0, 127]]
