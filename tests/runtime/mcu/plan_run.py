@@ -86,7 +86,7 @@ class _Run:
             at = self.at(call.scratch.buffer)
             assert at % 8 == 0
             self.lose(at, at + call.step.scratch_bytes)
-        if call.step.kernel == "Move":
+        if call.step.kernel == "Relocate":
             (_, source, _, size), (_, target, _, _) = *reads, *writes
             self.memory[target : target + size] = self.memory[source : source + size].copy()
             return
