@@ -13,6 +13,7 @@ import numpy as np
 _MOST_TRIES = 8000
 _MOST_WORK = 20_000_000  # tries, times what one of them looks at
 _MOST_REPAIRS = 60
+_QUICK = 10  # how much shorter a short while is
 _FAR = np.iinfo(np.int64).max
 
 Offsets = tuple[int, ...]
@@ -73,7 +74,7 @@ def place(
         blocks: What to place; each lives at one step at least.
         alignment: What all offsets are multiples of.
         closer: Blocks that may lie closer than their sizes say.
-        quick: Whether what simple orders give is good enough.
+        quick: Whether to look for a short while only.
     """
     if not blocks:
         return ()
@@ -83,16 +84,12 @@ def place(
     apart = _distances(rounded, closer)
     best: Offsets | None = None
     for order in _orders(rounded):
-        found = (
-            _first_fit(order, rounded, apart) if quick else _repaired(order, rounded, apart, least)
-        )
+        found = _repaired(order, rounded, apart, least, quick)
         if best is None or total(rounded, found) < total(rounded, best):
             best = found
         if total(rounded, best) == least:
             return best
-    if quick and best is not None:
-        return best
-    return _Search(rounded, apart, closer, least, best or ()).run()
+    return _Search(rounded, apart, closer, least, best or (), quick).run()
 
 
 def _orders(blocks: Sequence[Block]) -> Iterator[list[int]]:
@@ -143,11 +140,16 @@ def _distances(blocks: Sequence[Block], closer: Closer) -> list[list[int]]:
 
 
 def _repaired(
-    order: list[int], blocks: Sequence[Block], apart: list[list[int]], least: int
+    order: list[int],
+    blocks: Sequence[Block],
+    apart: list[list[int]],
+    least: int,
+    quick: bool,
 ) -> Offsets:
     """Places blocks again and again, each time that first which came to lie highest."""
     best = found = _first_fit(order, blocks, apart)
-    for _ in range(min(_MOST_REPAIRS, _MOST_WORK // 100 // len(blocks) ** 2)):
+    repairs = min(_MOST_REPAIRS, _MOST_WORK // 100 // len(blocks) ** 2)
+    for _ in range(repairs // (_QUICK if quick else 1)):
         if total(blocks, best) == least:
             break
         ends = [at + max(block.sizes) for block, at in zip(blocks, found, strict=True)]
@@ -193,6 +195,7 @@ class _Search:
         closer: Closer,
         least: int,
         best: Offsets,
+        quick: bool,
     ) -> None:
         steps = range(max((block.last for block in blocks), default=-1) + 1)
         self._blocks = blocks
@@ -205,7 +208,7 @@ class _Search:
         self._least = least
         self._best = best
         self._bytes = total(blocks, best)
-        self._tries = min(_MOST_TRIES, _MOST_WORK // self._sizes.size)
+        self._tries = min(_MOST_TRIES, _MOST_WORK // self._sizes.size) // (_QUICK if quick else 1)
 
     def run(self) -> Offsets:
         """Returns the best offsets that were found."""

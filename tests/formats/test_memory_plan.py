@@ -101,3 +101,72 @@ def test_a_block_may_shrink_and_leave_room():
 
 def test_nothing_to_place():
     assert place([]) == () and total([], ()) == lower_bound([]) == 0
+
+
+def drawn_closer(blocks, seed):
+    """Pairs of which one begins where the other ends, that may share memory at that step."""
+    rng = np.random.default_rng(seed)
+    return {
+        (high, low, step): int(rng.integers(blocks[high].size_at(step) + 1))
+        for low, high in itertools.permutations(range(len(blocks)), 2)
+        if (step := blocks[low].last) == blocks[high].first and rng.random() < 0.7
+    }
+
+
+def least_with_closer(blocks, closer):
+    """Stacks the blocks from the bottom in every order, each as low as those below it allow."""
+
+    def apart(low, high):
+        one, other = blocks[low], blocks[high]
+        steps = range(max(one.first, other.first), min(one.last, other.last) + 1)
+        return [closer.get((low, high, step), one.size_at(step)) for step in steps]
+
+    least = None
+    for order in itertools.permutations(range(len(blocks))):
+        at = {}
+        for block in order:
+            reach = [at[low] + max(apart(low, block)) for low in at if apart(low, block)]
+            at[block] = max([0, *(at[low] for low in at if apart(low, block)), *reach])
+        size = max(at[block] + max(blocks[block].sizes) for block in order)
+        least = size if least is None else min(least, size)
+    return least
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_blocks_that_share_memory_are_placed_best_and_as_far_apart_as_they_must_be(seed):
+    blocks = drawn_blocks(seed, 6, steps=5, longest=4, sizes=9)
+    closer = drawn_closer(blocks, seed)
+    offsets = place(blocks, closer=closer)
+    for low, high in itertools.permutations(range(6), 2):
+        one, other = blocks[low], blocks[high]
+        for step in range(max(one.first, other.first), min(one.last, other.last) + 1):
+            distance = closer.get((low, high, step), one.size_at(step))
+            is_above = offsets[high] >= offsets[low] + distance
+            below = closer.get((high, low, step), other.size_at(step))
+            assert is_above or offsets[low] >= offsets[high] + below
+    assert lower_bound(blocks, closer=closer) <= total(blocks, offsets)
+    assert total(blocks, offsets) == least_with_closer(blocks, closer)
+
+
+def test_an_output_that_follows_its_input_takes_its_place():
+    # 8 bytes, of which the first 4 are read when the first 4 of the other 8 are written.
+    blocks = [Block(0, (8, 8)), Block(1, (8, 8))]
+    offsets = place(blocks, closer={(1, 0, 1): 4})
+    assert offsets == (4, 0) and total(blocks, offsets) == 12
+
+
+def test_distances_are_rounded_up_like_sizes():
+    blocks = [Block(0, (8, 8)), Block(1, (8, 8))]
+    assert place(blocks, 8, {(1, 0, 1): 3}) == (8, 0)
+
+
+def test_a_block_that_moves_may_come_to_lie_anywhere():
+    blocks = [Block(0, (8, 8)), Block(1, (8,))]
+    assert total(blocks, place(blocks, closer={(0, 1, 1): 0, (1, 0, 1): 0})) == 8
+
+
+def test_a_quick_plan_is_a_plan():
+    blocks = drawn_blocks(3, 20, steps=20, longest=9, sizes=50)
+    offsets = place(blocks, quick=True)
+    assert_apart(blocks, offsets)
+    assert total(blocks, offsets) >= total(blocks, place(blocks))

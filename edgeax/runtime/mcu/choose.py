@@ -11,8 +11,8 @@ from edgeax.runtime.mcu.program import Program
 from edgeax.runtime.mcu.stages import Candidate, Cuts, stage
 from edgeax.runtime.mcu.targets import Target
 
-_FREE = 0.005  # part of a program's instructions that less RAM may cost unasked
-_MOST_PLANS = 4
+_FREE = 0.01  # part of a program's instructions that less RAM may cost unasked
+_MOST_PLANS = 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,16 +70,16 @@ class _Ways:
 
     def cheap(self, ram_bytes: int) -> Choice | None:
         """Returns the cheapest plan found that takes so many bytes at most."""
-        limit = ram_bytes
+        limit, best = ram_bytes, None
         for _ in range(_MOST_PLANS):
             cut = self._cuts.cheapest(limit)
-            if cut is None:
-                return None
+            if cut is None or (best is not None and _cost(cut) >= best.cost):
+                break
             choice = self._choice(cut)
-            if choice.plan.ram_bytes <= ram_bytes:
-                return choice
+            if choice.plan.ram_bytes <= ram_bytes and (best is None or choice.cost < best.cost):
+                best = choice
             limit = min(limit, _peak(cut)) - 1
-        return None
+        return best
 
     def small(self, most: float | None) -> Choice:
         """Returns the smallest plan found that costs such a part of the instructions at most."""
@@ -99,11 +99,15 @@ class _Ways:
     def _choice(self, cut: Sequence[Candidate]) -> Choice:
         stages = [stage(self._program, candidate) for candidate in cut]
         plan, moving = moves.planned(self._program, stages, _peak(cut))
-        cost = sum(candidate.cost for candidate in cut) + moving
+        cost = _cost(cut) + moving
         return Choice(plan, cost, cost / max(self._instructions, 1.0))
 
     def _share(self, cut: Sequence[Candidate]) -> float:
-        return sum(candidate.cost for candidate in cut) / max(self._instructions, 1.0)
+        return _cost(cut) / max(self._instructions, 1.0)
+
+
+def _cost(cut: Sequence[Candidate]) -> float:
+    return sum(candidate.cost for candidate in cut)
 
 
 def _peak(cut: Sequence[Candidate]) -> int:

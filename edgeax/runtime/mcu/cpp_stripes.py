@@ -69,7 +69,7 @@ class _Loop:
         size = self._plan.program.values[storage].size_bytes
         rows = self._rows(storage)
         is_written = storage in [step.write for step in self._run.steps]
-        memory = place(self._plan, "uint8_t", self._stage.lines.get(storage, storage))
+        memory = place(self._plan, "uint8_t", self._stage.buffer(storage))
         end = 0 if is_written else rows
         const = "" if is_written else "const "
         return f"{const}Band {self._name(storage)} = {{{memory}, {size // rows}, 0, {end}}};"

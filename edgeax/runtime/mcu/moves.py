@@ -7,6 +7,7 @@ from edgeax.runtime.mcu.plan import Call, Place, Plan, Stage, plan
 from edgeax.runtime.mcu.program import Array, Program, Step, Struct
 
 _INSTRUCTIONS_PER_BYTE = 0.7
+_MOST_MOVES = 3
 
 
 def planned(program: Program, stages: Sequence[Stage], enough: int) -> tuple[Plan, float]:
@@ -17,14 +18,19 @@ def planned(program: Program, stages: Sequence[Stage], enough: int) -> tuple[Pla
         stages: Its stages.
         enough: Bytes of the arena below which no plan is looked for.
     """
-    best = plan(program, stages)
-    ways = list(_ways(program, stages)) if best.arena_bytes > enough else []
-    tried = [(plan(*_moved(program, stages, *way), quick=True).arena_bytes, way) for way in ways]
-    bytes_with, way = min(tried, default=(best.arena_bytes, (0, 0)))
-    if bytes_with >= best.arena_bytes:
-        return best, 0.0
-    moved = plan(*_moved(program, stages, *way))
-    return moved, program.values[way[0]].size_bytes * _INSTRUCTIONS_PER_BYTE
+    best, cost = plan(program, stages), 0.0
+    for _ in range(_MOST_MOVES):
+        ways = sorted(set(_ways(program, stages))) if best.arena_bytes > enough else []
+        tried = [(plan(*_moved(program, stages, *way), quick=True), way) for way in ways]
+        if not tried:
+            break
+        found, way = min(tried, key=lambda one: one[0].arena_bytes)
+        if found.arena_bytes >= best.arena_bytes:
+            break
+        cost += program.values[way[0]].size_bytes * _INSTRUCTIONS_PER_BYTE
+        program, stages = _moved(program, stages, *way)
+        best = min(found, plan(program, stages), key=lambda placed: placed.arena_bytes)
+    return best, cost
 
 
 def _ways(program: Program, stages: Sequence[Stage]) -> Iterator[tuple[int, int]]:

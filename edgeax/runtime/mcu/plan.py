@@ -74,6 +74,17 @@ class Stage:
     lines: Mapping[int, int] = dataclasses.field(default_factory=dict)
     closer: Mapping[tuple[int, int], int] = dataclasses.field(default_factory=dict)
 
+    def buffer(self, storage: int) -> int:
+        """Returns where a stage in stripes finds what is a storage of the program."""
+        for call, step in zip(self.calls, self.run.steps if self.run else (), strict=True):
+            reads = [read for read in call.reads if isinstance(read, Place)]
+            for number, where in zip(
+                (*step.reads, step.write), (*reads, *call.writes), strict=True
+            ):
+                if number == storage:
+                    return where.buffer
+        raise ValueError(f"`storage` must be one of the stage's. Received: {storage}.")
+
     @property
     def reads(self) -> tuple[int, ...]:
         """Buffers of values that are read, each once."""

@@ -134,14 +134,20 @@ class Prices:
 
 
 class Cuts:
-    """All stages of a program, and the cheapest ways to cut it into them."""
+    """All stages of a program, and the cheapest ways to cut it into them.
+
+    Attributes:
+        lifetimes: When its storages live.
+        prices: What things cost on the processor.
+        candidates: All stages that may be chosen.
+    """
 
     def __init__(self, program: Program, target: Target) -> None:
         self.lifetimes = Lifetimes(program)
         self.prices = Prices.on(target)
         self._program = program
         self._rows = [stripes.rows_of(program, place) for place in range(len(program.steps))]
-        self._all = list(self._candidates())
+        self.candidates = list(self._candidates())
 
     @property
     def instructions(self) -> float:
@@ -150,7 +156,7 @@ class Cuts:
 
     def peaks(self) -> list[int]:
         """Returns the bytes that some stage takes, growing."""
-        return sorted({stage.peak_bytes for stage in self._all})
+        return sorted({stage.peak_bytes for stage in self.candidates})
 
     def cheapest(self, most_bytes: int) -> tuple[Candidate, ...] | None:
         """Returns the stages that cost least and take so many bytes at most; None: there are none.
@@ -170,7 +176,7 @@ class Cuts:
     @functools.cached_property
     def _by_end(self) -> dict[int, list[Candidate]]:
         by_end: dict[int, list[Candidate]] = {}
-        for stage in self._all:
+        for stage in self.candidates:
             by_end.setdefault(stage.end, []).append(stage)
         return by_end
 
