@@ -246,6 +246,11 @@ class Operator:
         self._raw.outputs = np.array([*tensors], np.int32)
 
     @property
+    def intermediates(self) -> tuple[int, ...]:
+        """Indices of the tensors that tell scales of values within the operator."""
+        return flatbuffer_raw.integers(self._raw.intermediates)
+
+    @property
     def options(self) -> dict[str, Any]:
         """A copy of the built-in options by snake_case name: numbers, lists and strings.
 
@@ -279,7 +284,7 @@ class Operator:
 
     @property
     def _tensors(self) -> tuple[int, ...]:
-        return (*self.inputs, *self.outputs, *flatbuffer_raw.integers(self._raw.intermediates))
+        return (*self.inputs, *self.outputs, *self.intermediates)
 
 
 class Subgraph:

@@ -457,6 +457,7 @@ def test_an_operator_becomes_a_built_in_one_with_options_and_intermediates(small
     assert told.quantization.zeroPoint.tolist() == [3]
     again = reread(small).subgraphs[0].operators[0]
     assert again.name == name and again.version == 1
+    assert again.intermediates == (scale,)
 
 
 def test_a_code_that_old_readers_cannot_hold_leaves_them_the_placeholder(small):

@@ -106,4 +106,5 @@ def value_of(index: int, tensor: flatbuffer.Tensor) -> Value:
         scale=float(tensor.scale[0]) if per_tensor and tensor.scale is not None else None,
         zero_point=zero_point,
         is_state=tensor.is_variable,
+        initial=zero_point if tensor.dtype == "int8" else 0,
     )

@@ -24,6 +24,7 @@ class Value:
         scale: Step of its codes, `real = scale * (code - zero_point)`; None: not quantized.
         zero_point: The code of 0.0; 0 where it is not quantized.
         is_state: Whether it keeps what it holds from one invocation to the next.
+        initial: What a state holds at first and after a reset: its elements, or one number for all.
     """
 
     index: int
@@ -33,6 +34,7 @@ class Value:
     scale: float | None = None
     zero_point: int = 0
     is_state: bool = False
+    initial: "Array | int" = 0
 
     @property
     def size_bytes(self) -> int:
@@ -122,7 +124,7 @@ class Step:
         header: File of `tflite_kernels/micro` that declares it; the `.cc` of that name defines it.
         arguments: What `arguments` points to.
         reads: Inputs in the order of the C++ parameters: numbers of values, or constants.
-        writes: Numbers of the values it writes.
+        writes: Numbers of the values it writes; states that it reads and writes stand only here.
         extent: What part of the output a call may compute. `Window`: the kernel takes `const Rows&`
             and inputs and outputs are images of batch 1 (or of any batch where all rows are
             computed). `Elements`: it takes `int32_t count`. None: always everything, and the kernel
