@@ -85,7 +85,8 @@ def header(title: Title, plan: Plan, constant_bytes: int) -> str:
     ]
     if plan.states:
         parts.append(
-            "// Sets all state to zero. Call it once before the first invoke.\nvoid reset();"
+            "// Gives all state its first content. Call it once before the first invoke.\n"
+            "void reset();"
         )
     return "\n\n".join([*parts, f"}}  // namespace {title.name}\n"])
 
@@ -106,8 +107,8 @@ def constants_text(title: Title, plan: Plan, constants: Constants) -> str:
     )
 
 
-def source(title: Title, plan: Plan, calls: Sequence[str]) -> str:
-    """Returns the source of a program."""
+def source(title: Title, plan: Plan, calls: Sequence[str], reset: str) -> str:
+    """Returns the source of a program, `reset` being its function `Reset` or empty."""
     kind = {"single": "kSingle", "double": "kDouble"}[title.rounding]
     rounds = any(call.step.rounds for stage in plan.stages for call in stage.calls)
     memory = [f"alignas(16) uint8_t arena[{max(plan.arena_bytes, 1)}];"]
@@ -122,6 +123,7 @@ def source(title: Title, plan: Plan, calls: Sequence[str]) -> str:
         "template <typename T>\nT* At(uint8_t* memory, size_t offset) {\n"
         "  return reinterpret_cast<T*>(memory + offset);\n}",
         "\n".join(["void Run() {", *calls, "}"]),
+        *([reset] if reset else []),
         f"}}  // namespace\n}}  // namespace {title.name}_program",
         f"namespace {title.name} {{",
         *_entries(plan, f"{title.name}_program::"),
@@ -243,9 +245,7 @@ def _entries(plan: Plan, scope: str) -> list[str]:
     lines += [f"  __builtin_memcpy({p.name}_out, {p.name}(), {_bytes(p)});" for p in outputs]
     entries.append("\n".join([*lines, "}"]))
     if plan.states:
-        entries.append(
-            f"void reset() {{ __builtin_memset({scope}states, 0, sizeof({scope}states)); }}"
-        )
+        entries.append(f"void reset() {{ {scope}Reset(); }}")
     return entries
 
 

@@ -24,7 +24,8 @@ class Value:
         scale: Step of its codes, `real = scale * (code - zero_point)`; None: not quantized.
         zero_point: The code of 0.0; 0 where it is not quantized.
         is_state: Whether it keeps what it holds from one invocation to the next.
-        initial: What a state holds at first and after a reset: its elements, or one number for all.
+        initial: What a state holds at first and after a reset: its elements, or the number
+            of all, 0 unless they are int8.
     """
 
     index: int

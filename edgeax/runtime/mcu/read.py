@@ -6,6 +6,7 @@ from edgeax.formats.flatbuffer import Model, Operator, Subgraph
 from edgeax.runtime.mcu.node import Node, value_of
 from edgeax.runtime.mcu.operators import HANDLERS
 from edgeax.runtime.mcu.program import Alias, Array, Lowered, Program, Step, Value
+from edgeax.runtime.mcu.read_state import read_variables, settle
 from edgeax.runtime.mcu.targets import Target
 
 _TYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "bool", "float32")
@@ -32,15 +33,18 @@ def read_program(source: str | os.PathLike[str] | bytes, target: Target, roundin
     _check_tensors(graph)
     _check_order(graph)
     _check_floats(graph)
+    variables = read_variables(model)
     nodes = [
         Node(index, operator, graph.tensors, target, rounding)
         for index, operator in enumerate(graph.operators)
     ]
     lowered = [part for node in nodes for part in HANDLERS[node.operator.name](node)]
+    lowered = settle(lowered, variables, graph.inputs, graph.outputs)
     _check_computed(graph, lowered)
     steps = tuple(part for part in lowered if isinstance(part, Step))
     aliases = {part.write: part.read for part in lowered if isinstance(part, Alias)}
-    return Program(_values(graph, steps, aliases), steps, aliases, graph.inputs, graph.outputs)
+    values = {**_values(graph, steps, aliases), **variables.values}
+    return Program(values, steps, aliases, graph.inputs, graph.outputs)
 
 
 def _values(graph: Subgraph, steps: tuple[Step, ...], aliases: dict[int, int]) -> dict[int, Value]:
@@ -116,7 +120,11 @@ def _tensors_in_ram(graph: Subgraph) -> list[int]:
     for operator in graph.operators:
         used.update(index for index in operator.inputs if index >= 0)
         used.update(operator.outputs)
-    return [i for i in sorted(used) if i >= 0 and not graph.tensors[i].is_constant]
+    return [
+        i
+        for i in sorted(used)
+        if i >= 0 and not graph.tensors[i].is_constant and graph.tensors[i].dtype != "resource"
+    ]
 
 
 def _check_order(graph: Subgraph) -> None:

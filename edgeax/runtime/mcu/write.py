@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from edgeax.runtime.mcu import build_files, cpp_program, kernels, picture, self_test
+from edgeax.runtime.mcu import build_files, cpp_program, cpp_reset, kernels, picture, self_test
 from edgeax.runtime.mcu.cpp_program import Title
 from edgeax.runtime.mcu.plan import Plan
 from edgeax.runtime.mcu.targets import Target
@@ -18,11 +18,12 @@ def files_of(
     """
     name = title.name
     constants, calls = cpp_program.constants_of(plan)
+    reset = cpp_reset.reset_text(plan, constants)
     needed = kernels.needed(cpp_program.headers_of(plan))
     sources = [f"{name}.cc", *(path for path in needed if path.endswith(".cc"))]
     texts = {
         f"{name}.h": cpp_program.header(title, plan, constants.size_bytes),
-        f"{name}.cc": cpp_program.source(title, plan, calls),
+        f"{name}.cc": cpp_program.source(title, plan, calls, reset),
         f"{name}_constants.h": cpp_program.constants_text(title, plan, constants),
         f"{name}_test.cc": self_test.main_text(title, plan),
         "test_vectors.h": self_test.vectors_text(title, plan, vectors),

@@ -22,6 +22,7 @@ from edgeax.runtime.mcu.operators import (
     slices,
     softmax,
     transpose_conv,
+    variables,
 )
 from edgeax.runtime.mcu.program import Lowered
 
@@ -46,6 +47,7 @@ _FAMILIES = (
     slices,
     softmax,
     transpose_conv,
+    variables,
 )
 
 HANDLERS: Mapping[str, Handler] = {
