@@ -2,8 +2,9 @@
 
 Single rounding is what LiteRT computes as users run it, by XNNPACK. Double rounding is what its
 reference kernels compute, and TensorFlow Lite Micro: but for FULLY_CONNECTED, which LiteRT rounds
-once and TensorFlow Lite Micro twice, and for LOGISTIC and TANH of int8, which LiteRT computes in
-float. So these operators are taken out of the file and computed here, from the others' outputs.
+once and TensorFlow Lite Micro twice, for LOGISTIC and TANH of int8, which LiteRT computes in float,
+and for UNIDIRECTIONAL_SEQUENCE_LSTM, of which they have different kernels. So these operators are
+taken out of the file and computed here, from the others' outputs.
 """
 
 from collections.abc import Sequence
@@ -14,8 +15,8 @@ from edgeax.formats import rounding as rounding_kinds
 from edgeax.formats.flatbuffer import Model, Operator, Subgraph, Tensor
 from edgeax.runtime.interpreter import Interpreter
 from edgeax.runtime.mcu import tables
+from edgeax.runtime.mcu.oracle_lstm import lstm
 
-_DENSE = "FULLY_CONNECTED"
 _SIGMOIDS = {"LOGISTIC": tables.micro_logistic, "TANH": tables.micro_tanh}
 _REAL_LIMITS: dict[str, tuple[float | None, float | None]] = {
     "NONE": (None, None),
@@ -52,14 +53,14 @@ def _double(data: bytes, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         _cut(model, graph, others)
     for operator in others:
         (source,) = _run_reference(model, graph, known, [operator.inputs[0]])
-        compute = fully_connected if operator.name == _DENSE else sigmoid
-        known[operator.outputs[0]] = compute(graph, operator, source)
+        known[operator.outputs[0]] = _COMPUTED_HERE[operator.name](graph, operator, source)
     return _run_reference(model, graph, known, asked)
 
 
 def _is_other(graph: Subgraph, operator: Operator) -> bool:
-    is_int8 = graph.tensors[operator.outputs[0]].dtype == "int8"
-    return operator.name == _DENSE or (operator.name in _SIGMOIDS and is_int8)
+    if operator.name in _SIGMOIDS:
+        return graph.tensors[operator.outputs[0]].dtype == "int8"
+    return operator.name in _COMPUTED_HERE
 
 
 def _cut(model: Model, graph: Subgraph, others: Sequence[Operator]) -> None:
@@ -133,3 +134,11 @@ def _activated(operator: Operator, y: Tensor, codes: np.ndarray) -> np.ndarray:
     lowest = limits.min if low is None else max(limits.min, code(low))
     highest = limits.max if high is None else min(limits.max, code(high))
     return np.clip(codes, lowest, highest).astype(y.dtype)
+
+
+_COMPUTED_HERE = {
+    "FULLY_CONNECTED": fully_connected,
+    "LOGISTIC": sigmoid,
+    "TANH": sigmoid,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": lstm,
+}

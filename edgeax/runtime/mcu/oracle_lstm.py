@@ -1,5 +1,6 @@
-"""LSTMs as TensorFlow Lite Micro computes them: gates by a table, where LiteRT, which has one kernel
-for both of its roundings, computes them in fixed point.
+"""LSTMs as TensorFlow Lite Micro computes them: gates by a table.
+
+LiteRT has one kernel for both of its roundings, which computes gates in fixed point.
 """
 
 import numpy as np

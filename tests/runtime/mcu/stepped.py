@@ -4,20 +4,18 @@ The program computes every run, compares its outputs with what they must be, and
 difference, or "equal".
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from edgeax.runtime.mcu import kernels
 from edgeax.runtime.mcu.program import Array, Elements, Program, Step, Struct, Window
 from tests.emulation import places, process
 
-MICRO = places.REPOSITORY / "tflite_kernels" / "micro"
 FLAGS = (f"-I{places.REPOSITORY}", "-Werror")
 _TYPES = {"int8": "int8_t", "uint8": "uint8_t", "int16": "int16_t", "int32": "int32_t"}
 _TYPES |= {"float32": "float", "bool": "bool", "int64": "int64_t"}
-_INCLUDE = re.compile(r'#include "tflite_kernels/micro/(\w+)\.h"')
 
 Run = Mapping[int, np.ndarray]
 
@@ -62,17 +60,8 @@ def text(program: Program, rounding: str, runs: Sequence[Run], resets: Sequence[
 
 def sources(program: Program) -> list[Path]:
     """Returns the files of the kernels that a program calls."""
-    found: set[str] = set()
-    waiting = [Path(step.header).stem for step in program.steps]
-    while waiting:
-        name = waiting.pop()
-        if name in found:
-            continue
-        found.add(name)
-        for suffix in (".h", ".cc"):
-            file = MICRO / f"{name}{suffix}"
-            waiting += _INCLUDE.findall(file.read_text()) if file.exists() else []
-    return [MICRO / f"{name}.cc" for name in sorted(found) if (MICRO / f"{name}.cc").exists()]
+    needed = kernels.needed({step.header for step in program.steps})
+    return [kernels.folder() / path for path in needed if path.endswith(".cc")]
 
 
 def run_on_host(folder: Path, program: Program, content: str) -> str:

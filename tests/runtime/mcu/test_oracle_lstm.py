@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from edgeax.formats.flatbuffer import Model
+from edgeax.runtime.mcu.generate import generate
 from edgeax.runtime.mcu.oracle_lstm import lstm, sigmoid_table
+from tests.emulation import places, process
 from tests.export import tflm
-from tests.runtime.mcu import lstm_files, stepped
+from tests.runtime.mcu import lstm_files
 from tests.runtime.mcu.lstm_files import Case
 from tests.runtime.mcu.operators.test_lstm import CASES, PLAIN
 
@@ -38,6 +40,15 @@ def test_coupled_gates_are_refused():
 
 
 def test_the_table_is_the_kernel_s():
-    text = (stepped.MICRO / "sigmoid_table.cc").read_text()
+    text = (places.REPOSITORY / "tflite_kernels/micro/sigmoid_table.cc").read_text()
     numbers = re.search(r"kSigmoid\[256\] = \{(.*?)\}", text, re.DOTALL).group(1)
     assert sigmoid_table().tolist() == [int(number) for number in numbers.split(",")]
+
+
+@pytest.mark.parametrize("rounding", ["single", "double"])
+def test_a_generated_program_passes_its_own_test(rounding, tmp_path):
+    content = lstm_files.build(CASES["gates overflow"])
+    folder = tmp_path / "made"
+    generate(content, folder, target="host", rounding=rounding)
+    outcome = process.run(["make", "-s", "-C", folder, "test"], timeout_s=120)
+    assert outcome.code == 0 and outcome.output.count(" 0 bytes differ") == 3

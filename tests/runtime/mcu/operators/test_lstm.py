@@ -14,6 +14,7 @@ from edgeax.runtime.mcu.targets import TARGETS
 from tests.emulation.rigs import RIGS
 from tests.export import tflm
 from tests.runtime.mcu import lstm_files, stepped
+from tests.runtime.mcu.declared import fields_of
 from tests.runtime.mcu.lstm_files import Case
 
 PLAIN = Case()
@@ -128,6 +129,7 @@ def test_the_kernel_has_no_scratch_and_keeps_its_states():
     program = lowered(lstm_files.build(PLAIN), "double")
     (step,) = program.steps
     assert step.scratch_bytes == 0 and step.macs == 4 * 4 * 6 * (5 + 6)
+    assert list(step.arguments.fields) == fields_of("LstmArgs")
     states = [program.values[value] for value in step.writes if program.values[value].is_state]
     assert [(state.dtype, state.initial) for state in states] == [("int8", -5), ("int16", 0)]
 

@@ -5,6 +5,7 @@ from edgeax.runtime.mcu.node import Node
 from edgeax.runtime.mcu.operators.variables import HANDLERS
 from edgeax.runtime.mcu.program import Alias
 from edgeax.runtime.mcu.targets import TARGETS
+from tests.runtime.mcu.declared import fields_of
 
 
 def lowered(name, inputs, outputs):
@@ -28,6 +29,7 @@ def test_an_assignment_copies_the_bytes():
     (step,) = lowered("ASSIGN_VARIABLE", [0, 1], [])
     assert (step.label, step.reads, step.writes) == ("0 ASSIGN_VARIABLE, x", (1,), (0,))
     assert step.arguments.fields == {"bytes": 3}
+    assert list(step.arguments.fields) == fields_of(step.arguments.type)
 
 
 def test_a_constant_is_copied_from_flash():
