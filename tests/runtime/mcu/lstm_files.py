@@ -88,6 +88,31 @@ def build(case: Case, seed: int = 0) -> bytes:
     return model.to_bytes()
 
 
+def every_code(gate: str) -> tuple[bytes, np.ndarray]:
+    """Returns a file whose gate gets every code of 16 bits, and its input.
+
+    One step from a cell of 0: the entry gate times the new content, one of which gets the code
+    `256 * x + unit`, x being the three features of a batch, and the other the largest code.
+
+    Args:
+        gate: "entry" or "content".
+    """
+    case = Case(batch=256, time=1, features=3, units=256, cell_bits=0, zero_points=(0, 0))
+    model = Model.from_bytes(build(case))
+    graph = model.subgraphs[0]
+    operator = graph.operators[0]
+    place = {"entry": 0, "content": 2}[gate]
+    graph.tensors[operator.inputs[0]].scale = 2.0**-6
+    for other in range(4):
+        weights = graph.tensors[operator.inputs[1 + other]]
+        bias = graph.tensors[operator.inputs[12 + other]]
+        weights.scale = 2.0**-6
+        weights.data = np.tile(np.int8([127, 127, 2]) * (other == place), (256, 1))
+        bias.data = np.arange(256, dtype=np.int32) if other == place else np.int32([32767] * 256)
+    codes = np.arange(-128, 128, dtype=np.int8)
+    return model.to_bytes(), np.repeat(codes, 3).reshape(256, 1, 3)
+
+
 def inputs(case: Case, runs: int, seed: int = 1) -> np.ndarray:
     """Returns codes of the input, the extreme ones among them, for several invocations."""
     lead = (case.time, case.batch) if case.time_major else (case.batch, case.time)

@@ -5,7 +5,6 @@ import pytest
 
 from edgeax.formats.flatbuffer import Model
 from edgeax.runtime import Interpreter
-from edgeax.runtime.mcu.operators import HANDLERS
 from edgeax.runtime.mcu.operators.variables import assignment
 from edgeax.runtime.mcu.program import Alias, Array, Step, Struct, Value
 from edgeax.runtime.mcu.read import read_program
@@ -15,7 +14,6 @@ from tests.emulation.rigs import RIGS
 from tests.runtime.mcu import stepped, streaming
 
 HOST = TARGETS["host"]
-STREAM_OPERATORS = {"CONCATENATION", "CONV_2D", "STRIDED_SLICE"}
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +79,6 @@ def test_the_boards_keep_the_same(core, delay, tmp_path):
     assert rig.run(rig.build(files, tmp_path / "program", stepped.FLAGS)).output == "equal\n"
 
 
-@pytest.mark.skipif(not HANDLERS.keys() >= STREAM_OPERATORS, reason="needs their operators")
 @pytest.mark.parametrize("rounding", ["single", "double"])
 def test_a_stream_is_convolved_as_in_litert_without_a_copy(stream, rounding, tmp_path):
     program = read_program(stream, HOST, rounding)
@@ -167,6 +164,7 @@ def test_inputs_other_states_constants_and_second_assignments_are_copied():
     assert settled(*twice) == ["6(0)", "1<-6", "7(0)", "1<-7"]
     shared = [step((0,), (6,)), assign(1, 6), assign(2, 6)]
     assert settled(*shared) == ["6(0)", "1=6", "2<-6"]
+    assert settled(read(1, 5), assign(1, 5)) == ["5<-1", "1<-5"]
     constant = Array("value", np.int8([1]))
     assert settled(assign(1, constant))[0].startswith("1<-Array")
 

@@ -7,6 +7,7 @@ import numpy as np
 from edgeax.formats.rounding import quantize_multiplier
 from edgeax.runtime.mcu.node import Node
 from edgeax.runtime.mcu.operators import codes
+from edgeax.runtime.mcu.operators.softmax_int16 import softmax_int16
 from edgeax.runtime.mcu.program import Lowered, Step, Struct
 
 _FRACTION_BITS = 26  # of a scaled difference: 5 whole bits
@@ -17,7 +18,9 @@ _TOLERANCE = 1e-3  # of the scale of 16-bit probabilities
 def softmax(node: Node) -> Lowered:
     """Returns the step of a SOFTMAX."""
     x, output = node.input(0), node.output()
-    codes.require_dtype(node, x, ("int8",), "its input")
+    if x.dtype == "int16":
+        return softmax_int16(node)
+    codes.require_dtype(node, x, ("int8", "int16"), "its input")
     codes.require_dtype(node, output, ("int8", "int16"), "its output")
     node.require(
         x.shape == output.shape and len(x.shape) > 0 and 0 < x.shape[-1] <= _MOST_DEPTH,

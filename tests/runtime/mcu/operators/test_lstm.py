@@ -100,6 +100,23 @@ def test_a_reset_begins_from_zero_again(tmp_path):
         assert stepped.run_on_host(tmp_path, program, text).startswith(said)
 
 
+@pytest.mark.parametrize("gate", ["entry", "content"])
+def test_gates_are_litert_s_at_every_code(gate, tmp_path):
+    content, rows = lstm_files.every_code(gate)
+    interpreter = Interpreter(model_content=content)
+    interpreter.allocate_tensors()
+    interpreter.reset_all_variables()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], rows)
+    interpreter.invoke()
+    program = lowered(content, "single")
+    cell = program.steps[0].writes[2]
+    wanted = interpreter.get_tensor(cell).copy()
+    assert len(np.unique(wanted)) > 9000
+    run = {program.inputs[0]: rows, cell: wanted}
+    text = stepped.text(dataclasses.replace(program, outputs=(cell,)), "single", [run])
+    assert stepped.run_on_host(tmp_path, program, text) == "equal\n"
+
+
 def test_time_first_gives_the_same_as_batch_first(tmp_path):
     case = Case(batch=2, units=9)
     turned = dataclasses.replace(case, time_major=True)
