@@ -102,11 +102,16 @@ def fully_connected(graph: Subgraph, operator: Operator, source: np.ndarray) -> 
     sums = (source.reshape(-1, weights.shape[1]).astype(np.int64) - _zero(x)) @ weights.T
     if len(operator.inputs) > 2 and operator.inputs[2] >= 0:
         sums = sums + np.asarray(graph.tensors[operator.inputs[2]].data)
-    products = (_scales(x) * _scales(w)).astype(np.float64)  # of float32, as interpreters do
+    # As interpreters do: of float32 where there is one scale, of float64 where there are several.
+    wide = np.float32 if _scales(w).size == 1 else np.float64
+    products = (_scales(x).astype(wide) * _scales(w).astype(wide)).astype(np.float64)
     ratios = products / _scales(y).astype(np.float64)
     factors = [rounding_kinds.quantize_multiplier(ratio) for ratio in ratios]
     multipliers, shifts = np.array(factors).T
-    codes = rounding_kinds.requantize(sums.astype(np.int32), multipliers, shifts, "double")
+    if y.dtype == "int16":
+        codes = _of_wide_sums(sums, multipliers, shifts)
+    else:
+        codes = rounding_kinds.requantize(sums.astype(np.int32), multipliers, shifts, "double")
     return _activated(operator, y, codes.astype(np.int64) + _zero(y)).reshape(y.shape)
 
 
@@ -115,6 +120,13 @@ def sigmoid(graph: Subgraph, operator: Operator, source: np.ndarray) -> np.ndarr
     x = graph.tensors[operator.inputs[0]]
     table = _SIGMOIDS[operator.name](tables.Codes(_scales(x)[0], _zero(x)))
     return table[source.astype(np.int32) + 128]
+
+
+def _of_wide_sums(sums: np.ndarray, multipliers: np.ndarray, shifts: np.ndarray) -> np.ndarray:
+    """Returns sums of 64 bits scaled by multipliers that are rounded to 15 bits before."""
+    reduced = np.minimum((multipliers.astype(np.int64) + (1 << 15)) >> 16, 0x7FFF)
+    right = 15 - shifts.astype(np.int64)
+    return (sums * reduced + (np.int64(1) << (right - 1))) >> right
 
 
 def _scales(tensor: Tensor) -> np.ndarray:

@@ -168,15 +168,17 @@ def convolution_int16(node: Node, found: products.Products, shape: Shape) -> Ste
             "weights": Array("weights", found.weights.reshape(-1)),
         },
     )
+    # The sums of convolutions LiteRT scales as TFLM does, those of dense layers otherwise.
+    rounds = node.operator.name != "CONV_2D"
     return Step(
         label=node.label,
-        kernel="Conv2D",
+        kernel="Conv2D" if rounds else "Conv2D<Rounding::kDouble>",
         header="conv2d_int16.h",
         arguments=arguments,
         reads=(node.inputs[0],),
         writes=(node.outputs[0],),
         extent=shape.window,
-        rounds=True,
+        rounds=rounds,
         macs=shape.macs,
     )
 
