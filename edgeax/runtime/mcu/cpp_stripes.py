@@ -47,7 +47,7 @@ class _Loop:
             window = step.window
             reach = (window.kernel - 1) * window.dilation + 1
             numbers = f"{window.input_rows}, {window.stride}, {window.pad}, {reach}"
-            yield f"    constexpr StripeWindow window{at} = {{{numbers}}};"
+            yield f"    [[maybe_unused]] constexpr StripeWindow window{at} = {{{numbers}}};"
         for storage in self._images:
             yield f"    {self._band(storage)}"
         last, rows = len(steps) - 1, steps[-1].window.output_rows
