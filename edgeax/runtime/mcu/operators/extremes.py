@@ -35,7 +35,7 @@ def arg_extreme(node: Node, extreme: str) -> Lowered:
             "inner": math.prod(shape[axis + 1 :]),
         },
     )
-    reads = (node.inputs[0],)
+    reads = (operands.read(node, 0),)
     return [Step(node.label, "ArgExtreme", "extremes.h", arguments, reads, node.outputs)]
 
 
