@@ -7,7 +7,7 @@ import pytest
 
 from tests.emulation import boards, places, require
 from tests.runtime.mcu import board_cases, drawn
-from tests.runtime.mcu.built_in_cases import Case, kernels
+from tests.runtime.mcu.built_in_cases import Case, case, kernels
 from tests.runtime.mcu.operators import test_activation as activation
 from tests.runtime.mcu.operators import test_extremes as extremes
 from tests.runtime.mcu.operators import test_join as join
@@ -44,11 +44,12 @@ def computed(rng: np.random.Generator, rounding: str) -> list[Case]:
     """Everything that computes."""
     image = drawn.codes(rng, (1, 5, 6, 7))
     numbers = (np.arange(-40, 41, dtype=np.float32) / 8)[None]
+    x, y = (drawn.tensor(name, image.shape) for name in "xy")
     reals = [quantize.quantize(numbers, dtype, 0.25, 3, rounding) for dtype in drawn.TYPES]
     return [
         activation.draw(rng, "HARD_SWISH", np.int8, rounding),
         activation.draw(rng, "RELU", np.int16, rounding, version=3),
-        activation.unary("RELU", (0.1, 0.1), (3, 3), np.int8, rounding, version=2),
+        case("RELU6", [x], [y], [image], rounding, version=2),
         activation.sigmoid_like(rng, "LOGISTIC", np.int16, rounding),
         activation.sigmoid_like(rng, "TANH", np.int16, rounding),
         prelu.prelu(rng, (1, 1, 5), np.int8, rounding),

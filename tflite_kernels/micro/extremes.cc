@@ -1,5 +1,7 @@
 #include "tflite_kernels/micro/extremes.h"
 
+#include "tflite_kernels/micro/lanes.h"
+
 namespace edgeax {
 namespace micro {
 namespace {
@@ -24,28 +26,54 @@ void FindPlaces(const ArgExtremeArgs& args, const Code* input, Place* output) {
   }
 }
 
+// What is left of one loop.
 template <typename Code>
-Code* ExtremesOf(Extreme extreme, const int32_t* loop, const Code* first, const Code* second,
-                 Code* output) {
-  for (int32_t left = loop[0]; left > 0; --left, first += loop[1], second += loop[2]) {
-    const bool takes_first = extreme == Extreme::kMaximum ? *first > *second : *first < *second;
-    *output++ = takes_first ? *first : *second;
+struct Run {
+  int32_t count, first_step, second_step;
+  const Code* first;
+  const Code* second;
+};
+
+template <typename Code>
+void ExtremesOf(Extreme extreme, Run<Code> run, Code* output) {
+  for (; run.count > 0; --run.count) {
+    const Code first = *run.first, second = *run.second;
+    const bool takes_first = extreme == Extreme::kMaximum ? first > second : first < second;
+    *output++ = takes_first ? first : second;
+    run.first += run.first_step;
+    run.second += run.second_step;
+  }
+}
+
+#if defined(EDGEAX_MICRO_LANES)
+// Whole lanes of codes that follow one another; moves `run` behind them.
+int8_t* LanesOfExtremes(Extreme extreme, Run<int8_t>* run, int8_t* output) {
+  for (; run->count >= kLanes; run->count -= kLanes, output += kLanes) {
+    const Lanes first = LoadLanes(run->first), second = LoadLanes(run->second);
+    const bool takes_larger = extreme == Extreme::kMaximum;
+    StoreLanes(output, takes_larger ? LargerLanes(first, second) : SmallerLanes(first, second));
+    run->first += kLanes;
+    run->second += kLanes;
   }
   return output;
 }
 
-template <typename Code>
-void LoopOver(const ExtremeArgs& args, const Code* first, const Code* second, Code* output) {
-  const int32_t* const innermost = args.axes + 3 * (args.axis_count - 1);
-  int32_t done[kMaxExtremeAxes] = {};
-  for (;;) {
-    output = ExtremesOf(args.extreme, innermost, first, second, output);
-    int32_t axis = args.axis_count - 2;
-    while (axis >= 0 && ++done[axis] == args.axes[3 * axis]) done[axis--] = 0;
-    if (axis < 0) return;
-    first += args.axes[3 * axis + 1];
-    second += args.axes[3 * axis + 2];
+void ExtremesOf(Extreme extreme, Run<int8_t> run, int8_t* output) {
+  if (run.first_step == 1 && run.second_step == 1) {
+    output = LanesOfExtremes(extreme, &run, output);
   }
+  ExtremesOf<int8_t>(extreme, run, output);
+}
+#endif
+
+template <typename Code>
+void CompareAll(const ExtremeArgs& args, const Code* first, const Code* second, Code* output) {
+  ForEachRun(args.broadcast, first, second, output,
+             [&args](int32_t count, const Code* a, int32_t a_step, const Code* b, int32_t b_step,
+                     Code* to) {
+               const Run<Code> run = {count, a_step, b_step, a, b};
+               ExtremesOf(args.extreme, run, to);
+             });
 }
 
 }  // namespace
@@ -67,12 +95,12 @@ void ArgExtreme(const ArgExtremeArgs& args, const int16_t* input, int64_t* outpu
 }
 
 void ExtremeOf(const ExtremeArgs& args, const int8_t* first, const int8_t* second, int8_t* output) {
-  LoopOver(args, first, second, output);
+  CompareAll(args, first, second, output);
 }
 
 void ExtremeOf(const ExtremeArgs& args, const int16_t* first, const int16_t* second,
                int16_t* output) {
-  LoopOver(args, first, second, output);
+  CompareAll(args, first, second, output);
 }
 
 }  // namespace micro

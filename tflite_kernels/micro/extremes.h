@@ -1,6 +1,6 @@
 #pragma once  // micro/extremes.h: the largest and the smallest.
 
-#include "tflite_kernels/micro/types.h"
+#include "tflite_kernels/micro/broadcast.h"
 
 namespace edgeax {
 namespace micro {
@@ -19,17 +19,11 @@ void ArgExtreme(const ArgExtremeArgs& args, const int8_t* input, int64_t* output
 void ArgExtreme(const ArgExtremeArgs& args, const int16_t* input, int32_t* output);
 void ArgExtreme(const ArgExtremeArgs& args, const int16_t* input, int64_t* output);
 
-// The larger or the smaller one of two codes. `axes` are loops over the output, the outermost
-// first, of three numbers each: how often, and the elements by which the first and the second input
-// go on from the place where the loops within have ended; for the innermost loop, which ends where
-// it began, those from element to element.
+// The larger or the smaller one of two codes.
 struct ExtremeArgs {
   Extreme extreme;
-  int32_t axis_count;
-  const int32_t* axes;
+  Broadcast broadcast;
 };
-
-constexpr int32_t kMaxExtremeAxes = 6;
 
 // `output` may be an input that has as many elements.
 void ExtremeOf(const ExtremeArgs& args, const int8_t* first, const int8_t* second, int8_t* output);

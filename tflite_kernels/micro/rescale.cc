@@ -1,5 +1,7 @@
 #include "tflite_kernels/micro/rescale.h"
 
+#include "tflite_kernels/micro/lanes.h"
+
 namespace edgeax {
 namespace micro {
 namespace {
@@ -38,6 +40,12 @@ void PReluCodes(const PReluArgs& args, const Rows& rows, Clamp limits, const Cod
 }  // namespace
 
 void Clip(const Clamp& limits, int32_t count, const int8_t* input, int8_t* output) {
+#if defined(EDGEAX_MICRO_LANES)
+  const Lanes low = LanesOf(limits.min), high = LanesOf(limits.max);
+  for (; count >= kLanes; count -= kLanes, input += kLanes, output += kLanes) {
+    StoreLanes(output, SmallerLanes(LargerLanes(LoadLanes(input), low), high));
+  }
+#endif
   ClipCodes(limits, count, input, output);
 }
 

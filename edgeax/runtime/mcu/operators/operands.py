@@ -114,15 +114,16 @@ def element_wise(node: Node, kernel: str, header: str, arguments: Struct, **kwar
     """
     check_shape(node, node.output(), node.input(0).shape)
     same = node.input(0).size_bytes == node.output().size_bytes
+    source = read(node, 0)
     return Step(
         node.label,
         kernel,
         header,
         arguments,
-        (node.inputs[0],),
+        (source,),
         (node.outputs[0],),
         Elements(math.prod(node.output().shape)),
-        in_place=((0, 0),) if same else (),
+        in_place=((0, 0),) if same and not isinstance(source, Array) else (),
         **kwargs,
     )
 

@@ -21,6 +21,7 @@ def prelu(node: Node) -> Lowered:
     values = repeated(node, node.constant(1), image.shape)
     ratio = float(into) / float(out)
     rows = image.shape[1] if len(image.shape) == 4 else 1
+    source = operands.read(node, 0)
     step = Step(
         node.label,
         "PRelu",
@@ -38,10 +39,10 @@ def prelu(node: Node) -> Lowered:
                 "slopes": Array("slopes", values),
             },
         ),
-        (node.inputs[0],),
+        (source,),
         node.outputs,
         Window(rows, rows),
-        in_place=((0, 0),),
+        in_place=() if isinstance(source, Array) else ((0, 0),),
     )
     return [step]
 

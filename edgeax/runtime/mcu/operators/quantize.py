@@ -20,7 +20,8 @@ def quantize(node: Node) -> Lowered:
         arguments = Struct("QuantizeArgs", _fields(scale, out))
         return [operands.element_wise(node, "Quantize", "quantize.h", arguments, rounds=True)]
     into = codes_of(node, node.input(0))
-    if into == out and node.input(0).dtype == node.output().dtype:
+    same = into == out and node.input(0).dtype == node.output().dtype
+    if same and not node.input(0).is_constant:
         operands.check_shape(node, node.output(), node.input(0).shape)
         return [Alias(node.label, node.inputs[0], node.outputs[0])]
     if node.input(0).dtype == node.output().dtype == "int8":

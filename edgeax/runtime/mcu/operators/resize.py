@@ -140,7 +140,7 @@ def _step(
         Array(name, data) for name, data in zip(("rows", "columns"), sides, strict=True)
     )
     arguments = Struct(f"{kernel}Args", {**fields, "rows": rows, "columns": columns})
-    reads = (node.inputs[0],)
+    reads = (operands.read(node, 0),)
     return Step(node.label, kernel, "resize.h", arguments, reads, node.outputs, rounds=rounds)
 
 

@@ -1,10 +1,12 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from edgeax.runtime.mcu.operators import operands
 from edgeax.runtime.mcu.program import Array
 from tests.runtime.mcu import drawn
-from tests.runtime.mcu.built_in_cases import case, node_of, step_of
+from tests.runtime.mcu.built_in_cases import Library, case, node_of, step_of
 from tests.runtime.mcu.declared import fields_of
 from tests.runtime.mcu.operators import test_activation as activation
 from tests.runtime.mcu.operators import test_extremes as extremes
@@ -14,6 +16,7 @@ from tests.runtime.mcu.operators import test_prelu as prelu
 from tests.runtime.mcu.operators import test_quantize as quantize
 from tests.runtime.mcu.operators import test_resize as resize
 from tests.runtime.mcu.operators import test_slices as slices
+from tests.tflite_kernels.models import Tensor
 
 RNG = np.random.default_rng(30)
 IMAGE = np.zeros((1, 2, 3, 4), np.int8)
@@ -48,6 +51,29 @@ def test_a_constant_is_read_from_the_file() -> None:
     found = operands.read(node, 1)
     assert isinstance(found, Array) and found.data.tolist() == [4, 5]
     assert operands.read(node, 0) == 0
+
+
+def test_operators_of_constants_alone_read_them_from_flash(tmp_path: Path) -> None:
+    codes = drawn.codes(RNG, (1, 2, 3, 4))
+    x, y = drawn.tensor("x", codes.shape, data=codes), drawn.tensor("y", codes.shape)
+    other = drawn.tensor("y", codes.shape, scale=0.2)
+    places = Tensor("y", codes.shape[:3], np.int32)
+    slopes = drawn.tensor("slopes", (4,), data=codes[0, 0, 0])
+    cases = [
+        case("RELU", [x], [y], [], version=2),
+        case("QUANTIZE", [x], [other], [], version=2),
+        case("PRELU", [x, slopes], [y], []),
+        case("ARG_MAX", [x, drawn.constant("axis", 3)], [places], [], version=2),
+    ]
+    for one in cases:
+        step = step_of(one)
+        assert step.values_read == () and step.in_place == ()
+    assert case("QUANTIZE", [x], [y], [], version=2).lowered()[0].kernel == "Lookup"
+    library = Library(tmp_path, cases)
+    (output,) = library.run(0, at_end=True)
+    assert (output == np.maximum(codes, 3)).all()
+    (output,) = library.run(3, at_end=True)
+    assert (output == codes.argmax(axis=3)).all()
 
 
 def test_whole_numbers_and_counts_are_checked() -> None:
