@@ -3,20 +3,23 @@
 Single rounding is what LiteRT computes as users run it, by XNNPACK. Double rounding is what its
 reference kernels compute, and TensorFlow Lite Micro: but for FULLY_CONNECTED, which LiteRT rounds
 once and TensorFlow Lite Micro twice, for LOGISTIC and TANH of int8, which LiteRT computes in float,
-and for UNIDIRECTIONAL_SEQUENCE_LSTM, of which they have different kernels. So these operators are
-taken out of the file and computed here, from the others' outputs.
+and for UNIDIRECTIONAL_SEQUENCE_LSTM, of which they have different kernels; and packed operators run
+in the plugin, which rounds once. So these operators are taken out of the file and computed here,
+from the others' outputs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from edgeax.formats import rounding as rounding_kinds
 from edgeax.formats.flatbuffer import Model, Operator, Subgraph, Tensor
 from edgeax.runtime.interpreter import Interpreter
-from edgeax.runtime.mcu import tables
+from edgeax.runtime.mcu import packed_weights, tables
 from edgeax.runtime.mcu.oracle_lstm import lstm
+from edgeax.runtime.mcu.oracle_packed import packed
 
+_Compute = Callable[[Subgraph, Operator, np.ndarray], np.ndarray]
 _SIGMOIDS = {"LOGISTIC": tables.micro_logistic, "TANH": tables.micro_tanh}
 _REAL_LIMITS: dict[str, tuple[float | None, float | None]] = {
     "NONE": (None, None),
@@ -46,21 +49,23 @@ def _double(data: bytes, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Runs the file without what LiteRT computes otherwise, again and again, until it is known."""
     model = Model.from_bytes(data)
     graph = model.subgraphs[0]
-    others = [operator for operator in graph.operators if _is_other(graph, operator)]
+    others = [operator for operator in graph.operators if _computing(graph, operator)]
     known: dict[int, np.ndarray] = dict(zip(graph.inputs, inputs, strict=True))
     asked = [*graph.outputs]
     if others:
         _cut(model, graph, others)
     for operator in others:
         (source,) = _run_reference(model, graph, known, [operator.inputs[0]])
-        known[operator.outputs[0]] = _COMPUTED_HERE[operator.name](graph, operator, source)
+        if (compute := _computing(graph, operator)) is not None:
+            known[operator.outputs[0]] = compute(graph, operator, source)
     return _run_reference(model, graph, known, asked)
 
 
-def _is_other(graph: Subgraph, operator: Operator) -> bool:
-    if operator.name in _SIGMOIDS:
-        return graph.tensors[operator.outputs[0]].dtype == "int8"
-    return operator.name in _COMPUTED_HERE
+def _computing(graph: Subgraph, operator: Operator) -> _Compute | None:
+    """Returns what computes an operator in place of LiteRT; None: LiteRT does."""
+    if operator.name in _SIGMOIDS and graph.tensors[operator.outputs[0]].dtype != "int8":
+        return None
+    return _COMPUTED_HERE.get(operator.name)
 
 
 def _cut(model: Model, graph: Subgraph, others: Sequence[Operator]) -> None:
@@ -148,9 +153,9 @@ def _activated(operator: Operator, y: Tensor, codes: np.ndarray) -> np.ndarray:
     return np.clip(codes, lowest, highest).astype(y.dtype)
 
 
-_COMPUTED_HERE = {
+_COMPUTED_HERE: dict[str, _Compute] = {
     "FULLY_CONNECTED": fully_connected,
-    "LOGISTIC": sigmoid,
-    "TANH": sigmoid,
     "UNIDIRECTIONAL_SEQUENCE_LSTM": lstm,
+    **dict.fromkeys(_SIGMOIDS, sigmoid),
+    **dict.fromkeys(packed_weights.NAMES, packed),
 }

@@ -40,6 +40,19 @@ def branches() -> bytes:
     return model.write()
 
 
+def float_ends() -> bytes:
+    """x, float32 -> QUANTIZE -> dense -> DEQUANTIZE -> y, float32."""
+    model = Model(inputs=[0])
+    model.add(Tensor("x", (1, 12), np.float32))
+    codes = model.add(Tensor("codes", (1, 12), np.int8, 0.5, 3))
+    _add(model, [0], codes, _CODES.QUANTIZE, schema.QuantizeOptionsT(), _KINDS.QuantizeOptions)
+    hidden = add_dense(model, codes, 8, "h", seed=1)
+    model.outputs = [model.add(Tensor("y", (1, 8), np.float32))]
+    options = schema.DequantizeOptionsT()
+    _add(model, [hidden], model.outputs[0], _CODES.DEQUANTIZE, options, _KINDS.DequantizeOptions)
+    return model.write()
+
+
 def images(batch: int = 1) -> bytes:
     """x [batch, 6, 6, 4] -> 3x3 convolution, SAME -> y [batch, 6, 6, 8]."""
     rng = np.random.default_rng(5)

@@ -7,7 +7,9 @@ import pytest
 import edgeax
 from edgeax.runtime.mcu import folder
 from edgeax.runtime.mcu.generate import generate
+from edgeax.runtime.mcu.targets import TARGETS
 from tests.data import data_file
+from tests.emulation import process
 from tests.runtime import files
 from tests.runtime.mcu import generated, networks
 
@@ -21,8 +23,14 @@ MODELS = {  # bytes of activations that live at once, and of RAM that TensorFlow
 @pytest.mark.parametrize("rounding", ["double", "single"])
 @pytest.mark.parametrize(
     "network",
-    [networks.dense_chain, networks.images, networks.branches, lambda: networks.reshaped(2)],
-    ids=["dense", "image", "branches", "reshaped"],
+    [
+        networks.dense_chain,
+        networks.images,
+        networks.branches,
+        networks.float_ends,
+        lambda: networks.reshaped(2),
+    ],
+    ids=["dense", "image", "branches", "float ends", "reshaped"],
 )
 def test_a_program_gives_what_the_interpreter_gives(tmp_path, network, rounding):
     assert generated.is_success(generated.run(network(), tmp_path / "net", rounding=rounding))
@@ -34,6 +42,26 @@ def test_clang_has_nothing_to_say_either(tmp_path, network):
         pytest.skip("needs clang++-14: apt-get install clang-14")
     generate(network(), tmp_path / "net", target="host", name="net")
     assert generated.is_success(generated.run_test(tmp_path / "net", "net", "clang++-14"))
+
+
+@pytest.mark.parametrize(
+    "target, triple",
+    [
+        ("rv32", "riscv32-unknown-elf"),
+        ("cortex-m0plus", "arm-none-eabi"),
+        ("cortex-m4", "arm-none-eabi"),
+        ("cortex-m55", "arm-none-eabi"),
+    ],
+)
+def test_clang_takes_the_sources_for_a_target_without_a_library(tmp_path, target, triple):
+    if shutil.which("clang++-14") is None:
+        pytest.skip("needs clang++-14: apt-get install clang-14")
+    generate(networks.images(), tmp_path / "net", target=target, name="net")
+    flags = [f"--target={triple}", *TARGETS[target].flags, "-ffreestanding", "-fsyntax-only"]
+    for source in generated.sources(tmp_path / "net"):
+        if not source.name.endswith("_test.cc"):
+            command = ["clang++-14", *generated.WARNINGS, *flags, f"-I{tmp_path / 'net'}", source]
+            process.compile_or_raise(command)
 
 
 @pytest.mark.parametrize("network", [networks.dense_chain, networks.images])

@@ -7,7 +7,9 @@ from edgeax.formats import rounding
 from edgeax.formats.flatbuffer import Model
 from edgeax.runtime.mcu import oracle
 from tests.data import data_file
+from tests.runtime import files
 from tests.runtime.mcu import networks
+from tests.tflite_kernels import native
 
 # crc32 of the outputs of TensorFlow Lite Micro for the bytes below, measured 2026-11-23.
 OUTPUTS = {
@@ -81,3 +83,12 @@ def test_a_logistic_is_in_fixed_point_where_rounding_is_double(kind, code):
     x = np.int8([[-3, 0, 100]])
     (output,) = oracle.outputs_of(model.to_bytes(), [x], kind)
     assert output.tolist() == [[code, 0, 127]]
+
+
+@pytest.mark.parametrize("kind", ["single", "double"])
+def test_packed_operators_are_computed_in_either_rounding(kind):
+    entries = [e for e in native.golden_entries() if e["operator"] == "EdgeaxConv2D"]
+    entry = next(e for e in entries if e["rounding"] == kind and len(e["output"]["data"]) > 1)
+    data, codes, expected = files.golden_file(entry)
+    (output,) = oracle.outputs_of(data, [codes], kind)
+    assert (output == expected).all()
