@@ -191,10 +191,11 @@ def fully_connected(
     keep_num_dims: bool = False,
     gain: float = 1.0,
     dtype: str = "int8",
+    weights_from: int = -127,
 ) -> Drawn:
     """Draws a FULLY_CONNECTED."""
     random = np.random.default_rng(seed)
-    weights = drawn_codes(random, (outputs, shape[-1]), -127)
+    weights = drawn_codes(random, (outputs, shape[-1]), weights_from)
     options: Any = schema.FullyConnectedOptionsT()
     options.fusedActivationFunction = ACTIVATIONS[activation]
     options.keepNumDims = keep_num_dims
@@ -292,6 +293,11 @@ def battery(target: str, rounding: str) -> list[Case]:
         fully_connected(41, shape, 10, activation, per_channel=per_channel)
         for shape in ((1, 64), (1, 30), (3, 20), (5, 16))
         for activation, per_channel in (("NONE", False), ("RELU", True))
+    ]
+    connected += [
+        fully_connected(42, (1, 64), 10, weights_from=-128),  # not carried
+        fully_connected(43, (2, 640), 13, has_bias=False),
+        fully_connected(44, (1, 8), 3, gain=20.0),  # a factor above 1/2
     ]
     found = [drawn.case(target, rounding, bands) for drawn, bands in convolutions]
     found += [drawn.case(target, rounding) for drawn in (*transposed, *connected)]

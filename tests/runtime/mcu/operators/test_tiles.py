@@ -68,3 +68,25 @@ def test_rooms_of_tiles_by_target():
     assert sizes("cortex-m55", True, False) == [(0, False)]
     assert sizes("cortex-m55", True, True) == [(64, False)]  # 15 bytes are read behind them
     assert sizes("host", True, False) == [(0, False)]
+
+
+def test_carried_tiles_hold_two_channels_in_a_half_word():
+    weights = np.int8([[1, 2, 3, -4], [5, 6, 7, 8], [9, 10, 11, 12]])
+    words = tiles.carried(weights).view("<i2").tolist()
+    assert words[:4] == [1 + 256 * 5, 3 + 256 * 7, 2 + 256 * 6, -4 + 256 * 8]
+    assert words[4:] == [9, 11, 10, 12]  # there is no fourth channel
+    assert tiles.carried_bias(np.int32([-1, 3, 7])).tolist() == [-1, 767, 7, 7]
+
+
+@pytest.mark.parametrize(
+    "weights, bias, expected",
+    [
+        ([[-1, 0, 0, 0], [-127, 0, 0, 0]], [0, 0], True),
+        ([[-1, 0, 0, 0], [-128, 0, 0, 0]], [0, 0], False),  # no half word holds both
+        ([[1, 0, 0, 0], [-128, 0, 0, 0]], [0, 0], True),
+        ([[0, 0, 0, 0], [1, 0, 0, 0]], [0, 2**23 - 128], False),
+        ([[0, 0, 0, 0], [1, 0, 0, 0]], [0, 2**23 - 129], True),
+    ],
+)
+def test_tiles_can_be_carried_whose_sums_are_small(weights, bias, expected):
+    assert tiles.can_carry(np.int32(bias), np.int8(weights)) == expected
