@@ -27,8 +27,13 @@ struct ConvolutionPlan {
   int32_t sweep_channels;  // channels of the tiles that scratch has room for, a multiple of 4
 };
 
-// Returns where the weights of a tile lie: in flash, or at `decoded` after it has decoded them to
-// there (where the tile has room: TilePlan::room_bytes).
+// Where the weights of tiles come from. `tile` returns the weights of tile number `tile` in the
+// order of tile.h: where they lie in flash, or, of packed weights, `decoded` after it has decoded
+// them to there, 4 * runs * run_bytes of them. It is called once per tile and sweep over all rows.
+//
+// So a convolution with packed weights is a function of this kind, arguments that embed shape, plan
+// and tile, and a call of Convolve, as in conv2d.cc. In Python `conv2d.plan_for(..., decodes=True)`
+// gives TilePlan::room_bytes for what is decoded.
 struct WeightSource {
   const int8_t* (*tile)(const void* source, int32_t tile, int8_t* decoded);
   const void* source;

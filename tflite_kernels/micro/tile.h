@@ -4,6 +4,12 @@
 // (the last may be shorter); in a block the 4 channels follow each other. Channels that a layer has
 // not are filled up with zeros. So one pointer reads all 4 channels in passing.
 //
+// Carried tiles, of layers whose tiles are used once on cores with DSP instructions: blocks are 4
+// weights, as 8 half words: of channels 0 and 1 the weights 0 and 2, then 1 and 3; then of channels
+// 2 and 3. A half word is the weight of the even channel and 256 times that of the odd one, so that
+// a sum with half words is the sum of the even channel and 256 times that of the odd one. The bias
+// of the odd channel is such a sum too.
+//
 // A kernel with packed weights decodes a tile in this order to where Convolve (convolution.h) tells
 // it, and leaves the rest to Convolve.
 //
@@ -20,6 +26,7 @@ constexpr int32_t kTileChannels = 4;
 struct TilePlan {
   int32_t block;        // weights of a channel that lie together
   int32_t room_bytes;   // room of a tile's weights in scratch; 0: they are read where they lie
+  int32_t is_carried;   // only where is_quick, and no sum of an odd channel reaches 2**23
   int32_t is_expanded;  // whether the room is for weights of 16 bits; only where is_quick
   int32_t factor_step;  // 1: a factor per channel, 0: one for all
   // Whether no sum reaches 2**29 and all factors have shifts from -20 to -1 (single rounding: to

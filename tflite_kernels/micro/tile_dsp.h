@@ -42,6 +42,21 @@ namespace dsp {
   "sxtb16 r11, r11, ror #8\n" EDGEAX_ADD_CHANNEL("r2", "r6") EDGEAX_ADD_CHANNEL("r3", "r7") \
       EDGEAX_ADD_CHANNEL("r4", "r8") EDGEAX_ADD_CHANNEL("r5", "r9")
 
+#define EDGEAX_ADD_CARRIED(even, odd, weights, pair) \
+  "smlad " odd ", " weights ", " pair ", " odd       \
+  "\n"                                               \
+  "sxtb16 " weights ", " weights                     \
+  "\n"                                               \
+  "smlad " even ", " weights ", " pair ", " even "\n"
+
+#define EDGEAX_ADD_CARRIED_BLOCK                                                              \
+  "ldr r11, [r0], #4\n"                                                                       \
+  "ldm r1!, {r6-r9}\n"                                                                        \
+  "sxtb16 r10, r11\n"                                                                         \
+  "sxtb16 r11, r11, ror #8\n" EDGEAX_ADD_CARRIED("r2", "r3", "r6", "r10")                     \
+      EDGEAX_ADD_CARRIED("r2", "r3", "r7", "r11") EDGEAX_ADD_CARRIED("r4", "r5", "r8", "r10") \
+          EDGEAX_ADD_CARRIED("r4", "r5", "r9", "r11")
+
 // Two blocks a turn; an odd one is the first.
 // r0: codes, r1: weights, r2 to r5: sums, r12: end of the codes.
 #define EDGEAX_BLOCKS(block)  \
@@ -148,6 +163,12 @@ struct State {
   "ldr r1, [lr, #56]\n"  \
   "ldm r1!, {r6-r9}\n"
 
+#define EDGEAX_CARRIED_END \
+  "sub r3, r2\n"           \
+  "sub r5, r4\n"           \
+  "asr r3, #8\n"           \
+  "asr r5, #8\n" EDGEAX_PLAIN_END
+
 #define EDGEAX_RUN_SWEEP(scale, begin, block, next, end) \
   "push {r0, r4-r11, lr}\n"                              \
   "mov lr, r0\n"                                         \
@@ -222,11 +243,13 @@ struct State {
   "pop {r0, r4-r11, pc}\n"
 
 // Loops over pixels, tiles, runs and blocks.
-template <Rounding kRounding, bool kIsExpanded>
+enum class Tiles { kPlain, kCarried, kExpanded };
+
+template <Rounding kRounding, Tiles kTiles>
 struct Loop;
 
 template <>
-struct Loop<Rounding::kDouble, true> {
+struct Loop<Rounding::kDouble, Tiles::kExpanded> {
   [[gnu::naked, gnu::noinline]] static void Run(State*) {
     __asm__(EDGEAX_RUN_SWEEP(EDGEAX_SCALE_DOUBLE, EDGEAX_EXPANDED_BEGIN, EDGEAX_ADD_EXPANDED_BLOCK,
                              EDGEAX_EXPANDED_NEXT, EDGEAX_EXPANDED_END));
@@ -234,7 +257,7 @@ struct Loop<Rounding::kDouble, true> {
 };
 
 template <>
-struct Loop<Rounding::kSingle, true> {
+struct Loop<Rounding::kSingle, Tiles::kExpanded> {
   [[gnu::naked, gnu::noinline]] static void Run(State*) {
     __asm__(EDGEAX_RUN_SWEEP(EDGEAX_SCALE_SINGLE, EDGEAX_EXPANDED_BEGIN, EDGEAX_ADD_EXPANDED_BLOCK,
                              EDGEAX_EXPANDED_NEXT, EDGEAX_EXPANDED_END));
@@ -242,7 +265,7 @@ struct Loop<Rounding::kSingle, true> {
 };
 
 template <>
-struct Loop<Rounding::kDouble, false> {
+struct Loop<Rounding::kDouble, Tiles::kPlain> {
   [[gnu::naked, gnu::noinline]] static void Run(State*) {
     __asm__(EDGEAX_RUN_SWEEP(EDGEAX_SCALE_DOUBLE, EDGEAX_PLAIN_BEGIN, EDGEAX_ADD_BLOCK,
                              EDGEAX_PLAIN_NEXT, EDGEAX_PLAIN_END));
@@ -250,10 +273,26 @@ struct Loop<Rounding::kDouble, false> {
 };
 
 template <>
-struct Loop<Rounding::kSingle, false> {
+struct Loop<Rounding::kSingle, Tiles::kPlain> {
   [[gnu::naked, gnu::noinline]] static void Run(State*) {
     __asm__(EDGEAX_RUN_SWEEP(EDGEAX_SCALE_SINGLE, EDGEAX_PLAIN_BEGIN, EDGEAX_ADD_BLOCK,
                              EDGEAX_PLAIN_NEXT, EDGEAX_PLAIN_END));
+  }
+};
+
+template <>
+struct Loop<Rounding::kDouble, Tiles::kCarried> {
+  [[gnu::naked, gnu::noinline]] static void Run(State*) {
+    __asm__(EDGEAX_RUN_SWEEP(EDGEAX_SCALE_DOUBLE, EDGEAX_PLAIN_BEGIN, EDGEAX_ADD_CARRIED_BLOCK,
+                             EDGEAX_EXPANDED_NEXT, EDGEAX_CARRIED_END));
+  }
+};
+
+template <>
+struct Loop<Rounding::kSingle, Tiles::kCarried> {
+  [[gnu::naked, gnu::noinline]] static void Run(State*) {
+    __asm__(EDGEAX_RUN_SWEEP(EDGEAX_SCALE_SINGLE, EDGEAX_PLAIN_BEGIN, EDGEAX_ADD_CARRIED_BLOCK,
+                             EDGEAX_EXPANDED_NEXT, EDGEAX_CARRIED_END));
   }
 };
 
@@ -283,9 +322,11 @@ static inline void RunSweep(const Sweep& sweep, const TilePlan& plan) {
                  nullptr,
                  tile_jump};
   if (is_expanded) {
-    Loop<kRounding, true>::Run(&state);
+    Loop<kRounding, Tiles::kExpanded>::Run(&state);
+  } else if (plan.is_carried != 0) {
+    Loop<kRounding, Tiles::kCarried>::Run(&state);
   } else {
-    Loop<kRounding, false>::Run(&state);
+    Loop<kRounding, Tiles::kPlain>::Run(&state);
   }
 }
 

@@ -30,6 +30,30 @@ static inline void AddRun(const int8_t* input, const int8_t* weights, int32_t ru
            static_cast<int32_t>(fourth)};
 }
 
+// The same of a carried tile.
+static inline void AddCarriedRun(const int8_t* input, const int8_t* weights, int32_t run_bytes,
+                                 Sums* sums) {
+  int32_t* const list[] = {&sums->first, &sums->second, &sums->third, &sums->fourth};
+  for (int32_t k = 0; k < run_bytes; k += 4) {
+    for (int32_t place = 0; place < 8; ++place, weights += 2) {
+      const int32_t code = input[k + (place >> 1 & 1) + 2 * (place & 1)];
+      const int32_t even = weights[0], odd = weights[1] + (even < 0 ? 1 : 0);
+      *list[place >> 2 << 1] += code * even;
+      *list[(place >> 2 << 1) + 1] += code * odd;
+    }
+  }
+}
+
+// What sums begin with.
+static inline Sums BiasOf(const TileHead& head, bool is_carried) {
+  if (!is_carried) return {head.bias[0], head.bias[1], head.bias[2], head.bias[3]};
+  const auto odd = [](int32_t even, int32_t both) {
+    return static_cast<int32_t>(static_cast<uint32_t>(both) - static_cast<uint32_t>(even)) >> 8;
+  };
+  return {head.bias[0], odd(head.bias[0], head.bias[1]), head.bias[2],
+          odd(head.bias[2], head.bias[3])};
+}
+
 template <Rounding kRounding>
 static inline void StoreTile(const TileHead& head, const TilePlan& plan, const Sums& sums,
                              int32_t channels, int8_t* output) {
@@ -55,11 +79,15 @@ static inline void RunSweep(const Sweep& sweep, const TilePlan& plan) {
     const uint8_t* tile = sweep.tiles;
     for (int32_t channel = 0; channel < sweep.channels; channel += kTileChannels) {
       const TileHead& head = *reinterpret_cast<const TileHead*>(tile);
-      Sums sums = {head.bias[0], head.bias[1], head.bias[2], head.bias[3]};
+      Sums sums = BiasOf(head, plan.is_carried != 0);
       const int8_t* weights = head.weights;
       const int8_t* run = patch;
       for (int32_t count = 0; count < sweep.runs; ++count) {
-        AddRun(run, weights, sweep.run_bytes, plan.block, &sums);
+        if (plan.is_carried != 0) {
+          AddCarriedRun(run, weights, sweep.run_bytes, &sums);
+        } else {
+          AddRun(run, weights, sweep.run_bytes, plan.block, &sums);
+        }
         weights += kTileChannels * sweep.run_bytes;
         run += sweep.run_step;
       }

@@ -191,10 +191,11 @@ def fully_connected(
     keep_num_dims: bool = False,
     gain: float = 1.0,
     dtype: str = "int8",
+    weights_from: int = -127,
 ) -> Drawn:
     """Draws a FULLY_CONNECTED."""
     random = np.random.default_rng(seed)
-    weights = drawn_codes(random, (outputs, shape[-1]), -127)
+    weights = drawn_codes(random, (outputs, shape[-1]), weights_from)
     options: Any = schema.FullyConnectedOptionsT()
     options.fusedActivationFunction = ACTIVATIONS[activation]
     options.keepNumDims = keep_num_dims
@@ -257,3 +258,63 @@ def _layer(
     if wide:
         drawn = drawn.astype(np.int16) * 256 + random.integers(0, 256, shape).astype(np.int16)
     return Drawn(model.write(), with_bias, drawn)
+
+
+def battery(target: str, rounding: str) -> list[Case]:
+    """Returns cases of all operators of products, some in bands of rows."""
+    convolutions = [
+        (conv2d(1, (1, 7, 6, 16), 8, (3, 3)), (2, 5)),
+        (conv2d(2, (1, 9, 8, 3), 8, (3, 3), (2, 2), activation="RELU"), (1, 3)),
+        (conv2d(3, (2, 5, 5, 8), 10, (1, 1), activation="RELU6"), ()),
+        (conv2d(4, (1, 8, 9, 5), 7, (3, 2), (1, 2), (2, 1)), (3,)),
+        (conv2d(5, (1, 8, 9, 12), 9, (2, 3), (2, 1), padding="VALID", groups=3), (1,)),
+        (conv2d(6, (1, 6, 6, 33), 5, (1, 1), (2, 2)), ()),
+        (conv2d(7, (1, 6, 6, 32), 16, (3, 3), has_bias=False, per_channel=False), (1, 2, 3)),
+        (conv2d(8, (1, 5, 5, 16), 4, (5, 5), activation="RELU_N1_TO_1"), (2,)),
+        (conv2d(9, (1, 4, 4, 20), 6, (3, 3), gain=80.0), ()),  # a factor above 1
+        (conv2d(10, (1, 3, 10, 24), 12, (3, 3), (2, 1)), (1,)),
+        (conv2d(11, (1, 10, 3, 2), 1, (4, 1), (1, 1), (3, 1)), (4,)),
+        (conv2d(12, (1, 2, 2, 36), 3, (3, 3), dilation=(1, 2)), ()),
+        (conv2d(13, (1, 6, 6, 48), 8, (1, 1), groups=2), (3,)),
+        (conv2d(14, (1, 3, 5, 64), 260, (1, 1)), ()),  # several sweeps
+        (conv2d(15, (1, 3, 3, 160), 5, (3, 3)), ()),
+    ]
+    transposed = [
+        transpose_conv(31, (1, 4, 5, 8), 6, (3, 3)),
+        transpose_conv(32, (2, 3, 3, 5), 3, (4, 4), padding="VALID"),
+        transpose_conv(33, (1, 5, 4, 16), 8, (2, 2)),
+        transpose_conv(34, (1, 3, 3, 7), 5, (2, 5), (3, 1)),
+        transpose_conv(35, (1, 3, 4, 4), 4, (1, 1), (2, 3), padding="VALID"),
+        transpose_conv(36, (1, 3, 3, 4), 4, (5, 5), (4, 4)),
+        transpose_conv(37, (1, 4, 4, 4), 4, (3, 3), (1, 1), has_bias=False, activation="RELU"),
+        transpose_conv(38, (1, 4, 4, 20), 4, (5, 3), (2, 2), per_channel=False),
+    ]
+    connected = [
+        fully_connected(41, shape, 10, activation, per_channel=per_channel)
+        for shape in ((1, 64), (1, 30), (3, 20), (5, 16))
+        for activation, per_channel in (("NONE", False), ("RELU", True))
+    ]
+    connected += [
+        fully_connected(42, (1, 64), 10, weights_from=-128),  # not carried
+        fully_connected(43, (2, 640), 13, has_bias=False),
+        fully_connected(44, (1, 8), 3, gain=20.0),  # a factor above 1/2
+    ]
+    found = [drawn.case(target, rounding, bands) for drawn, bands in convolutions]
+    found += [drawn.case(target, rounding) for drawn in (*transposed, *connected)]
+    return found + (_wide(target) if rounding == "double" else [])
+
+
+def _wide(target: str) -> list[Case]:
+    """Returns cases of int16 codes; LiteRT has no single rounding for them."""
+    convolutions = [
+        (conv2d(51, (1, 7, 6, 16), 8, (3, 3), dtype="int16"), (2,)),
+        (conv2d(52, (2, 5, 5, 8), 10, (1, 1), activation="RELU6", dtype="int16"), ()),
+        (conv2d(53, (1, 8, 9, 12), 9, (2, 3), (2, 1), (1, 1), "VALID", 3, dtype="int16"), (1,)),
+        (conv2d(54, (1, 8, 9, 5), 7, (3, 2), (1, 2), (2, 1), dtype="int16"), (4,)),
+    ]
+    connected = [
+        fully_connected(55, (3, 30), 7, dtype="int16"),
+        fully_connected(56, (1, 64), 10, activation="RELU", per_channel=True, dtype="int16"),
+    ]
+    found = [drawn.case(target, "double", bands) for drawn, bands in convolutions]
+    return found + [drawn.case(target, "double") for drawn in connected]

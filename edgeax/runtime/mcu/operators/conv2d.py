@@ -11,6 +11,8 @@ from edgeax.runtime.mcu.program import Array, Lowered, Step, Struct, Window
 from edgeax.runtime.mcu.targets import Target
 
 _SCRATCH_BYTES = 2048  # what a layer takes that has the largest tensors
+_MOST_COPYING = 5120  # where patches are copied once for all tiles of a sweep
+_MOST_DIRECT = 2048
 _MOST_PATCHES = 8
 _MOST_PATCH_BYTES = 256  # of several
 _LEAST_RUN = 12  # shorter runs are copied into one
@@ -201,7 +203,8 @@ def plan_for(node: Node, shape: Shape, quick: bool, decodes: bool = False) -> Pl
     plans = [Plan(patch, patches, tiles.CHANNELS, room) for room in rooms]
     limit = _scratch_limit(node)
     plan = next((plan for plan in plans if plan.scratch_bytes <= limit), plans[-1])
-    return _widened(plan, shape.output_channels // shape.groups, limit)
+    most = _MOST_COPYING if patches else _MOST_DIRECT
+    return _widened(plan, shape.output_channels // shape.groups, min(limit, most))
 
 
 def patch_of(target: Target, shape: Shape) -> Patch:

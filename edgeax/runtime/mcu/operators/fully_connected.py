@@ -7,7 +7,7 @@ import numpy as np
 
 from edgeax.runtime.mcu.node import Node
 from edgeax.runtime.mcu.operators import conv2d, products, tiles
-from edgeax.runtime.mcu.program import Lowered, Step, Struct
+from edgeax.runtime.mcu.program import Array, Lowered, Step, Struct
 
 _FEW_ROWS = 3  # more are a convolution, which reads the weights once
 
@@ -35,19 +35,25 @@ def fully_connected(node: Node) -> Lowered:
 
 def _few_rows(node: Node, found: products.Products, rows: int) -> Step:
     outputs, depth = found.weights.shape
-    weights = found.weights.reshape(1, outputs, 1, depth)
     layout = tiles.layout_for(node.target)
-    room = tiles.Room(0, is_expanded=False)
+    quick, bias = found.is_quick(node), found.folded_bias
+    carried = layout.expands and quick and tiles.can_carry(bias, found.weights)
+    if carried:
+        constants = [tiles.carried(found.weights)]
+    else:
+        constants = [tiles.tiled(found.weights.reshape(1, outputs, 1, depth), layout)]
     arguments = Struct(
         "FullyConnectedArgs",
         {
             "rows": rows,
             "depth": depth,
             "outputs": outputs,
-            "tile": found.tile_plan(node, room, found.is_quick(node)),
+            "tile": found.tile_plan(node, tiles.Room(0, is_expanded=False), quick, carried),
             "factors": found.factors.struct(),
-            "bias": products.bias_array(found.folded_bias),
-            "weights": tiles.weights_array([tiles.tiled(weights, layout)], layout, [depth]),
+            "bias": Array("bias", tiles.carried_bias(bias))
+            if carried
+            else products.bias_array(bias),
+            "weights": tiles.weights_array(constants, layout, [depth]),
         },
     )
     return Step(

@@ -53,13 +53,14 @@ class Products:
         scaled = rounding.requantize(fitting, factors.multiplier, factors.shift, rounding_kind)
         return np.clip(scaled.astype(np.int64) + self.output_zero_point, *self.output_limits)
 
-    def tile_plan(self, node: Node, room: tiles.Room, quick: bool) -> Struct:
+    def tile_plan(self, node: Node, room: tiles.Room, quick: bool, carried: bool = False) -> Struct:
         """Returns what C++ calls TilePlan."""
         return Struct(
             "TilePlan",
             {
                 "block": tiles.layout_for(node.target).block,
                 "room_bytes": room.size_bytes,
+                "is_carried": int(carried),
                 "is_expanded": int(room.is_expanded),
                 "factor_step": 0 if self.factors.is_one else 1,
                 "is_quick": int(quick),

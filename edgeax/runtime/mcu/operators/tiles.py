@@ -12,6 +12,7 @@ from edgeax.runtime.mcu.targets import Target
 CHANNELS = 4
 HEAD_BYTES = 72  # kTileHeadBytes
 _QUICK_SUM = 2**29
+_CARRIED_SUM = 2**23
 _SHIFTS = {"single": (-20, -2), "double": (-20, -1)}
 
 
@@ -59,6 +60,38 @@ def tiled(weights: np.ndarray, layout: Layout) -> np.ndarray:
         for begin in range(0, weights.shape[-1], layout.block)
     ]
     return np.concatenate(blocks, axis=-1).reshape(-1)
+
+
+def can_carry(bias: np.ndarray, weights: np.ndarray) -> bool:
+    """Returns whether a quick layer can have carried tiles, see tile.h.
+
+    Args:
+        bias: int32, one per channel, folded.
+        weights: int8, shape (channels, weights of a channel), whole blocks.
+    """
+    most = 128 * np.abs(weights.astype(np.int64)).sum(axis=1) + np.abs(bias.astype(np.int64))
+    even, odd = _filled(weights)[0::2], _filled(weights)[1::2]
+    return bool(np.all(most < _CARRIED_SUM) and not np.any((odd == -128) & (even < 0)))
+
+
+def carried(weights: np.ndarray) -> np.ndarray:
+    """Returns weights in the order of carried tiles, int8, flat; arguments as of `can_carry`."""
+    wide = _filled(weights).astype(np.int16)
+    both = wide[0::2] + 256 * wide[1::2]
+    blocks = both.reshape(-1, 2, weights.shape[1] // 4, 4)  # tiles, pairs of channels, blocks
+    ordered = blocks[..., [0, 2, 1, 3]].swapaxes(1, 2)
+    return np.ascontiguousarray(ordered).astype("<i2").view(np.int8).reshape(-1)
+
+
+def carried_bias(bias: np.ndarray) -> np.ndarray:
+    """Returns biases, filled up to tiles, as carried tiles have them, int32."""
+    wide = per_tile(bias, 1).astype(np.int64)
+    wide[1::2] = wide[0::2] + 256 * wide[1::2]
+    return wide.astype(np.int32)
+
+
+def _filled(weights: np.ndarray) -> np.ndarray:
+    return np.pad(weights, ((0, -len(weights) % CHANNELS), (0, 0)))
 
 
 def weights_array(parts: Sequence[np.ndarray], layout: Layout, runs: Iterable[int]) -> Array:
