@@ -85,11 +85,11 @@ def depthwise(rng: np.random.Generator, dtype: str = "int8") -> Drawn:
     per_tensor = rng.random() < 0.2
     input_scale = 0.05 if dtype == "int8" else 0.0005
     scales = [_scale(rng, 1e-4, 3e-2) for _ in range(1 if per_tensor else channels)]
-    if not per_tensor and rng.random() < 0.3:
-        scales[0] = 1.5  # a factor above 1/2
     bias = rng.integers(-9000, 9000, channels)
     if rng.random() < 0.3:
         bias[-1] = rng.choice([2**31 - 1, -(2**31), 2**30])
+    if channels > 1 and not per_tensor and rng.random() < 0.3:
+        scales[0] = 1.5  # a factor above 1/2
     bias_type = np.int32 if dtype == "int8" else np.int64
     inputs = [
         Tensor("x", drawn.shape, np.dtype(dtype), input_scale, _zero_point(rng, dtype)),
@@ -145,7 +145,9 @@ def binary(rng: np.random.Generator, name: str, dtype: str = "int8") -> Drawn:
             _zero_point(rng, dtype),
             data if number == constant else None,
         )
-        for number, (word, part, scale, data) in enumerate(zip("ab", shapes, scales, given))
+        for number, (word, part, scale, data) in enumerate(
+            zip("ab", shapes, scales[:2], given, strict=True)
+        )
     ]
     options: dict[str, object] = {"fusedActivationFunction": int(rng.choice(_ACTIVATIONS))}
     if dtype == "int16" and name != "MUL":
@@ -187,7 +189,9 @@ def softmax(rng: np.random.Generator, dtype: str = "int8") -> Drawn:
     inputs = [Tensor("x", shape, np.int8, _scale(rng, 1e-3, 1.0), int(rng.integers(-128, 128)))]
     output = Tensor("y", shape, np.dtype(dtype), *quantization)
     options = {"beta": float(rng.choice([0.5, 1.0, 2.0]))}
-    return Drawn(File("SOFTMAX", ("SoftmaxOptions", options), inputs, output, 3), [codes(rng, shape)])
+    return Drawn(
+        File("SOFTMAX", ("SoftmaxOptions", options), inputs, output, 3), [codes(rng, shape)]
+    )
 
 
 DRAWERS: dict[str, Callable[[np.random.Generator], Drawn]] = {
