@@ -8,7 +8,7 @@ import pytest
 from tests.emulation import boards, require
 from tests.runtime.mcu import called_steps, image_cases, native_steps
 
-_CASES = 8  # of each kind
+_CASES = 5  # of each kind
 
 
 def calls(core: str, rounding: str) -> list[called_steps.Call]:

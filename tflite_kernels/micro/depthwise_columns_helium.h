@@ -215,7 +215,7 @@ __attribute__((noinline)) void RunColumns(const DepthwiseConv2DArgs& args, const
         SweepColumns<kRounding, kStride>(plane, windows[i], lanes, args.output_width, count,
                                          output + channel + i);
       } else {
-        SweepAny<kRounding, int32_t>(
+        SweepAny<kRounding, uint32_t>(
             args,
             Sweep<int8_t>{plane, output + channel + i, count, channels, args.weights + channel + i,
                           windows[i].bias, windows[i].factor, 1, kColumn});

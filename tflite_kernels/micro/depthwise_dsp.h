@@ -228,7 +228,7 @@ static inline void ClampColumn(const DepthwiseConv2DArgs& args, const Sweep<int8
 template <Rounding kRounding>
 void SweepRows(const DepthwiseConv2DArgs& args, const Sweep<int8_t>& sweep, int32_t stride3x3) {
   if (stride3x3 == 0 || !IsPlain(sweep.bias, sweep.factor)) {
-    SweepAny<kRounding, int32_t>(args, sweep);
+    SweepAny<kRounding, uint32_t>(args, sweep);
     return;
   }
   if (stride3x3 == 1) {
@@ -241,7 +241,7 @@ void SweepRows(const DepthwiseConv2DArgs& args, const Sweep<int8_t>& sweep, int3
 
 template <Rounding kRounding>
 void SweepRows(const DepthwiseConv2DArgs& args, const Sweep<int16_t>& sweep, int32_t) {
-  SweepAny<kRounding, int64_t>(args, sweep);
+  SweepAny<kRounding, uint64_t>(args, sweep);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tests.runtime.mcu import native_steps
 from tests.runtime.mcu.one_operator import File
 from tests.tflite_kernels.models import Tensor
 
@@ -214,3 +215,21 @@ DRAWERS: dict[str, Callable[[np.random.Generator], Drawn]] = {
     "SOFTMAX int8": softmax,
     "SOFTMAX int16": lambda rng: softmax(rng, "int16"),
 }
+
+
+def made(
+    drawn: Drawn, rounding: str = "double", in_place: int | None = None, target: str = "host"
+) -> np.ndarray:
+    """Returns what the step of a drawn operator writes on this machine."""
+    step = drawn.file.step(rounding, target)
+    output = drawn.file.output.shape, np.dtype(drawn.file.output.dtype).name
+    inputs = drawn.file.ordered(step, drawn.inputs)
+    return native_steps.run(step, inputs, output, rounding, in_place)
+
+
+def check_in_place(drawn: Drawn, rounding: str = "double") -> int:
+    """Checks the step with its output in the memory of each input that allows it; counts them."""
+    step = drawn.file.step(rounding)
+    for place, _ in step.in_place:
+        assert np.array_equal(made(drawn, rounding, place), made(drawn, rounding))
+    return len(step.in_place)
