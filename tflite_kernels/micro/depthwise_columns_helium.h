@@ -28,24 +28,27 @@ __attribute__((noinline)) void KeepTwoRows(int8_t* planes, int32_t columns) {
   }
 }
 
-// One row of an image to one row of the planes.
-__attribute__((noinline)) void TakeRow(const DepthwiseConv2DArgs& args, const int8_t* pixels,
-                                       int32_t planes, int8_t* to) {
-  const uint16x8_t count = vidupq_n_u16(0, 1);
-  const uint16x8_t from_offsets = vmulq_n_u16(count, static_cast<uint16_t>(args.channels));
-  const uint16x8_t to_offsets = vmulq_n_u16(count, kColumn);
+// `count` rows of an image to rows of the planes.
+__attribute__((noinline)) void TakeRows(const DepthwiseConv2DArgs& args, const int8_t* pixels,
+                                        int32_t count, int32_t planes, int8_t* to) {
+  const uint16x8_t numbers = vidupq_n_u16(0, 1);
+  const uint16x8_t from_offsets = vmulq_n_u16(numbers, static_cast<uint16_t>(args.channels));
+  const uint16x8_t to_offsets = vmulq_n_u16(numbers, kColumn);
   const int32_t plane_size = kColumn * args.plane_pitch;
-  for (int32_t width = args.width; width > 0; width -= 8) {
-    const mve_pred16_t valid = vctp16q(static_cast<uint32_t>(width));
-    int8_t* plane = to;
-    const int8_t* from = pixels;
-    for (int32_t i = planes; i > 0; --i) {
-      vstrbq_scatter_offset_p_s16(plane, to_offsets,
-                                  vldrbq_gather_offset_z_s16(from++, from_offsets, valid), valid);
-      plane += plane_size;
+  const int32_t row_size = args.width * args.channels;
+  for (int32_t begin = 0; begin < args.width; begin += 8) {
+    const mve_pred16_t valid = vctp16q(static_cast<uint32_t>(args.width - begin));
+    const int8_t* row = pixels + begin * args.channels;
+    for (int32_t y = 0; y < count; ++y) {
+      int8_t* plane = to + begin * kColumn + y;
+      const int8_t* from = row;
+      for (int32_t i = planes; i > 0; --i) {
+        vstrbq_scatter_offset_p_s16(plane, to_offsets,
+                                    vldrbq_gather_offset_z_s16(from++, from_offsets, valid), valid);
+        plane += plane_size;
+      }
+      row += row_size;
     }
-    pixels += 8 * args.channels;
-    to += 8 * kColumn;
   }
 }
 
@@ -73,12 +76,15 @@ struct Window {
   Requantization factor;
 };
 
-__attribute__((noinline)) int8x16_t WeightsOf(const int8_t* weight, int32_t step) {
-  int8_t lanes[16] = {};
+// `steps` are 0, 1 and 2 times the distance of two weights, `places` 0, 1 and 2 columns.
+inline int8x16_t WeightsOf(const int8_t* weight, int32_t step, uint32x4_t steps,
+                           uint32x4_t places) {
+  alignas(8) int8_t lanes[16];
+  vstrbq_s8(lanes, vdupq_n_s8(0));
+  const mve_pred16_t valid = vctp32q(3);
   for (int32_t row = 0; row < 3; ++row) {
-    lanes[row] = weight[0];
-    lanes[kColumn + row] = weight[step];
-    lanes[2 * kColumn + row] = weight[2 * step];
+    vstrbq_scatter_offset_p_s32(lanes + row, places,
+                                vldrbq_gather_offset_z_s32(weight, steps, valid), valid);
     weight += 3 * step;
   }
   return vldrbq_s8(lanes);
@@ -190,9 +196,12 @@ __attribute__((noinline)) void RunColumns(const DepthwiseConv2DArgs& args, const
   const int32_t plane_size = kColumn * args.plane_pitch;
   const Lanes lanes = LanesOf<kStride>(args);
   Window windows[kDepthwiseBlock];
+  const uint32x4_t numbers = vidupq_n_u32(0, 1);
+  const uint32x4_t steps = vmulq_n_u32(numbers, static_cast<uint32_t>(channels));
+  const uint32x4_t places = vmulq_n_u32(numbers, kColumn);
   for (int32_t i = 0; i < planes; ++i) {
-    windows[i] = {WeightsOf(args.weights + channel + i, channels), args.bias[channel + i],
-                  FactorOf(args.factors, channel + i)};
+    windows[i] = {WeightsOf(args.weights + channel + i, channels, steps, places),
+                  args.bias[channel + i], FactorOf(args.factors, channel + i)};
   }
   int32_t row = 0;
   for (int32_t begin = rows.begin; begin < rows.end; begin += 4 / kStride) {
@@ -200,15 +209,15 @@ __attribute__((noinline)) void RunColumns(const DepthwiseConv2DArgs& args, const
     const int32_t count = left < 4 / kStride ? left : 4 / kStride;
     const int32_t first = begin * kStride - args.pad_top;
     const int32_t needed = (count - 1) * kStride + 3;
-    for (; row < needed; ++row) {
-      const int32_t y = first + row;
-      if (y < 0 || y >= args.height) {
-        ClearRow(args, planes, scratch + row);
-      } else {
-        TakeRow(args, input + (y - rows.input_begin) * args.width * channels + channel, planes,
-                scratch + kColumn * args.pad_left + row);
-      }
+    for (; row < needed && first + row < 0; ++row) ClearRow(args, planes, scratch + row);
+    const int32_t of_image = args.height - first < needed ? args.height - first : needed;
+    if (row < of_image) {
+      const int32_t y = first + row - rows.input_begin;
+      TakeRows(args, input + y * args.width * channels + channel, of_image - row, planes,
+               scratch + kColumn * args.pad_left + row);
+      row = of_image;
     }
+    for (; row < needed; ++row) ClearRow(args, planes, scratch + row);
     for (int32_t i = 0; i < planes; ++i) {
       const int8_t* plane = scratch + i * plane_size;
       if (windows[i].factor.shift < 0) {
