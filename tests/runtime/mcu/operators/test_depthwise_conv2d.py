@@ -1,4 +1,5 @@
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -163,3 +164,13 @@ def test_weights_must_be_symmetric_and_have_scales_for_all_channels():
     file.inputs[1].zero_point, file.inputs[1].scale = 0, [1.0, 2.0]
     with pytest.raises(ValueError, match="one scale, or 3 along axis 3"):
         file.step()
+
+
+def test_sizes_of_planes_are_those_of_the_kernels():
+    found = {}
+    for name in ("depthwise_conv2d.h", "depthwise_columns_helium.h"):
+        text = (native_steps.MICRO / name).read_text()
+        found |= dict(re.findall(r"constexpr int32_t (k\w+) = (\d+);", text))
+    assert found["kDepthwiseBlock"] == str(depthwise_conv2d._BLOCK)
+    assert found["kDepthwiseSlack"] == str(depthwise_conv2d._SLACK)
+    assert found["kColumn"] == str(depthwise_conv2d._COLUMN)
