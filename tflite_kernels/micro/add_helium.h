@@ -43,14 +43,14 @@ namespace {
         [least] "w"(vdupq_n_s32(args.clamp.min)), [most] "w"(vdupq_n_s32(args.clamp.max))    \
       : "lr", "memory")
 
-__attribute__((noinline)) void AddPlain(const AddArgs& args, int32_t count, const int8_t* a, const int8_t* b,
-                     int8_t* output) {
+__attribute__((noinline)) void AddPlain(const AddArgs& args, int32_t count, const int8_t* a,
+                                        const int8_t* b, int8_t* output) {
   int32x4_t x, y, sign;
   EDGEAX_ADD("b", "4");
 }
 
-__attribute__((noinline)) void AddPlain(const AddArgs& args, int32_t count, const int16_t* a, const int16_t* b,
-                     int16_t* output) {
+__attribute__((noinline)) void AddPlain(const AddArgs& args, int32_t count, const int16_t* a,
+                                        const int16_t* b, int16_t* output) {
   int32x4_t x, y, sign;
   EDGEAX_ADD("h", "8");
 }

@@ -28,24 +28,27 @@ __attribute__((noinline)) void KeepTwoRows(int8_t* planes, int32_t columns) {
   }
 }
 
-// One row of an image to one row of the planes.
-__attribute__((noinline)) void TakeRow(const DepthwiseConv2DArgs& args, const int8_t* pixels,
-                                       int32_t planes, int8_t* to) {
-  const uint16x8_t count = vidupq_n_u16(0, 1);
-  const uint16x8_t from_offsets = vmulq_n_u16(count, static_cast<uint16_t>(args.channels));
-  const uint16x8_t to_offsets = vmulq_n_u16(count, kColumn);
+// `count` rows of an image to rows of the planes.
+__attribute__((noinline)) void TakeRows(const DepthwiseConv2DArgs& args, const int8_t* pixels,
+                                        int32_t count, int32_t planes, int8_t* to) {
+  const uint16x8_t numbers = vidupq_n_u16(0, 1);
+  const uint16x8_t from_offsets = vmulq_n_u16(numbers, static_cast<uint16_t>(args.channels));
+  const uint16x8_t to_offsets = vmulq_n_u16(numbers, kColumn);
   const int32_t plane_size = kColumn * args.plane_pitch;
-  for (int32_t width = args.width; width > 0; width -= 8) {
-    const mve_pred16_t valid = vctp16q(static_cast<uint32_t>(width));
-    int8_t* plane = to;
-    const int8_t* from = pixels;
-    for (int32_t i = planes; i > 0; --i) {
-      vstrbq_scatter_offset_p_s16(plane, to_offsets,
-                                  vldrbq_gather_offset_z_s16(from++, from_offsets, valid), valid);
-      plane += plane_size;
+  const int32_t row_size = args.width * args.channels;
+  for (int32_t begin = 0; begin < args.width; begin += 8) {
+    const mve_pred16_t valid = vctp16q(static_cast<uint32_t>(args.width - begin));
+    const int8_t* row = pixels + begin * args.channels;
+    for (int32_t y = 0; y < count; ++y) {
+      int8_t* plane = to + begin * kColumn + y;
+      const int8_t* from = row;
+      for (int32_t i = planes; i > 0; --i) {
+        vstrbq_scatter_offset_p_s16(plane, to_offsets,
+                                    vldrbq_gather_offset_z_s16(from++, from_offsets, valid), valid);
+        plane += plane_size;
+      }
+      row += row_size;
     }
-    pixels += 8 * args.channels;
-    to += 8 * kColumn;
   }
 }
 
@@ -73,12 +76,15 @@ struct Window {
   Requantization factor;
 };
 
-__attribute__((noinline)) int8x16_t WeightsOf(const int8_t* weight, int32_t step) {
-  int8_t lanes[16] = {};
+// `steps` are 0, 1 and 2 times the distance of two weights, `places` 0, 1 and 2 columns.
+inline int8x16_t WeightsOf(const int8_t* weight, int32_t step, uint32x4_t steps,
+                           uint32x4_t places) {
+  alignas(8) int8_t lanes[16];
+  vstrbq_s8(lanes, vdupq_n_s8(0));
+  const mve_pred16_t valid = vctp32q(3);
   for (int32_t row = 0; row < 3; ++row) {
-    lanes[row] = weight[0];
-    lanes[kColumn + row] = weight[step];
-    lanes[2 * kColumn + row] = weight[2 * step];
+    vstrbq_scatter_offset_p_s32(lanes + row, places,
+                                vldrbq_gather_offset_z_s32(weight, steps, valid), valid);
     weight += 3 * step;
   }
   return vldrbq_s8(lanes);
@@ -117,9 +123,9 @@ __attribute__((noinline)) int8x16_t WeightsOf(const int8_t* weight, int32_t step
   "add %[output], %[output], %[step]\n"                \
   "le lr, 1b\n"
 
-// Four codes, `count` times: of four rows, or of two rows and two columns. Of each four those are
-// written for which `valid` has bits.
-template <Rounding kRounding, int32_t kStride>
+// Four codes, `count` times: of four rows, or kPairs: of two rows and two columns. Of each four
+// those are written for which `valid` has bits.
+template <Rounding kRounding, int32_t kStride, bool kPairs>
 inline void SweepFours(const int8_t* from, const Window& window, const Lanes& lanes, int32_t count,
                        uint32_t valid, int8_t* output) {
   int32_t a = count, b = static_cast<int32_t>(valid), c, d;
@@ -134,50 +140,53 @@ inline void SweepFours(const int8_t* from, const Window& window, const Lanes& la
         [weights] "w"(window.weights), [offsets] "w"(lanes.offsets), [least] "w"(lanes.least),  \
         [most] "w"(lanes.most)                                                                  \
       : "lr", "memory")
-  if (kRounding == Rounding::kSingle && kStride == 1) {
-    EDGEAX_SWEEP(EDGEAX_FOUR("1", "2", "3", "6", EDGEAX_SINGLE));
-  } else if (kRounding == Rounding::kSingle) {
-    EDGEAX_SWEEP(EDGEAX_FOUR("2", "12", "14", "24", EDGEAX_SINGLE));
-  } else if (kStride == 1) {
-    EDGEAX_SWEEP(EDGEAX_FOUR("1", "2", "3", "6", EDGEAX_DOUBLE));
-  } else {
-    EDGEAX_SWEEP(EDGEAX_FOUR("2", "12", "14", "24", EDGEAX_DOUBLE));
+#define EDGEAX_SWEEP_AS(second, third, fourth, next)                       \
+  if (kRounding == Rounding::kSingle) {                                    \
+    EDGEAX_SWEEP(EDGEAX_FOUR(second, third, fourth, next, EDGEAX_SINGLE)); \
+  } else {                                                                 \
+    EDGEAX_SWEEP(EDGEAX_FOUR(second, third, fourth, next, EDGEAX_DOUBLE)); \
   }
+  if (kStride == 2) {
+    EDGEAX_SWEEP_AS("2", "12", "14", "24")
+  } else if (kPairs) {
+    EDGEAX_SWEEP_AS("1", "6", "7", "12")
+  } else {
+    EDGEAX_SWEEP_AS("1", "2", "3", "6")
+  }
+#undef EDGEAX_SWEEP_AS
 #undef EDGEAX_SWEEP
 }
 #undef EDGEAX_FOUR
 #undef EDGEAX_DOUBLE
 #undef EDGEAX_SINGLE
 
-template <int32_t kStride>
-inline Lanes LanesOf(const DepthwiseConv2DArgs& args) {
-  const uint32_t row = static_cast<uint32_t>(args.output_width * args.channels);
-  const uint32x4_t count = vidupq_n_u32(0, 1);
-  uint32x4_t offsets = vmulq_n_u32(count, row);
-  if (kStride == 2) {  // lanes 0 and 2 are of the first row, lanes 0 and 1 of the first column
-    const uint32x4_t of_columns =
-        vmulq_n_u32(vshrq_n_u32(count, 1), static_cast<uint32_t>(args.channels));
-    offsets = vaddq_u32(vmulq_n_u32(vandq_u32(count, vdupq_n_u32(1)), row), of_columns);
+// Lanes of four rows, or of pairs: then 0 and 2 are of the first row, 0 and 1 of the first column.
+inline Lanes LanesOf(const DepthwiseConv2DArgs& args, bool pairs) {
+  const uint32_t channels = static_cast<uint32_t>(args.channels);
+  const uint32_t row = static_cast<uint32_t>(args.output_width) * channels;
+  const uint32x4_t numbers = vidupq_n_u32(0, 1);
+  uint32x4_t offsets = vmulq_n_u32(numbers, row);
+  if (pairs) {
+    offsets = vaddq_u32(vmulq_n_u32(vandq_u32(numbers, vdupq_n_u32(1)), row),
+                        vmulq_n_u32(vshrq_n_u32(numbers, 1), channels));
   }
   return {offsets, vdupq_n_s32(args.output_zero_point), vdupq_n_s32(args.clamp.min),
-          vdupq_n_s32(args.clamp.max), kStride * args.channels};
+          vdupq_n_s32(args.clamp.max), (pairs ? 2 : 1) * args.channels};
 }
 
-// Some rows of outputs of one channel.
+// One or two rows of outputs of one channel.
 template <Rounding kRounding, int32_t kStride>
-inline void SweepColumns(const int8_t* plane, const Window& window, const Lanes& lanes,
-                         int32_t columns, int32_t rows, int8_t* output) {
-  if (kStride == 1) {
-    const uint32_t valid = vctp32q(static_cast<uint32_t>(rows));
-    SweepFours<kRounding, 1>(plane, window, lanes, columns, valid, output);
-    return;
-  }
+inline void SweepPairs(const int8_t* plane, const Window& window, const Lanes& lanes,
+                       int32_t columns, int32_t rows, int8_t* output) {
   const uint32_t valid = rows == 2 ? 0xFFFF : 0x0F0F;
   const int32_t pairs = columns / 2;
-  if (pairs > 0) SweepFours<kRounding, 2>(plane, window, lanes, pairs, valid, output);
+  if (pairs > 0) {
+    SweepFours<kRounding, kStride, true>(plane, window, lanes, pairs, valid, output);
+  }
   if (columns % 2 != 0) {
-    plane += 4 * kColumn * pairs;
-    SweepFours<kRounding, 2>(plane, window, lanes, 1, valid & 0xFF, output + pairs * lanes.step);
+    plane += 2 * kStride * kColumn * pairs;
+    output += pairs * lanes.step;
+    SweepFours<kRounding, kStride, true>(plane, window, lanes, 1, valid & 0xFF, output);
   }
 }
 
@@ -188,11 +197,15 @@ __attribute__((noinline)) void RunColumns(const DepthwiseConv2DArgs& args, const
                                           int32_t channel, int32_t planes) {
   const int32_t channels = args.channels;
   const int32_t plane_size = kColumn * args.plane_pitch;
-  const Lanes lanes = LanesOf<kStride>(args);
+  const Lanes lanes = LanesOf(args, false);
+  const Lanes pairs = LanesOf(args, true);
   Window windows[kDepthwiseBlock];
+  const uint32x4_t numbers = vidupq_n_u32(0, 1);
+  const uint32x4_t steps = vmulq_n_u32(numbers, static_cast<uint32_t>(channels));
+  const uint32x4_t places = vmulq_n_u32(numbers, kColumn);
   for (int32_t i = 0; i < planes; ++i) {
-    windows[i] = {WeightsOf(args.weights + channel + i, channels), args.bias[channel + i],
-                  FactorOf(args.factors, channel + i)};
+    windows[i] = {WeightsOf(args.weights + channel + i, channels, steps, places),
+                  args.bias[channel + i], FactorOf(args.factors, channel + i)};
   }
   int32_t row = 0;
   for (int32_t begin = rows.begin; begin < rows.end; begin += 4 / kStride) {
@@ -200,25 +213,27 @@ __attribute__((noinline)) void RunColumns(const DepthwiseConv2DArgs& args, const
     const int32_t count = left < 4 / kStride ? left : 4 / kStride;
     const int32_t first = begin * kStride - args.pad_top;
     const int32_t needed = (count - 1) * kStride + 3;
-    for (; row < needed; ++row) {
-      const int32_t y = first + row;
-      if (y < 0 || y >= args.height) {
-        ClearRow(args, planes, scratch + row);
-      } else {
-        TakeRow(args, input + (y - rows.input_begin) * args.width * channels + channel, planes,
-                scratch + kColumn * args.pad_left + row);
-      }
+    for (; row < needed && first + row < 0; ++row) ClearRow(args, planes, scratch + row);
+    const int32_t of_image = args.height - first < needed ? args.height - first : needed;
+    if (row < of_image) {
+      const int32_t y = first + row - rows.input_begin;
+      TakeRows(args, input + y * args.width * channels + channel, of_image - row, planes,
+               scratch + kColumn * args.pad_left + row);
+      row = of_image;
     }
+    for (; row < needed; ++row) ClearRow(args, planes, scratch + row);
     for (int32_t i = 0; i < planes; ++i) {
       const int8_t* plane = scratch + i * plane_size;
-      if (windows[i].factor.shift < 0) {
-        SweepColumns<kRounding, kStride>(plane, windows[i], lanes, args.output_width, count,
-                                         output + channel + i);
+      int8_t* to = output + channel + i;
+      if (windows[i].factor.shift < 0 && kStride == 1 && count > 2) {
+        const uint32_t valid = vctp32q(static_cast<uint32_t>(count));
+        SweepFours<kRounding, 1, false>(plane, windows[i], lanes, args.output_width, valid, to);
+      } else if (windows[i].factor.shift < 0) {
+        SweepPairs<kRounding, kStride>(plane, windows[i], pairs, args.output_width, count, to);
       } else {
-        SweepAny<kRounding, int32_t>(
-            args,
-            Sweep<int8_t>{plane, output + channel + i, count, channels, args.weights + channel + i,
-                          windows[i].bias, windows[i].factor, 1, kColumn});
+        SweepAny<kRounding, uint32_t>(
+            args, Sweep<int8_t>{plane, to, count, channels, args.weights + channel + i,
+                                windows[i].bias, windows[i].factor, 1, kColumn});
       }
     }
     output += count * args.output_width * channels;

@@ -52,18 +52,14 @@ void TakeApart(const int8_t* pixels, int32_t width, int32_t channels, int32_t pl
   }
 }
 
-// What the loops below read from memory: they need all registers for weights and sums.
-struct Scale {
-  int32_t multiplier, addend;
-};
-
-// A 3 x 3 window in doubled numbers: left and right weights of each row as halves of a word, the
-// middle ones of rows 0 and 1 together. A code is (high word of the product + addend) >> shift.
+// A 3 x 3 window in doubled numbers. A code is (high word of the product + addend) >> shift.
 struct Window3x3 {
+  // What the loops below read from memory, in this order: they need the registers for the rest.
+  int32_t multiplier, addend, bias, shift, step;
+  // Left and right weights of each row as halves of a word, the middle ones of rows 0 and 1
+  // together.
   uint32_t sides0, sides1, sides2, middles01;
   int32_t middle2;
-  int32_t bias, shift;
-  Scale scale;
 };
 
 static inline uint32_t Halves(int32_t low, int32_t high) {
@@ -76,14 +72,16 @@ static inline Window3x3 WindowOf(const Sweep<int8_t>& sweep, int32_t zero_point)
   const int8_t* row1 = row0 + 3 * step;
   const int8_t* row2 = row1 + 3 * step;
   const int32_t shift = -sweep.factor.shift;
-  return {Halves(2 * row0[0], 2 * row0[2 * step]),
+  return {sweep.factor.multiplier,
+          (1 << (shift - 1)) + zero_point * (1 << shift),
+          2 * sweep.bias,
+          shift,
+          step,
+          Halves(2 * row0[0], 2 * row0[2 * step]),
           Halves(2 * row1[0], 2 * row1[2 * step]),
           Halves(2 * row2[0], 2 * row2[2 * step]),
           Halves(2 * row0[step], 2 * row1[step]),
-          2 * row2[step],
-          2 * sweep.bias,
-          shift,
-          {sweep.factor.multiplier, (1 << (shift - 1)) + zero_point * (1 << shift)}};
+          2 * row2[step]};
 }
 
 // Whether doubled sums of 9 products fit 32 bits and a code is a shift of a high word.
@@ -111,73 +109,75 @@ static inline bool IsPlain(int32_t bias, Requantization factor) {
 // The left one (l) and the right one (r) of two neighboring outputs at a time. The low half of
 // `count` counts the columns that are left, the high half is the last weight.
 #define EDGEAX_STRIDE1(HIGH, CODE) \
-  "1:\n" EDGEAX_LOAD("")                              \
-  "ldr %[l], %[bias]\n"                               \
-  "smlad %[r], %[o], %[sides0], %[l]\n"               \
-  "smlad %[l], %[e], %[sides0], %[l]\n"               \
-  "smlabb %[l], %[o], %[middles01], %[l]\n"           \
-  "smlatb %[r], %[e], %[middles01], %[r]\n"           \
-  EDGEAX_LOAD(", %[pitch]")                           \
-  "smlad %[l], %[e], %[sides1], %[l]\n"               \
-  "smlad %[r], %[o], %[sides1], %[r]\n"               \
-  "smlabt %[l], %[o], %[middles01], %[l]\n"           \
-  "smlatt %[r], %[e], %[middles01], %[r]\n"           \
-  EDGEAX_LOAD(", %[pitch], lsl #1")                   \
-  "smlad %[l], %[e], %[sides2], %[l]\n"               \
-  "smlad %[r], %[o], %[sides2], %[r]\n"               \
-  "smlabt %[l], %[o], %[count], %[l]\n"               \
-  "smlatt %[r], %[e], %[count], %[r]\n"               \
-  "ldrd %[e], %[o], %[scale]\n"                       \
-  HIGH("%[l]") HIGH("%[r]")                           \
-  "ldr %[e], %[shift]\n"                              \
-  CODE("%[l]")                                        \
-  "strb %[l], [%[output]]\n"                          \
-  "sub %[count], %[count], #2\n"                      \
-  "lsls %[l], %[count], #16\n"                        \
-  "bmi 2f\n"                                          \
-  CODE("%[r]")                                        \
-  "strb %[r], [%[output], %[step]]\n"                 \
-  "add %[output], %[output], %[step], lsl #1\n"       \
-  "add %[x], %[x], #2\n"                              \
-  "bne 1b\n"                                          \
-  "b 3f\n"                                            \
-  "2: add %[output], %[output], %[step]\n"            \
+  "1:\n" EDGEAX_LOAD("") \
+  "ldr %[l], [%[of], #8]\n" \
+  "smlad %[r], %[o], %[sides0], %[l]\n" \
+  "smlad %[l], %[e], %[sides0], %[l]\n" \
+  "smlabb %[l], %[o], %[middles01], %[l]\n" \
+  "smlatb %[r], %[e], %[middles01], %[r]\n" \
+  EDGEAX_LOAD(", %[pitch]") \
+  "smlad %[l], %[e], %[sides1], %[l]\n" \
+  "smlad %[r], %[o], %[sides1], %[r]\n" \
+  "smlabt %[l], %[o], %[middles01], %[l]\n" \
+  "smlatt %[r], %[e], %[middles01], %[r]\n" \
+  EDGEAX_LOAD(", %[pitch], lsl #1") \
+  "smlad %[l], %[e], %[sides2], %[l]\n" \
+  "smlad %[r], %[o], %[sides2], %[r]\n" \
+  "smlabt %[l], %[o], %[count], %[l]\n" \
+  "smlatt %[r], %[e], %[count], %[r]\n" \
+  "ldrd %[e], %[o], [%[of]]\n" \
+  HIGH("%[l]") HIGH("%[r]") \
+  "ldr %[e], [%[of], #12]\n" \
+  CODE("%[l]") \
+  "strb %[l], [%[output]]\n" \
+  "sub %[count], %[count], #2\n" \
+  "lsls %[l], %[count], #16\n" \
+  "bmi 2f\n" \
+  CODE("%[r]") \
+  "ldr %[l], [%[of], #16]\n" \
+  "strb %[r], [%[output], %[l]]\n" \
+  "add %[output], %[output], %[l], lsl #1\n" \
+  "add %[x], %[x], #2\n" \
+  "bne 1b\n" \
+  "b 3f\n" \
+  "2: ldr %[l], [%[of], #16]\n" \
+  "add %[output], %[output], %[l]\n" \
   "3:\n"
 // One output at a time.
 #define EDGEAX_STRIDE2(HIGH, CODE) \
-  "1:\n" EDGEAX_LOAD("")                              \
-  "ldr %[l], %[bias]\n"                               \
-  "smlad %[l], %[e], %[sides0], %[l]\n"               \
-  "smlabb %[l], %[o], %[middles01], %[l]\n"           \
-  EDGEAX_LOAD(", %[pitch]")                           \
-  "smlad %[l], %[e], %[sides1], %[l]\n"               \
-  "smlabt %[l], %[o], %[middles01], %[l]\n"           \
-  EDGEAX_LOAD(", %[pitch], lsl #1")                   \
-  "smlad %[l], %[e], %[sides2], %[l]\n"               \
-  "smlabt %[l], %[o], %[count], %[l]\n"               \
-  "ldrd %[e], %[o], %[scale]\n"                       \
-  HIGH("%[l]")                                        \
-  "ldr %[e], %[shift]\n"                              \
-  CODE("%[l]")                                        \
-  "strb %[l], [%[output]]\n"                          \
-  "add %[output], %[output], %[step]\n"               \
-  "add %[x], %[x], #2\n"                              \
-  "sub %[count], %[count], #1\n"                      \
-  "lsls %[l], %[count], #16\n"                        \
+  "ldr %[r], [%[of], #16]\n" \
+  "1:\n" EDGEAX_LOAD("") \
+  "ldr %[l], [%[of], #8]\n" \
+  "smlad %[l], %[e], %[sides0], %[l]\n" \
+  "smlabb %[l], %[o], %[middles01], %[l]\n" \
+  EDGEAX_LOAD(", %[pitch]") \
+  "smlad %[l], %[e], %[sides1], %[l]\n" \
+  "smlabt %[l], %[o], %[middles01], %[l]\n" \
+  EDGEAX_LOAD(", %[pitch], lsl #1") \
+  "smlad %[l], %[e], %[sides2], %[l]\n" \
+  "smlabt %[l], %[o], %[count], %[l]\n" \
+  "ldrd %[e], %[o], [%[of]]\n" \
+  HIGH("%[l]") \
+  "ldr %[e], [%[of], #12]\n" \
+  CODE("%[l]") \
+  "strb %[l], [%[output]]\n" \
+  "add %[output], %[output], %[r]\n" \
+  "add %[x], %[x], #2\n" \
+  "sub %[count], %[count], #1\n" \
+  "lsls %[l], %[count], #16\n" \
   "bne 1b\n"
 #define EDGEAX_ROW(text)                                                                    \
   __asm__ volatile(text                                                                     \
                    : [x] "+r"(x), [output] "+r"(output), [count] "+r"(count), [e] "=&r"(e), \
                      [o] "=&r"(o), [l] "=&r"(l), [r] "=&r"(r)                               \
-                   : [pitch] "r"(pitch), [step] "r"(step), [sides0] "r"(window.sides0),     \
+                   : [pitch] "r"(pitch), [of] "r"(&window), [sides0] "r"(window.sides0),    \
                      [sides1] "r"(window.sides1), [sides2] "r"(window.sides2),              \
-                     [middles01] "r"(window.middles01), [bias] "m"(window.bias),            \
-                     [scale] "m"(window.scale), [shift] "m"(window.shift)                   \
+                     [middles01] "r"(window.middles01), "m"(window)                         \
                    : "cc", "memory")
 
 // Returns where the next row of outputs begins.
 template <Rounding kRounding, int32_t kStride>
-static inline int8_t* SweepRow(const int8_t* x, int32_t columns, int32_t pitch, int32_t step,
+static inline int8_t* SweepRow(const int8_t* x, int32_t columns, int32_t pitch,
                                const Window3x3& window, int8_t* output) {
   uint32_t count = Halves(columns, window.middle2);
   uint32_t e, o, l, r;
@@ -207,11 +207,10 @@ __attribute__((noinline)) void Sweep3x3(const DepthwiseConv2DArgs& args,
   const Window3x3 window = WindowOf(sweep, args.output_zero_point);
   const int32_t pitch = args.plane_pitch;
   const int32_t columns = args.output_width;
-  const int32_t step = sweep.channels;
   const int8_t* line = sweep.plane;
   int8_t* output = sweep.output;
   for (int32_t y = sweep.rows; y > 0; --y) {
-    output = SweepRow<kRounding, kStride>(line, columns, pitch, step, window, output);
+    output = SweepRow<kRounding, kStride>(line, columns, pitch, window, output);
     line += kStride * pitch;
   }
 }
@@ -228,7 +227,7 @@ static inline void ClampColumn(const DepthwiseConv2DArgs& args, const Sweep<int8
 template <Rounding kRounding>
 void SweepRows(const DepthwiseConv2DArgs& args, const Sweep<int8_t>& sweep, int32_t stride3x3) {
   if (stride3x3 == 0 || !IsPlain(sweep.bias, sweep.factor)) {
-    SweepAny<kRounding, int32_t>(args, sweep);
+    SweepAny<kRounding, uint32_t>(args, sweep);
     return;
   }
   if (stride3x3 == 1) {
@@ -241,7 +240,7 @@ void SweepRows(const DepthwiseConv2DArgs& args, const Sweep<int8_t>& sweep, int3
 
 template <Rounding kRounding>
 void SweepRows(const DepthwiseConv2DArgs& args, const Sweep<int16_t>& sweep, int32_t) {
-  SweepAny<kRounding, int64_t>(args, sweep);
+  SweepAny<kRounding, uint64_t>(args, sweep);
 }
 
 }  // namespace

@@ -93,7 +93,7 @@ __attribute__((noinline)) void SweepWindow(const DepthwiseConv2DArgs& args,
 template <Rounding kRounding>
 void SweepRows(const DepthwiseConv2DArgs& args, const Sweep<int8_t>& sweep, int32_t) {
   if (sweep.factor.shift >= 0) {
-    SweepAny<kRounding, int32_t>(args, sweep);
+    SweepAny<kRounding, uint32_t>(args, sweep);
   } else {
     SweepWindow<kRounding>(args, sweep);
   }
@@ -101,7 +101,7 @@ void SweepRows(const DepthwiseConv2DArgs& args, const Sweep<int8_t>& sweep, int3
 
 template <Rounding kRounding>
 void SweepRows(const DepthwiseConv2DArgs& args, const Sweep<int16_t>& sweep, int32_t) {
-  SweepAny<kRounding, int64_t>(args, sweep);
+  SweepAny<kRounding, uint64_t>(args, sweep);
 }
 
 }  // namespace

@@ -8,12 +8,12 @@ namespace {
 
 template <Rounding kRounding>
 void SweepRows(const DepthwiseConv2DArgs& args, const Sweep<int8_t>& sweep, int32_t) {
-  SweepAny<kRounding, int32_t>(args, sweep);
+  SweepAny<kRounding, uint32_t>(args, sweep);
 }
 
 template <Rounding kRounding>
 void SweepRows(const DepthwiseConv2DArgs& args, const Sweep<int16_t>& sweep, int32_t) {
-  SweepAny<kRounding, int64_t>(args, sweep);
+  SweepAny<kRounding, uint64_t>(args, sweep);
 }
 
 }  // namespace

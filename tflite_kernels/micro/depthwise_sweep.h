@@ -30,17 +30,17 @@ inline int32_t Stride3x3Of(const DepthwiseConv2DArgs& args) {
 }
 
 template <Rounding kRounding>
-int32_t CodeOf(int32_t sum, Requantization factor) {
-  return Requantize(sum, factor, kRounding);
+int32_t CodeOf(uint32_t sum, Requantization factor) {
+  return Requantize(static_cast<int32_t>(sum), factor, kRounding);
 }
 
 // Codes far outside of int16 come as the ends of int32.
 template <Rounding kRounding>
-int32_t CodeOf(int64_t sum, Requantization factor) {
-  return SaturateToInt32(RequantizeInt16Double(sum, factor));
+int32_t CodeOf(uint64_t sum, Requantization factor) {
+  return SaturateToInt32(RequantizeInt16Double(static_cast<int64_t>(sum), factor));
 }
 
-// Any window.
+// Any window. Sums wrap, which the unsigned type `Sum` may.
 template <Rounding kRounding, typename Sum, typename Code>
 __attribute__((noinline)) void SweepAny(const DepthwiseConv2DArgs& args, const Sweep<Code>& sweep) {
   const int32_t row_step = args.dilation_height * sweep.row_pitch;
@@ -51,12 +51,12 @@ __attribute__((noinline)) void SweepAny(const DepthwiseConv2DArgs& args, const S
     const Code* row = sweep.plane + y * args.stride_height * sweep.row_pitch;
     for (int32_t x = 0; x < columns; ++x) {
       const int8_t* weight = sweep.weights;
-      Sum sum = sweep.bias;
+      Sum sum = static_cast<Sum>(sweep.bias);
       const Code* line = row;
       for (int32_t ky = 0; ky < args.kernel_height; ++ky) {
         const Code* tap = line;
         for (int32_t kx = 0; kx < args.kernel_width; ++kx) {
-          sum += int32_t{*tap} * *weight;
+          sum += static_cast<Sum>(int32_t{*tap} * *weight);
           tap += column_step;
           weight += sweep.channels;
         }

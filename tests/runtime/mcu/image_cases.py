@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tests.runtime.mcu import native_steps
 from tests.runtime.mcu.one_operator import File
 from tests.tflite_kernels.models import Tensor
 
@@ -85,11 +86,11 @@ def depthwise(rng: np.random.Generator, dtype: str = "int8") -> Drawn:
     per_tensor = rng.random() < 0.2
     input_scale = 0.05 if dtype == "int8" else 0.0005
     scales = [_scale(rng, 1e-4, 3e-2) for _ in range(1 if per_tensor else channels)]
-    if not per_tensor and rng.random() < 0.3:
-        scales[0] = 1.5  # a factor above 1/2
     bias = rng.integers(-9000, 9000, channels)
     if rng.random() < 0.3:
         bias[-1] = rng.choice([2**31 - 1, -(2**31), 2**30])
+    if channels > 1 and not per_tensor and rng.random() < 0.3:
+        scales[0] = 1.5  # a factor above 1/2
     bias_type = np.int32 if dtype == "int8" else np.int64
     inputs = [
         Tensor("x", drawn.shape, np.dtype(dtype), input_scale, _zero_point(rng, dtype)),
@@ -145,7 +146,9 @@ def binary(rng: np.random.Generator, name: str, dtype: str = "int8") -> Drawn:
             _zero_point(rng, dtype),
             data if number == constant else None,
         )
-        for number, (word, part, scale, data) in enumerate(zip("ab", shapes, scales, given))
+        for number, (word, part, scale, data) in enumerate(
+            zip("ab", shapes, scales[:2], given, strict=True)
+        )
     ]
     options: dict[str, object] = {"fusedActivationFunction": int(rng.choice(_ACTIVATIONS))}
     if dtype == "int16" and name != "MUL":
@@ -212,3 +215,21 @@ DRAWERS: dict[str, Callable[[np.random.Generator], Drawn]] = {
     "SOFTMAX int8": softmax,
     "SOFTMAX int16": lambda rng: softmax(rng, "int16"),
 }
+
+
+def made(
+    drawn: Drawn, rounding: str = "double", in_place: int | None = None, target: str = "host"
+) -> np.ndarray:
+    """Returns what the step of a drawn operator writes on this machine."""
+    step = drawn.file.step(rounding, target)
+    output = drawn.file.output.shape, np.dtype(drawn.file.output.dtype).name
+    inputs = drawn.file.ordered(step, drawn.inputs)
+    return native_steps.run(step, inputs, output, rounding, in_place)
+
+
+def check_in_place(drawn: Drawn, rounding: str = "double") -> int:
+    """Checks the step with its output in the memory of each input that allows it; counts them."""
+    step = drawn.file.step(rounding)
+    for place, _ in step.in_place:
+        assert np.array_equal(made(drawn, rounding, place), made(drawn, rounding))
+    return len(step.in_place)

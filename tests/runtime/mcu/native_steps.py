@@ -5,7 +5,10 @@ Everything that a kernel reads ends at a forbidden page.
 
 import ctypes
 import functools
+import hashlib
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +18,7 @@ from tests.emulation import places, process
 from tests.tflite_kernels.guarded import GuardedArrays
 
 MICRO = places.REPOSITORY / "tflite_kernels" / "micro"
-_LIBRARY = places.BUILD / "tests" / "libedgeax_micro.so"
+CORE = places.REPOSITORY / "tflite_kernels" / "core"
 _TYPES = {"int8": "signed char", "int16": "short", "int32": "int"}
 _SPOILT = 77
 
@@ -108,20 +111,31 @@ def _function(signature: str) -> Any:
 
 @functools.cache
 def _library() -> tuple[ctypes.CDLL, dict[str, str]]:
-    _LIBRARY.parent.mkdir(parents=True, exist_ok=True)
-    flags = "-std=c++17 -O2 -Wall -Wextra -Werror -fPIC -shared -fwrapv".split()
-    sources = [MICRO / f"{name}.cc" for name in KERNELS]
-    include = f"-I{places.REPOSITORY}"
-    process.compile_or_raise(["g++", *flags, include, *sources, "-o", _LIBRARY])
+    path = _built()
     mangled, plain = (
-        process.run(["nm", "-D", "--defined-only", *flag, _LIBRARY], timeout_s=60).output
+        process.run(["nm", "-D", "--defined-only", *flag, path], timeout_s=60).output
         for flag in ([], ["-C"])
     )
     names = {}
     for left, right in zip(mangled.splitlines(), plain.splitlines(), strict=True):
         signature = right.split(maxsplit=2)[2].removeprefix("void ")
         names[signature] = left.split()[2]
-    return ctypes.CDLL(str(_LIBRARY)), names
+    return ctypes.CDLL(str(path)), names
+
+
+def _built() -> Path:
+    """Returns the library; its name changes with the sources, so that tests share what is built."""
+    texts = [path.read_bytes() for path in sorted([*MICRO.glob("*"), *CORE.glob("*.h")])]
+    name = hashlib.sha256(b"".join(texts)).hexdigest()[:16]
+    path = places.BUILD / "tests" / f"libedgeax_micro-{name}.so"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        flags = "-std=c++17 -O2 -Wall -Wextra -Werror -fPIC -shared".split()
+        sources = [MICRO / f"{name}.cc" for name in KERNELS]
+        new = path.with_suffix(f".{os.getpid()}")
+        process.compile_or_raise(["g++", *flags, f"-I{places.REPOSITORY}", *sources, "-o", new])
+        new.replace(path)
+    return path
 
 
 KERNELS = ("add", "depthwise_conv2d", "multiply", "pool2d", "reduce", "softmax")
