@@ -187,7 +187,9 @@ def softmax(rng: np.random.Generator, dtype: str = "int8") -> Drawn:
     inputs = [Tensor("x", shape, np.int8, _scale(rng, 1e-3, 1.0), int(rng.integers(-128, 128)))]
     output = Tensor("y", shape, np.dtype(dtype), *quantization)
     options = {"beta": float(rng.choice([0.5, 1.0, 2.0]))}
-    return Drawn(File("SOFTMAX", ("SoftmaxOptions", options), inputs, output, 3), [codes(rng, shape)])
+    return Drawn(
+        File("SOFTMAX", ("SoftmaxOptions", options), inputs, output, 3), [codes(rng, shape)]
+    )
 
 
 DRAWERS: dict[str, Callable[[np.random.Generator], Drawn]] = {

@@ -9,29 +9,27 @@ from tests.tflite_kernels.models import Model, Operator, Tensor
 
 _CODES = schema.BuiltinOperator
 _KINDS = schema.BuiltinOptions
-_SAME, _VALID = schema.Padding.SAME, schema.Padding.VALID
+SAME, VALID = schema.Padding.SAME, schema.Padding.VALID
 _SCALE = 0.05
 
 
 def separable() -> bytes:
     """Two halvings with depthwise and pointwise layers, odd sizes, a dilated one, VALID at last."""
-    model = Model(inputs=[0])
-    x = model.add(Tensor("x", (1, 23, 19, 3), np.int8, _SCALE, 3))
-    x = conv(model, x, 8, 3, stride=2)
+    model = image((1, 23, 19, 3))
+    x = conv(model, 0, 8, 3, stride=2)
     x = depthwise(model, x, 3)
     x = conv(model, x, 12, 1)
     x = depthwise(model, x, 3, stride=2)
     x = conv(model, x, 8, 1)
     x = conv(model, x, 6, 2, dilation=2)
-    model.outputs = [conv(model, x, 5, 3, padding=_VALID)]
+    model.outputs = [conv(model, x, 5, 3, padding=VALID)]
     return model.write()
 
 
 def residual() -> bytes:
     """A residual block of equal sizes, and one that halves with a convolution on its short way."""
-    model = Model(inputs=[0])
-    x = model.add(Tensor("x", (1, 17, 14, 3), np.int8, _SCALE, 3))
-    x = conv(model, x, 8, 3)
+    model = image((1, 17, 14, 3))
+    x = conv(model, 0, 8, 3)
     x = add(model, conv(model, conv(model, x, 8, 3), 8, 3), x)
     way = conv(model, conv(model, x, 8, 3, stride=2), 8, 3)
     model.outputs = [add(model, conv(model, x, 8, 1, stride=2), way)]
@@ -45,7 +43,7 @@ def conv(
     kernel: int,
     stride: int = 1,
     dilation: int = 1,
-    padding: int = _SAME,
+    padding: int = SAME,
 ) -> int:
     """Adds a convolution with drawn weights; returns its output."""
     options = schema.Conv2DOptionsT()
@@ -54,12 +52,44 @@ def conv(
     return _window(model, source, shape, 0, stride, dilation, padding, options)
 
 
-def depthwise(model: Model, source: int, kernel: int, stride: int = 1) -> int:
+def depthwise(model: Model, source: int, kernel: int, stride: int = 1, padding: int = SAME) -> int:
     """Adds a depthwise convolution with drawn weights; returns its output."""
     options = schema.DepthwiseConv2DOptionsT()
     options.depthMultiplier = 1
     shape = (1, kernel, kernel, model.tensors[source].shape[3])
-    return _window(model, source, shape, 3, stride, 1, _SAME, options)
+    return _window(model, source, shape, 3, stride, 1, padding, options)
+
+
+def pad(
+    model: Model,
+    source: int,
+    rows: tuple[int, int],
+    columns: tuple[int, int],
+    code: int | None = None,
+) -> int:
+    """Adds a border of zeros, or by PADV2 of a code; returns the image with it."""
+    borders = np.int32([(0, 0), rows, columns, (0, 0)])
+    inputs = [source, model.add(Tensor(f"p{len(model.tensors)}", (4, 2), np.int32, data=borders))]
+    kind = model.tensors[source]
+    if code is not None:
+        value = np.int8([code])
+        inputs.append(model.add(Tensor("code", (1,), np.int8, kind.scale, kind.zero_point, value)))
+    _, height, width, channels = kind.shape
+    shape = (1, height + sum(rows), width + sum(columns), channels)
+    name = f"padded{len(model.tensors)}"
+    output = model.add(Tensor(name, shape, np.int8, kind.scale, kind.zero_point))
+    operator = _CODES.PAD if code is None else _CODES.PADV2
+    options = schema.PadOptionsT() if code is None else schema.PadV2OptionsT()
+    kinds = _KINDS.PadOptions if code is None else _KINDS.PadV2Options
+    _add(model, inputs, output, operator, options, kinds)
+    return output
+
+
+def image(shape: tuple[int, ...]) -> Model:
+    """Returns a model of nothing but an input, tensor 0."""
+    model = Model(inputs=[0])
+    model.add(Tensor("x", shape, np.int8, _SCALE, 3))
+    return model
 
 
 def add(model: Model, one: int, other: int) -> int:
@@ -95,7 +125,7 @@ def _window(
     options.padding = padding
     reach = (shape[1] - 1) * dilation
     rows, width = (
-        -(-size // stride) if padding == _SAME else (size - reach - 1) // stride + 1
+        -(-size // stride) if padding == SAME else (size - reach - 1) // stride + 1
         for size in model.tensors[source].shape[1:3]
     )
     output = _image(model, (1, rows, width, channels))
