@@ -156,7 +156,7 @@ def test_an_output_that_follows_its_input_takes_its_place():
 
 
 def test_distances_are_rounded_up_like_sizes():
-    blocks = [Block(0, (8, 8)), Block(1, (8, 8))]
+    blocks = [Block(0, (24, 24)), Block(1, (24, 24))]
     assert place(blocks, 8, {(1, 0, 1): 3}) == (8, 0)
 
 

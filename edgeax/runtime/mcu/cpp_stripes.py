@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from edgeax.runtime.mcu.cpp_values import TYPES
 from edgeax.runtime.mcu.plan import Call, Plan, Stage
 from edgeax.runtime.mcu.ports import place
-from edgeax.runtime.mcu.program import Elements
+from edgeax.runtime.mcu.program import Elements, Window
 from edgeax.runtime.mcu.stripes import Rows, Stripes
 
 HEADER = "stripes.h"
@@ -45,9 +45,10 @@ class _Loop:
         yield "  {"
         for at, step in enumerate(steps):
             window = step.window
-            reach = (window.kernel - 1) * window.dilation + 1
-            numbers = f"{window.input_rows}, {window.stride}, {window.pad}, {reach}"
-            yield f"    [[maybe_unused]] constexpr StripeWindow window{at} = {{{numbers}}};"
+            if not _is_same(window):
+                reach = (window.kernel - 1) * window.dilation + 1
+                numbers = f"{window.input_rows}, {window.stride}, {window.pad}, {reach}"
+                yield f"    constexpr StripeWindow window{at} = {{{numbers}}};"
         for storage in self._images:
             yield f"    {self._band(storage)}"
         last, rows = len(steps) - 1, steps[-1].window.output_rows
@@ -88,11 +89,22 @@ class _Loop:
     def _target(self, at: int) -> str:
         """Returns how many rows of a step there must be behind a stripe."""
         storage = self._run.steps[at].write
-        ends = [f"EndRead(window{reader}, end{reader})" for reader in self._readers(storage)]
+        ends = [self._end_read(reader) for reader in self._readers(storage)]
         if storage not in self._stage.lines and not self._is_read_whole(at):
             rows, last = self._rows(storage), len(self._run.steps) - 1
             ends.append(f"end{last} == {self._rows(self._run.steps[last].write)} ? {rows} : 0")
         return _nested("Larger", ends)
+
+    def _end_read(self, reader: int) -> str:
+        """Returns the row behind the last one that a step reads in a stripe."""
+        is_same = _is_same(self._run.steps[reader].window)
+        return f"end{reader}" if is_same else f"EndRead(window{reader}, end{reader})"
+
+    def _first_read(self, reader: int) -> str:
+        """Returns the first row that a step still reads."""
+        step = self._run.steps[reader]
+        done = f"{self._name(step.write)}.end"
+        return done if _is_same(step.window) else f"FirstRead(window{reader}, {done})"
 
     def _is_read_whole(self, at: int) -> bool:
         """Returns whether steps of the stage read the last row of a step's output."""
@@ -107,11 +119,8 @@ class _Loop:
         name = self._name(step.write)
         yield f"      if (end{at} > {name}.end) {{"
         if step.write in self._stage.lines:
-            readers = [
-                f"FirstRead(window{reader}, {self._name(self._run.steps[reader].write)}.end)"
-                for reader in self._readers(step.write)
-            ]
-            yield f"        DropBefore({_nested('Smaller', readers)}, &{name});"
+            first = [self._first_read(reader) for reader in self._readers(step.write)]
+            yield f"        DropBefore({_nested('Smaller', first)}, &{name});"
         yield f"        {self._call(at, step)}"
         yield f"        {name}.end = end{at};"
         yield "      }"
@@ -119,11 +128,11 @@ class _Loop:
     def _call(self, at: int, step: Rows) -> str:
         """Returns the call of a step for the rows that are missing."""
         call, name, program = self._stage.calls[at], self._name(step.write), self._plan.program
-        first = f"FirstRead(window{at}, {name}.end)"
+        first = self._first_read(at)
         extent = f"{{{name}.end, end{at}, {first}}}"
         if isinstance(call.step.extent, Elements):
             elements = call.step.extent.count // step.window.output_rows
-            extent, first = f"(end{at} - {name}.end) * {elements}", f"{name}.end"
+            extent = f"(end{at} - {name}.end) * {elements}"
 
         def row(value: int, row: str) -> str:
             kind = TYPES[program.values[value].dtype]
@@ -132,6 +141,11 @@ class _Loop:
         reads = [row(value, first) for value in call.step.values_read]
         writes = [row(value, f"{name}.end") for value in call.step.writes]
         return self._call_text(call, extent, reads, writes)
+
+
+def _is_same(window: Window) -> bool:
+    """Returns whether an output row reads just the input row of the same number."""
+    return window == Window(window.input_rows, window.input_rows)
 
 
 def _nested(function: str, words: Sequence[str]) -> str:

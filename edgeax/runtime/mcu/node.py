@@ -9,6 +9,11 @@ from edgeax.formats import flatbuffer
 from edgeax.runtime.mcu.program import Value
 from edgeax.runtime.mcu.targets import Target
 
+Borders = tuple[tuple[int, int], tuple[int, int]]
+"""Rows above and below an image, and columns left and right of it."""
+
+NO_BORDERS: Borders = ((0, 0), (0, 0))
+
 
 @dataclasses.dataclass(frozen=True)
 class Node:
@@ -20,6 +25,7 @@ class Node:
         tensors: All tensors of the graph.
         target: The processor that the program is for.
         rounding: "single" or "double", see `formats.rounding`.
+        borders: Zeros around the first input that the operator sees, but the tensor has not.
     """
 
     index: int
@@ -27,6 +33,7 @@ class Node:
     tensors: list[flatbuffer.Tensor]
     target: Target
     rounding: str
+    borders: Borders = NO_BORDERS
 
     @property
     def label(self) -> str:

@@ -3,7 +3,8 @@
 import os
 
 from edgeax.formats.flatbuffer import Model, Operator, Subgraph
-from edgeax.runtime.mcu.node import Node, value_of
+from edgeax.runtime.mcu.fold import fold_pads
+from edgeax.runtime.mcu.node import NO_BORDERS, Node, value_of
 from edgeax.runtime.mcu.operators import HANDLERS
 from edgeax.runtime.mcu.program import Alias, Array, Lowered, Program, Step, Value
 from edgeax.runtime.mcu.read_state import read_variables, settle
@@ -34,9 +35,11 @@ def read_program(source: str | os.PathLike[str] | bytes, target: Target, roundin
     _check_order(graph)
     _check_floats(graph)
     variables = read_variables(model)
+    borders, folded = fold_pads(graph)
     nodes = [
-        Node(index, operator, graph.tensors, target, rounding)
+        Node(index, operator, graph.tensors, target, rounding, borders.get(index, NO_BORDERS))
         for index, operator in enumerate(graph.operators)
+        if index not in folded
     ]
     lowered = [part for node in nodes for part in HANDLERS[node.operator.name](node)]
     lowered = settle(lowered, variables, graph.inputs, graph.outputs)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from edgeax.runtime.mcu import stripes
 from edgeax.runtime.mcu.plan import Call, Place, Stage, round_up, stage_of
-from edgeax.runtime.mcu.program import Array, Program
+from edgeax.runtime.mcu.program import Array, Elements, Program
 from edgeax.runtime.mcu.targets import Target
 
 _HEIGHTS = (1, 2, 4, 8)
@@ -111,26 +111,37 @@ class Lifetimes:
 
 @dataclasses.dataclass(frozen=True)
 class Prices:
-    """Estimated instructions.
+    """Estimated instructions; fitted to counts of single layers of vww and ic in stripes.
 
     Attributes:
-        call: Of a call beyond the first one of a step.
+        elements: Of a call of an element-wise step beyond the first one.
+        call: Of a call of another step beyond the first one.
+        channel: What such a call does for each output channel.
+        weight: What it does for each weight that an output pixel needs.
+        read_again: Of a byte of the rows that the call before has read, where a kernel takes rows
+            apart.
         moved_byte: Of a byte of a line that is moved to the front of its buffer.
-        weight: Of a weight that a call prepares, one of those that an output pixel needs.
         mac: Of a multiply-accumulate.
     """
 
+    elements: float
     call: float
-    moved_byte: float
+    channel: float
     weight: float
+    read_again: float
+    moved_byte: float
     mac: float
 
-    @classmethod
-    def on(cls, target: Target) -> "Prices":
-        """Returns the prices on a processor."""
-        if target.has_helium:
-            return cls(call=300.0, moved_byte=0.7, weight=0.3, mac=0.5)
-        return cls(call=300.0, moved_byte=0.7, weight=1.0, mac=1.6 if target.has_dsp else 8.0)
+
+_HELIUM = Prices(110.0, 400.0, 37.0, 0.1, 4.0, 0.7, 0.4)
+_DSP = Prices(110.0, 400.0, 52.0, 0.8, 3.0, 0.7, 1.2)
+_PORTABLE = Prices(110.0, 400.0, 52.0, 0.8, 3.0, 0.7, 6.0)
+_TAKES_APART = ("DepthwiseConv2D",)  # kernels
+
+
+def prices_on(target: Target) -> Prices:
+    """Returns the prices on a processor."""
+    return _HELIUM if target.has_helium else _DSP if target.has_dsp else _PORTABLE
 
 
 class Cuts:
@@ -144,7 +155,7 @@ class Cuts:
 
     def __init__(self, program: Program, target: Target) -> None:
         self.lifetimes = Lifetimes(program)
-        self.prices = Prices.on(target)
+        self.prices = prices_on(target)
         self._program = program
         self._rows = [stripes.rows_of(program, place) for place in range(len(program.steps))]
         self.candidates = list(self._candidates())
@@ -279,16 +290,24 @@ class Cuts:
         moved = sum(rows * row_bytes[storage] for storage, rows in run.moved_rows.items())
         calls = Counter(call.place for call in run.calls)
         again = sum(
-            (count - 1) * (self.prices.call + self.prices.weight * self._weights(run.steps[place]))
+            (count - 1) * self._call_cost(run.steps[place], row_bytes)
             for place, count in calls.items()
         )
         return again + moved * self.prices.moved_byte
 
-    def _weights(self, rows: stripes.Rows) -> int:
-        """Returns the weights that a pixel of a step's output needs."""
-        step = self._program.steps[rows.step]
-        _, height, width, _ = self._program.values[step.writes[0]].shape
-        return step.macs // (height * width)
+    def _call_cost(self, rows: stripes.Rows, row_bytes: Mapping[int, int]) -> float:
+        """Returns the instructions of one more call of a step."""
+        step, prices = self._program.steps[rows.step], self.prices
+        if isinstance(step.extent, Elements):
+            return prices.elements
+        _, height, width, channels = self._program.values[step.writes[0]].shape
+        weights = step.macs // (height * width)
+        cost = prices.call + prices.channel * channels + prices.weight * weights
+        if step.kernel in _TAKES_APART:
+            window = rows.window
+            again = max((window.kernel - 1) * window.dilation + 1 - window.stride, 0)
+            cost += prices.read_again * again * row_bytes[rows.reads[0]]
+        return cost
 
 
 def _saved(share: Share, size: Mapping[int, int]) -> int:

@@ -35,7 +35,7 @@ def test_less_room_costs_more_until_nothing_fits():
         choice = choose(program, M4, ram_bytes)
         plan_run.run(choice.plan)
         assert choice.plan.ram_bytes <= ram_bytes
-        assert choice.cost >= last and choice.share == pytest.approx(choice.cost / (3e6 * 1.6))
+        assert choice.cost >= last and choice.share == pytest.approx(choice.cost / (3e6 * 1.2))
         last = choice.cost
     assert last > 0
 

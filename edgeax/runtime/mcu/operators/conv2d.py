@@ -270,15 +270,15 @@ def _shape(node: Node, weights: tuple[int, ...]) -> Shape:
     stride = options["stride_h"], options["stride_w"]
     dilation = options["dilation_h_factor"], options["dilation_w_factor"]
     node.require(min(*stride, *dilation) > 0, "its strides must be above 0", (stride, dilation))
-    axes = [
-        same_padding(size, taps, step, apart)[0] if options["padding"] == "SAME" else 0
-        for size, taps, step, apart in zip(x[1:3], (height, width), stride, dilation, strict=True)
+    axes = list(zip(x[1:3], (height, width), stride, dilation, node.borders, strict=True))
+    is_same = options["padding"] == "SAME"
+    pads = [
+        same_padding(size, taps, step, apart)[0] if is_same else border[0]
+        for size, taps, step, apart, border in axes
     ]
     expected = [
-        -(-size // step)
-        if options["padding"] == "SAME"
-        else (size - (taps - 1) * apart - 1) // step + 1
-        for size, taps, step, apart in zip(x[1:3], (height, width), stride, dilation, strict=True)
+        -(-size // step) if is_same else (size + sum(border) - (taps - 1) * apart - 1) // step + 1
+        for size, taps, step, apart, border in axes
     ]
     node.require(
         output == (x[0], *expected, channels),
@@ -299,8 +299,8 @@ def _shape(node: Node, weights: tuple[int, ...]) -> Shape:
         stride_width=stride[1],
         dilation_height=dilation[0],
         dilation_width=dilation[1],
-        pad_top=axes[0],
-        pad_left=axes[1],
+        pad_top=pads[0],
+        pad_left=pads[1],
         groups=x[3] // depth,
     )
 

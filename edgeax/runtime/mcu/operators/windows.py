@@ -60,8 +60,10 @@ def axes_of(node: Node, kernel: tuple[int, int], has_dilation: bool) -> tuple[Ax
         f"{kernel}, {strides} and {dilations}",
     )
     height, width = (
-        _axis(size, taps, stride, dilation, padding)
-        for size, taps, stride, dilation in zip(x[1:3], kernel, strides, dilations, strict=True)
+        _axis(size, taps, stride, dilation, padding, border)
+        for size, taps, stride, dilation, border in zip(
+            x[1:3], kernel, strides, dilations, node.borders, strict=True
+        )
     )
     expected = (x[0], height.output, width.output)
     node.require(
@@ -72,9 +74,11 @@ def axes_of(node: Node, kernel: tuple[int, int], has_dilation: bool) -> tuple[Ax
     return height, width
 
 
-def _axis(size: int, taps: int, stride: int, dilation: int, padding: str) -> Axis:
+def _axis(
+    size: int, taps: int, stride: int, dilation: int, padding: str, border: tuple[int, int]
+) -> Axis:
     if padding == "SAME":
         pad, _ = same_padding(size, taps, stride, dilation)
         return Axis(size, -(-size // stride), taps, stride, dilation, pad)
-    output = (size - (taps - 1) * dilation - 1) // stride + 1
-    return Axis(size, output, taps, stride, dilation, 0)
+    output = (size + sum(border) - (taps - 1) * dilation - 1) // stride + 1
+    return Axis(size, output, taps, stride, dilation, border[0])
