@@ -77,10 +77,10 @@ def image(rng: np.random.Generator, is_3x3: bool, dilates: bool) -> Image:
     return Image(shape, kernel, (output[0], output[1]), options)
 
 
-def depthwise(rng: np.random.Generator, dtype: str = "int8") -> Drawn:
-    """Draws a DEPTHWISE_CONV_2D."""
-    drawn = image(rng, rng.random() < 0.6, dilates=True)
-    multiplier = int(rng.choice([1, 1, 1, 2, 3]))
+def depthwise(rng: np.random.Generator, dtype: str = "int8", is_common: bool = False) -> Drawn:
+    """Draws a DEPTHWISE_CONV_2D; common ones have windows of 3 x 3 and a multiplier of 1."""
+    drawn = image(rng, is_common or rng.random() < 0.6, dilates=not is_common)
+    multiplier = 1 if is_common else int(rng.choice([1, 1, 1, 2, 3]))
     channels = drawn.shape[3] * multiplier
     weights = codes(rng, (1, *drawn.kernel, channels))
     per_tensor = rng.random() < 0.2
@@ -197,6 +197,7 @@ def softmax(rng: np.random.Generator, dtype: str = "int8") -> Drawn:
 
 DRAWERS: dict[str, Callable[[np.random.Generator], Drawn]] = {
     "depthwise": depthwise,
+    **{f"common depthwise {part}": lambda rng: depthwise(rng, is_common=True) for part in range(4)},
     "depthwise int16": lambda rng: depthwise(rng, "int16"),
     **{
         f"{name} {dtype}": lambda rng, name=name, dtype=dtype: pool(rng, name, dtype)
