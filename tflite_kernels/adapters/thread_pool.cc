@@ -16,7 +16,7 @@ constexpr int64_t kWaitNanoseconds = 2 * 1000 * 1000;
 // A processor that was away for so long has other work.
 constexpr int64_t kAwayNanoseconds = 50 * 1000;
 // Between two looks at the clock: microseconds at most.
-constexpr int32_t kPausesAtOnce = 64;
+constexpr int32_t kPausesAtOnce = 256;
 
 constexpr uint64_t kPartsMask = 255;
 

@@ -10,7 +10,7 @@ namespace edgeax {
 // Threads are started when they are first needed, and wait for work: awake for two milliseconds,
 // since operators follow each other closely, then asleep. While awake they give way to every other
 // thread that wants their processor, and fall asleep at once when one does. The caller does the
-// work of those that do not come, so that on a busy machine a task takes no longer than on one
+// work of those that do not come, so that on a busy machine a task takes about as long as on one
 // thread.
 class ThreadPool {
  public:
