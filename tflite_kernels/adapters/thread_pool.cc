@@ -11,8 +11,9 @@ constexpr int32_t kSpins = 4000;
 
 // Of a worker, in time, since a pause takes 140 cycles on some processors and one on others. An
 // operator that is not split, or another library's, may take a millisecond or two, and waking a
-// thread costs more than many an operator.
-constexpr int64_t kWaitNanoseconds = 2 * 1000 * 1000;
+// thread costs more than many an operator. For the first part of that time it keeps its processor,
+// as operators mostly follow at once.
+constexpr int64_t kWaitNanoseconds = 2 * 1000 * 1000, kKeepNanoseconds = 500 * 1000;
 // A processor that was away for so long has other work.
 constexpr int64_t kAwayNanoseconds = 50 * 1000;
 // Between two looks at the clock: microseconds at most.
@@ -105,15 +106,17 @@ uint64_t ThreadPool::Announce(int32_t parts) {
 }
 
 uint64_t ThreadPool::SpinForNews(uint64_t known) const {
-  int64_t now = NowNanoseconds();
-  for (const int64_t end = now + kWaitNanoseconds; now < end;) {
+  const int64_t start = NowNanoseconds();
+  for (int64_t now = start; now - start < kWaitNanoseconds;) {
     for (int32_t i = 0; i < kPausesAtOnce; ++i) {
       const uint64_t news = news_.load(std::memory_order_acquire);
       if (news != known) return news;
       Pause();
     }
-    const int64_t before = now;
+    now = NowNanoseconds();
+    if (now - start < kKeepNanoseconds) continue;
     sched_yield();
+    const int64_t before = now;
     now = NowNanoseconds();
     if (now - before > kAwayNanoseconds) break;
   }

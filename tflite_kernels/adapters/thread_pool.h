@@ -8,10 +8,10 @@
 namespace edgeax {
 
 // Threads are started when they are first needed, and wait for work: awake for two milliseconds,
-// since operators follow each other closely, then asleep. While awake they give way to every other
-// thread that wants their processor, and fall asleep at once when one does. The caller does the
-// work of those that do not come, so that on a busy machine a task takes about as long as on one
-// thread.
+// since operators follow each other closely, then asleep. After half a millisecond they give way to
+// every other thread that wants their processor, and fall asleep at once when one does. The caller
+// does the work of those that do not come, so that on a busy machine a task takes about as long as
+// on one thread.
 class ThreadPool {
  public:
   // More parts than that are never computed at once.
