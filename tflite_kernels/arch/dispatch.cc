@@ -114,9 +114,9 @@ constexpr KernelSet Reference() {
 
 // Each other set begins as one that it is better than, and names what it has of its own.
 #define EDGEAX_KERNEL(Operator, Isa) {Operator##Isa, Operator##ScratchBytes##Isa, true}
-#define EDGEAX_LOOKUP(Operator, Isa)                                                \
+#define EDGEAX_LOOKUP(Operator, Isa, PutOnPoints)                                   \
   LookupOn<Lookup##Operator##Args, Grouped##Operator##Args, Grouped##Operator##Isa, \
-           Grouped##Operator##ScratchBytes##Isa>::kKernel
+           Grouped##Operator##ScratchBytes##Isa, PutOnPoints>::kKernel
 
 #if defined(__x86_64__)
 constexpr KernelSet Avx2() {
@@ -130,8 +130,8 @@ constexpr KernelSet Avx2() {
   set.sparse_fully_connected = EDGEAX_KERNEL(SparseFullyConnected, Avx2);
   set.grouped_conv2d = EDGEAX_KERNEL(GroupedConv2D, Avx2);
   set.grouped_fully_connected = EDGEAX_KERNEL(GroupedFullyConnected, Avx2);
-  set.lookup_conv2d = EDGEAX_LOOKUP(Conv2D, Avx2);
-  set.lookup_fully_connected = EDGEAX_LOOKUP(FullyConnected, Avx2);
+  set.lookup_conv2d = EDGEAX_LOOKUP(Conv2D, Avx2, PutOnPoints);
+  set.lookup_fully_connected = EDGEAX_LOOKUP(FullyConnected, Avx2, PutOnPoints);
   set.binary_conv2d = EDGEAX_KERNEL(BinaryConv2D, Avx2);
   set.binary_fully_connected = EDGEAX_KERNEL(BinaryFullyConnected, Avx2);
   set.float_fully_connected = EDGEAX_KERNEL(FloatFullyConnected, Avx2);
@@ -157,8 +157,8 @@ constexpr KernelSet Avx512() {
   set.sparse_fully_connected = EDGEAX_KERNEL(SparseFullyConnected, Avx512);
   set.grouped_conv2d = EDGEAX_KERNEL(GroupedConv2D, Avx512);
   set.grouped_fully_connected = EDGEAX_KERNEL(GroupedFullyConnected, Avx512);
-  set.lookup_conv2d = EDGEAX_LOOKUP(Conv2D, Avx512);
-  set.lookup_fully_connected = EDGEAX_LOOKUP(FullyConnected, Avx512);
+  set.lookup_conv2d = EDGEAX_LOOKUP(Conv2D, Avx512, PutOnPointsAvx512);
+  set.lookup_fully_connected = EDGEAX_LOOKUP(FullyConnected, Avx512, PutOnPointsAvx512);
   set.binary_conv2d = EDGEAX_KERNEL(BinaryConv2D, Avx512);
   set.binary_fully_connected = EDGEAX_KERNEL(BinaryFullyConnected, Avx512);
   set.float_fully_connected = EDGEAX_KERNEL(FloatFullyConnected, Avx512);
@@ -185,8 +185,8 @@ constexpr KernelSet Neon() {
   set.sparse_fully_connected = EDGEAX_KERNEL(SparseFullyConnected, Neon);
   set.grouped_conv2d = EDGEAX_KERNEL(GroupedConv2D, Neon);
   set.grouped_fully_connected = EDGEAX_KERNEL(GroupedFullyConnected, Neon);
-  set.lookup_conv2d = EDGEAX_LOOKUP(Conv2D, Neon);
-  set.lookup_fully_connected = EDGEAX_LOOKUP(FullyConnected, Neon);
+  set.lookup_conv2d = EDGEAX_LOOKUP(Conv2D, Neon, PutOnPoints);
+  set.lookup_fully_connected = EDGEAX_LOOKUP(FullyConnected, Neon, PutOnPoints);
   set.binary_conv2d = EDGEAX_KERNEL(BinaryConv2D, Neon);
   set.binary_fully_connected = EDGEAX_KERNEL(BinaryFullyConnected, Neon);
   set.float_fully_connected = EDGEAX_KERNEL(FloatFullyConnected, Neon);
@@ -214,8 +214,8 @@ constexpr KernelSet NeonDotprod() {
   set.sparse_fully_connected = EDGEAX_KERNEL(SparseFullyConnected, NeonDotprod);
   set.grouped_conv2d = EDGEAX_KERNEL(GroupedConv2D, NeonDotprod);
   set.grouped_fully_connected = EDGEAX_KERNEL(GroupedFullyConnected, NeonDotprod);
-  set.lookup_conv2d = EDGEAX_LOOKUP(Conv2D, NeonDotprod);
-  set.lookup_fully_connected = EDGEAX_LOOKUP(FullyConnected, NeonDotprod);
+  set.lookup_conv2d = EDGEAX_LOOKUP(Conv2D, NeonDotprod, PutOnPoints);
+  set.lookup_fully_connected = EDGEAX_LOOKUP(FullyConnected, NeonDotprod, PutOnPoints);
   set.vector_conv2d = EDGEAX_KERNEL(VectorConv2D, NeonDotprod);
   set.vector_fully_connected = EDGEAX_KERNEL(VectorFullyConnected, NeonDotprod);
   set.takes_weight_sums = false;

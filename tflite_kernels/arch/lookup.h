@@ -11,17 +11,22 @@ namespace edgeax {
 namespace {
 
 // Numbers of the input; `args` are checked.
-size_t LookupInputSize(const LookupConv2DArgs& args) {
+inline size_t LookupInputSize(const LookupConv2DArgs& args) {
   const Shape4& input = args.conv2d.input;
   return size_t(input.batch) * input.height * input.width * input.channels;
 }
-size_t LookupInputSize(const LookupFullyConnectedArgs& args) {
+inline size_t LookupInputSize(const LookupFullyConnectedArgs& args) {
   return size_t(args.fully_connected.rows) * args.fully_connected.depth;
 }
 
-// A kernel on that of the grouped operator.
+inline void PutOnPoints(const int8_t* points, const int8_t* input, size_t size, int8_t* output) {
+  for (size_t i = 0; i < size; ++i) output[i] = points[input[i] + 128];
+}
+
+// A kernel on that of the grouped operator, and on what writes the points of codes.
 template <typename Args, typename GroupedArgs, Status (*kRun)(const GroupedArgs&, const Tensors&),
-          Status (*kScratchBytes)(const GroupedArgs&, size_t*)>
+          Status (*kScratchBytes)(const GroupedArgs&, size_t*),
+          void (*kPutOnPoints)(const int8_t*, const int8_t*, size_t, int8_t*)>
 struct LookupOn {
   static Status ScratchBytes(const Args& args, size_t* bytes) {
     *bytes = 0;
@@ -40,10 +45,8 @@ struct LookupOn {
     const Span<uint8_t>& scratch = tensors.scratch;
     if (scratch.size < bytes) return Status::kBadScratch;
     int8_t* on_points = reinterpret_cast<int8_t*>(scratch.data);
-    const int8_t* points = tensors.points.data + 128;
-    const int8_t* input = tensors.input.data;
     const size_t size = tensors.input.size, used = AlignedBytes(size);
-    for (size_t i = 0; i < size; ++i) on_points[i] = points[input[i]];
+    kPutOnPoints(tensors.points.data, tensors.input.data, size, on_points);
     const Span<uint8_t> rest = {scratch.data + used, scratch.size - used};
     return kRun(GroupedOf(args), GroupedTensors(tensors, {on_points, size}, rest));
   }
