@@ -29,6 +29,10 @@ _CUSTOM = {
 def lookup(graph: Subgraph, carrier: Carrier, codes: Codes, *, nearest: Named) -> CustomForm:
     """Returns a kernel in indices into a codebook for each output, for inputs on points.
 
+    A sum is that of `LookupLayer.sums` for the points found, but that weights w and points p are
+    8-bit integers: a product is off by at most `max|w| * max|p| * (1 / 127 + 1 / 254**2)`. What
+    lies within half an 8-bit step of a middle may go to the other one of its two points.
+
     Raises:
         Unfit: Its inputs are on no points, an output has too many different weights, or no operator
             does it.
