@@ -15,7 +15,6 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.children import count_invokes
 from benchmarks.harness import REPOSITORY, Benchmark, environment, run
 from benchmarks.hosts import NEWEST, prepare_arm
 from benchmarks.kernels_arm import Tools, written
@@ -82,9 +81,7 @@ def speeds_of(tools: Tools, cpu: str, shape: LayerShape, folder: Path) -> list[S
     forms = {form: file for form, file in forms_of(shape) if is_counted(form)}
     built_in = {form.placed: built_in_of(shape, form) for form in forms}
     files = written((*built_in.values(), *forms.values()), folder)
-    counts: list[int] = []
-    for first in range(0, len(files), count_invokes.EMPTY):
-        counts += tools.count(cpu, files[first : first + count_invokes.EMPTY])
+    counts = tools.count(cpu, files)
     theirs = dict(zip(built_in, counts[: len(built_in)], strict=True))
     return [
         Speed(form, shape, round(theirs[form.placed] / count, 4), _NOISE)

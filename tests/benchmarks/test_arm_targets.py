@@ -33,7 +33,7 @@ def test_a_speed_is_the_ratio_of_the_instructions(tmp_path):
     theirs = {"": 1000, "2 signs": 1001, "points": 1002}
     wanted = [theirs[form.placed] / number for number, form in enumerate(counted, 503)]
     assert [entry.speed for entry in speeds] == pytest.approx(wanted, abs=1e-4)
-    assert tools.parcels == 2 * [("cortex-a72", count_invokes.EMPTY)]  # as many as regions
+    assert tools.parcels == [("cortex-a72", 2 * count_invokes.EMPTY)]  # two full processes
 
 
 def test_a_way_of_each_kind_is_counted():
