@@ -448,8 +448,9 @@ def _checked_schedule(bits: Any, format: NumberFormat) -> BitSchedule | None:
 
 def _has_one_step(format: NumberFormat) -> bool:
     """Returns whether values are a single step times 8-bit integers without a zero point."""
-    is_narrow = isinstance(format, Integer) and format.symmetric and format.bits <= 8
-    return is_narrow and format.axis is None
+    if not isinstance(format, Integer):
+        return False
+    return format.symmetric and format.bits <= 8 and format.axis is None
 
 
 def _checked_range(bounds: Any) -> tuple[float, float]:
