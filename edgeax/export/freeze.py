@@ -222,7 +222,8 @@ class _Freezer:
         uncounted: Container[str],
     ) -> None:
         self.original = graph
-        self.unfolded = unfold(graph, samples)
+        self._has_wide = wide or any(map(_is_wide, graph.calls))
+        self.unfolded = unfold(graph, samples, has_wide=integer and self._has_wide)
         self.graph = graph = self.unfolded.graph
         self.name = name
         self.samples = samples
@@ -243,11 +244,11 @@ class _Freezer:
             trained = trained_rounding(end.operation, "output") if integer else None
             if trained is not None or placement.concatenation_of(graph, end) is None:
                 self._ends.setdefault(id(end), graph.path(call.operation))
-        self._has_wide = wide or any(map(_is_wide, graph.calls))
         self._parts: dict[tuple[int, int], list[Part]] = {}
         self._uses: Counter[int] = Counter()
         self._paths: dict[str, str] = {}
         self._steps: set[str] = set()
+        self._constants: set[int] = set()
         self.inputs = [
             _Stage(Part(None), tensor.name) for tensor in keras.tree.flatten(graph.inputs)
         ]
@@ -300,7 +301,7 @@ class _Freezer:
         stages = {id(stage.part): stage for stages in self.stages.values() for stage in stages}
         for identity, stage in stages.items():
             layer, encoded = stage.part.layer, encoded_of(stage.part)
-            if encoded is not None:
+            if encoded is not None and identity not in self._constants:
                 is_step = getattr(layer, "name", "") in self._steps
                 uses = self._uses[identity]
                 yield FrozenWeight(stage.path, layer, encoded, uses, is_step, stage.shift)
@@ -749,6 +750,8 @@ class _Freezer:
                 self._name(part, self.graph.path(call.operation) + part.suffix)
                 if id(call.operation) in self.unfolded.steps:
                     self._steps.add(getattr(part.layer, "name", ""))
+                if id(call.operation) in self.unfolded.constants:
+                    self._constants.add(id(part))
         for part in self._parts[key]:
             self._uses[id(part)] += 1
         return self._parts[key]

@@ -114,20 +114,25 @@ def _best(
     nearest: Named,
 ) -> tuple[list[CustomForm], str]:
     """Returns a kernel in bits where its inputs are some, or sums of some, by far the fastest; one
-    that looks products up where its inputs are on points, which it finds itself; else as `_chosen`
-    does.
+    that looks products up where its inputs are on points, which it finds itself; else, or where
+    `choice` knows better, as `_chosen` does.
     """
     reasons = []
     of_inputs: tuple[Form, ...] = (
         binary,
-        partial(sign_sum, weight=weight, sums=sums),
+        partial(sign_sum, weight=weight, sums=sums, is_measured=choice.speeds is not None),
         partial(lookup, nearest=nearest),
     )
     for form in of_inputs:
         try:
-            return [form(graph, carrier, codes) for carrier, codes in pairs], ""
+            found = [form(graph, carrier, codes) for carrier, codes in pairs]
         except Unfit as error:
             reasons.append(str(error))
+            continue
+        found, why = choice.confirm(graph, pairs, found)
+        if found:
+            return found, why
+        reasons.append(why)
     found, why = _chosen(graph, pairs, forms, choice)
     return found, why if found else "; ".join(filter(None, (*reasons, why)))
 

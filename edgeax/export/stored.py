@@ -35,7 +35,8 @@ class Stored:
             a `block`, how `places` are written, and the `sparsity`, 0..1; of one of sub-vectors
             their `length`, the number of `tables` and of the `entries` of each; of one whose inputs
             share scales or steps in groups the inputs of a `group`; of one whose inputs are on
-            points the number of its `tables` and of the `points`; of one for DECODE the number of
+            points the number of its `tables` and of the `points`; of one whose inputs are sums of
+            signs how many these are, `planes`; of one for DECODE the number of
             its `tables`, and the `decoded_bytes` that it has in the arena.
     """
 
