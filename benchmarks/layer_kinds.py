@@ -126,7 +126,7 @@ KINDS = (
         sign_sums(2, 1),
         (*CONVOLUTIONS[:3], *PRODUCTS),
         (),
-        inputs=sums_of(2),
+        inputs=tuple(sums_of(2)),
     ),
     Kind("int4_g32_int8", groups(4, 32), (*CONVOLUTIONS[:3], *PRODUCTS), ()),
 )
