@@ -30,7 +30,9 @@ from edgeax.runtime.drawn_layers import (
     as_options,
     blocks,
     codebook,
+    groups,
     integers,
+    sign_sums,
     signs,
     sub_vectors,
 )
@@ -71,6 +73,7 @@ def _wanted(on_a72: float, on_a76: float) -> dict[str, float]:
 _CODEBOOK = codebook(4)
 _TERNARY = integers(2, -1, 1)
 _CODEWORDS = sub_vectors(16, 8)
+_SIGN_SUMS, _GROUPS = sign_sums(2, 1), groups(4, 32)
 KINDS = (
     Kind("binary", signs, True, INT8, _wanted(7.0, 2.3)),
     Kind("sparse 75 % 1x4", blocks(4, 4, 16), True, INT8, _wanted(3.0, 2.5)),
@@ -81,6 +84,10 @@ KINDS = (
     Kind("sparse 4:16", blocks(1, 4, 16), False, INT8, _wanted(2.5, 1.5)),
     Kind("16 codewords of 8", _CODEWORDS, True, INT8, {}),
     Kind("16 codewords of 8", _CODEWORDS, False, INT8, {}),
+    Kind("sums of 2 signs", _SIGN_SUMS, True, INT8, {}),
+    Kind("sums of 2 signs", _SIGN_SUMS, False, INT8, {}),
+    Kind("int4_g32_int8", _GROUPS, True, INT8, {}),
+    Kind("int4_g32_int8", _GROUPS, False, INT4, {}),
 )
 
 
@@ -161,16 +168,18 @@ class Tools:
         return cls(plugin, counter, marks, run_python)
 
     def count(self, cpu: str, files: Sequence[Path]) -> list[int]:
-        """Returns the instructions of one invoke of each file.
+        """Returns the instructions of one invoke of each file, of as many in a process as the
+        counter has regions.
 
         Raises:
-            ValueError: there are more files than the counter has regions.
             RuntimeError: the emulated interpreter failed.
         """
-        if len(files) > count_invokes.EMPTY:
-            raise ValueError(
-                f"`files` must be at most {count_invokes.EMPTY}. Received: {len(files)}."
-            )
+        counts: list[int] = []
+        for first in range(0, len(files), count_invokes.EMPTY):
+            counts += self._count(cpu, files[first : first + count_invokes.EMPTY])
+        return counts
+
+    def _count(self, cpu: str, files: Sequence[Path]) -> list[int]:
         counts = self.marks.with_name("counts")
         option = counting.plugin_option(self.counter, counts)
         outcome = self.run_python(cpu, CHILD, self.marks, self.plugin, *files, counter=option)

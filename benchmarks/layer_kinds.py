@@ -7,14 +7,17 @@ from collections.abc import Sequence
 
 from edgeax.formats.layer_shape import LayerShape, conv, fully_connected
 from edgeax.runtime.drawn_layers import (
+    ONE,
     Draw,
     blocks,
     codebook,
+    groups,
     integers,
+    sign_sums,
     signs,
     sub_vectors,
+    sums_of,
 )
-from edgeax.runtime.operator_files import INPUT_SCALE
 
 CONVOLUTIONS = (
     conv(56, 64, 64, 3),
@@ -69,8 +72,6 @@ class Kind:
     inputs: Sequence[int] = range(-128, 128)
 
 
-_ONE = round(1 / INPUT_SCALE)  # the code of the input 1.0
-
 COLD = (LARGE_PRODUCT,)
 """Shapes that are measured with weights from memory too."""
 
@@ -117,7 +118,15 @@ KINDS = (
             Wanted(4.5, CONVOLUTIONS[1:4]),
             Wanted(7.0, COLD, cold=True),
         ),
-        inputs=(-_ONE, _ONE),
+        inputs=(-ONE, ONE),
     ),
     Kind("16 codewords of 8", sub_vectors(16, 8), (*CONVOLUTIONS[:3], *PRODUCTS), ()),
+    Kind(
+        "sums of 2 signs",
+        sign_sums(2, 1),
+        (*CONVOLUTIONS[:3], *PRODUCTS),
+        (),
+        inputs=tuple(sums_of(2)),
+    ),
+    Kind("int4_g32_int8", groups(4, 32), (*CONVOLUTIONS[:3], *PRODUCTS), ()),
 )

@@ -86,8 +86,9 @@ def export(
             Names of tensors that are neither inputs nor outputs are left out. `"latency"` takes
             for each layer the operator that is the fastest by what was measured in layers like it,
             with `runtime="edgeax"`: ours where it gains 5 % or more, else the built-in one. Kernels
-            of bits beside signs always get ours, and those beside 16-bit activations the built-in
-            one: no table has them. None takes the fewest bytes of what needs no decoding.
+            of bits beside signs always get ours, and those beside sums of signs that 8-bit integers
+            do not hold, and kernels beside 16-bit activations the built-in one: no table has them.
+            None takes the fewest bytes of what needs no decoding.
         target: With `optimize="latency"`, whose speeds count: the name of a table that comes with
             edgeax, such as `"x86-64-avx512"`, or the path of one that `edgeax tune` wrote on the
             device. None: the table for the kernels that this machine has.

@@ -17,8 +17,8 @@ from edgeax.export.lower_lstm import lower_lstms
 from edgeax.export.lower_sign_sum import rounded_sums
 from edgeax.export.lower_wide import lower_wide
 from edgeax.export.rounding import IN_FORMAT, WIDE_BITS
-from edgeax.export.sign_sums import expand_sign_sums, place_sign_sums
-from edgeax.export.signs import is_conversion, lower_signs
+from edgeax.export.sign_sums import expand_sign_sums
+from edgeax.export.signs import is_conversion, lower_signs, place_in_integers
 from edgeax.export.stored import AS_CONVERTED, Stored
 from edgeax.export.widen import widen
 from edgeax.formats.flatbuffer import Model, Subgraph
@@ -138,8 +138,8 @@ def _lower(
         How kernels are stored, and the places of sums of signs that were rounded to 8 bits.
     """
     lower_signs(file)
-    place_sign_sums(file, frozen.sums)
-    kernels = lower(file, frozen.weights, forms, choice, frozen.sums)
+    place_in_integers(file, {*frozen.sums, *frozen.nearest})
+    kernels = lower(file, frozen.weights, forms, choice, frozen.sums, frozen.nearest)
     rounded = rounded_sums(file.subgraphs[0], frozen.sums)
     expand_sign_sums(file.subgraphs[0], frozen.sums)
     kernels += lower_lstms(file, frozen.lstms, integer)

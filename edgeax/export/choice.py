@@ -51,6 +51,23 @@ class Choice:
         found, why = _smallest(pairs, candidates)
         return found, "" if found and self.optimize is None else why
 
+    def confirm(
+        self, graph: Subgraph, pairs: Pairs, found: list[CustomForm]
+    ) -> tuple[list[CustomForm], str]:
+        """Returns a form that nothing but a measured speed speaks against.
+
+        Args:
+            graph: The graph of the operators.
+            pairs: The operators that hold a kernel.
+            found: The form of that kernel, for each operator.
+
+        Returns:
+            As `choose`.
+        """
+        if self.speeds is None or not found[0].has_rival:
+            return found, ""
+        return _fastest(graph, pairs, [found], self.speeds)
+
 
 BY_BYTES = Choice()
 """As without `optimize`."""
@@ -110,12 +127,13 @@ def _slowest(
 
 
 def _measured_form(carrier: Carrier, codes: Codes, form: CustomForm) -> Form:
-    block = int(form.details.get("block", 0))
-    if not block:
-        return Form(form.operator, form.bits)
+    parts = (form.details.get(name, 0) for name in ("block", "length", "group"))
+    planes = int(form.details.get("planes", 1))
+    measured = Form(form.operator, form.bits, int(max(parts)), planes=planes)
+    if not measured.is_sparse:
+        return measured
     left = form.constants["weights"].size / codes.codes.size
-    balanced = is_balanced(rows_of(carrier, codes))
-    return Form(form.operator, form.bits, block, left, balanced)
+    return dataclasses.replace(measured, left=left, balanced=is_balanced(rows_of(carrier, codes)))
 
 
 def shape_of(graph: Subgraph, carrier: Carrier) -> LayerShape | None:

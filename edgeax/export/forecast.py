@@ -11,6 +11,7 @@ from edgeax.export.assemble import assemble, with_decode
 from edgeax.export.convert import errors_only
 from edgeax.export.lower_binary import HOW as BINARY
 from edgeax.export.lower_decode import HOW as DECODE
+from edgeax.export.lower_lookup import HOW as LOOKUP
 from edgeax.export.lower_vector import HOW as VECTOR
 from edgeax.export.result import WHERE_DECODE_RUNS
 from edgeax.export.stateful import check_stateful
@@ -63,6 +64,11 @@ class Forecast:
     def vector(self) -> tuple[str, ...]:
         """Paths of the kernels that a custom operator will hold in indices of sub-vectors."""
         return tuple(kernel.path for kernel in self.kernels if kernel.how == VECTOR)
+
+    @property
+    def lookup(self) -> tuple[str, ...]:
+        """Paths of the kernels whose products with inputs on points a custom operator looks up."""
+        return tuple(kernel.path for kernel in self.kernels if kernel.how == LOOKUP)
 
     @property
     def decode(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from edgeax.export.bake import Part, as_on_device, bake, limited_activation, shifted
 from edgeax.export.lstm import CellStates, FusedLSTM
+from edgeax.export.nearest import Nearest, WholeNearest, as_nearest
 from edgeax.export.rounding import (
     IN_FORMAT,
     WIDE_BITS,
@@ -119,6 +120,7 @@ class Frozen:
         steps: Names of the layers of `model` that are steps of a recurrent layer.
         step_roundings: Names of the rounding layers within them: the device has 16 bits there.
         sums: Activations that are sums of signs, by the operators that stand for them.
+        nearest: Activations that are put on points, by the operators that stand for them.
     """
 
     model: keras.Model
@@ -133,12 +135,13 @@ class Frozen:
     formatted: tuple[tuple[str, str], ...] = ()
     trained: tuple[FrozenWeight, ...] = ()
     sums: dict[str, SignSums] = dataclasses.field(default_factory=dict)
+    nearest: dict[str, Nearest] = dataclasses.field(default_factory=dict)
 
 
-_Rounded = Grid | Formatted | Signs | SignSums
+_Rounded = Grid | Formatted | Signs | SignSums | Nearest
 
-# Roundings to signs and their sums: an operator of its own makes them of 8-bit integers.
-_OF_SIGNS = (Signs, SignSums)
+# Roundings to signs, their sums, and points: an operator of its own makes them of 8-bit integers.
+_APART = (Signs, SignSums, Nearest)
 
 
 @dataclasses.dataclass
@@ -219,7 +222,8 @@ class _Freezer:
         uncounted: Container[str],
     ) -> None:
         self.original = graph
-        self.unfolded = unfold(graph, samples)
+        self._has_wide = wide or any(map(_is_wide, graph.calls))
+        self.unfolded = unfold(graph, samples, has_wide=integer and self._has_wide)
         self.graph = graph = self.unfolded.graph
         self.name = name
         self.samples = samples
@@ -240,11 +244,11 @@ class _Freezer:
             trained = trained_rounding(end.operation, "output") if integer else None
             if trained is not None or placement.concatenation_of(graph, end) is None:
                 self._ends.setdefault(id(end), graph.path(call.operation))
-        self._has_wide = wide or any(map(_is_wide, graph.calls))
         self._parts: dict[tuple[int, int], list[Part]] = {}
         self._uses: Counter[int] = Counter()
         self._paths: dict[str, str] = {}
         self._steps: set[str] = set()
+        self._constants: set[int] = set()
         self.inputs = [
             _Stage(Part(None), tensor.name) for tensor in keras.tree.flatten(graph.inputs)
         ]
@@ -279,6 +283,7 @@ class _Freezer:
             tuple(rounding.formatted),
             trained,
             rounding.sums,
+            rounding.nearest,
         )
 
     def _lstms(self) -> Iterator[tuple[str, FusedLSTM]]:
@@ -296,7 +301,7 @@ class _Freezer:
         stages = {id(stage.part): stage for stages in self.stages.values() for stage in stages}
         for identity, stage in stages.items():
             layer, encoded = stage.part.layer, encoded_of(stage.part)
-            if encoded is not None:
+            if encoded is not None and identity not in self._constants:
                 is_step = getattr(layer, "name", "") in self._steps
                 uses = self._uses[identity]
                 yield FrozenWeight(stage.path, layer, encoded, uses, is_step, stage.shift)
@@ -318,6 +323,8 @@ class _Freezer:
             if stage.rounded:
                 measured = _widened(np.min(values), np.max(values), stage.path)
                 stage.rounding = self._input_rounding(tensor) or Grid(measured)
+                if isinstance(stage.rounding, Nearest):
+                    stage.rounding = dataclasses.replace(stage.rounding, entered=Grid(measured))
         stages = [stage for stages in self.stages.values() for stage in stages]
         stages += [stage for entry in self._entries.values() for stage in entry.values()]
         unknown = [stage for stage in stages if stage.rounded and stage.rounding is None]
@@ -463,6 +470,8 @@ class _Freezer:
                 return WholeSign(stage.rounding.magnitude)(result)
             if isinstance(stage.rounding, SignSums):
                 return WholeSignSum(stage.rounding)(result)
+            if isinstance(stage.rounding, Nearest):
+                return WholeNearest(stage.rounding)(result)
             return result
 
         inputs, _ = self._build(None, watch)
@@ -473,7 +482,8 @@ class _Freezer:
         rounding = trained_rounding(operation, slot, place)
         if not self.integer or self._has_wide or id(operation) in self.unfolded.steps:
             return rounding
-        return as_signs(rounding) or self._as_sums(operation, slot, rounding) or rounding
+        found = as_signs(rounding) or self._as_sums(operation, slot, rounding)
+        return found or as_nearest(rounding) or rounding
 
     def _as_sums(self, operation: Any, slot: str, rounding: Any) -> SignSums | None:
         """Returns the sums of signs that a tensor of a layer is rounded to, None where the file
@@ -557,7 +567,7 @@ class _Freezer:
     def _rounds_again(self, call: Call) -> bool:
         """Returns whether a layer rounds what it gets, to more than signs."""
         entries = self._entries[id(call)].values()
-        return bool(entries) and not any(isinstance(entry.rounding, _OF_SIGNS) for entry in entries)
+        return bool(entries) and not any(isinstance(entry.rounding, _APART) for entry in entries)
 
     def _leave_float_alone(self) -> None:
         """Rounds no result for which training has no rounding, where its layer computes in float
@@ -582,7 +592,7 @@ class _Freezer:
             entries = self._entries[id(call)].values()
             given = all(integers.get(id(tensor), True) for tensor in call.input_tensors)
             if entries:
-                given = all(isinstance(entry.rounding, (Grid, *_OF_SIGNS)) for entry in entries)
+                given = all(isinstance(entry.rounding, (Grid, *_APART)) for entry in entries)
             last = [stage for stage in self.stages[id(call)] if not stage.part.moves][-1:]
             if not given and id(call) in free:
                 for stage in last:
@@ -627,7 +637,7 @@ class _Freezer:
             last = [stage for stage in stages if not stage.part.moves][-1]
             fixed = placement.FIXED_RANGES.get(placement.activation_name(operation))
             trained = self._trained(operation, "output")
-            if isinstance(trained, (Formatted, *_OF_SIGNS)) or (trained and not fixed):
+            if isinstance(trained, (Formatted, *_APART)) or (trained and not fixed):
                 last.rounding = _limited(trained, last.part.limit)
             elif fixed:
                 last.rounding = Grid.prescribed(fixed, wide=bool(trained and trained.bits > 8))
@@ -643,8 +653,10 @@ class _Freezer:
         return [one for stage in stages for one in self._with_signs_apart(stage)]
 
     def _with_signs_apart(self, stage: _Stage) -> list[_Stage]:
-        """Returns a stage, or the one whose results are 8-bit integers and that of their signs."""
-        if not isinstance(stage.rounding, _OF_SIGNS):
+        """Returns a stage, or the one whose results are 8-bit integers and that of their signs or
+        points.
+        """
+        if not isinstance(stage.rounding, _APART):
             return [stage]
         signs = Part(_layers.Identity())
         self._name(signs, stage.path)
@@ -738,6 +750,8 @@ class _Freezer:
                 self._name(part, self.graph.path(call.operation) + part.suffix)
                 if id(call.operation) in self.unfolded.steps:
                     self._steps.add(getattr(part.layer, "name", ""))
+                if id(call.operation) in self.unfolded.constants:
+                    self._constants.add(id(part))
         for part in self._parts[key]:
             self._uses[id(part)] += 1
         return self._parts[key]
@@ -760,6 +774,7 @@ class _FixedRounding:
         self.formatted: list[tuple[str, str]] = []
         self._signs = 0
         self.sums: dict[str, SignSums] = {}
+        self.nearest: dict[str, Nearest] = {}
         self._grids: dict[int, Grid] = {}
         # Names of the layers that a tensor went through since it was last rounded.
         self._layers: dict[int, tuple[str, ...]] = {}
@@ -793,6 +808,12 @@ class _FixedRounding:
             whole = WholeSignSum(stage.rounding, len(self.sums))
             name, self.sums[whole.operator] = f"of_sums_{len(self.sums)}", stage.rounding
             return self._round(whole(result), stage.rounding.grid, name)
+        if isinstance(stage.rounding, Nearest):
+            if stage.rounding.entered is not None:
+                result = self._point(stage, layers, stage.rounding.entered, result, source)
+            nearest = WholeNearest(stage.rounding, len(self.nearest))
+            name, self.nearest[nearest.operator] = f"on_points_{len(self.nearest)}", stage.rounding
+            return self._round(nearest(result), stage.rounding.grid, name)
         if isinstance(stage.rounding, Formatted):
             self.formatted.append((stage.path, described(stage.rounding.format)))
             return stage.rounding.layer(f"{IN_FORMAT}_{len(self.formatted)}")(result)

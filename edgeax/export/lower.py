@@ -14,10 +14,12 @@ from edgeax.export.lower_coded import coded
 from edgeax.export.lower_custom import CustomForm, Form, Unfit, why_built_in, write_custom
 from edgeax.export.lower_dense import BITS, HOW, write_dense
 from edgeax.export.lower_grouped import grouped
+from edgeax.export.lower_lookup import lookup
 from edgeax.export.lower_packed import packed
 from edgeax.export.lower_sign_sum import sign_sum
 from edgeax.export.lower_sparse import sparse
 from edgeax.export.lower_vector import vector
+from edgeax.export.nearest import Named, expand_nearest
 from edgeax.export.sign_sums import Sums, drop_unread_sums
 from edgeax.export.signs import drop_unread_signs
 from edgeax.export.stored import AS_CONVERTED, Stored, at_cost, stored_as
@@ -39,6 +41,7 @@ def lower(
     forms: Sequence[Form],
     choice: Choice = BY_BYTES,
     sums: Sums = MappingProxyType({}),
+    nearest: Named = MappingProxyType({}),
 ) -> tuple[Stored, ...]:
     """Writes the trained codes into `model`, in place.
 
@@ -49,6 +52,7 @@ def lower(
             operators only.
         choice: What decides between them.
         sums: Activations that are sums of signs, placed; those that are counted go.
+        nearest: Activations that are put on points, placed.
 
     Returns:
         One entry per kernel, in the order of `weights`.
@@ -57,11 +61,12 @@ def lower(
     constants = Constants(graph)
     thresholds: Thresholds = {}
     stored = [
-        _lower_weight(model, constants, weight, carriers, forms, choice, thresholds, sums)
+        _lower_weight(model, constants, weight, carriers, forms, choice, thresholds, sums, nearest)
         for weight, carriers in zip(weights, carriers_of(graph, weights), strict=True)
     ]
     drop_unread_signs(graph)
     drop_unread_sums(graph, sums)
+    expand_nearest(graph, nearest)
     pack_bits(model, constants, thresholds)
     model.prune()
     return tuple(stored)
@@ -76,6 +81,7 @@ def _lower_weight(
     choice: Choice,
     thresholds: Thresholds,
     sums: Sums,
+    nearest: Named,
 ) -> Stored:
     graph = model.subgraphs[0]
     if not carriers:
@@ -84,7 +90,7 @@ def _lower_weight(
     pairs = [(carrier, settled(trained, carrier)) for carrier in carriers]
     reasons = [_STEP if weight.is_step else why_built_in(*pair, bool(forms)) for pair in pairs]
     why = next(filter(None, reasons), "")
-    found, why = ([], why) if why else _best(graph, weight, pairs, forms, choice, sums)
+    found, why = ([], why) if why else _best(graph, weight, pairs, forms, choice, sums, nearest)
     if not found:
         for carrier, codes in pairs:
             write_dense(graph, constants, carrier, codes, weight.path)
@@ -105,17 +111,28 @@ def _best(
     forms: Sequence[Form],
     choice: Choice,
     sums: Sums,
+    nearest: Named,
 ) -> tuple[list[CustomForm], str]:
-    """Returns a kernel in bits where its inputs are some, or sums of some, by far the fastest, else
-    as `_chosen` does.
+    """Returns a kernel in bits where its inputs are some, or sums of some, by far the fastest; one
+    that looks products up where its inputs are on points, which it finds itself; else, or where
+    `choice` knows better, as `_chosen` does.
     """
     reasons = []
-    in_bits: tuple[Form, ...] = (binary, partial(sign_sum, weight=weight, sums=sums))
-    for form in in_bits:
+    of_inputs: tuple[Form, ...] = (
+        binary,
+        partial(sign_sum, weight=weight, sums=sums, is_measured=choice.speeds is not None),
+        partial(lookup, nearest=nearest),
+    )
+    for form in of_inputs:
         try:
-            return [form(graph, carrier, codes) for carrier, codes in pairs], ""
+            found = [form(graph, carrier, codes) for carrier, codes in pairs]
         except Unfit as error:
             reasons.append(str(error))
+            continue
+        found, why = choice.confirm(graph, pairs, found)
+        if found:
+            return found, why
+        reasons.append(why)
     found, why = _chosen(graph, pairs, forms, choice)
     return found, why if found else "; ".join(filter(None, (*reasons, why)))
 

@@ -84,6 +84,7 @@ def binary(graph: Subgraph, carrier: Carrier, codes: Codes) -> CustomForm:
             "scale": scale,
         },
         source=source.tensor,
+        has_rival=False,
         threshold=threshold if _passes_signs(carrier.operator) else None,
     )
 

@@ -42,6 +42,8 @@ class CustomForm:
         source: The tensor that it reads, None for that of the built-in operator.
         threshold: Biases in place of `bias` where it writes nothing but signs, as bits; None: it
             cannot.
+        has_rival: Whether tables of speeds tell of it beside built-in operators that compute the
+            same.
         snr_db: Ratio of the energy of what was trained to that of the difference, None where that
             is the one of the kernel's integers.
     """
@@ -56,6 +58,7 @@ class CustomForm:
     least_gain: float = 0.0
     source: int | None = None
     threshold: np.ndarray | None = None
+    has_rival: bool = True
     snr_db: float | None = None
 
     @property

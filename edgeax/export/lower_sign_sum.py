@@ -28,9 +28,23 @@ _CUSTOM = {
 
 
 def sign_sum(
-    graph: Subgraph, carrier: Carrier, codes: Codes, *, weight: FrozenWeight, sums: Sums
+    graph: Subgraph,
+    carrier: Carrier,
+    codes: Codes,
+    *,
+    weight: FrozenWeight,
+    sums: Sums,
+    is_measured: bool,
 ) -> CustomForm:
     """Returns a kernel of sums of signs for inputs that are such.
+
+    Args:
+        graph: The graph of the carrier.
+        carrier: A built-in operator.
+        codes: Its kernel.
+        weight: The same as it was trained.
+        sums: Of the model.
+        is_measured: Whether measured speeds decide against 8-bit integers.
 
     Raises:
         Unfit: Either is no sum of signs, there are too many of them, or an option or a gain is
@@ -46,7 +60,8 @@ def sign_sum(
         raise Unfit("")  # its signs are not all 1 where their sum is the largest
     planes = len(read.gains)
     counts = planes * len(bases.digits)
-    if not rows.pays(planes, len(bases.digits), beside_float=not read.is_exact):
+    decided = is_measured and read.is_exact
+    if not decided and not rows.pays(planes, len(bases.digits), beside_float=not read.is_exact):
         raise Unfit(f"it would count bits {counts} times, which int8 is faster than")
     gains = bases.gains[:, np.newaxis] * np.array(read.gains)[:, np.newaxis]
     gains = gains.reshape(-1, codes.scale.size) * codes.scale.astype(np.float64)
@@ -70,7 +85,9 @@ def sign_sum(
             "gains": units,
             "thresholds": rows.thresholds_of(read.thresholds),
         },
+        details={"planes": planes},
         source=read.tensor,
+        has_rival=read.is_exact,
         snr_db=math.inf,
     )
 

@@ -6,23 +6,22 @@ import dataclasses
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
 
 from edgeax.export.constants import Constants, zero_point_of
-from edgeax.export.placeholder import PREFIX, Placeholder, integer_output, kept_whole
+from edgeax.export.placeholder import PREFIX, Placeholder, kept_whole
 from edgeax.export.rounding import SIGN_TOP, Formatted, Grid
 from edgeax.export.signs import (
     CHOICE,
     COMPARISON,
     INTEGER_COMPARISON,
-    integers_behind,
     like,
 )
 from edgeax.formats.binary import ResidualBinary, ShiftedBinary
-from edgeax.formats.flatbuffer import Model, Operator, Subgraph, Tensor
+from edgeax.formats.flatbuffer import Operator, Subgraph, Tensor
 from edgeax.formats.ternary import Ternary
 
 _OPERATOR = f"{PREFIX}SignSum"
@@ -166,24 +165,6 @@ Sums = Mapping[str, SignSums]
 """The sums of signs of a model, by the operators that stand for them."""
 
 
-def place_sign_sums(model: Model, sums: Sums) -> None:
-    """Lets what stands for sums of signs read and write integers, in place.
-
-    Args:
-        model: As the converter made it.
-        sums: Of the model.
-    """
-    graph = model.subgraphs[0]
-    for operator in [operator for operator in graph.operators if operator.name in sums]:
-        name = graph.tensors[operator.outputs[0]].name
-        target = integer_output(graph, graph.operators.index(operator), name)
-        operator.inputs = (integers_behind(graph, operator.inputs[0]),)
-        operator.outputs = (target,)
-    if sums:
-        graph.drop_unread("DEQUANTIZE")
-        model.prune()
-
-
 def read_sums(graph: Subgraph, tensor: int, sums: Sums) -> Read | None:
     """Returns how the signs whose sums a tensor holds are read, None if it holds none such."""
     producer = graph.producer(tensor)
@@ -238,10 +219,27 @@ def expand_sign_sums(graph: Subgraph, sums: Sums) -> None:
     """Gives the sums of signs that are still read the built-in operators that compute them."""
     constants = Constants(graph)
     for operator in [operator for operator in graph.operators if operator.name in sums]:
-        _expand(graph, constants, operator, sums[operator.name])
+        expand_steps(graph, constants, operator, sums[operator.name])
 
 
-def _expand(graph: Subgraph, constants: Constants, operator: Operator, sums: SignSums) -> None:
+class Steps(Protocol):
+    """Values that change at some ends."""
+
+    @property
+    def ends(self) -> tuple[float, ...]:
+        """The values at which they change, ascending."""
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """What they are below the first end, between the ends and above the last one."""
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of the 8-bit tensor that holds them; its zero point is 0."""
+
+
+def expand_steps(graph: Subgraph, constants: Constants, operator: Operator, sums: Steps) -> None:
+    """Puts the built-in operators in an operator's place that compute steps of what it reads."""
     place = graph.operators.index(operator)
     graph.operators.remove(operator)
     (source,), (target,) = operator.inputs, operator.outputs
@@ -278,7 +276,7 @@ def _between(graph: Subgraph, name: str, target: int) -> int:
     return graph.add_state(name, made.dtype, made.shape, scale, zero_point_of(made), False)
 
 
-def _level_codes(sums: SignSums) -> np.ndarray:
+def _level_codes(sums: Steps) -> np.ndarray:
     return np.rint(np.array(sums.levels) / sums.grid.step)
 
 

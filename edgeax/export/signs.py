@@ -1,5 +1,6 @@
 """Signs of activations: the layer that the converter keeps whole, and the operators it becomes."""
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,24 @@ def _lower_sign(graph: Subgraph, constants: Constants, operator: Operator) -> No
         graph.insert(place, COMPARISON, (source, least), (is_positive,))
     ends = [like(constants, f"{name}/{sign}", made, sign * SIGN_TOP) for sign in (1, -1)]
     graph.insert(place + 1, CHOICE, (is_positive, *ends), (target,))
+
+
+def place_in_integers(model: Model, names: Collection[str]) -> None:
+    """Lets what stands for one step of activations read and write 8-bit integers, in place.
+
+    Args:
+        model: As the converter made it.
+        names: Of the operators that do.
+    """
+    graph = model.subgraphs[0]
+    for operator in [operator for operator in graph.operators if operator.name in names]:
+        name = graph.tensors[operator.outputs[0]].name
+        target = integer_output(graph, graph.operators.index(operator), name)
+        operator.inputs = (integers_behind(graph, operator.inputs[0]),)
+        operator.outputs = (target,)
+    if names:
+        graph.drop_unread("DEQUANTIZE")
+        model.prune()
 
 
 def signs_of(graph: Subgraph, tensor: int) -> int | None:

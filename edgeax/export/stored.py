@@ -21,8 +21,9 @@ class Stored:
         path: Path of the layer.
         how: `"packed"` in codes of 4, 2 or 1 bits, beside float activations of 8 too, of a custom
             operator, `"binary"` in bits of one whose inputs are signs or sums of some, `"sparse"`
-            without its zeros in one, `"vector"` in indices of sub-vectors in one, `"decode"` in
-            indices for the DECODE operator of TensorFlow Lite Micro, `"int8"`, or `"as converted"`.
+            without its zeros in one, `"vector"` in indices of sub-vectors in one, `"lookup"` in
+            indices of one whose inputs are on points, `"decode"` in indices for the DECODE operator
+            of TensorFlow Lite Micro, `"int8"`, or `"as converted"`.
         bits: Bits of one stored code, of a `"vector"` kernel of the index of a sub-vector; None as
             the converter chose.
         why: Why no custom operator holds it; if one does and `optimize` was given, what it gains.
@@ -33,8 +34,10 @@ class Stored:
         details: What else there is to know of this form, by name: of a sparse kernel the codes in
             a `block`, how `places` are written, and the `sparsity`, 0..1; of one of sub-vectors
             their `length`, the number of `tables` and of the `entries` of each; of one whose inputs
-            share scales or steps in groups the inputs of a `group`; of one for DECODE the number
-            of its `tables`, and the `decoded_bytes` that it has in the arena.
+            share scales or steps in groups the inputs of a `group`; of one whose inputs are on
+            points the number of its `tables` and of the `points`; of one whose inputs are sums of
+            signs how many these are, `planes`; of one for DECODE the number of
+            its `tables`, and the `decoded_bytes` that it has in the arena.
     """
 
     path: str

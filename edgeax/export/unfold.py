@@ -34,6 +34,7 @@ class Unfolded:
         whole: Why layers could not be unfolded, by their paths.
         steps: Ids of the operations that belong to the steps of a recurrent layer.
         results: Ids of the calls that give the results of such layers.
+        constants: Ids of the layers whose kernels are no weights of the model.
     """
 
     graph: Graph
@@ -42,6 +43,7 @@ class Unfolded:
     whole: dict[str, str]
     steps: set[int]
     results: set[int]
+    constants: set[int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,21 +67,34 @@ class Use:
     extremes: Extremes | None
 
 
-def unfold(graph: Graph, samples: Sequence[np.ndarray]) -> Unfolded:
+_NO_WIDE_SIGNS = (
+    "`model` must have no layer of signs with `input_scaling` where activations have 16 bits: no "
+    "operator reads signs of those. Received: layer {!r}. Use activations of 8 bits, or leave "
+    "`input_scaling` out."
+)
+
+
+def unfold(graph: Graph, samples: Sequence[np.ndarray], has_wide: bool = False) -> Unfolded:
     """Returns the graph with every layer unfolded that has to be and can be.
 
     Args:
         graph: Of a copy of the model with its weights.
         samples: One array per input; they settle sizes that the model leaves open.
+        has_wide: Whether it computes in integers and some activations have 16 bits.
+
+    Raises:
+        ValueError: A layer has no operators beside activations of 16 bits.
     """
     if not any(type(placement.plain(call.operation)) in _RULES for call in graph.calls):
-        return Unfolded(graph, {}, {}, {}, set(), set())
+        return Unfolded(graph, {}, {}, {}, set(), set(), set())
     build = Builder()
     whole: dict[str, str] = {}
 
     def emit(call: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         operation, path = call.operation, graph.path(call.operation)
         rule = _RULES.get(type(placement.plain(operation)))
+        if has_wide and isinstance(placement.plain(operation), XnorConv2D):
+            raise ValueError(_NO_WIDE_SIGNS.format(path))
         reason = _why_not_unfolded(operation, args, kwargs)
         if reason:
             whole[path] = reason
@@ -96,7 +111,15 @@ def unfold(graph: Graph, samples: Sequence[np.ndarray]) -> Unfolded:
     packed = keras.tree.pack_sequence_as(graph.inputs, inputs)
     outputs = graph.rebuild(emit, packed)
     unfolded = Graph(packed, outputs, build.calls, build.paths)
-    return Unfolded(unfolded, build.kernels, build.ranges, whole, build.steps, build.results)
+    return Unfolded(
+        unfolded,
+        build.kernels,
+        build.ranges,
+        whole,
+        build.steps,
+        build.results,
+        build.constants,
+    )
 
 
 def _why_not_unfolded(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:

@@ -51,6 +51,7 @@ class Builder:
         ranges: Ranges of results that are known beforehand, by the id of the call.
         steps: Ids of the operations that belong to the steps of a recurrent layer.
         results: Ids of the calls that give the results of such layers.
+        constants: Ids of the layers whose kernels are no weights of the model.
     """
 
     def __init__(self) -> None:
@@ -60,6 +61,7 @@ class Builder:
         self.ranges: dict[int, Extremes] = {}
         self.steps: set[int] = set()
         self.results: set[int] = set()
+        self.constants: set[int] = set()
         self._made: dict[tuple[int, str], Any] = {}
 
     def once(self, layer: Any, purpose: str, make: Callable[[], Any]) -> Any:

@@ -70,6 +70,7 @@ def xnor(
     magnitudes = build.call(Magnitude(), f"{path}/magnitudes", images)
     channels = images.shape[-1]
     mean = build.once(layer, "scales", lambda: _scales(layer, channels))
+    build.constants.add(id(mean))
     scales = build.call(mean, f"{path}/scales", magnitudes)
     is_last = layer.bias is None and layer.activation is keras.activations.linear
     range_of_last = extremes if is_last else None
@@ -79,6 +80,7 @@ def xnor(
     if is_last:
         return result
     ending = build.once(layer, "ending", lambda: _ending(layer, weights))
+    build.constants.add(id(ending))
     return build.call(ending, f"{path}/bias", result, extremes=extremes)
 
 

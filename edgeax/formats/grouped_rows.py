@@ -11,6 +11,10 @@ from edgeax.formats import packing
 
 _ENTRIES = (4, 16)  # of a codebook
 
+_MOST_CODEBOOKS = 256
+
+_WHOLE_ROW = 65536  # weights of the longest row
+
 
 class NoGroups(ValueError):
     """Why weights have no such form."""
@@ -67,7 +71,7 @@ def grouped_rows(weights: np.ndarray, group: int) -> GroupedRows:
     used = np.unique(units)
     if used.size > _ENTRIES[-1]:
         raise NoGroups(f"its groups have {used.size} different codes, more than {_ENTRIES[-1]}")
-    entries = next(entries for entries in _ENTRIES if used.size <= entries)
+    entries = _entries_for(used.size)
     different, numbers = np.unique(steps, return_inverse=True)
     # Those that no weight points to may be too large.
     codebooks = np.clip(different[:, np.newaxis] * used, -128, 127)
@@ -79,3 +83,40 @@ def grouped_rows(weights: np.ndarray, group: int) -> GroupedRows:
         np.pad(codebooks, spare).astype(np.int8),
         group,
     )
+
+
+def row_codebooks(weights: np.ndarray) -> GroupedRows:
+    """Returns weights with a codebook for each row, equal ones once; one for all if it suffices.
+
+    Args:
+        weights: int8 `(rows, depth)`.
+    Raises:
+        NoGroups: A row has more than 16 different weights, or there are more than 256 codebooks.
+    """
+    shared = np.unique(weights)
+    used = [shared] * len(weights)
+    if shared.size > _ENTRIES[-1]:
+        used = [np.unique(row) for row in weights]
+    most = max(values.size for values in used)
+    if most > _ENTRIES[-1]:
+        raise NoGroups(f"an output of it has {most} different weights, more than {_ENTRIES[-1]}")
+    entries = _entries_for(most)
+    filled = np.stack([np.pad(values, (0, entries - values.size)) for values in used])
+    different, numbers = np.unique(filled, axis=0, return_inverse=True)
+    if len(different) > _MOST_CODEBOOKS:
+        raise NoGroups(
+            f"its outputs have {len(different)} different codebooks, more than {_MOST_CODEBOOKS}"
+        )
+    count = 1 << (len(different) - 1).bit_length()
+    codes = [np.searchsorted(values, row) for values, row in zip(used, weights, strict=True)]
+    return GroupedRows(
+        np.stack(codes).astype(np.uint8),
+        numbers.reshape(-1, 1).astype(np.uint8),
+        np.pad(different, ((0, count - len(different)), (0, 0))).astype(np.int8),
+        _WHOLE_ROW,
+    )
+
+
+def _entries_for(count: int) -> int:
+    """Returns the entries of the smallest codebook of so many values."""
+    return next(entries for entries in _ENTRIES if count <= entries)

@@ -116,6 +116,7 @@ _CODEBOOK_INPUTS = ("input", "weights", "bias", "scale", "codebook")
 _SPARSE_INPUTS = ("input", "weights", "bias", "scale", "indices")
 _CODED_INPUTS = ("input", "coded")
 _BINARY_INPUTS = ("input", "weights", "bias", "scale")
+_LOOKUP_INPUTS = (*_CODEBOOK_INPUTS, "points")
 _SIGN_SUM_INPUTS = (*_BINARY_INPUTS, "gains", "thresholds")
 
 _WINDOW = (
@@ -279,6 +280,18 @@ OPERATORS: dict[str, CustomOperator] = {
             1,
             _CODEBOOK_INPUTS,
             (_KEEP_NUM_DIMS, _GROUP_BITS, *_CLAMP),
+        ),
+        CustomOperator(
+            "EdgeaxLookupConv2D",
+            1,
+            _LOOKUP_INPUTS,
+            (*_WINDOW, _GROUPS, *_CLAMP),
+        ),
+        CustomOperator(
+            "EdgeaxLookupFullyConnected",
+            1,
+            _LOOKUP_INPUTS,
+            (_KEEP_NUM_DIMS, *_CLAMP),
         ),
     )
 }

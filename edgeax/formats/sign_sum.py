@@ -137,10 +137,11 @@ def fold(
         depth: Products in a sum.
     Returns:
         int32 gains and biases and float32 scales, with `scale * (sum of gain * products + bias)`
-        near the above: the largest possible sum takes about 30 bits.
+        near the above: the largest possible sum takes about 30 bits. A channel whose sums move its
+        offset by less than the rounding of that has gains of 0.
     Raises:
-        ValueError: A channel's gains are too small beside its offset (all 0, if the offset is not);
-            or a number is not finite.
+        ValueError: A channel's gains are too small beside its offset, but not that small; or a
+            number is not finite.
     Example: `fold([[0.5], [0.5]], [1.0], depth=2**10)` is
         `([[2**18], [2**18]], [2**19], [2**-19])`.
     """
@@ -151,7 +152,8 @@ def fold(
         unit = np.maximum(largest / most, np.abs(offset) / binary_rows.MAX_BIAS)
         scale = np.where(unit > 0, 2.0 ** np.ceil(np.log2(unit)), 0).astype(np.float32)
         divisor = np.where(scale > 0, scale, 1).astype(np.float64)
-        coarse = largest < _LEAST_UNITS * divisor
+        is_constant = 2 * largest * depth <= divisor
+        coarse = (largest < _LEAST_UNITS * divisor) & ~is_constant
     bad = ~np.isfinite(unit) | ~np.isfinite(scale) | (coarse & (scale > 0))
     bad |= (scale == 0) & (unit > 0)
     if bad.any():
@@ -161,5 +163,6 @@ def fold(
             f"{gains[:, channel].tolist()} and {offset[channel]} in channel {channel}, depth "
             f"{depth}. Keep the built-in operator for this layer."
         )
-    units, bias = np.rint(gains / divisor), np.rint(offset / divisor)
+    units = np.where(is_constant, 0, np.rint(gains / divisor))
+    bias = np.rint(offset / divisor)
     return units.astype(np.int32), bias.astype(np.int32), scale

@@ -32,11 +32,13 @@ class Form:
 
     Attributes:
         operator: Name of an operator of edgeax.
-        bits: Bits of one stored code.
-        block: Codes in a block of a sparse kernel, 0 for a kernel with its zeros.
+        bits: Bits of one stored code, or signs of a weight that is a sum of them.
+        block: Weights that belong together: in a block of a sparse kernel, in a sub-vector, or in a
+            group with a codebook of its own; 0 elsewhere.
         left: Which part of the codes is stored, above 0; 1 for a kernel with its zeros.
         balanced: Whether of a sparse kernel at most 4 of any 16 codes are not zero; see
             `sparse.is_balanced`.
+        planes: Signs of an input that is a sum of them; 1 elsewhere.
     """
 
     operator: str
@@ -44,21 +46,55 @@ class Form:
     block: int = 0
     left: float = 1.0
     balanced: bool = False
+    planes: int = 1
 
     def speaks_for(self, other: "Form") -> bool:
-        """Returns whether another form is at least as fast as this one in the same layer: the same
-        but for zeros, of which it has no fewer and in no less order.
+        """Returns whether another form is at least as fast as this one in the same layer.
+
+        It is the same but for zeros, of which it has no fewer and in no less order, for sub-vectors
+        and groups, which are no shorter, or for signs, of which sums have no more.
         """
-        same = (self.operator, self.bits, self.block) == (other.operator, other.bits, other.block)
-        return same and other.left <= _MORE * self.left and self.balanced <= other.balanced
+        if self.operator != other.operator:
+            return False
+        if OPERATORS[self.operator].has_bases:
+            return other.bits <= self.bits and other.planes <= self.planes
+        if self.is_sparse:
+            same = (self.bits, self.block) == (other.bits, other.block)
+            return same and other.left <= _MORE * self.left and self.balanced <= other.balanced
+        return self.bits == other.bits and self.block <= other.block
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether zeros are not stored."""
+        return self.operator.startswith("EdgeaxSparse")
+
+    @property
+    def placed(self) -> str:
+        """What the operator puts its inputs on itself, for which the built-in one needs others:
+        `"points"`, sums of signs such as `"2 signs"`, or `""`.
+        """
+        if OPERATORS[self.operator].has_bases:
+            return f"{self.planes} signs"
+        return "points" if self.operator.startswith("EdgeaxLookup") else ""
 
     @property
     def name(self) -> str:
         """As in a report, such as `"4 bits"` or `"25% in blocks of 4"`."""
-        if not self.block:
-            return f"{self.bits} bit{'s' if self.bits > 1 else ''}"
+        if not self.is_sparse:
+            return self._name_of_codes
         order = ", at most 4 of 16" if self.balanced else ""
         return f"{self.left:.0%} in blocks of {self.block}{order}"
+
+    @property
+    def _name_of_codes(self) -> str:
+        bits = f"{self.bits} bit{'s' if self.bits > 1 else ''}"
+        family = self.operator.removesuffix("Conv2D").removesuffix("FullyConnected")
+        return {
+            "EdgeaxVector": f"{bits} for sub-vectors of {self.block}",
+            "EdgeaxGrouped": f"{bits} in groups of {self.block}",
+            "EdgeaxLookup": f"{bits}, looked up",
+            "EdgeaxSignSum": f"{self.bits} x {self.planes} signs",
+        }.get(family, bits)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +104,8 @@ class Speed:
     Attributes:
         form: How it stores weights.
         shape: What it computes.
-        speed: How many times as fast as the built-in int8 operator of that shape it is.
+        speed: How many times as fast as the built-in int8 operator of that shape it is; where it
+            puts its inputs on few values itself, as that one with those that do so.
         noise: How far off that may be, as a part of it.
     """
 
@@ -107,7 +144,8 @@ class Speeds:
         """Returns the measured operator that tells most of one that was not measured.
 
         Of those whose form speaks for the other (`Form.speaks_for`) it is the one with the nearest
-        shape (`LayerShape.distance`), of equally near ones the one with the most zeros.
+        shape (`LayerShape.distance`), of equally near ones the one that is most like it: with the
+        most zeros, the longest sub-vectors or groups, the fewest signs.
 
         Returns:
             None where even that is farther away than `FARTHEST`.
@@ -115,7 +153,8 @@ class Speeds:
 
         def order(entry: Speed) -> tuple[float, ...]:
             form = entry.form
-            return shape.distance(entry.shape), form.left, not form.balanced, entry.speed
+            unlike = form.left, not form.balanced, -form.block, form.bits * form.planes
+            return shape.distance(entry.shape), *unlike, entry.speed
 
         speaking = [entry for entry in self.entries if entry.form.speaks_for(form)]
         found = min(speaking, key=order, default=None)
@@ -221,6 +260,7 @@ def _speed(values: Mapping[str, Any]) -> Speed:
             _whole(form, "block", 0),
             _above_zero(form, "left"),
             _flag(form, "balanced"),
+            _whole({"planes": 1, **form}, "planes", 1),
         ),
         LayerShape(
             shape["layer"],

@@ -1,15 +1,25 @@
 """Random layers of low-bit and sparse weights, for measuring the operators that compute them."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from edgeax.formats import binary_rows, packing, sparse, vector_rows
+from edgeax.formats import binary_rows, packing, sign_sum, sparse, vector_rows
+from edgeax.formats.grouped_rows import GroupedRows, grouped_rows
 from edgeax.formats.layer_shape import CONV, DEPTHWISE, FULLY_CONNECTED, LayerShape
+from edgeax.runtime.operator_files import INPUT_SCALE
+
+ONE = round(1 / INPUT_SCALE)
+"""The code of the input 1.0."""
+
+POINTS = np.rint(np.arange(-128, 128) * INPUT_SCALE).clip(-2, 2).astype(np.int8)
+"""The whole number from -2 to 2 nearest to what each int8 code of an input stands for."""
 
 _ENDS = {CONV: "Conv2D", DEPTHWISE: "DepthwiseConv2D", FULLY_CONNECTED: "FullyConnected"}
+_MOST_TABLES = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,10 +47,14 @@ def codebook(bits: int) -> Draw:
     """Returns what draws codes into a table of `2**bits` int8 values."""
 
     def draw(shape: LayerShape, source: np.random.Generator) -> Layer:
-        values = np.sort(source.choice(np.arange(-127, 128), 1 << bits, replace=False))
-        return _of_codes(values, bits, shape, source)
+        return _of_codes(_distinct(bits, source), bits, shape, source)
 
     return draw
+
+
+def _distinct(bits: int, source: np.random.Generator) -> np.ndarray:
+    values = np.arange(-127, 128, dtype=np.int8)
+    return np.sort(source.choice(values, 1 << bits, replace=False))
 
 
 def integers(bits: int, low: int, high: int) -> Draw:
@@ -105,6 +119,80 @@ def sub_vectors(entries: int, length: int) -> Draw:
         return Layer(weights, "EdgeaxVector", constants)
 
     return draw
+
+
+def groups(bits: int, group: int) -> Draw:
+    """Returns what draws codes of so many bits, in groups whose steps are whole numbers.
+
+    Args:
+        bits: Of a code, 2 or 4.
+        group: Weights in a group, a power of two.
+    """
+
+    def draw(shape: LayerShape, source: np.random.Generator) -> Layer:
+        half = 1 << (bits - 1)
+        codes = source.integers(-half, half, (shape.outputs, shape.depth))
+        steps = source.integers(1, 16, (shape.outputs, -(-shape.depth // group)))
+        weights = codes * np.repeat(steps, group, axis=1)[:, : shape.depth]
+        rows = grouped_rows(weights.astype(np.int8), group)
+        constants = {"weights": rows.packed(), "codebook": rows.codebooks}
+        options = {"group_bits": group.bit_length() - 1}
+        return Layer(weights.astype(np.int8), "EdgeaxGrouped", constants, options)
+
+    return draw
+
+
+def lookups(bits: int) -> Draw:
+    """Returns what draws codes into a table of `2**bits` values of each output, for inputs that are
+    put on whole numbers.
+    """
+
+    def draw(shape: LayerShape, source: np.random.Generator) -> Layer:
+        tables = 1 << (min(shape.outputs, _MOST_TABLES) - 1).bit_length()
+        values = np.stack([_distinct(bits, source) for _ in range(tables)])
+        codes = source.integers(0, 1 << bits, (shape.outputs, shape.depth), dtype=np.uint8)
+        numbers = (np.arange(shape.outputs) % tables).astype(np.uint8)[:, np.newaxis]
+        rows = GroupedRows(codes, numbers, values, group=1 << 16)
+        constants = {"weights": rows.packed(), "codebook": rows.codebooks, "points": POINTS}
+        return Layer(rows.decode(), "EdgeaxLookup", constants)
+
+    return draw
+
+
+def sign_sums(planes: int, bases: int) -> Draw:
+    """Returns what draws weights that are sums of signs, for inputs that are such sums.
+
+    Args:
+        planes: Equal signs of an input, whose sums reach from -1.0 to 1.0; see `sums_of`.
+        bases: Signs of a weight, each twice as large as the one before.
+    """
+
+    def draw(shape: LayerShape, source: np.random.Generator) -> Layer:
+        digits = source.choice(np.array([-1, 1], np.int8), (bases, shape.outputs, shape.depth))
+        gains = 1 << np.arange(bases)
+        weights = planes * np.tensordot(gains, digits, axes=1)
+        parts = np.repeat(gains, planes).astype(np.int32)
+        taps = digits.reshape(bases, shape.outputs, -1, shape.inputs)
+        constants = {
+            "weights": sign_sum.pack_bases(taps),
+            "gains": np.tile(parts[:, np.newaxis], shape.outputs),
+            "thresholds": sign_sum.thresholds_of([[end] for end in middles_of(sums_of(planes))]),
+        }
+        options = {"planes": planes, "bases": bases}
+        options |= {"pad_value": 0} if shape.layer == CONV else {}
+        return Layer(weights.astype(np.int8), "EdgeaxSignSum", constants, options)
+
+    return draw
+
+
+def sums_of(planes: int) -> list[int]:
+    """Returns the codes of the sums of so many equal signs, from that of -1.0 to that of 1.0."""
+    return [int(code) for code in np.linspace(-ONE, ONE, planes + 1)]
+
+
+def middles_of(levels: Sequence[int]) -> list[int]:
+    """Returns the codes halfway between two of some that ascend."""
+    return [(low + high) // 2 for low, high in itertools.pairwise(levels)]
 
 
 def signs(shape: LayerShape, source: np.random.Generator) -> Layer:

@@ -24,9 +24,23 @@ from edgeax.formats.sparse import is_balanced
 from edgeax.formats.speeds import Form, Speed, Speeds
 from edgeax.runtime import latency
 from edgeax.runtime.backends import load_backend
-from edgeax.runtime.drawn_layers import Draw, as_options, blocks, codebook
+from edgeax.runtime.drawn_layers import (
+    ONE,
+    POINTS,
+    Draw,
+    as_options,
+    blocks,
+    codebook,
+    groups,
+    lookups,
+    middles_of,
+    sign_sums,
+    sub_vectors,
+    sums_of,
+)
 from edgeax.runtime.interpreter import Interpreter
 from edgeax.runtime.operator_files import INPUT_SCALE, built_in_file, custom_file
+from edgeax.runtime.placed_inputs import on_points, on_steps
 from edgeax.runtime.processor import fastest_kernels, processor_name
 
 SHAPES: tuple[LayerShape, ...] = (
@@ -65,11 +79,12 @@ _LEAST_ROUNDS, _MOST_ROUNDS = 15, 300
 
 @dataclasses.dataclass(frozen=True)
 class _Kind:
-    """A way to store weights: bits of a code, codes in a block or 0, and what draws them."""
+    """A way to store weights: as in `Form`, and what draws them."""
 
     bits: int
     block: int
     draw: Draw
+    planes: int = 1
 
 
 _CODES = tuple(_Kind(bits, 0, codebook(bits)) for bits in (4, 2, 1))
@@ -80,6 +95,16 @@ _LEFT |= {8: [(4, 16)], 16: [(4, 16)]}
 _SPARSE = tuple(
     _Kind(8, block, blocks(block, *left)) for block, ways in _LEFT.items() for left in ways
 )
+_VECTORS = tuple(
+    _Kind(bits, length, sub_vectors(1 << bits, length)) for bits in (4, 8) for length in (4, 8)
+)
+_GROUPS = tuple(
+    _Kind(bits, group, groups(bits, group)) for bits, group in ((4, 32), (4, 128), (2, 32))
+)
+_SUMS = tuple(
+    _Kind(bases, 0, sign_sums(planes, bases), planes) for planes, bases in ((2, 1), (1, 2), (2, 2))
+)
+_LOOKUPS = tuple(_Kind(bits, 0, lookups(bits)) for bits in (4, 2))
 
 
 def tune(path: str | os.PathLike[str], shapes: Iterable[LayerShape] | None = None) -> Speeds:
@@ -132,20 +157,31 @@ def speeds_of(shape: LayerShape) -> Iterator[Speed]:
     """Measures the ways to store a layer's weights, each in turns with the built-in operator."""
     codes = np.random.default_rng(1).integers(-128, 128, shape.input)
     inputs = (codes * INPUT_SCALE).astype(np.float32)
-    built_in = Interpreter(model_content=built_in_of(shape), num_threads=1)
+    built_in: dict[str, Interpreter] = {}
     for form, file in forms_of(shape):
         ours = Interpreter(model_content=file, num_threads=1)
-        times_ms = _turns({"ours": ours, "theirs": built_in}, inputs)
+        if form.placed not in built_in:
+            rival = built_in_of(shape, form)
+            built_in[form.placed] = Interpreter(model_content=rival, num_threads=1)
+        times_ms = _turns({"ours": ours, "theirs": built_in[form.placed]}, inputs)
         speed = _lower_quartile(times_ms["theirs"]) / _lower_quartile(times_ms["ours"])
         noise = latency.noise(times_ms["ours"], times_ms["theirs"])
         yield Speed(form, shape, round(speed, 4), round(noise, 4))
 
 
-def built_in_of(shape: LayerShape) -> bytes:
-    """Returns a file of the built-in int8 operator with random weights."""
+def built_in_of(shape: LayerShape, form: Form | None = None) -> bytes:
+    """Returns a file of the built-in int8 operator with random weights, after those that put its
+    inputs where a form does, see `Form.placed`.
+    """
     source = np.random.default_rng(0)
     weights = source.integers(-127, 128, (shape.outputs, shape.depth), dtype=np.int8)
-    return built_in_file(shape, weights, _scale(shape), "int8")
+    file = built_in_file(shape, weights, _scale(shape), "int8")
+    if form is None or not form.placed:
+        return file
+    if form.placed == "points":
+        return on_points(file, POINTS * ONE)
+    levels = sums_of(form.planes)
+    return on_steps(file, middles_of(levels), levels)
 
 
 def forms_of(shape: LayerShape) -> Iterator[tuple[Form, bytes]]:
@@ -153,15 +189,22 @@ def forms_of(shape: LayerShape) -> Iterator[tuple[Form, bytes]]:
     stored so.
     """
     source = np.random.default_rng(0)
-    for kind in _CODES if shape.layer == DEPTHWISE else (*_CODES, *_SPARSE):
+    for kind in _kinds_of(shape):
         layer = kind.draw(shape, source)
         options = as_options(layer, shape)
-        form = Form(options["operator"], kind.bits)
-        if kind.block:
+        form = Form(options["operator"], kind.bits, kind.block, planes=kind.planes)
+        if form.is_sparse:
             left = layer.constants["weights"].size / layer.weights.size
-            balanced = is_balanced(layer.weights)
-            form = Form(form.operator, form.bits, kind.block, left, balanced)
+            form = dataclasses.replace(form, left=left, balanced=is_balanced(layer.weights))
         yield form, custom_file(shape, layer.weights, _scale(shape), **options)
+
+
+def _kinds_of(shape: LayerShape) -> tuple[_Kind, ...]:
+    """Returns what is measured of a layer: sub-vectors where they divide its rows."""
+    if shape.layer == DEPTHWISE:
+        return _CODES
+    vectors = tuple(kind for kind in _VECTORS if shape.depth % kind.block == 0)
+    return (*_CODES, *_SPARSE, *vectors, *_GROUPS, *_SUMS, *_LOOKUPS)
 
 
 def _scale(shape: LayerShape) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Quantize: any number format for weights and activations, trained through the rounding."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any, cast
@@ -12,6 +13,7 @@ from edgeax.formats import EncodedTensor, Integer, NumberFormat, Params
 from edgeax.formats.array_format import ArrayFormat
 from edgeax.formats.methods import implements
 from edgeax.formats.names import deserialized, format_of, serialized
+from edgeax.formats.vector_codebook import VectorCodebook
 from edgeax.transforms.base import Role, Transform, now
 from edgeax.transforms.checks import checked_choice
 from edgeax.transforms.cluster import Cluster
@@ -363,7 +365,9 @@ class Quantize(Quantizer):
         return {name: now(variable) for name, variable in self.followed.variables_of.items()}
 
     def freeze(self, tensor: EncodedTensor) -> EncodedTensor:
-        """Returns the weight in codes, or unchanged after `Cluster`."""
+        """Returns the weight in codes, or unchanged after `Cluster`; sub-vectors that are shared
+        stay so, in a table of rounded values.
+        """
         if self.clustered:
             return tensor
         value, format = tensor.decode(), self.number_format
@@ -371,6 +375,10 @@ class Quantize(Quantizer):
             limited = np.asarray(self._limited(tf.constant(value)))
             return encoded_in(format, limited, tensor.mask)
         params = format.fit(value if self.limit is None else self._ends_of_weight(value))
+        if isinstance(tensor.format, VectorCodebook) and _has_one_step(format):
+            table = format.encode(tensor.params["codebook"], params)
+            rounded = {**tensor.params, "codebook": format.decode(table, params)}
+            return dataclasses.replace(tensor, params=rounded)
         return EncodedTensor(format.encode(value, params), format, params, tensor.mask)
 
     def _ends_of_weight(self, value: np.ndarray) -> np.ndarray:
@@ -436,6 +444,13 @@ def _checked_schedule(bits: Any, format: NumberFormat) -> BitSchedule | None:
             f"Received: a schedule that ends with {bits.last_bits} bits for {format}."
         )
     return bits
+
+
+def _has_one_step(format: NumberFormat) -> bool:
+    """Returns whether values are a single step times 8-bit integers without a zero point."""
+    if not isinstance(format, Integer):
+        return False
+    return format.symmetric and format.bits <= 8 and format.axis is None
 
 
 def _checked_range(bounds: Any) -> tuple[float, float]:

@@ -11,16 +11,17 @@ SHAPE = conv(3, 8, 6, 3)
 
 
 class Counted:
-    """Counts 1000 instructions for the first file and 500, 501, ... for the others."""
+    """Counts 1000, 1001, ... instructions for files without operators of edgeax, else 500, ..."""
 
     def __init__(self):
         self.parcels = []
 
     def count(self, cpu, files):
         self.parcels.append((cpu, len(files)))
-        assert all(file.read_bytes() for file in files)
-        numbers = [int(file.stem) for file in files]
-        return [1000 if number == 0 else 499 + number for number in numbers]
+        return [self.instructions(file) for file in files]
+
+    def instructions(self, file):
+        return int(file.stem) + (500 if b"Edgeax" in file.read_bytes() else 1000)
 
 
 def test_a_speed_is_the_ratio_of_the_instructions(tmp_path):
@@ -28,8 +29,24 @@ def test_a_speed_is_the_ratio_of_the_instructions(tmp_path):
     speeds = arm_targets.speeds_of(tools, "cortex-a72", SHAPE, tmp_path)
     counted = [form for form, _ in forms_of(SHAPE) if arm_targets.is_counted(form)]
     assert [entry.form for entry in speeds] == counted
-    assert [entry.speed for entry in speeds[:2]] == [2.0, pytest.approx(1000 / 501, abs=1e-4)]
-    assert tools.parcels == [("cortex-a72", count_invokes.EMPTY)]  # as many as there are regions
+    # After the plain built-in one, that with sums of signs before it and that with points.
+    theirs = {"": 1000, "2 signs": 1001, "points": 1002}
+    wanted = [theirs[form.placed] / number for number, form in enumerate(counted, 503)]
+    assert [entry.speed for entry in speeds] == pytest.approx(wanted, abs=1e-4)
+    assert tools.parcels == [("cortex-a72", 2 * count_invokes.EMPTY)]  # two full processes
+
+
+def test_a_way_of_each_kind_is_counted():
+    counted = {form.name for form, _ in forms_of(conv(3, 64, 6, 3)) if arm_targets.is_counted(form)}
+    assert counted >= {
+        "4 bits",
+        "25% in blocks of 4",
+        "4 bits for sub-vectors of 8",
+        "4 bits in groups of 32",
+        "1 x 2 signs",
+        "2 x 2 signs",
+        "4 bits, looked up",
+    }
 
 
 def test_a_table_is_written_for_each_processor(tmp_path, monkeypatch):

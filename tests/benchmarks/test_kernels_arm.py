@@ -77,10 +77,18 @@ def test_products_give_the_codes_of_the_reference(kind, tmp_path):
         assert host.run(file, rows, plugin=True).outputs.tolist() == expected.tolist()
 
 
-def test_more_files_than_the_counter_has_regions_are_refused(tmp_path):
+def test_more_files_than_the_counter_has_regions_take_several_processes(tmp_path, monkeypatch):
+    parcels = []
+
+    def one_process(self, cpu, files):
+        parcels.append((cpu, len(files)))
+        return [int(file.stem) for file in files]
+
+    monkeypatch.setattr(kernels_arm.Tools, "_count", one_process)
     tools = kernels_arm.Tools(tmp_path, tmp_path, tmp_path)
-    with pytest.raises(ValueError, match="`files` must be at most 7. Received: 8"):
-        tools.count("cortex-a72", [tmp_path / "x.tflite"] * 8)
+    files = [tmp_path / f"{number}.tflite" for number in range(15)]
+    assert tools.count("cortex-a72", files) == list(range(15))
+    assert parcels == [("cortex-a72", 7), ("cortex-a72", 7), ("cortex-a72", 1)]
 
 
 def test_a_row_says_how_many_times_fewer_instructions_than_xnnpack_it_took():

@@ -2,6 +2,7 @@ import numpy as np
 
 from benchmarks import layer_kinds
 from benchmarks.layer_kinds import KINDS
+from edgeax.formats import grouped_rows
 from edgeax.formats.layer_shape import conv
 
 
@@ -9,6 +10,22 @@ def test_inputs_of_binary_layers_are_signs():
     kinds = {kind.name: kind for kind in KINDS}
     assert kinds["binary"].inputs == (-50, 50)  # -1 and 1 in steps of 0.02
     assert kinds["ternary"].inputs == range(-128, 128)
+
+
+def test_inputs_of_sums_of_signs_are_such_sums():
+    kinds = {kind.name: kind for kind in KINDS}
+    sums = kinds["sums of 2 signs"]
+    assert sums.inputs == [-50, 0, 50]
+    layer = sums.draw(conv(2, 64, 16, 1), np.random.default_rng(1))
+    assert layer.operator == "EdgeaxSignSum" and layer.options["planes"] == 2
+    assert layer.options["bases"] == 1
+
+
+def test_groups_of_32_are_whole_steps_of_4_bits():
+    kinds = {kind.name: kind for kind in KINDS}
+    layer = kinds["int4_g32_int8"].draw(conv(2, 64, 16, 1), np.random.default_rng(1))
+    assert grouped_rows.grouped_rows(layer.weights, 32).bits == 4
+    assert layer.options["group_bits"] == 5
 
 
 def test_sparse_kinds_have_the_block_of_their_name():

@@ -174,6 +174,79 @@ def test_the_slowest_of_several_operators_with_one_kernel_decides():
     assert "0.50 times as fast as int8" in stored["shared"].why
 
 
+# Forms that read inputs in a way of their own, and those that training asks for.
+
+IN_SIGNS, IN_TABLES = Form("EdgeaxSignSumConv2D", 1, planes=2), Form("EdgeaxLookupConv2D", 4)
+INT8_AROUND = {"input": "int8", "output": "int8"}
+ASKED_FOR = {
+    IN_SIGNS: ("binary", {"input": "tbn", "kernel": "ste_sign"}),
+    IN_TABLES: (
+        "lookup",
+        {
+            "input": edgeax.ClusterActivations(16),
+            "kernel": edgeax.Cluster(16, scope="channel", at_most=True),
+        },
+    ),
+    Form("EdgeaxGroupedConv2D", 4, 16): ("packed", {"kernel": "int4_g16_int8", **INT8_AROUND}),
+    Form("EdgeaxVectorConv2D", 4, 8): (
+        "vector",
+        {"kernel": edgeax.VectorCluster(16, 8), **INT8_AROUND},
+    ),
+}
+
+
+def kernel_by_speed(slots, *entries):
+    """How the kernel of a convolution is stored, and the operators of its file."""
+    only = layers.Conv2D(16, 3, padding="same", name="conv")
+    plain = sequential(keras.Input((8, 8, 16)), only)
+    model = edgeax.compress(plain, edgeax.Recipe([edgeax.Rule("conv", **slots)]))
+    samples = normal(8, 8, 8, 16)
+    model(samples, training=True)
+    choice = Choice("latency", table(*entries))
+    made = assemble(model, [samples], integer=True, pack=True, choice=choice)
+    (kernel,) = made.kernels
+    return kernel, {operator.name for operator in made.file.subgraphs[0].operators}
+
+
+@pytest.mark.parametrize("form", ASKED_FOR, ids=lambda form: form.name)
+def test_speed_decides_on_every_form_that_has_a_rival(form):
+    how, slots = ASKED_FOR[form]
+    shape = conv(8, 16, 16, 3)
+    kernel, operators = kernel_by_speed(slots, Speed(form, shape, 1.5, 0.01))
+    assert (kernel.how, form.operator in operators) == (how, True)
+    assert kernel.why == "1.50 times as fast as int8, measured at conv3x3 8,16,16"
+    kernel, operators = kernel_by_speed(slots, Speed(form, shape, 0.7, 0.01))
+    assert kernel.how == "int8" and "CONV_2D" in operators
+    assert f"{how}: 0.70 times as fast as int8, measured at conv3x3 8,16,16" in kernel.why
+    kernel, _ = kernel_by_speed(slots)
+    assert kernel.how == "int8" and f"{how}: nothing like it was measured" in kernel.why
+
+
+def test_where_speed_is_known_more_signs_may_be_counted():
+    slots = {"input": "tbn", "kernel": "lq2"}
+    four = Speed(Form("EdgeaxSignSumConv2D", 2, planes=2), conv(8, 16, 16, 3), 3.0, 0.0)
+    assert kernel_by_speed(slots, four)[0].how == "binary"
+    assert "count bits 4 times" not in kernel_by_speed(slots)[0].why
+
+
+def test_sums_of_signs_that_8_bit_integers_do_not_hold_have_no_rival():
+    slots = {"input": "multi_step_sign", "kernel": "bwn"}
+    slow = Speed(IN_SIGNS, conv(8, 16, 16, 3), 0.1, 0.0)
+    kernel, _ = kernel_by_speed(slots, slow)
+    assert (kernel.how, kernel.why) == ("binary", "")
+
+
+def test_what_is_looked_up_no_faster_may_be_packed():
+    _, slots = ASKED_FOR[IN_TABLES]
+    slots = slots | {"kernel": edgeax.Cluster(16)}
+    shape = conv(8, 16, 16, 3)
+    kernel, operators = kernel_by_speed(
+        slots, Speed(IN_TABLES, shape, 0.9, 0.0), Speed(CONV, shape, 1.2, 0.0)
+    )
+    assert (kernel.how, kernel.bits) == ("packed", 4)
+    assert {"GATHER", "EdgeaxConv2D"} <= operators
+
+
 # Shapes.
 
 PARTS = {

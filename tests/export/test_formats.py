@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import edgeax
+from edgeax.formats.flatbuffer import Model
 from edgeax.formats.names import names
 
 X = np.random.default_rng(0).normal(size=(32, 12)).astype(np.float32)
@@ -325,3 +326,20 @@ def test_a_last_state_is_no_riddle_to_a_float_file(kind, tmp_path):
     result = edgeax.export(model, path, x, activations="float32")
     assert result.float_size_bytes is not None
     assert edgeax.Interpreter(path).run(x).shape == (16, 2)
+
+
+@pytest.mark.parametrize("outputs, kernel_type", [(63, "float32"), (64, "int8")])
+def test_operators_of_floats_are_exact_beside_less_than_1024_weights(
+    outputs, kernel_type, tmp_path
+):
+    """Larger kernels are stored in int8 by the converter, and their inputs rounded once more."""
+    x = np.random.default_rng(0).normal(size=(16, 16)).astype(np.float32)
+    rules = [edgeax.Rule("dense", kernel="binary", input="fp8_e4m3")]
+    model = compressed(layers.Dense(outputs, name="dense"), rules=rules, x=x)
+    path = tmp_path / "m.tflite"
+    edgeax.export(model, path, x, measure=False, runtime="stock")
+    graph = Model.read(path).subgraphs[0]
+    (product,) = (one for one in graph.operators if one.name == "FULLY_CONNECTED")
+    assert graph.tensors[product.inputs[1]].dtype == kernel_type
+    off = np.abs(edgeax.Interpreter(path).run(x) - np.asarray(model(x))).max()
+    assert (off < 1e-5) == (kernel_type == "float32")

@@ -157,9 +157,18 @@ def test_sums_of_signs_that_are_not_counted_stay_float(case, tmp_path):
     assert_float(*trained(only, shape=shape), tmp_path / "m.tflite")
 
 
+@pytest.mark.parametrize("kind", ["residual signs", "ternary activations"])
 @pytest.mark.parametrize("gain", [0.0, 1e-12])
-def test_sums_of_signs_beside_a_dead_channel_stay_float(gain, tmp_path):
-    assert_float(*dead(gain, kind="residual signs"), tmp_path / "m.tflite")
+def test_a_dead_channel_takes_no_layer_out_of_bits(gain, kind, tmp_path):
+    model, samples = dead(gain, kind=kind)
+    path = tmp_path / "m.tflite"
+    result, graph = exported(model, samples, path, strict=True)
+    assert [kernel.how for kernel in result.kernels] == ["binary"]
+    assert steps_away(model, graph, path, samples).max() < 0.502
+
+
+def test_sums_of_signs_beside_a_channel_that_is_nearly_dead_stay_float(tmp_path):
+    assert_float(*dead(3e-5, kind="residual signs"), tmp_path / "m.tflite")
 
 
 def test_signs_that_the_values_of_their_sums_do_not_tell_stay_float(tmp_path):
@@ -236,7 +245,7 @@ def test_too_many_signs_stay_float_activations_or_int8_kernels(tmp_path):
 
 
 def test_a_gain_too_small_for_its_bias_is_not_counted_in_bits(tmp_path):
-    model, samples = dead(1e-12, kind="ternary activations")
+    model, samples = dead(1e-5, kind="ternary activations")
     result, graph = exported(model, samples, tmp_path / "m.tflite", strict=True)
     (kernel,) = result.kernels
     assert kernel.how == "packed" and not sums_in(graph)

@@ -121,6 +121,19 @@ def test_export_and_its_forecast_say_so(tables, tmp_path):
     assert edgeax.can_export(plain, recipe, runtime="stock").vector == ()
 
 
+def test_sub_vectors_on_a_grid_of_8_bits_are_stored_as_trained(tmp_path):
+    plain = sequential(keras.Input((32,)), layers.Dense(64, name="dense"))
+    kernel = [edgeax.VectorCluster(16, 4), edgeax.Quantize("int8")]
+    rule = edgeax.Rule(".*", kernel=kernel, input="int8", output="int8")
+    small = edgeax.compress(plain, edgeax.Recipe([rule]))
+    path = tmp_path / "m.tflite"
+    (found,) = edgeax.export(small, path, normal(16, 32), measure=False).kernels
+    assert (found.how, found.bits, found.snr_db) == ("vector", 4, None)
+    (_, _, trained), *_ = small.layers[-1].freeze_weights()
+    codes, scale = codes_and_scale(Model.from_bytes(path.read_bytes()), "dense", trained.shape)
+    np.testing.assert_allclose(codes * scale, trained.decode(), rtol=1e-6)
+
+
 @pytest.fixture
 def of_channels_of_other_sizes(tmp_path):
     """Exports a kernel whose channels lie 40 dB apart; gives the receipt, the values of training

@@ -34,7 +34,8 @@ def test_products_are_counted_in_bits_and_scaled_in_integers(window, tmp_path):
     model, samples = xnor(**window)
     path = tmp_path / "m.tflite"
     result, graph = exported(model, samples, path, strict=True)
-    assert {kernel.path: kernel.how for kernel in result.kernels}["xnor"] == "binary"
+    # The receipt tells of no other kernels than those of the model.
+    assert [(kernel.path, kernel.how) for kernel in result.kernels] == [("xnor", "binary")]
     operator = next(op for op in graph.operators if op.name == "EdgeaxBinaryConv2D")
     assert options_of(operator)["pad_value"] == window.get("pad_values", 0)
     assert {"ABS", "MUL"} <= {*result.operators}
@@ -73,6 +74,18 @@ def test_other_layers_stay_float_and_say_why(settings, reason, tmp_path):
     model(samples, training=True)
     result, _ = exported(model, samples, tmp_path / "m.tflite")
     assert any(reason in name for name in result.stays_float)
+
+
+def test_activations_of_16_bits_are_refused_and_the_way_out_is_told(tmp_path):
+    model, samples = xnor()
+    with pytest.raises(ValueError, match="no layer of signs with `input_scaling`.*'xnor'.*8 bits"):
+        exported(model, samples, tmp_path / "m.tflite", activations="int16")
+    wide, samples = xnor(QuantConv2D(4, 1, input_quantizer="int16"))
+    wide(samples, training=True)
+    with pytest.raises(ValueError, match="activations have 16 bits"):
+        exported(wide, samples, tmp_path / "m.tflite")
+    exported(wide, samples, tmp_path / "m.tflite", activations="float32")
+    assert [file.name for file in tmp_path.iterdir()] == ["m.tflite"]
 
 
 def test_signs_of_another_magnitude_than_1_are_not_those_of_the_layer():

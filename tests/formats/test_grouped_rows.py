@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from edgeax.formats import EncodedTensor, GroupedInteger
-from edgeax.formats.grouped_rows import NoGroups, grouped_rows
+from edgeax.formats.grouped_rows import NoGroups, grouped_rows, row_codebooks
 from edgeax.formats.integer_form import integer_form
 
 
@@ -47,3 +47,32 @@ def test_seventeen_codes_are_too_many():
     np.testing.assert_array_equal(grouped_rows(rows, 16).decode(), rows)
     with pytest.raises(NoGroups, match="its groups have 17 different codes, more than 16"):
         grouped_rows(np.int8([[*range(17)]]), 32)
+
+
+def test_each_row_has_a_codebook_worked_out_by_hand():
+    rows = np.int8([[5, -3, 5, 0, 1], [5, 1, 0, -3, 5]])
+    more = np.int8([[10 * k + n for n in range(5)] for k in range(1, 5)])
+    found = row_codebooks(np.concatenate([rows, more]))
+    assert found.bits == 4 and found.codebooks.shape == (8, 16)
+    assert found.numbers[:2].tolist() == [[0], [0]]  # both rows have the same values
+    assert found.codebooks[0].tolist() == [-3, 0, 1, 5] + [0] * 12
+    assert found.codes[0].tolist() == [3, 0, 3, 1, 2]
+    np.testing.assert_array_equal(found.decode(), np.concatenate([rows, more]))
+    assert found.packed().shape == (6, 3 + 1)
+
+
+def test_one_codebook_serves_all_rows_where_it_can():
+    rows = np.random.default_rng(0).choice(np.int8([-128, -1, 0, 127]), (300, 9))
+    found = row_codebooks(rows)
+    assert found.bits == 2 and found.codebooks.tolist() == [[-128, -1, 0, 127]]
+    np.testing.assert_array_equal(found.decode(), rows)
+
+
+def test_rows_of_many_weights_or_codebooks_are_refused():
+    rows = np.int8([[*range(17)]])
+    with pytest.raises(NoGroups, match="has 17 different weights, more than 16"):
+        row_codebooks(rows)
+    many = np.stack([np.arange(257) // 16 - 50, np.arange(257) % 16], axis=1).astype(np.int8)
+    np.testing.assert_array_equal(row_codebooks(many[:256]).decode(), many[:256])
+    with pytest.raises(NoGroups, match="have 257 different codebooks, more than 256"):
+        row_codebooks(many)

@@ -61,6 +61,12 @@ def test_options_lie_in_the_file_as_the_version_and_the_fields_in_order():
         keep_num_dims=1, group=32, activation=2
     )
     assert packed == struct.pack("<4i", 1, 1, 32, 2)
+    packed = OPERATORS["EdgeaxLookupConv2D"].pack_options(**CONV)
+    assert packed == struct.pack("<11i", 1, 3, 5, 1, 2, 4, 1, 1, 2, -128, 127)
+    packed = OPERATORS["EdgeaxLookupFullyConnected"].pack_options(
+        keep_num_dims=1, output_min=-5, output_max=6
+    )
+    assert packed == struct.pack("<4i", 1, 1, -5, 6)
     packed = OPERATORS["EdgeaxVectorConv2D"].pack_options(**CONV)
     assert packed == struct.pack("<11i", 1, 3, 5, 1, 2, 4, 1, 1, 2, -128, 127)
     packed = OPERATORS["EdgeaxVectorFullyConnected"].pack_options(
@@ -74,6 +80,7 @@ def test_the_inputs_are_those_of_the_kernels():
         key = ["indices"] if "Sparse" in operator.name else ["codebook"]
         key = [] if "Binary" in operator.name else key
         key = ["gains", "thresholds"] if "SignSum" in operator.name else key
+        key = ["codebook", "points"] if "Lookup" in operator.name else key
         coded = "Coded" in operator.name
         wanted = ("coded",) if coded else ("weights", "bias", "scale", *key)
         wanted = () if "Pool" in operator.name else wanted

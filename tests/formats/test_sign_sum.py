@@ -102,7 +102,14 @@ def test_the_example_of_fold():
     assert (units.tolist(), bias.tolist(), scale.tolist()) == ([[2**18]] * 2, [2**19], [2**-19])
 
 
-@pytest.mark.parametrize("gain, offset", [(0.0, 1.0), (1e-30, 1.0), (np.inf, 0.0), (1.0, np.nan)])
+@pytest.mark.parametrize("gain", [0.0, 1e-30, 2**-31 / 9])
+def test_gains_that_do_not_move_an_offset_are_0(gain):
+    units, bias, scale = sign_sum.fold([[gain, 0.5]], [1.0, -2.0], 9)
+    assert units[0, 0] == 0 and units[0, 1] > 0
+    np.testing.assert_array_equal(bias * scale, [1.0, -2.0])
+
+
+@pytest.mark.parametrize("gain, offset", [(1e-6, 1e3), (1e-9, 1.0), (np.inf, 0.0), (1.0, np.nan)])
 def test_what_has_no_integers_is_refused(gain, offset):
     with pytest.raises(ValueError, match="Keep the built-in operator"):
         sign_sum.fold([[gain]], [offset], 9)

@@ -75,7 +75,44 @@ def test_a_balanced_entry_does_not_speak_for_zeros_without_order():
     assert table(any_order).nearest(pruned(0.25, 1, True), shape) is any_order
 
 
+@pytest.mark.parametrize("family", ["EdgeaxVectorConv2D", "EdgeaxGroupedConv2D"])
+def test_longer_sub_vectors_and_groups_are_no_slower(family):
+    shape = conv(8, 64, 64, 3)
+    short, long = (Speed(Form(family, 4, block), shape, block / 8, 0) for block in (8, 32))
+    found = table(short, long)
+    assert found.nearest(Form(family, 4, 8), shape) is short
+    assert found.nearest(Form(family, 4, 16), shape) is short
+    assert found.nearest(Form(family, 4, 64), shape) is long
+    assert found.nearest(Form(family, 4, 4), shape) is None
+    assert found.nearest(Form(family, 8, 8), shape) is None
+
+
+def sums(bases, planes):
+    return Form("EdgeaxSignSumConv2D", bases, planes=planes)
+
+
+def test_sums_of_fewer_signs_are_no_slower():
+    shape = conv(8, 64, 64, 3)
+    two, four = (Speed(sums(*signs), shape, 3.0, 0) for signs in ((1, 2), (2, 2)))
+    found = table(four, two)
+    assert found.nearest(sums(1, 2), shape) is two
+    assert found.nearest(sums(2, 1), shape) is four
+    assert found.nearest(sums(2, 2), shape) is four
+    assert found.nearest(sums(1, 3), shape) is None
+    assert found.nearest(sums(3, 1), shape) is None
+
+
+def test_what_is_put_on_few_values_by_the_operator_itself():
+    assert sums(1, 2).placed == "2 signs" and sums(2, 1).placed == "1 signs"
+    assert Form("EdgeaxLookupConv2D", 4).placed == "points"
+    assert CODES.placed == pruned(0.25).placed == ""
+
+
 def test_forms_have_names_for_a_report():
+    assert Form("EdgeaxVectorConv2D", 4, 8).name == "4 bits for sub-vectors of 8"
+    assert Form("EdgeaxGroupedFullyConnected", 2, 32).name == "2 bits in groups of 32"
+    assert Form("EdgeaxLookupFullyConnected", 4).name == "4 bits, looked up"
+    assert sums(1, 2).name == "1 x 2 signs"
     assert (CODES.name, Form("EdgeaxConv2D", 1).name) == ("4 bits", "1 bit")
     assert pruned(0.25).name == "25% in blocks of 4"
     assert pruned(0.25, 1, True).name == "25% in blocks of 1, at most 4 of 16"
@@ -86,6 +123,7 @@ def test_forms_have_names_for_a_report():
 WRITTEN = table(
     Speed(CODES, conv(8, 16, 24, 3, stride=2), 1.25, 0.01),
     Speed(pruned(0.25, 1, True), conv(8, 16, 24, 1), 0.5, 0.0),
+    Speed(Form("EdgeaxSignSumConv2D", 1, planes=2), conv(8, 16, 24, 1), 2.5, 0.1),
 )
 
 
@@ -95,7 +133,11 @@ def test_a_table_is_read_as_it_was_written(tmp_path):
     assert read_speeds(tmp_path / "board.json") == WRITTEN
     assert WRITTEN.title == "board (A board, 2026-11-29)"
     lines = (tmp_path / "board.json").read_text().splitlines()
-    assert sum('"form"' in line for line in lines) == 2  # one line an entry, for a diff
+    assert sum('"form"' in line for line in lines) == 3  # one line an entry, for a diff
+
+
+def test_a_table_from_before_sums_of_signs_is_read(tmp_path):
+    assert read_speeds(changed((*ENTRY, "form", "planes"), None, tmp_path)) == WRITTEN
 
 
 def test_a_table_without_entries_can_be_written(tmp_path):
@@ -139,6 +181,7 @@ ENTRY = ("entries", 1)
         ((*ENTRY, "form", "bits"), 0, "`bits` is 0"),
         ((*ENTRY, "form", "left"), 0.0, "`left` is 0"),
         ((*ENTRY, "form", "balanced"), 1, "`balanced` is 1"),
+        ((*ENTRY, "form", "planes"), 0, "`planes` is 0"),
         ((*ENTRY, "shape", "layer"), "ADD", "`layer` is 'ADD'"),
         ((*ENTRY, "shape", "inputs"), True, "`inputs` is True"),
         ((*ENTRY, "shape", "size"), [8], "in which"),

@@ -14,8 +14,8 @@ indices what the file holds of them. `binary.json`: weights_index holds bits, an
 bytes of bits, as int8, where they are packed. `vector.json`: weights_index holds for each output
 channel the index of each of its sub-vectors, `[channels, places]`, and codebook the numbers of
 codebook_shape, `[tables, length, entries]`. Real numbers are hex strings. `coded.json`: see
-coded_cases.py; `float.json`: float_cases.py; `grouped.json`:
-grouped_cases.py.
+coded_cases.py; `float.json`: float_cases.py; `grouped.json`: grouped_cases.py; `lookup.json`:
+lookup_cases.py.
 """
 
 import itertools
@@ -30,7 +30,14 @@ from typing import Any
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 KINDS = ("single", "double")
-OPERATOR_FILES = ("operators.json", "sparse.json", "binary.json", "vector.json", "grouped.json")
+OPERATOR_FILES = (
+    "operators.json",
+    "sparse.json",
+    "binary.json",
+    "vector.json",
+    "grouped.json",
+    "lookup.json",
+)
 INDEX_BLOCK = 128  # output channels whose indices of sub-vectors lie together
 
 
@@ -175,9 +182,13 @@ def taps(case: dict[str, Any], axis: int, size: int) -> tuple[int, int, int, int
 
 
 def numbers(case: dict[str, Any]) -> tuple[list[int], int]:
-    """Returns the input less its zero point, +1 and -1 if binary, and how many make a pixel."""
+    """Returns the input less its zero point, +1 and -1 if binary, its points if it has some, and
+    how many make a pixel.
+    """
     data, last = case["input"]["data"], case["input"]["shape"][-1]
     zero = case["input"]["zero_point"]
+    if "points" in case:
+        return [case["points"][code + 128] for code in data], last
     if "Binary" not in case["operator"]:
         return [code - zero for code in data], last
     if not case["options"]["input_packed"]:
@@ -815,7 +826,8 @@ def one_per_line(items: Iterable[Any]) -> str:
 
 def texts() -> dict[str, str]:
     """Returns the text of every golden file by its name."""
-    from tests.golden import coded_cases, float_cases, grouped_cases  # which import this module
+    # They import this module.
+    from tests.golden import coded_cases, float_cases, grouped_cases, lookup_cases
 
     def by_key(table: dict[str, Any]) -> str:
         entries = (f"{json.dumps(key)}: {one_per_line(items)}" for key, items in table.items())
@@ -831,6 +843,7 @@ def texts() -> dict[str, str]:
         "coded.json": one_per_line(coded_cases.coded()) + "\n",
         "float.json": one_per_line(float_cases.floats()) + "\n",
         "grouped.json": one_per_line(grouped_cases.grouped()) + "\n",
+        "lookup.json": one_per_line(lookup_cases.lookup()) + "\n",
     }
 
 

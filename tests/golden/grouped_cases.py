@@ -35,10 +35,11 @@ TWICE_ROUNDED = ("extreme_codes", "ties", "bias_wraps")  # the others, of one ro
 def weights(case: dict[str, Any]) -> tuple[list[int], int]:
     """Returns the weights, row after row, and how many a row has."""
     (rows, depth), groups = case["weights_index"]["shape"], case["numbers"]["shape"][1]
+    group = 2 ** case["options"].get("group_bits", 16)
     found = []
     for row in range(rows):
         for k in range(depth):
-            number = case["numbers"]["data"][row * groups + k // 2 ** case["options"]["group_bits"]]
+            number = case["numbers"]["data"][row * groups + k // group]
             code = case["weights_index"]["data"][row * depth + k]
             found.append(case["codebook"][number * case["entries"] + code])
     return found, depth

@@ -66,6 +66,7 @@ struct OperatorCase {
   const int8_t* codebook;
   size_t codebook_size;
   const int32_t* codebook_shape;  // of vector operators
+  const int8_t* points;           // of lookup operators, 256
   float output_scale;
   int32_t output_zero_point;
   const int8_t* expected;
@@ -185,6 +186,7 @@ def _operator(case: dict[str, Any], array: Any) -> str:
         array("int8_t", case.get("codebook", [])),
         len(case.get("codebook", [])),
         array("int32_t", case.get("codebook_shape", [])),
+        array("int8_t", case.get("points", [])),
         _literal("float", out["scale"]),
         out["zero_point"],
         array("int8_t", out["data"]),

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from edgeax.formats import packing, sparse, vector_rows
+from edgeax.formats import grouped_rows, packing, sparse, vector_rows
 from edgeax.formats.layer_shape import conv, depthwise, fully_connected
 from edgeax.runtime import drawn_layers
 
@@ -64,6 +64,35 @@ def test_signs_lie_in_bits_of_whole_bytes_a_tap():
     assert np.array_equal(negative[..., :10], layer.weights.reshape(4, 9, 10) < 0)
     assert not negative[..., 10:].any()
     assert layer.options["input_channels"] == 10 and layer.options["pad_value"] == 0
+
+
+def test_groups_have_whole_steps_of_their_own():
+    layer = drawn(drawn_layers.groups(4, 32))
+    rows = grouped_rows.grouped_rows(layer.weights, 32)
+    assert rows.bits == 4 and len(rows.codebooks) == 16  # steps of 1 to 15
+    assert np.array_equal(rows.packed(), layer.constants["weights"])
+    assert layer.options == {"group_bits": 5}
+    assert np.abs(layer.weights).max() > 64
+    assert drawn(drawn_layers.groups(2, 32)).constants["codebook"].shape[1] == 4
+
+
+def test_each_output_that_looks_products_up_has_values_of_its_own():
+    layer = drawn(drawn_layers.lookups(2))
+    tables = layer.constants["codebook"]
+    assert tables.shape == (8, 4)  # a power of two for 6 outputs
+    for row, values in zip(layer.weights, tables, strict=False):
+        assert set(row.tolist()) <= set(values.tolist())
+    assert layer.constants["points"][[0, 127, 128, 129, 178, 255]].tolist() == [-2, 0, 0, 0, 1, 2]
+    assert len(drawn(drawn_layers.lookups(4), fully_connected(8, 300)).constants["codebook"]) == 256
+
+
+def test_sums_of_signs_lie_in_bits_with_gains_of_each_sign():
+    layer = drawn(drawn_layers.sign_sums(2, 2))
+    assert set(layer.weights.ravel().tolist()) == {-6, -2, 2, 6}  # twice the sums of 1 and 2
+    assert layer.constants["gains"].tolist() == [6 * [1], 6 * [1], 6 * [2], 6 * [2]]
+    assert layer.constants["thresholds"].tolist() == [[-25], [25]]
+    assert drawn_layers.sums_of(2) == [-50, 0, 50]
+    assert layer.options == {"planes": 2, "bases": 2}
 
 
 def test_a_last_group_of_blocks_may_be_cut_off():

@@ -11,7 +11,18 @@ from edgeax.formats.layer_shape import (
     fully_connected,
 )
 from edgeax.runtime import drawn_layers, operator_files
-from edgeax.runtime.drawn_layers import blocks, codebook
+from edgeax.runtime.drawn_layers import (
+    ONE,
+    POINTS,
+    blocks,
+    codebook,
+    groups,
+    lookups,
+    middles_of,
+    sign_sums,
+    sums_of,
+)
+from edgeax.runtime.placed_inputs import on_points, on_steps
 
 SHAPES = (
     conv(5, 8, 6, 3),
@@ -22,7 +33,22 @@ SHAPES = (
     fully_connected(64, 100),
     LayerShape(FULLY_CONNECTED, (3, 1), (1, 1), (1, 1), 20, 30),
 )
-DRAWS = {"4 bits": codebook(4), "1 bit": codebook(1), "sparse": blocks(4, 4, 16)}
+DRAWS = {
+    "4 bits": codebook(4),
+    "1 bit": codebook(1),
+    "sparse": blocks(4, 4, 16),
+    "groups": groups(4, 16),
+    "lookup": lookups(4),
+    "two signs": sign_sums(2, 1),
+    "three signs": sign_sums(3, 2),
+}
+# What puts inputs where those of the kind are put.
+PLACES = {
+    "lookup": lambda file: on_points(file, POINTS * ONE),
+    "two signs": lambda file: on_steps(file, [-25, 25], sums_of(2)),
+    "three signs": lambda file: on_steps(file, middles_of(sums_of(3)), sums_of(3)),
+}
+ONLY_CODES = ("4 bits", "1 bit")
 
 
 def answer(file, codes):
@@ -32,7 +58,7 @@ def answer(file, codes):
 @pytest.mark.parametrize("kind", DRAWS)
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
 def test_our_operator_and_the_built_in_one_compute_the_same(kind, shape):
-    if kind == "sparse" and shape.layer == DEPTHWISE:
+    if kind not in ONLY_CODES and shape.layer == DEPTHWISE:
         pytest.skip("there is no such operator")
     source = np.random.default_rng(1)
     layer = DRAWS[kind](shape, source)
@@ -40,7 +66,8 @@ def test_our_operator_and_the_built_in_one_compute_the_same(kind, shape):
     codes = source.integers(-128, 128, shape.input, dtype=np.int8)
     options = drawn_layers.as_options(layer, shape)
     ours = answer(operator_files.custom_file(shape, layer.weights, scale, **options), codes)
-    theirs = answer(operator_files.built_in_file(shape, layer.weights, scale, "int8"), codes)
+    rival = operator_files.built_in_file(shape, layer.weights, scale, "int8")
+    theirs = answer(PLACES.get(kind, bytes)(rival), codes)
     assert ours.shape == shape.output
     assert np.abs(ours.astype(np.int32) - theirs).max() <= 1  # XNNPACK rounds in float32
     assert len(np.unique(ours)) > 20  # neither all zeros nor all at a limit

@@ -48,14 +48,57 @@ def test_the_files_of_a_shape_are_the_forms_they_are_named_after(shape):
 def test_each_block_is_measured_with_and_without_order_and_codes_of_each_width():
     forms = [form for form, _ in tune.forms_of(fully_connected(64, 16))]
     assert {form.bits for form in forms if not form.block} == {1, 2, 4}
-    assert {form.block for form in forms} == {0, 1, 2, 4, 8, 16}
+    assert {form.block for form in forms if form.is_sparse} == {1, 2, 4, 8, 16}
     assert Form("EdgeaxSparseFullyConnected", 8, 1, 0.25, True) in forms
     assert Form("EdgeaxSparseFullyConnected", 8, 1, 0.25, False) in forms
     assert {form.operator for form in forms} <= set(OPERATORS)
 
 
-def test_depthwise_layers_have_no_sparse_form():
-    assert {form.block for form, _ in tune.forms_of(depthwise(3, 8, 3))} == {0}
+def test_sub_vectors_groups_sums_of_signs_and_looked_up_products_are_measured():
+    names = {form.name for form, _ in tune.forms_of(conv(3, 8, 6, 3))}
+    assert names >= {
+        "4 bits for sub-vectors of 8",
+        "8 bits for sub-vectors of 4",
+        "4 bits in groups of 32",
+        "2 bits in groups of 32",
+        "1 x 2 signs",
+        "2 x 1 signs",
+        "2 x 2 signs",
+        "4 bits, looked up",
+        "2 bits, looked up",
+    }
+
+
+def test_sub_vectors_that_do_not_divide_rows_are_not_measured():
+    lengths = {
+        form.block for form, _ in tune.forms_of(conv(3, 4, 6, 1)) if "Vector" in form.operator
+    }
+    assert lengths == {4}
+    assert not any("Vector" in form.operator for form, _ in tune.forms_of(conv(3, 3, 6, 3)))
+
+
+def test_what_puts_inputs_on_few_values_is_compared_with_operators_that_do(quick, monkeypatch):
+    rivals = []
+
+    def turns(interpreters, inputs):
+        rivals.append([op.name for op in interpreters["theirs"].details.operators[:-1]])
+        return {"ours": [1.0, 1.0], "theirs": [1.0, 1.0]}
+
+    monkeypatch.setattr(tune, "_turns", turns)
+    before = {
+        speed.form: rival for speed, rival in zip(tune.speeds_of(TINY[0]), rivals, strict=True)
+    }
+    for form, rival in before.items():
+        count = form.planes if "SignSum" in form.operator else 0
+        looked_up = ["CAST", "ADD", "GATHER"] if "Lookup" in form.operator else []
+        assert rival == looked_up + count * ["GREATER_EQUAL", "SELECT_V2"]
+    assert any(before.values())
+
+
+def test_depthwise_layers_have_codes_alone():
+    forms = [form for form, _ in tune.forms_of(depthwise(3, 8, 3))]
+    assert {form.operator for form in forms} == {"EdgeaxDepthwiseConv2D"}
+    assert {form.block for form in forms} == {0}
 
 
 def test_the_speed_is_the_ratio_of_the_lower_quartiles(quick, monkeypatch):

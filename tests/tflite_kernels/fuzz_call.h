@@ -277,6 +277,23 @@ Sizes SizesOf(const edgeax::GroupedFullyConnectedArgs& args) {
   return SizesOfGrouped(args, &edgeax::GroupedFullyConnectedArgs::fully_connected);
 }
 
+Sizes OfLookup(int32_t bits, Sizes sizes) {
+  if (sizes.work > 0) {
+    sizes.row = edgeax::LookupRowBytes(bits, static_cast<int32_t>(sizes.row));
+  }
+  return sizes;
+}
+
+Sizes SizesOf(const edgeax::LookupConv2DArgs& args) {
+  if (CheckLookup(args) != Status::kOk) return {1, 1, 1, 1, 1, 0};
+  return OfLookup(args.bits, SizesOf(args.conv2d));
+}
+
+Sizes SizesOf(const edgeax::LookupFullyConnectedArgs& args) {
+  if (CheckLookup(args) != Status::kOk) return {1, 1, 1, 1, 1, 0};
+  return OfLookup(args.bits, SizesOf(args.fully_connected));
+}
+
 // Whether computing it takes too long here; tensors that are cut are refused before.
 bool IsTooLong(const Sizes& sizes) {
   const bool is_cut = sizes.input > kMostElements || sizes.output > kMostElements ||

@@ -69,6 +69,9 @@ def of_case(case: native.Case) -> bytes:
         parts.append(numbers(options["block"], options["places"]))
         parts += [INT8, bytes(1), number(case.indices.size), case.indices.tobytes()]  # as they are
         payload = [case.input, case.values]
+    elif case.points is not None:
+        parts += [number(case.bits), bytes([len(case.codebook).bit_length() - 1])]
+        payload.insert(1, case.points)
     elif case.numbers is not None:
         parts.append(numbers(case.bits, options["group_bits"]))
         parts.append(bytes([len(case.codebook).bit_length() - 1]))
@@ -140,6 +143,8 @@ def larger(source: np.random.Generator, operator: str) -> bytes:
     if "Grouped" in operator:
         more = numbers(one_of(2, 4), one_of(4, 5, 6, 7)) + bytes([one_of(0, 3, 5, 8)])
         return numbers(*shape) + quantized + more
+    if "Lookup" in operator:
+        return numbers(*shape) + quantized + number(one_of(2, 4)) + bytes([one_of(0, 3, 8)])
     if "Vector" in operator:
         length = one_of(*(n for n in (1, 2, 4, 8, 13, 16) if depth % n == 0))
         tables = one_of(1, depth // length)  # of a convolution: of its inputs

@@ -437,6 +437,47 @@ void FuzzGroupedFullyConnected(FuzzInput* in, Setting* setting) {
   FuzzGrouped(in, setting, args, &KernelSet::grouped_fully_connected);
 }
 
+template <typename Args>
+void FuzzLookup(FuzzInput* in, Setting* setting, const Args& args,
+                edgeax::Kernel<Args, edgeax::LookupTensors> KernelSet::*kernel) {
+  const Sizes sizes = SizesOf(args);
+  if (IsTooLong(sizes)) return;
+  const int64_t codebooks = int64_t{1} << in->Byte() % 9;
+  Exact<int8_t> input(setting->Size(sizes.input), setting->shift);
+  Exact<uint8_t> weights(setting->Size(CheckedProduct(sizes.rows, sizes.row)), setting->shift);
+  Exact<int8_t> codebook(setting->Size(codebooks << (args.bits == 2 ? 2 : 4)), setting->shift);
+  Exact<int8_t> points(setting->Size(edgeax::kLookupPoints), setting->shift);
+  const size_t output = setting->Size(sizes.output);
+  in->Fill(&codebook);
+  in->Fill(&points);
+  in->Fill(&input);
+  in->Fill(&weights);
+  Channels channels(in, setting, false, sizes.channels);
+  if (!channels.are_good) return;
+  computed += RunAll(args,
+                     {input.view(),
+                      weights.view(),
+                      channels.bias.view(),
+                      channels.factors.view(),
+                      codebook.view(),
+                      points.view(),
+                      {},
+                      {}},
+                     output, kernel, setting->how);
+}
+
+void FuzzLookupConv2D(FuzzInput* in, Setting* setting) {
+  const edgeax::Conv2DArgs conv2d = Conv2DArgsOf(in);
+  const edgeax::LookupConv2DArgs args = {conv2d, in->Number()};
+  FuzzLookup(in, setting, args, &KernelSet::lookup_conv2d);
+}
+
+void FuzzLookupFullyConnected(FuzzInput* in, Setting* setting) {
+  const edgeax::FullyConnectedArgs sizes = FullyConnectedArgsOf(in);
+  const edgeax::LookupFullyConnectedArgs args = {sizes, in->Number()};
+  FuzzLookup(in, setting, args, &KernelSet::lookup_fully_connected);
+}
+
 // In the order of edgeax::kOperatorSpecs.
 constexpr void (*kFuzz[])(FuzzInput* in, Setting* setting) = {FuzzConv2D,
                                                               FuzzDepthwiseConv2D,
@@ -454,7 +495,9 @@ constexpr void (*kFuzz[])(FuzzInput* in, Setting* setting) = {FuzzConv2D,
                                                               FuzzVectorConv2D,
                                                               FuzzVectorFullyConnected,
                                                               FuzzGroupedConv2D,
-                                                              FuzzGroupedFullyConnected};
+                                                              FuzzGroupedFullyConnected,
+                                                              FuzzLookupConv2D,
+                                                              FuzzLookupFullyConnected};
 constexpr size_t kOperators = sizeof(kFuzz) / sizeof(kFuzz[0]);
 static_assert(kOperators == sizeof(edgeax::kOperatorSpecs) / sizeof(edgeax::kOperatorSpecs[0]),
               "every operator is fuzzed");

@@ -33,7 +33,7 @@ CODINGS = [coded.RAW, coded.HUFFMAN, coded.RANGE]
 CODED = [
     name
     for name in random_cases.OPERATORS
-    if not re.search("Depthwise|Binary|Vector|Grouped", name)
+    if not re.search("Depthwise|Binary|Vector|Grouped|Lookup", name)
 ]
 SIGN_SUMS = (sign_sum_cases.CONV2D, sign_sum_cases.FULLY_CONNECTED)
 MOST_CODES = 4000  # of rows that are coded

@@ -11,6 +11,8 @@
 #include "tflite_kernels/core/fully_connected.h"
 #include "tflite_kernels/core/grouped_conv2d.h"
 #include "tflite_kernels/core/grouped_fully_connected.h"
+#include "tflite_kernels/core/lookup_conv2d.h"
+#include "tflite_kernels/core/lookup_fully_connected.h"
 #include "tflite_kernels/core/op_table.h"
 #include "tflite_kernels/core/sparse_conv2d.h"
 #include "tflite_kernels/core/sparse_fully_connected.h"
@@ -238,11 +240,39 @@ edgeax::GroupedFormat GroupedFormatOf(const golden::OperatorCase& c, int32_t dep
   return c.weights_size == size ? four : edgeax::GroupedFormat{2, group_bits};
 }
 
+bool IsLookup(const golden::OperatorCase& c) {
+  const char* name = edgeax::kOperatorSpecs[c.operator_number].name;
+  return name == edgeax::kLookupConv2DName || name == edgeax::kLookupFullyConnectedName;
+}
+
+Status RunLookup(const golden::OperatorCase& c, const CommonTensors& common) {
+  const edgeax::LookupTensors tensors = {common.input,
+                                         {c.weights, c.weights_size},
+                                         common.bias,
+                                         common.requantization,
+                                         {c.codebook, c.codebook_size},
+                                         {c.points, edgeax::kLookupPoints},
+                                         {nullptr, 0},
+                                         common.output};
+  if (edgeax::kOperatorSpecs[c.operator_number].name == edgeax::kLookupConv2DName) {
+    const edgeax::Conv2DArgs conv2d = Conv2DArgsOf(c, c.options + 8);
+    edgeax::Conv2DGeometry geometry;
+    const Status status = GeometryOf(conv2d, &geometry);
+    if (status != Status::kOk) return status;
+    const int32_t bits = GroupedFormatOf(c, geometry.depth, edgeax::kMaxGroupBits).bits;
+    return edgeax::LookupConv2D({conv2d, bits}, tensors);
+  }
+  const edgeax::FullyConnectedArgs sizes = FullyConnectedArgsOf(c, c.options + 1);
+  const int32_t bits = GroupedFormatOf(c, sizes.depth, edgeax::kMaxGroupBits).bits;
+  return edgeax::LookupFullyConnected({sizes, bits}, tensors);
+}
+
 // Options lie in the order of edgeax::kOperatorSpecs.
 Status RunKernel(const golden::OperatorCase& c, const CommonTensors& common) {
   if (c.indices_size > 0) return RunSparse(c, common);
   if (IsBinary(c)) return RunBinary(c, common);
   if (IsVector(c)) return RunVector(c, common);
+  if (IsLookup(c)) return RunLookup(c, common);
   const edgeax::Tensors tensors = {
       common.input,          {c.weights, c.weights_size},   common.bias,
       common.requantization, {c.codebook, c.codebook_size}, {nullptr, 0},

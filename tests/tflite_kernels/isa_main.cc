@@ -452,6 +452,57 @@ bool GroupedFullyConnectedAgrees(Random* random, int number) {
   return false;
 }
 
+// The same rows, and any points.
+struct LookupMemory : GroupedMemory {
+  LookupMemory(Random* random, int32_t bits, int32_t depth, size_t input_size, size_t channels,
+               size_t output_size)
+      : GroupedMemory(random, edgeax::LookupFormat(bits), depth, input_size, channels, output_size),
+        points(edgeax::kLookupPoints) {
+    const Codes codes(random);
+    for (size_t i = 0; i < points.size(); ++i) points[i] = codes.Next();
+  }
+
+  edgeax::LookupTensors Tensors(Exact<uint8_t>* scratch, Exact<int8_t>* to) {
+    return {input.view(),     weights.view(), bias.view(),     factors.view(),
+            codebooks.view(), points.view(),  scratch->span(), to->span()};
+  }
+
+  Exact<int8_t> points;
+};
+
+bool LookupConvAgrees(Random* random, int number) {
+  edgeax::Conv2DGeometry geometry;
+  const edgeax::Conv2DArgs conv2d = RandomConv2D(random, &geometry);
+  const edgeax::LookupConv2DArgs args = {conv2d, 2 << random->Range(0, 1)};
+  const edgeax::Shape4& in = conv2d.input;
+  const int64_t pixels =
+      int64_t{in.batch} * geometry.window.height.output * geometry.window.width.output;
+  LookupMemory memory(random, args.bits, geometry.depth,
+                      size_t(in.batch) * in.height * in.width * in.channels,
+                      size_t(conv2d.output_channels), size_t(pixels * conv2d.output_channels));
+  const auto kernel_of = [](const edgeax::KernelSet& set) -> const auto& {
+    return set.lookup_conv2d;
+  };
+  if (AllAgree(args, &memory, kernel_of, number)) return true;
+  printf("lookup conv2d input %d %d %d %d outputs %d bits %d\n", in.batch, in.height, in.width,
+         in.channels, conv2d.output_channels, args.bits);
+  return false;
+}
+
+bool LookupFullyConnectedAgrees(Random* random, int number) {
+  const edgeax::FullyConnectedArgs sizes = RandomFullyConnected(random);
+  const edgeax::LookupFullyConnectedArgs args = {sizes, 2 << random->Range(0, 1)};
+  LookupMemory memory(random, args.bits, sizes.depth, size_t(sizes.rows) * sizes.depth,
+                      size_t(sizes.outputs), size_t(sizes.rows) * sizes.outputs);
+  const auto kernel_of = [](const edgeax::KernelSet& set) -> const auto& {
+    return set.lookup_fully_connected;
+  };
+  if (AllAgree(args, &memory, kernel_of, number)) return true;
+  printf("lookup fully connected rows %d depth %d outputs %d bits %d\n", sizes.rows, sizes.depth,
+         sizes.outputs, args.bits);
+  return false;
+}
+
 template <typename Args, typename KernelOf>
 bool SparseAgrees(const Args& args, SparseMemory* memory, KernelOf kernel_of, int number) {
   if (memory->scanned == Status::kOk && AllAgree(args, memory, kernel_of, number)) return true;
@@ -932,7 +983,9 @@ constexpr bool (*kAgree[])(Random* random, int number) = {ConvAgrees,
                                                           VectorConvAgrees,
                                                           VectorFullyConnectedAgrees,
                                                           GroupedConvAgrees,
-                                                          GroupedFullyConnectedAgrees};
+                                                          GroupedFullyConnectedAgrees,
+                                                          LookupConvAgrees,
+                                                          LookupFullyConnectedAgrees};
 constexpr int kOperators = sizeof(kAgree) / sizeof(kAgree[0]);
 
 }  // namespace

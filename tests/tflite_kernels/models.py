@@ -143,6 +143,8 @@ def add_case(model: Model, case: Case, source: int | None = None) -> int:
         constants.append(Tensor("indices", case.indices.shape, np.uint8, data=case.indices))
     elif not case.is_binary:
         constants.append(Tensor("codebook", case.codebook.shape, np.int8, data=case.codebook))
+    if case.points is not None:
+        constants.append(Tensor("points", case.points.shape, np.int8, data=case.points))
     source = _source(model, case) if source is None else source
     numbers = [model.add(constant) for constant in constants]
     return _add_operator(model, case, case.operator, [source, *numbers])

@@ -65,6 +65,15 @@ class Tensors(ctypes.Structure):
     ]
 
 
+class LookupTensors(ctypes.Structure):
+    _fields_ = [
+        *Tensors._fields_[:9],
+        ("points", ctypes.c_void_p),
+        ("points_size", ctypes.c_size_t),
+        *Tensors._fields_[9:],
+    ]
+
+
 class SparseTensors(ctypes.Structure):
     _fields_ = [
         *Tensors._fields_[:4],
@@ -140,6 +149,14 @@ class GroupedFullyConnectedArgs(ctypes.Structure):
     _fields_ = [("fully_connected", FullyConnectedArgs), *_GROUPED_FORMAT]
 
 
+class LookupConv2DArgs(ctypes.Structure):
+    _fields_ = [("conv2d", Conv2DArgs), ("bits", ctypes.c_int32)]
+
+
+class LookupFullyConnectedArgs(ctypes.Structure):
+    _fields_ = [("fully_connected", FullyConnectedArgs), ("bits", ctypes.c_int32)]
+
+
 FUNCTIONS = {
     "EdgeaxConv2D": ("edgeax_conv2d", Conv2DArgs),
     "EdgeaxDepthwiseConv2D": ("edgeax_depthwise_conv2d", DepthwiseConv2DArgs),
@@ -152,6 +169,8 @@ FUNCTIONS = {
     "EdgeaxVectorFullyConnected": ("edgeax_vector_fully_connected", VectorFullyConnectedArgs),
     "EdgeaxGroupedConv2D": ("edgeax_grouped_conv2d", GroupedConv2DArgs),
     "EdgeaxGroupedFullyConnected": ("edgeax_grouped_fully_connected", GroupedFullyConnectedArgs),
+    "EdgeaxLookupConv2D": ("edgeax_lookup_conv2d", LookupConv2DArgs),
+    "EdgeaxLookupFullyConnected": ("edgeax_lookup_fully_connected", LookupFullyConnectedArgs),
 }
 
 
@@ -181,6 +200,7 @@ class Case:
         indices: uint8, where the blocks of a sparse operator stood.
         values: int8, its blocks that are left.
         numbers: uint8 (rows, groups), the codebook of each group of weights.
+        points: int8 (256,), what each code of a lookup operator's input stands for.
     """
 
     name: str
@@ -200,6 +220,7 @@ class Case:
     indices: np.ndarray | None = None
     values: np.ndarray | None = None
     numbers: np.ndarray | None = None
+    points: np.ndarray | None = None
 
     @property
     def is_sparse(self) -> bool:
@@ -282,6 +303,7 @@ def golden_case(entry: dict[str, Any]) -> Case:
         np.uint8(entry["indices"]) if is_sparse else None,
         np.int8(entry["values"]) if is_sparse else None,
         numbers and np.uint8(numbers["data"]).reshape(numbers["shape"]),
+        np.int8(entry["points"]) if "points" in entry else None,
     )
 
 
@@ -355,6 +377,8 @@ def arguments(case: Case) -> ctypes.Structure:
     """The C arguments of a case."""
     dense = _dense_arguments(case)
     more: tuple[str, ...] = ()
+    if case.points is not None:
+        return FUNCTIONS[case.operator][1](dense, case.bits)
     if case.numbers is not None:
         return FUNCTIONS[case.operator][1](dense, case.bits, case.options["group_bits"])
     if case.is_sparse:
@@ -382,7 +406,7 @@ def _dense_arguments(case: Case) -> ctypes.Structure:
     return DepthwiseConv2DArgs(*case.input.shape, multiplier, window, quantization(case))
 
 
-def tensors(case: Case, memory: Any, output: np.ndarray) -> Tensors | SparseTensors:
+def tensors(case: Case, memory: Any, output: np.ndarray) -> Tensors | SparseTensors | LookupTensors:
     """The C tensors of a case.
 
     Args:
@@ -399,6 +423,9 @@ def tensors(case: Case, memory: Any, output: np.ndarray) -> Tensors | SparseTens
     if case.indices is None:
         kind, more = Tensors, {"codebook_size": case.codebook.size}
         placed["codebook"] = memory(case.codebook)
+        if case.points is not None:
+            kind, more = LookupTensors, more | {"points_size": case.points.size}
+            placed["points"] = memory(case.points)
     else:
         kind, more = SparseTensors, {"indices_size": case.indices.size}
         placed["indices"] = memory(case.indices)

@@ -25,7 +25,9 @@ def run(case: Case) -> np.ndarray:
 
 
 def centered(case: Case) -> np.ndarray:
-    """The input less its zero point, int64; of a binary operator +1 and -1."""
+    """The input less its zero point, int64; of a binary operator +1 and -1, of lookups points."""
+    if case.points is not None:
+        return case.points.astype(np.int64)[case.input.astype(np.int64) + 128]
     if not case.is_binary:
         return case.input.astype(np.int64) - case.input_zero_point
     if not case.options["input_packed"]:
@@ -46,7 +48,7 @@ def values(case: Case) -> np.ndarray:
         found = case.codebook.astype(np.int64)[tables, :, case.weights]
         return found.reshape(len(case.weights), -1)
     if case.numbers is not None:
-        groups = np.arange(case.weights.shape[1]) >> case.options["group_bits"]
+        groups = np.arange(case.weights.shape[1]) >> case.options.get("group_bits", 16)
         return case.codebook.astype(np.int64)[case.numbers[:, groups], case.weights]
     return case.codebook.astype(np.int64)[case.weights]
 
@@ -111,6 +113,8 @@ def finish(case: Case, sums: np.ndarray) -> np.ndarray:
     if not case.is_int16:
         total = (total + 2**31) % 2**32 - 2**31
     input_scale = 1 / 4096 if case.is_binary else float(np.float32(case.input_scale))
+    if case.points is not None:
+        input_scale = 1.0
     ratios = [
         input_scale * float(scale) / float(np.float32(case.output_scale)) for scale in case.scale
     ]

@@ -17,6 +17,8 @@ OPERATORS = (
     "EdgeaxVectorFullyConnected",
     "EdgeaxGroupedConv2D",
     "EdgeaxGroupedFullyConnected",
+    "EdgeaxLookupConv2D",
+    "EdgeaxLookupFullyConnected",
 )
 ENTRIES = (16, 4, 2)  # of a codebook
 BLOCKS = (1, 2, 4, 8, 16)
@@ -38,6 +40,8 @@ def draw(operator: str, seed: int) -> Case:
         "EdgeaxVectorFullyConnected": _fully_connected,
         "EdgeaxGroupedConv2D": _conv2d,
         "EdgeaxGroupedFullyConnected": _fully_connected,
+        "EdgeaxLookupConv2D": _conv2d,
+        "EdgeaxLookupFullyConnected": _fully_connected,
     }[operator]
     return _fill(source, operator, seed, *build(source))
 
@@ -97,15 +101,25 @@ def _fill(
         return _cut(source, case, extreme)
     if "Grouped" in operator:
         _group(source, case, seed, extreme)
+    if "Lookup" in operator:
+        _group(source, case, seed, extreme, group_bits=16)
+        del case.options["group_bits"]
+        case.points = _codes(source, (256,), extreme)
+        case.output_scale = float(np.float32(case.output_scale / input_scale))
     largest = source.choice([1, 2, 8, 15, 16, 128])  # kernels treat small weights in their own way
     case.codebook = np.clip(case.codebook, -largest, largest - (largest == 128)).astype(np.int8)
     return case
 
 
-def _group(source: np.random.Generator, case: Case, seed: int, extreme: bool) -> None:
-    """Gives the weights of a case groups and a codebook for each."""
+def _group(
+    source: np.random.Generator, case: Case, seed: int, extreme: bool, group_bits: int = 0
+) -> None:
+    """Gives the weights of a case groups, of some size where none is given, and a codebook for
+    each.
+    """
     entries, codebooks = ENTRIES[seed % 2], 2 ** int(source.integers(9))
-    case.options |= {"group_bits": int(source.choice([4, 5, 6, 7, source.integers(4, 17)]))}
+    drawn = int(source.choice([4, 5, 6, 7, source.integers(4, 17)]))
+    case.options |= {"group_bits": group_bits or drawn}
     groups = -(-case.weights.shape[1] >> case.options["group_bits"])
     case.weights %= entries
     case.codebook = _codes(source, (codebooks, entries), extreme)

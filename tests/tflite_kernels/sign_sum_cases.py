@@ -107,6 +107,7 @@ class _Signs:
     is_binary = False
     is_sparse = True
     input_zero_point = 0
+    points = None
 
 
 def draw(operator: str, seed: int) -> SignSumCase:

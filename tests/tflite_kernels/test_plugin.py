@@ -33,7 +33,7 @@ FOLDER = Path(__file__).resolve().parent
 CONV, DEPTHWISE, DENSE, SPARSE_CONV, SPARSE_DENSE, BINARY_CONV, BINARY_DENSE = (
     random_cases.OPERATORS[:7]
 )
-GROUPED_CONV, GROUPED_DENSE = random_cases.OPERATORS[-2:]
+GROUPED_CONV, GROUPED_DENSE, LOOKUP_CONV, LOOKUP_DENSE = random_cases.OPERATORS[-4:]
 # Sizes of the C structs, the same in all releases from 2.14 on.
 STRUCT_BYTES = {
     "TfLiteContext": 200,

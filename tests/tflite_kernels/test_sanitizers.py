@@ -154,6 +154,8 @@ def run_python(*words: str) -> subprocess.CompletedProcess[str]:
         ("test_coded.py", 100),
         ("test_coded_plugin.py", 100),
         ("test_kernels.py", 100),
+        ("test_lookup_kernels.py", 100),
+        ("test_lookup_plugin.py", 15),
         ("test_partition.py", 25),
         ("test_plugin.py", 100),
         ("test_sign_sum.py", 25),

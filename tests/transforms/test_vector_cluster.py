@@ -149,6 +149,17 @@ def test_an_integer_grid_may_follow():
     assert len(np.unique(VectorCodebook(4, 2).cut(value)[0], axis=0)) <= 4
 
 
+@pytest.mark.parametrize("rounding, keeps", [({}, True), ({"axis": -1}, False)])
+def test_sub_vectors_stay_shared_on_a_grid_of_one_step(rounding, keeps):
+    chain = Chain([VectorCluster(4, 2), Quantize("int8", **rounding)])
+    weight = normal(6, 5)
+    chain.bind("weight", weight.shape)
+    chain.initialize(tf.constant(weight))
+    encoded = chain.freeze(weight)
+    assert isinstance(encoded.format, VectorCodebook) == keeps
+    assert len(np.unique(encoded.decode())) > 4
+
+
 def test_without_retracing_steps_repeat_themselves():
     weight = normal(20, 10)
     chain = weight_chain(VectorCluster(8, 4), weight)

@@ -89,6 +89,12 @@ GroupedFullyConnectedArgs From(const EdgeaxGroupedFullyConnectedArgs& a) {
   return {From(a.fully_connected), {a.bits, a.group_bits}};
 }
 
+LookupConv2DArgs From(const EdgeaxLookupConv2DArgs& a) { return {From(a.conv2d), a.bits}; }
+
+LookupFullyConnectedArgs From(const EdgeaxLookupFullyConnectedArgs& a) {
+  return {From(a.fully_connected), a.bits};
+}
+
 const EdgeaxQuantization& QuantizationOf(const EdgeaxSparseConv2DArgs& a) {
   return a.conv2d.quantization;
 }
@@ -114,6 +120,12 @@ const EdgeaxQuantization& QuantizationOf(const EdgeaxGroupedConv2DArgs& a) {
   return a.conv2d.quantization;
 }
 const EdgeaxQuantization& QuantizationOf(const EdgeaxGroupedFullyConnectedArgs& a) {
+  return a.fully_connected.quantization;
+}
+const EdgeaxQuantization& QuantizationOf(const EdgeaxLookupConv2DArgs& a) {
+  return a.conv2d.quantization;
+}
+const EdgeaxQuantization& QuantizationOf(const EdgeaxLookupFullyConnectedArgs& a) {
   return a.fully_connected.quantization;
 }
 template <typename CArgs>
@@ -195,6 +207,15 @@ const Kernel<GroupedFullyConnectedArgs>& KernelOf(const KernelSet& set,
   return set.grouped_fully_connected;
 }
 
+const Kernel<LookupConv2DArgs, LookupTensors>& KernelOf(const KernelSet& set,
+                                                        const LookupConv2DArgs*) {
+  return set.lookup_conv2d;
+}
+const Kernel<LookupFullyConnectedArgs, LookupTensors>& KernelOf(const KernelSet& set,
+                                                                const LookupFullyConnectedArgs*) {
+  return set.lookup_fully_connected;
+}
+
 // The factors of a kernel's sums.
 template <typename TensorsOfArgs, typename Args>
 Status FactorsOf(const Args& args, const EdgeaxQuantization& q, Span<const float> scales,
@@ -202,7 +223,8 @@ Status FactorsOf(const Args& args, const EdgeaxQuantization& q, Span<const float
   if constexpr (std::is_same_v<TensorsOfArgs, BinaryTensors>) {
     const float output_scale = args.form.output_packed != 0 ? 1.0f : q.output_scale;
     return BinaryRequantization(scales, output_scale, factors);
-  } else if constexpr (std::is_same_v<TensorsOfArgs, SignSumTensors>) {
+  } else if constexpr (std::is_same_v<TensorsOfArgs, SignSumTensors> ||
+                       std::is_same_v<TensorsOfArgs, LookupTensors>) {
     return RequantizationFromScales(1.0f, scales, q.output_scale, factors);
   } else {
     return RequantizationFromScales(q.input_scale, scales, q.output_scale, factors);
@@ -302,6 +324,20 @@ int32_t MakeTensors(const Args&, const EdgeaxTensors& t, CallMemory* memory,
   *tensors = {{t.input, t.input_size},       {t.weights, t.weights_size},
               {t.bias, t.channels},          {memory->factors.data(), t.channels},
               {t.codebook, t.codebook_size}, {memory->scratch.data(), memory->scratch.size()},
+              {t.output, t.output_size}};
+  return kEdgeaxOk;
+}
+
+template <typename Args>
+int32_t MakeTensors(const Args&, const EdgeaxLookupTensors& t, CallMemory* memory,
+                    LookupTensors* tensors) {
+  *tensors = {{t.input, t.input_size},
+              {t.weights, t.weights_size},
+              {t.bias, t.channels},
+              {memory->factors.data(), t.channels},
+              {t.codebook, t.codebook_size},
+              {t.points, t.points_size},
+              {memory->scratch.data(), memory->scratch.size()},
               {t.output, t.output_size}};
   return kEdgeaxOk;
 }
@@ -581,6 +617,28 @@ EDGEAX_EXPORT int32_t edgeax_grouped_conv2d_scratch_bytes(const char* isa,
 
 EDGEAX_EXPORT int32_t edgeax_grouped_fully_connected_scratch_bytes(
     const char* isa, const EdgeaxGroupedFullyConnectedArgs* args, size_t* bytes) {
+  return edgeax::ScratchBytes(isa, *args, bytes);
+}
+
+EDGEAX_EXPORT int32_t edgeax_lookup_conv2d(const char* isa, const EdgeaxLookupConv2DArgs* args,
+                                           const EdgeaxLookupTensors* tensors) {
+  return edgeax::Run(isa, *args, *tensors);
+}
+
+EDGEAX_EXPORT int32_t edgeax_lookup_fully_connected(const char* isa,
+                                                    const EdgeaxLookupFullyConnectedArgs* args,
+                                                    const EdgeaxLookupTensors* tensors) {
+  return edgeax::Run(isa, *args, *tensors);
+}
+
+EDGEAX_EXPORT int32_t edgeax_lookup_conv2d_scratch_bytes(const char* isa,
+                                                         const EdgeaxLookupConv2DArgs* args,
+                                                         size_t* bytes) {
+  return edgeax::ScratchBytes(isa, *args, bytes);
+}
+
+EDGEAX_EXPORT int32_t edgeax_lookup_fully_connected_scratch_bytes(
+    const char* isa, const EdgeaxLookupFullyConnectedArgs* args, size_t* bytes) {
   return edgeax::ScratchBytes(isa, *args, bytes);
 }
 

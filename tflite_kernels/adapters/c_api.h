@@ -90,6 +90,23 @@ typedef struct EdgeaxInt16SparseTensors {
   size_t output_size;
 } EdgeaxInt16SparseTensors;
 
+/* The same with the point, see core/lookup.h, that each code of the input stands for. */
+typedef struct EdgeaxLookupTensors {
+  const int8_t* input;
+  size_t input_size;
+  const uint8_t* weights;
+  size_t weights_size;
+  const int32_t* bias;
+  const float* scale;
+  size_t channels;
+  const int8_t* codebook;
+  size_t codebook_size;
+  const int8_t* points;
+  size_t points_size;
+  int8_t* output;
+  size_t output_size;
+} EdgeaxLookupTensors;
+
 /* Memory of one call with floats, see core/float_fully_connected.h; `codebook` has 256, 16, 4 or 2
  * entries, for codes of 8, 4, 2 or 1 bits. */
 typedef struct EdgeaxFloatTensors {
@@ -211,6 +228,17 @@ typedef struct EdgeaxGroupedFullyConnectedArgs {
   int32_t bits, group_bits;
 } EdgeaxGroupedFullyConnectedArgs;
 
+/* See core/lookup.h: `bits` of a code, 4 or 2. */
+typedef struct EdgeaxLookupConv2DArgs {
+  EdgeaxConv2DArgs conv2d;
+  int32_t bits;
+} EdgeaxLookupConv2DArgs;
+
+typedef struct EdgeaxLookupFullyConnectedArgs {
+  EdgeaxFullyConnectedArgs fully_connected;
+  int32_t bits;
+} EdgeaxLookupFullyConnectedArgs;
+
 /* What a buffer of coded rows says of them, see core/coded.h. `layout`: 0 4-bit indices, 1 sparse.
  * Sizes in elements; `scales` is 1 or the number of rows. */
 typedef struct EdgeaxCodedRows {
@@ -313,6 +341,13 @@ int32_t edgeax_grouped_conv2d(const char* isa, const EdgeaxGroupedConv2DArgs* ar
 int32_t edgeax_grouped_fully_connected(const char* isa, const EdgeaxGroupedFullyConnectedArgs* args,
                                        const EdgeaxTensors* tensors);
 
+/* The same for inputs that are put on points; input_scale and input_zero_point are not looked at.
+ */
+int32_t edgeax_lookup_conv2d(const char* isa, const EdgeaxLookupConv2DArgs* args,
+                             const EdgeaxLookupTensors* tensors);
+int32_t edgeax_lookup_fully_connected(const char* isa, const EdgeaxLookupFullyConnectedArgs* args,
+                                      const EdgeaxLookupTensors* tensors);
+
 /* Bytes of scratch that those kernels ask for. */
 int32_t edgeax_conv2d_scratch_bytes(const char* isa, const EdgeaxConv2DArgs* args, size_t* bytes);
 int32_t edgeax_depthwise_conv2d_scratch_bytes(const char* isa,
@@ -345,6 +380,11 @@ int32_t edgeax_grouped_conv2d_scratch_bytes(const char* isa, const EdgeaxGrouped
 int32_t edgeax_grouped_fully_connected_scratch_bytes(const char* isa,
                                                      const EdgeaxGroupedFullyConnectedArgs* args,
                                                      size_t* bytes);
+int32_t edgeax_lookup_conv2d_scratch_bytes(const char* isa, const EdgeaxLookupConv2DArgs* args,
+                                           size_t* bytes);
+int32_t edgeax_lookup_fully_connected_scratch_bytes(const char* isa,
+                                                    const EdgeaxLookupFullyConnectedArgs* args,
+                                                    size_t* bytes);
 
 /* ratio = multiplier * 2**(shift - 31), rounded. */
 int32_t edgeax_quantize_multiplier(double ratio, int32_t* multiplier, int32_t* shift);

@@ -51,9 +51,9 @@ struct NodeOf : Node {
 
 // The parts of one call that Prepare has checked. `key` is what the weights are read with: their
 // codebook, the places of sparse ones, or the gains of signs. Coded weights have no bias, scale and
-// key of their own. `thresholds`: of an input whose signs are summed up.
+// key of their own. `steps` is what the input is read with: the thresholds of signs, or points.
 struct Operands {
-  Operand input, weights, bias, scale, key, thresholds, output;
+  Operand input, weights, bias, scale, key, steps, output;
 };
 
 #define EDGEAX_RETURN_IF_ERROR(expression)     \

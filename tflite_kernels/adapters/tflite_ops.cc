@@ -9,6 +9,7 @@
 #include "tflite_kernels/adapters/tflite_code_ops.h"
 #include "tflite_kernels/adapters/tflite_float_op.h"
 #include "tflite_kernels/adapters/tflite_grouped_ops.h"
+#include "tflite_kernels/adapters/tflite_lookup_ops.h"
 #include "tflite_kernels/adapters/tflite_sign_sum_ops.h"
 #include "tflite_kernels/adapters/tflite_vector_ops.h"
 #include "tflite_kernels/arch/scratch.h"
@@ -25,7 +26,8 @@ Status FactorsOf(const BinaryForm& form, const Operands& operands, Span<const fl
     return Status::kOk;
   } else if constexpr (std::is_same_v<typename Op::Storage, BinaryStorage>) {
     return BinaryRequantization(scales, form.output_packed != 0 ? 1.0f : output_scale, factors);
-  } else if constexpr (std::is_same_v<typename Op::Storage, SignSumStorage>) {
+  } else if constexpr (std::is_same_v<typename Op::Storage, SignSumStorage> ||
+                       std::is_same_v<typename Op::Storage, LookupStorage>) {
     return RequantizationFromScales(1.0f, scales, output_scale, factors);
   } else {
     return RequantizationFromScales(operands.input.tensor->params.scale, scales, output_scale,
@@ -128,6 +130,7 @@ TfLiteStatus FindOperands(const Site& site, const Node& node, Operands* operands
   }
   static_assert(kCodebook == kIndices && kCodebook == kGains,
                 "the place of the key of the weights");
+  static_assert(kThresholds == kPoints, "the place of what the input is read with");
   static_assert(kCoded == kWeights, "the place of the weights");
   *operands = {found[kInput],    found[kWeights],    found[kBias],      found[kScale],
                found[kCodebook], found[kThresholds], found[kInputCount]};
@@ -442,7 +445,7 @@ using All =
                   SparseFullyConnectedOp, CodedConv2DOp, CodedFullyConnectedOp, BinaryConv2DOp,
                   BinaryFullyConnectedOp, BinaryMaxPool2DOp, FloatFullyConnectedOp, SignSumConv2DOp,
                   SignSumFullyConnectedOp, VectorConv2DOp, VectorFullyConnectedOp, GroupedConv2DOp,
-                  GroupedFullyConnectedOp>;
+                  GroupedFullyConnectedOp, LookupConv2DOp, LookupFullyConnectedOp>;
 
 }  // namespace
 

@@ -18,14 +18,14 @@ struct SignSumStorage : ChannelTensors {
     EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.weights, 2, 2));
     EDGEAX_RETURN_IF_ERROR(CheckConstant(site, operands.weights, sizeof(uint8_t)));
     EDGEAX_RETURN_IF_ERROR(CheckNumbers(site, operands.key));
-    return CheckNumbers(site, operands.thresholds);
+    return CheckNumbers(site, operands.steps);
   }
 
   static int32_t RowsOf(const Operands& operands) { return operands.bias.tensor->dims->data[0]; }
 
   // Of a plane.
   static int32_t ThresholdsOf(const Operands& operands) {
-    return operands.thresholds.tensor->dims->data[1];
+    return operands.steps.tensor->dims->data[1];
   }
 
   template <typename Options>
@@ -36,9 +36,9 @@ struct SignSumStorage : ChannelTensors {
                                        wanted.weight_columns));
     EDGEAX_RETURN_IF_ERROR(CheckMatrix(site, operands.key, parts, wanted.channels));
     EDGEAX_RETURN_IF_ERROR(
-        CheckMatrix(site, operands.thresholds, options.planes, ThresholdsOf(operands)));
+        CheckMatrix(site, operands.steps, options.planes, ThresholdsOf(operands)));
     EDGEAX_RETURN_IF_ERROR(Copy(site, operands.key, &gains));
-    EDGEAX_RETURN_IF_ERROR(Copy(site, operands.thresholds, &thresholds));
+    EDGEAX_RETURN_IF_ERROR(Copy(site, operands.steps, &thresholds));
     return CheckGains(site, parts, wanted);
   }
 

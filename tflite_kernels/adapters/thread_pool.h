@@ -7,8 +7,11 @@
 
 namespace edgeax {
 
-// Threads are started when they are first needed, and wait for work: spinning for some
-// microseconds, since operators follow each other closely, then asleep.
+// Threads are started when they are first needed, and wait for work: awake for two milliseconds,
+// since operators follow each other closely, then asleep. After half a millisecond they give way to
+// every other thread that wants their processor, and fall asleep at once when one does. The caller
+// does the work of those that do not come, so that on a busy machine a task takes about as long as
+// on one thread.
 class ThreadPool {
  public:
   // More parts than that are never computed at once.
@@ -29,18 +32,23 @@ class ThreadPool {
  private:
   struct Worker {
     ThreadPool* pool;
-    int32_t part;  // it computes this part of every task that has so many
+    int32_t part;  // of every task that has so many, unless the caller was faster
     pthread_t thread;
   };
 
   static void* Loop(void* worker);
   void StartWorkers(int32_t count);
-  void Announce(int32_t parts);
+  uint64_t Announce(int32_t parts);  // returns the number of the task
+  bool Claim(int32_t part, uint64_t number);
+  void RunPart(int32_t part);
+  // Returns what `news_` holds now, or `known` when nothing came while it was worth staying awake.
+  uint64_t SpinForNews(uint64_t known) const;
   uint64_t WaitForNews(uint64_t known);
 
   // The number of the task, and its parts in the lowest byte: read at once, so that a thread never
   // takes the parts of one task for those of another. No parts: threads end.
   std::atomic<uint64_t> news_{0};
+  std::atomic<uint64_t> claimed_[kMostParts] = {};  // the task in which each part was run last
   std::atomic<int32_t> unfinished_{0};
   std::atomic<int32_t> asleep_{0};
   std::atomic_flag is_taken_ = ATOMIC_FLAG_INIT;

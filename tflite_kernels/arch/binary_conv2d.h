@@ -1,6 +1,7 @@
 #pragma once  // arch/binary_conv2d.h: binary convolution as products of blocks of gathered windows.
 
 #include "tflite_kernels/arch/binary_matmul.h"
+#include "tflite_kernels/arch/product_shares.h"
 #include "tflite_kernels/core/binary_conv2d.h"
 
 namespace edgeax {
@@ -285,16 +286,23 @@ Status BinaryConv2DOn(const BinaryConv2DArgs& args, const BinaryTensors& tensors
   uint8_t* image = product.right + plan.product.right_bytes;
   auto* border_rows = reinterpret_cast<BorderRow*>(image + plan.image_bytes);
   auto* tap_sums = reinterpret_cast<int32_t*>(image + plan.image_bytes + plan.borders_bytes);
-  PackImage<Simd>(args, geometry, tensors.input, image);
-
   const Conv2DArgs& conv2d = args.conv2d;
   const WindowGeometry& window = geometry.conv2d.window;
+  const int32_t pixels = conv2d.input.batch * window.height.output * window.width.output;
+  const int32_t group_outputs = geometry.conv2d.group_outputs;
+  // With more groups, shares of bits might begin within a byte.
+  const ProductShares shares = conv2d.groups > 1 ? ProductShares{tensors.share, {0, 1}}
+                                                 : CutProduct(pixels, Simd::kRows, group_outputs,
+                                                              Simd::kColumns, tensors.share);
+  static_assert(Simd::kColumns % 8 == 0, "shares of bits begin on a byte");
+  const Range range = RangeOf(pixels, Simd::kRows, shares.rows);
+  const Range channels = RangeOf(group_outputs, Simd::kColumns, shares.columns);
+  if (channels.begin == channels.end) return Status::kOk;
+  PackImage<Simd>(args, geometry, tensors.input, image);
   const size_t tap_bytes =
       static_cast<size_t>(WordsOf(geometry.conv2d.group_inputs)) * Simd::kLeftWordBytes;
   const size_t output_bytes =
       static_cast<size_t>(BinaryBytes(args.form.output_packed, conv2d.output_channels));
-  const int32_t pixels = conv2d.input.batch * window.height.output * window.width.output;
-  const Range range = RangeOf(pixels, Simd::kRows, tensors.share);
   for (int32_t first = range.begin; first < range.end; first += plan.product.block_rows) {
     const int32_t left_over = range.end - first;
     const int32_t rows = left_over < plan.product.block_rows ? left_over : plan.product.block_rows;
@@ -305,9 +313,9 @@ Status BinaryConv2DOn(const BinaryConv2DArgs& args, const BinaryTensors& tensors
       BorderRows borders = {border_rows, 0};
       GatherBlock(gatherer, product, first, rows, &borders);
       if (args.pad_value != 0) borders.count = 0;
-      const int32_t channel = group * geometry.conv2d.group_outputs;
+      const int32_t channel = group * group_outputs + channels.begin;
       const BinaryColumns columns = {
-          geometry.conv2d.group_outputs,
+          channels.end - channels.begin,
           tensors.bias.data + channel,
           tensors.requantization.data + channel,
           tensors.weights.data + static_cast<size_t>(channel) * geometry.row_bytes,

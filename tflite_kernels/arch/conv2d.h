@@ -1,6 +1,7 @@
 #pragma once  // arch/conv2d.h: convolution as products of blocks of gathered windows.
 
 #include "tflite_kernels/arch/matmul.h"
+#include "tflite_kernels/arch/product_shares.h"
 #include "tflite_kernels/core/conv2d.h"
 
 namespace edgeax {
@@ -133,10 +134,17 @@ Status Conv2DOn(const Conv2DArgs& args, const Tensors& tensors) {
   const int32_t bits = CodeBits(tensors.codebook.size);
   const int32_t row_bytes = PackedBytes(geometry.depth, bits);
   const size_t stride = static_cast<size_t>(args.output_channels);
-  const auto run = [&](int32_t channel, int32_t first, int32_t rows) {
+  const int32_t pixels =
+      args.input.batch * geometry.window.height.output * geometry.window.width.output;
+  const ProductShares shares =
+      CutProduct(pixels, Simd::kRows, geometry.group_outputs, Simd::kColumns, tensors.share);
+  const Range range = RangeOf(geometry.group_outputs, Simd::kColumns, shares.columns);
+  if (range.begin == range.end) return Status::kOk;
+  const auto run = [&](int32_t group_channel, int32_t first, int32_t rows) {
+    const int32_t channel = group_channel + range.begin;
     const CodebookColumns columns = {
-        {geometry.group_outputs, tensors.bias.data + channel, tensors.requantization.data + channel,
-         tables.largest},
+        {range.end - range.begin, tensors.bias.data + channel,
+         tensors.requantization.data + channel, tables.largest},
         tensors.weights.data + static_cast<size_t>(channel) * row_bytes,
         tensors.weights.data + tensors.weights.size,
         bits,
@@ -146,7 +154,7 @@ Status Conv2DOn(const Conv2DArgs& args, const Tensors& tensors) {
     product.Run(columns, rows, tensors.output.data + static_cast<size_t>(first) * stride + channel,
                 stride);
   };
-  ForEachBlock(args, geometry, product, tensors.input, tensors.share, run);
+  ForEachBlock(args, geometry, product, tensors.input, shares.rows, run);
   return Status::kOk;
 }
 

@@ -1,6 +1,7 @@
 #include "tflite_kernels/arch/dispatch.h"
 
 #include "tflite_kernels/arch/kernels.h"
+#include "tflite_kernels/arch/lookup.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -99,6 +100,9 @@ constexpr KernelSet Reference() {
   set.vector_conv2d = {VectorConv2D, NoScratch<Conv2DGeometry>};
   set.vector_fully_connected = {VectorFullyConnected,
                                 NoScratch<VectorFullyConnectedArgs, CheckVectorFullyConnected>};
+  set.lookup_conv2d = {LookupConv2D, NoScratch<Conv2DGeometry>};
+  set.lookup_fully_connected = {LookupFullyConnected,
+                                NoScratch<LookupFullyConnectedArgs, CheckLookup>};
   set.int16_conv2d = {Conv2D, NoScratch<Conv2DGeometry>};
   set.int16_depthwise_conv2d = {DepthwiseConv2D, NoScratch<DepthwiseConv2DGeometry>};
   set.int16_fully_connected = {FullyConnected, NoScratch<Int16Product, CheckFullyConnected>};
@@ -110,6 +114,9 @@ constexpr KernelSet Reference() {
 
 // Each other set begins as one that it is better than, and names what it has of its own.
 #define EDGEAX_KERNEL(Operator, Isa) {Operator##Isa, Operator##ScratchBytes##Isa, true}
+#define EDGEAX_LOOKUP(Operator, Isa, PutOnPoints)                                   \
+  LookupOn<Lookup##Operator##Args, Grouped##Operator##Args, Grouped##Operator##Isa, \
+           Grouped##Operator##ScratchBytes##Isa, PutOnPoints>::kKernel
 
 #if defined(__x86_64__)
 constexpr KernelSet Avx2() {
@@ -123,6 +130,8 @@ constexpr KernelSet Avx2() {
   set.sparse_fully_connected = EDGEAX_KERNEL(SparseFullyConnected, Avx2);
   set.grouped_conv2d = EDGEAX_KERNEL(GroupedConv2D, Avx2);
   set.grouped_fully_connected = EDGEAX_KERNEL(GroupedFullyConnected, Avx2);
+  set.lookup_conv2d = EDGEAX_LOOKUP(Conv2D, Avx2, PutOnPoints);
+  set.lookup_fully_connected = EDGEAX_LOOKUP(FullyConnected, Avx2, PutOnPoints);
   set.binary_conv2d = EDGEAX_KERNEL(BinaryConv2D, Avx2);
   set.binary_fully_connected = EDGEAX_KERNEL(BinaryFullyConnected, Avx2);
   set.float_fully_connected = EDGEAX_KERNEL(FloatFullyConnected, Avx2);
@@ -148,6 +157,8 @@ constexpr KernelSet Avx512() {
   set.sparse_fully_connected = EDGEAX_KERNEL(SparseFullyConnected, Avx512);
   set.grouped_conv2d = EDGEAX_KERNEL(GroupedConv2D, Avx512);
   set.grouped_fully_connected = EDGEAX_KERNEL(GroupedFullyConnected, Avx512);
+  set.lookup_conv2d = EDGEAX_LOOKUP(Conv2D, Avx512, PutOnPointsAvx512);
+  set.lookup_fully_connected = EDGEAX_LOOKUP(FullyConnected, Avx512, PutOnPointsAvx512);
   set.binary_conv2d = EDGEAX_KERNEL(BinaryConv2D, Avx512);
   set.binary_fully_connected = EDGEAX_KERNEL(BinaryFullyConnected, Avx512);
   set.float_fully_connected = EDGEAX_KERNEL(FloatFullyConnected, Avx512);
@@ -174,6 +185,8 @@ constexpr KernelSet Neon() {
   set.sparse_fully_connected = EDGEAX_KERNEL(SparseFullyConnected, Neon);
   set.grouped_conv2d = EDGEAX_KERNEL(GroupedConv2D, Neon);
   set.grouped_fully_connected = EDGEAX_KERNEL(GroupedFullyConnected, Neon);
+  set.lookup_conv2d = EDGEAX_LOOKUP(Conv2D, Neon, PutOnPoints);
+  set.lookup_fully_connected = EDGEAX_LOOKUP(FullyConnected, Neon, PutOnPoints);
   set.binary_conv2d = EDGEAX_KERNEL(BinaryConv2D, Neon);
   set.binary_fully_connected = EDGEAX_KERNEL(BinaryFullyConnected, Neon);
   set.float_fully_connected = EDGEAX_KERNEL(FloatFullyConnected, Neon);
@@ -201,6 +214,8 @@ constexpr KernelSet NeonDotprod() {
   set.sparse_fully_connected = EDGEAX_KERNEL(SparseFullyConnected, NeonDotprod);
   set.grouped_conv2d = EDGEAX_KERNEL(GroupedConv2D, NeonDotprod);
   set.grouped_fully_connected = EDGEAX_KERNEL(GroupedFullyConnected, NeonDotprod);
+  set.lookup_conv2d = EDGEAX_LOOKUP(Conv2D, NeonDotprod, PutOnPoints);
+  set.lookup_fully_connected = EDGEAX_LOOKUP(FullyConnected, NeonDotprod, PutOnPoints);
   set.vector_conv2d = EDGEAX_KERNEL(VectorConv2D, NeonDotprod);
   set.vector_fully_connected = EDGEAX_KERNEL(VectorFullyConnected, NeonDotprod);
   set.takes_weight_sums = false;
@@ -223,6 +238,7 @@ constexpr KernelSet kSets[] = {Reference(), Neon()};
 constexpr KernelSet kSets[] = {Reference()};
 #endif
 #undef EDGEAX_KERNEL
+#undef EDGEAX_LOOKUP
 
 bool SameText(const char* a, const char* b) {
   while (*a != '\0' && *a == *b) {

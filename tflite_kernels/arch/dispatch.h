@@ -9,6 +9,8 @@
 #include "tflite_kernels/core/fully_connected.h"
 #include "tflite_kernels/core/grouped_conv2d.h"
 #include "tflite_kernels/core/grouped_fully_connected.h"
+#include "tflite_kernels/core/lookup_conv2d.h"
+#include "tflite_kernels/core/lookup_fully_connected.h"
 #include "tflite_kernels/core/sign_sum.h"
 #include "tflite_kernels/core/sparse_conv2d.h"
 #include "tflite_kernels/core/sparse_fully_connected.h"
@@ -51,6 +53,8 @@ struct KernelSet {
   Kernel<VectorFullyConnectedArgs, VectorTensors> vector_fully_connected;
   Kernel<GroupedConv2DArgs> grouped_conv2d;
   Kernel<GroupedFullyConnectedArgs> grouped_fully_connected;
+  Kernel<LookupConv2DArgs, LookupTensors> lookup_conv2d;
+  Kernel<LookupFullyConnectedArgs, LookupTensors> lookup_fully_connected;
   // Whether the products read Tensors::weight_sums and SparseTensors::balanced, if they are there.
   bool takes_weight_sums = false, takes_balanced = false;
 };

@@ -92,6 +92,9 @@ EDGEAX_DECLARE_KERNEL(GroupedFullyConnected, Neon, Tensors)
 EDGEAX_DECLARE_KERNEL(GroupedConv2D, NeonDotprod, Tensors)
 EDGEAX_DECLARE_KERNEL(GroupedFullyConnected, NeonDotprod, Tensors)
 
+// Writes the point of each of `size` codes, see core/lookup.h.
+void PutOnPointsAvx512(const int8_t* points, const int8_t* input, size_t size, int8_t* output);
+
 }  // namespace edgeax
 
 #undef EDGEAX_DECLARE_INT16_KERNELS

@@ -65,6 +65,7 @@ struct SparseAvx512 : Avx512, ExpandX86 {
   static constexpr int32_t kFewSparseRows = 3;
   static constexpr bool kDotsMaskOfFours = true;
   static constexpr bool kUsesPlanes = true;
+  static constexpr bool kTransposesCodes = true;
   static constexpr int32_t kSharedColumns = 4;
   static constexpr bool kFinishesLanes = true;
   static constexpr bool kTakesBalanced = false;
@@ -142,35 +143,38 @@ struct SparseAvx512 : Avx512, ExpandX86 {
     store(4, _mm_unpacklo_epi32(b1, b3)), store(6, _mm_unpackhi_epi32(b1, b3));
   }
 
-  // 8 x 8 words of 32 bits, rows so many bytes apart.
-  static void TransposeWords(const void* from, ptrdiff_t from_pitch, void* to, ptrdiff_t to_pitch) {
+  // 8 rows of 32 codes, 128 added, to 8 groups of 8 rows.
+  static void TransposeCodes(const int8_t* from, ptrdiff_t from_pitch, Left* to,
+                             ptrdiff_t to_pitch) {
+    TransposeWords(from, from_pitch, to, to_pitch, _mm256_set1_epi8(-128));
+  }
+
+  // 8 x 8 words of 32 bits, rows so many bytes apart, with the bits of `flip` turned over.
+  static void TransposeWords(const void* from, ptrdiff_t from_pitch, void* to, ptrdiff_t to_pitch,
+                             __m256i flip = _mm256_setzero_si256()) {
+    TransposeHalves(from, from_pitch, to, to_pitch, flip);
+    TransposeHalves(static_cast<const uint8_t*>(from) + 16, from_pitch,
+                    static_cast<uint8_t*>(to) + 4 * to_pitch, to_pitch, flip);
+  }
+
+  // 4 words of each of 8 rows, the first four of them in the lower halves of registers.
+  static void TransposeHalves(const void* from, ptrdiff_t from_pitch, void* to, ptrdiff_t to_pitch,
+                              __m256i flip) {
     const auto load = [&](int32_t i) {
-      const __m256i* at =
-          reinterpret_cast<const __m256i*>(static_cast<const uint8_t*>(from) + i * from_pitch);
-      return _mm256_loadu_si256(at);
+      const uint8_t* const low = static_cast<const uint8_t*>(from) + i * from_pitch;
+      const __m256i both = _mm256_inserti128_si256(_mm256_castsi128_si256(Rows16::Load(low)),
+                                                   Rows16::Load(low + 4 * from_pitch), 1);
+      return _mm256_xor_si256(both, flip);
     };
     const auto store = [&](int32_t i, __m256i value) {
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(static_cast<uint8_t*>(to) + i * to_pitch),
                           value);
     };
     const __m256i r0 = load(0), r1 = load(1), r2 = load(2), r3 = load(3);
-    const __m256i r4 = load(4), r5 = load(5), r6 = load(6), r7 = load(7);
     const __m256i a0 = _mm256_unpacklo_epi32(r0, r1), a1 = _mm256_unpackhi_epi32(r0, r1);
     const __m256i a2 = _mm256_unpacklo_epi32(r2, r3), a3 = _mm256_unpackhi_epi32(r2, r3);
-    const __m256i a4 = _mm256_unpacklo_epi32(r4, r5), a5 = _mm256_unpackhi_epi32(r4, r5);
-    const __m256i a6 = _mm256_unpacklo_epi32(r6, r7), a7 = _mm256_unpackhi_epi32(r6, r7);
-    const __m256i b0 = _mm256_unpacklo_epi64(a0, a2), b1 = _mm256_unpackhi_epi64(a0, a2);
-    const __m256i b2 = _mm256_unpacklo_epi64(a1, a3), b3 = _mm256_unpackhi_epi64(a1, a3);
-    const __m256i b4 = _mm256_unpacklo_epi64(a4, a6), b5 = _mm256_unpackhi_epi64(a4, a6);
-    const __m256i b6 = _mm256_unpacklo_epi64(a5, a7), b7 = _mm256_unpackhi_epi64(a5, a7);
-    store(0, _mm256_permute2x128_si256(b0, b4, 0x20));
-    store(1, _mm256_permute2x128_si256(b1, b5, 0x20));
-    store(2, _mm256_permute2x128_si256(b2, b6, 0x20));
-    store(3, _mm256_permute2x128_si256(b3, b7, 0x20));
-    store(4, _mm256_permute2x128_si256(b0, b4, 0x31));
-    store(5, _mm256_permute2x128_si256(b1, b5, 0x31));
-    store(6, _mm256_permute2x128_si256(b2, b6, 0x31));
-    store(7, _mm256_permute2x128_si256(b3, b7, 0x31));
+    store(0, _mm256_unpacklo_epi64(a0, a2)), store(1, _mm256_unpackhi_epi64(a0, a2));
+    store(2, _mm256_unpacklo_epi64(a1, a3)), store(3, _mm256_unpackhi_epi64(a1, a3));
   }
 
   // 16 x 16 words of 32 bits, rows so many words apart.

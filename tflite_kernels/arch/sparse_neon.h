@@ -151,6 +151,7 @@ struct SparseNeonSteps : Base {
   static constexpr int32_t kFewSparseRows = 2;
   static constexpr bool kDotsMaskOfFours = false;
   static constexpr bool kUsesPlanes = true;
+  static constexpr bool kTransposesCodes = false;
   static constexpr int32_t kSharedColumns = 1;
   static constexpr bool kFinishesLanes = false;
   static constexpr bool kTakesBalanced = true;

@@ -14,6 +14,9 @@ namespace edgeax {
 // Positions that are computed for all columns of a tile before the next ones.
 constexpr int32_t kPlaneRows = 4 * kLanes;
 
+// Listing a weight takes as long as writing so many numbers to planes.
+constexpr int32_t kNumbersOfWeight = 2;
+
 // A plane may have so many times the positions of the image, and so many more.
 constexpr int32_t kMostPadding = 4;
 constexpr int32_t kMorePadding = 4096;
@@ -104,16 +107,35 @@ struct SparsePlanes {
 
   void Run() const {
     WriteTable();
-    // Tiles of all groups, so that a share has whole ones.
-    const int32_t tiles = (geometry.group_outputs - 1) / Simd::kColumns + 1;
-    const Range range = RangeOf(args.conv2d.groups * tiles, 1, tensors.share);
+    const int32_t tiles = (geometry.group_outputs - 1) / Simd::kColumns + 1;  // of a group
+    const int32_t all_tiles = args.conv2d.groups * tiles, all_positions = Positions();
+    const bool by_position = SplitsPositions();
+    const Share all = {0, 1};
+    const Range range = RangeOf(all_tiles, 1, by_position ? all : tensors.share);
+    const Range positions = RangeOf(all_positions, kLanes, by_position ? tensors.share : all);
+    if (positions.begin == positions.end) return;
     for (int32_t batch = 0; batch < args.conv2d.input.batch; ++batch) {
       for (int32_t tile = range.begin; tile < range.end; ++tile) {
         const int32_t group = tile / tiles, c = tile % tiles * Simd::kColumns;
-        if (c == 0 || tile == range.begin) WritePlanes(batch, group * geometry.group_inputs);
-        RunTile(batch, group * geometry.group_outputs + c, geometry.group_outputs - c);
+        if (c == 0 || tile == range.begin) {
+          WritePlanes(batch, group * geometry.group_inputs, positions);
+        }
+        RunTile(batch, group * geometry.group_outputs + c, geometry.group_outputs - c, positions);
       }
     }
+  }
+
+  // Positions of the output, with those between the end of a line and the start of the next one.
+  int32_t Positions() const {
+    const int32_t width = geometry.window.width.output;
+    return (geometry.window.height.output - 1) * plan.pitch + width;
+  }
+
+  // Shares of the output channels write the planes again each, shares of the positions the lists:
+  // whichever is less work.
+  bool SplitsPositions() const {
+    const int64_t numbers = int64_t{Positions()} * geometry.group_inputs * args.conv2d.groups;
+    return numbers >= kNumbersOfWeight * static_cast<int64_t>(tensors.weights.values.size);
   }
 
   void WriteTable() const {
@@ -134,11 +156,22 @@ struct SparsePlanes {
            static_cast<size_t>(position) * Simd::kGroup;
   }
 
-  void WritePlanes(int32_t batch, int32_t first_channel) const {
+  // The lines that outputs at `positions` read.
+  void WritePlanes(int32_t batch, int32_t first_channel, Range positions) const {
     const Shape4& input = args.conv2d.input;
-    const Axis& height = geometry.window.height;
+    const Axis &height = geometry.window.height, &width = geometry.window.width;
     const int32_t lines = height.output + (height.kernel - 1) * height.dilation;
-    for (int32_t line = 0; line < lines; ++line) {
+    const int32_t last_tap =
+        (height.kernel - 1) * height.dilation * plan.pitch + (width.kernel - 1) * width.dilation;
+    const int32_t last = (positions.end - 1 + last_tap) / plan.pitch;
+    const int32_t end = last < lines ? last + 1 : lines;
+    if (last_tap == 0) {  // no padding: all lines are one
+      const size_t first =
+          static_cast<size_t>(batch) * input.height * input.width + positions.begin;
+      return WritePixels(tensors.input.data + first * input.channels + first_channel,
+                         positions.end - positions.begin, positions.begin);
+    }
+    for (int32_t line = positions.begin / plan.pitch; line < end; ++line) {
       const int32_t y = line - height.pad;
       const int32_t start = line * plan.pitch;
       if (!AxisHas(height, y)) {
@@ -148,7 +181,7 @@ struct SparsePlanes {
       const size_t pixel = (static_cast<size_t>(batch) * input.height + y) * input.width;
       WriteLine(tensors.input.data + pixel * input.channels + first_channel, start);
     }
-    FillPositions(lines * plan.pitch, geometry.window.width.pad);
+    FillPositions(end * plan.pitch, width.pad);
   }
 
   void FillPositions(int32_t position, int32_t count) const {
@@ -162,20 +195,34 @@ struct SparsePlanes {
     const Axis& width = geometry.window.width;
     const int32_t fit = plan.pitch - width.pad;
     const int32_t pixels = width.input < fit ? width.input : fit;
-    for (int32_t x = 0; x < pixels; x += kStripRows) {
-      for (int32_t i = 0; i < kStripRows && x + i < pixels; ++i) {
-        const int8_t* from = line + static_cast<ptrdiff_t>(x + i) * args.conv2d.input.channels;
-        Simd::PackLeft(from, tensors.input.data + tensors.input.size, geometry.group_inputs,
-                       args.conv2d.quantization, strip + i * plan.strip_numbers);
-      }
-      for (int32_t c = 0; c < plan.strip_numbers; c += Simd::kDepthStep) {
-        Simd::template Transpose<Simd::kGroup>(strip + c, plan.strip_numbers,
-                                               PlaneAt(c, start + width.pad + x),
-                                               ptrdiff_t{plan.plane} * Simd::kGroup);
-      }
-    }
+    WritePixels(line, pixels, start + width.pad);
     FillPositions(start, width.pad);
     FillPositions(start + width.pad + pixels, plan.pitch - width.pad - pixels);
+  }
+
+  // `pixels` pixels beside each other, to `position` and up to kStripRows - 1 more.
+  void WritePixels(const int8_t* from, int32_t pixels, int32_t position) const {
+    const ptrdiff_t channels = args.conv2d.input.channels;
+    const ptrdiff_t pitch = ptrdiff_t{plan.plane} * Simd::kGroup;
+    for (int32_t x = 0; x < pixels; x += kStripRows, from += kStripRows * channels) {
+      int32_t done = 0;
+      if constexpr (Simd::kTransposesCodes) {
+        while (pixels - x >= kStripRows && geometry.group_inputs - done >= Simd::kDepthStep) {
+          Simd::TransposeCodes(from + done, channels, PlaneAt(done, position + x), pitch);
+          done += Simd::kDepthStep;
+        }
+      }
+      if (done == plan.strip_numbers) continue;
+      for (int32_t i = 0; i < kStripRows && x + i < pixels; ++i) {
+        Simd::PackLeft(from + i * channels + done, tensors.input.data + tensors.input.size,
+                       geometry.group_inputs - done, args.conv2d.quantization,
+                       strip + i * plan.strip_numbers + done);
+      }
+      for (int32_t c = done; c < plan.strip_numbers; c += Simd::kDepthStep) {
+        Simd::template Transpose<Simd::kGroup>(strip + c, plan.strip_numbers,
+                                               PlaneAt(c, position + x), pitch);
+      }
+    }
   }
 
   // Where the groups of a column meet the planes. Returns how many.
@@ -267,7 +314,7 @@ struct SparsePlanes {
   }
 
   // The tile of columns that starts with output channel `channel`, of which `left_over` follow.
-  void RunTile(int32_t batch, int32_t channel, int32_t left_over) const {
+  void RunTile(int32_t batch, int32_t channel, int32_t left_over, Range positions) const {
     const int32_t count = left_over < Simd::kColumns ? left_over : Simd::kColumns;
     int32_t added[Simd::kColumns] = {};
     Lists lists;
@@ -276,31 +323,33 @@ struct SparsePlanes {
                                             tensors.requantization.data + channel, added, count,
                                             args.conv2d.quantization);
     const int32_t height = geometry.window.height.output, width = geometry.window.width.output;
-    const int32_t rows = height * plan.pitch - (plan.pitch - width);
-    int8_t* output = tensors.output.data +
-                     static_cast<size_t>(batch) * height * width * args.conv2d.output_channels +
-                     channel;
-    int32_t x = 0;
-    for (int32_t r = 0; r < rows; r += kPlaneRows) {
-      const int32_t used = rows - r < kPlaneRows ? rows - r : kPlaneRows;
-      if (used <= kLanes) {
-        AddTile<1>(r, channel, count, lists);
-      } else if (used <= 2 * kLanes) {
-        AddTile<2>(r, channel, count, lists);
+    int32_t x = positions.begin % plan.pitch;
+    const size_t pixel =
+        (static_cast<size_t>(batch) * height + positions.begin / plan.pitch) * width +
+        (x < width ? x : width);
+    int8_t* output = tensors.output.data + pixel * args.conv2d.output_channels + channel;
+    for (int32_t r = positions.begin; r < positions.end; r += kPlaneRows) {
+      const int32_t left = positions.end - r;
+      const int32_t used = left < kPlaneRows ? left : kPlaneRows;
+      if (used > 3 * kLanes) {
+        AddTile<4>(r, 0, channel, count, lists);
       } else {
-        AddTile<4>(r, channel, count, lists);
+        if (used > kLanes) AddTile<2>(r, 0, channel, count, lists);
+        if (used <= kLanes) AddTile<1>(r, 0, channel, count, lists);
+        if (used > 2 * kLanes) AddTile<1>(r, 2 * kLanes, channel, count, lists);
       }
       StorePositions(finish, used, &x, &output);
     }
   }
 
-  // The sums of kParts * kLanes positions from `row` on.
+  // The sums of kParts * kLanes positions from `first` of the block at `row` on.
   template <int32_t kParts>
-  void AddTile(int32_t row, int32_t channel, int32_t count, const Lists& lists) const {
-    const Left* const lanes = planes + static_cast<size_t>(row) * Simd::kGroup;
+  void AddTile(int32_t row, int32_t first, int32_t channel, int32_t count,
+               const Lists& lists) const {
+    const Left* const lanes = planes + static_cast<size_t>(row + first) * Simd::kGroup;
     for (int32_t i = 0; i < count; ++i) {
       const int32_t* const list = offsets + i * plan.most_entries;
-      int32_t* const to = sums + i * kPlaneRows;
+      int32_t* const to = sums + i * kPlaneRows + first;
       if constexpr (Simd::kSharedColumns > 1) {
         if (lists.shared[i]) {
           const int8_t* const values = ValuesOf(channel + i);

@@ -34,6 +34,7 @@ enum InputIndex : int32_t {
   kCoded = 1,
   kGains = 4,
   kThresholds = 5,
+  kPoints = 5,
 };
 
 // EdgeaxConv2D
@@ -886,6 +887,103 @@ constexpr OptionSpec kGroupedFullyConnectedOptionSpecs[kGroupedFullyConnectedOpt
 };
 // clang-format on
 
+// EdgeaxLookupConv2D
+
+constexpr const char kLookupConv2DName[] = "EdgeaxLookupConv2D";
+constexpr int32_t kLookupConv2DVersion = 1;
+constexpr int32_t kLookupConv2DInputCount = 6;
+constexpr int32_t kLookupConv2DOptionCount = 10;
+
+// The options as they follow the version in the file.
+struct LookupConv2DOptions {
+  // Rows of the kernel.
+  int32_t kernel_height;
+  // Columns of the kernel.
+  int32_t kernel_width;
+  // Rows between two outputs.
+  int32_t stride_height;
+  // Columns between two outputs.
+  int32_t stride_width;
+  // Rows between two taps of the kernel; 1 = dense.
+  int32_t dilation_height;
+  // Columns between two taps of the kernel; 1 = dense.
+  int32_t dilation_width;
+  // 0 = SAME, 1 = VALID, as in TFLite.
+  int32_t padding;
+  // Divides input and output channels.
+  int32_t groups;
+  // Lowest output code (fused activation).
+  int32_t output_min;
+  // Highest output code, not below output_min.
+  int32_t output_max;
+};
+
+// clang-format off
+static_assert(sizeof(LookupConv2DOptions) ==
+              kLookupConv2DOptionCount * sizeof(int32_t),
+              "LookupConv2DOptions must have no padding");
+
+constexpr const char* kLookupConv2DInputNames[kLookupConv2DInputCount] = {
+  "input",
+  "weights",
+  "bias",
+  "scale",
+  "codebook",
+  "points",
+};
+
+constexpr OptionSpec kLookupConv2DOptionSpecs[kLookupConv2DOptionCount] = {
+  {"kernel_height", 1, 4096},
+  {"kernel_width", 1, 4096},
+  {"stride_height", 1, 4096},
+  {"stride_width", 1, 4096},
+  {"dilation_height", 1, 4096},
+  {"dilation_width", 1, 4096},
+  {"padding", 0, 1},
+  {"groups", 1, 65536},
+  {"output_min", -128, 127},
+  {"output_max", -128, 127},
+};
+// clang-format on
+
+// EdgeaxLookupFullyConnected
+
+constexpr const char kLookupFullyConnectedName[] = "EdgeaxLookupFullyConnected";
+constexpr int32_t kLookupFullyConnectedVersion = 1;
+constexpr int32_t kLookupFullyConnectedInputCount = 6;
+constexpr int32_t kLookupFullyConnectedOptionCount = 3;
+
+// The options as they follow the version in the file.
+struct LookupFullyConnectedOptions {
+  // 1 = output [..., N], 0 = output [rows, N].
+  int32_t keep_num_dims;
+  // Lowest output code (fused activation).
+  int32_t output_min;
+  // Highest output code, not below output_min.
+  int32_t output_max;
+};
+
+// clang-format off
+static_assert(sizeof(LookupFullyConnectedOptions) ==
+              kLookupFullyConnectedOptionCount * sizeof(int32_t),
+              "LookupFullyConnectedOptions must have no padding");
+
+constexpr const char* kLookupFullyConnectedInputNames[kLookupFullyConnectedInputCount] = {
+  "input",
+  "weights",
+  "bias",
+  "scale",
+  "codebook",
+  "points",
+};
+
+constexpr OptionSpec kLookupFullyConnectedOptionSpecs[kLookupFullyConnectedOptionCount] = {
+  {"keep_num_dims", 0, 1},
+  {"output_min", -128, 127},
+  {"output_max", -128, 127},
+};
+// clang-format on
+
 // Every operator above.
 // clang-format off
 constexpr OperatorSpec kOperatorSpecs[] = {
@@ -991,6 +1089,18 @@ constexpr OperatorSpec kOperatorSpecs[] = {
    kGroupedFullyConnectedInputNames,
    kGroupedFullyConnectedOptionCount,
    kGroupedFullyConnectedOptionSpecs},
+  {kLookupConv2DName,
+   kLookupConv2DVersion,
+   kLookupConv2DInputCount,
+   kLookupConv2DInputNames,
+   kLookupConv2DOptionCount,
+   kLookupConv2DOptionSpecs},
+  {kLookupFullyConnectedName,
+   kLookupFullyConnectedVersion,
+   kLookupFullyConnectedInputCount,
+   kLookupFullyConnectedInputNames,
+   kLookupFullyConnectedOptionCount,
+   kLookupFullyConnectedOptionSpecs},
 };
 // clang-format on
 
