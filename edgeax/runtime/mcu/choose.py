@@ -30,7 +30,12 @@ class Choice:
     share: float
 
 
-def choose(program: Program, target: Target, ram_bytes: int | None = None) -> Choice:
+def choose(
+    program: Program,
+    target: Target,
+    ram_bytes: int | None = None,
+    thrifty: Program | None = None,
+) -> Choice:
     """Returns a plan for a program.
 
     Args:
@@ -38,11 +43,20 @@ def choose(program: Program, target: Target, ram_bytes: int | None = None) -> Ch
         target: The processor.
         ram_bytes: The most static RAM; the cheapest plan that fits is chosen. None: the plan that
             takes least among those that cost next to nothing.
+        thrifty: The same program of steps that take less scratch and more time, if there is one.
     Raises:
         ValueError: No plan fits; says what the smallest takes.
     """
     orders = dict.fromkeys((program.steps, reordered(program).steps))
-    ways = [_Ways(dataclasses.replace(program, steps=steps), target) for steps in orders]
+    slow = dict(zip(program.steps, (thrifty or program).steps, strict=True))
+    ways = [
+        _Ways(
+            dataclasses.replace(program, steps=steps),
+            dataclasses.replace(program, steps=tuple(slow[step] for step in steps)),
+            target,
+        )
+        for steps in orders
+    ]
     if ram_bytes is None:
         return min((way.small(_FREE) for way in ways), key=_bytes)
     fitting = [choice for way in ways if (choice := way.cheap(ram_bytes)) is not None]
@@ -62,9 +76,9 @@ def _bytes(choice: Choice) -> int:
 class _Ways:
     """The plans of a program whose steps have an order."""
 
-    def __init__(self, program: Program, target: Target) -> None:
-        self._program = program
-        self._cuts = Cuts(program, target)
+    def __init__(self, program: Program, thrifty: Program, target: Target) -> None:
+        self._program, self._thrifty = program, thrifty
+        self._cuts = Cuts(program, target, thrifty)
         self._peaks = self._cuts.peaks()
         self._instructions = self._cuts.instructions
 
@@ -97,7 +111,10 @@ class _Ways:
         return best
 
     def _choice(self, cut: Sequence[Candidate]) -> Choice:
-        stages = [stage(self._program, candidate) for candidate in cut]
+        stages = [
+            stage(self._thrifty if candidate.is_thrifty else self._program, candidate)
+            for candidate in cut
+        ]
         plan, moving = moves.planned(self._program, stages, _peak(cut))
         cost = _cost(cut) + moving
         return Choice(plan, cost, cost / max(self._instructions, 1.0))

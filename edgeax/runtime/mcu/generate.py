@@ -45,7 +45,8 @@ def generate(
     cpp_names.check_name(name)
     folder.check_folder(out_dir)
     program = read.read_program(data, TARGETS[target], rounding)
-    choice = choose(program, TARGETS[target], ram_bytes)
+    thrifty = read.read_program(data, TARGETS[target], rounding, is_thrifty=True)
+    choice = choose(program, TARGETS[target], ram_bytes, thrifty)
     placed = choice.plan
     title = Title(name, origin, target, rounding)
     drawn = vectors.drawn_vectors(data, program, rounding)

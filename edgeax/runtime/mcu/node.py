@@ -26,6 +26,7 @@ class Node:
         target: The processor that the program is for.
         rounding: "single" or "double", see `formats.rounding`.
         borders: Zeros around the first input that the operator sees, but the tensor has not.
+        is_thrifty: Whether its kernel should take little scratch, though it is slower then.
     """
 
     index: int
@@ -34,6 +35,7 @@ class Node:
     target: Target
     rounding: str
     borders: Borders = NO_BORDERS
+    is_thrifty: bool = False
 
     @property
     def label(self) -> str:

@@ -15,13 +15,19 @@ _FLOAT_OPERATORS = ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "SQUEEZE", "EXPAND_DIMS
 _MOST_NAMED = 8  # places that an error names
 
 
-def read_program(source: str | os.PathLike[str] | bytes, target: Target, rounding: str) -> Program:
+def read_program(
+    source: str | os.PathLike[str] | bytes,
+    target: Target,
+    rounding: str,
+    is_thrifty: bool = False,
+) -> Program:
     """Reads a file and lowers its main graph.
 
     Args:
         source: Path of a `.tflite` file, or its bytes.
         target: The processor that the program is for.
         rounding: "single" or "double".
+        is_thrifty: Whether kernels should take little scratch, though they are slower then.
     Raises:
         ValueError: The file is damaged, or has something that no program can be generated for.
     """
@@ -37,7 +43,15 @@ def read_program(source: str | os.PathLike[str] | bytes, target: Target, roundin
     variables = read_variables(model)
     borders, folded = fold_pads(graph)
     nodes = [
-        Node(index, operator, graph.tensors, target, rounding, borders.get(index, NO_BORDERS))
+        Node(
+            index,
+            operator,
+            graph.tensors,
+            target,
+            rounding,
+            borders.get(index, NO_BORDERS),
+            is_thrifty,
+        )
         for index, operator in enumerate(graph.operators)
         if index not in folded
     ]

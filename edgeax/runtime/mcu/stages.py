@@ -18,6 +18,7 @@ from edgeax.runtime.mcu.targets import Target
 
 _HEIGHTS = (1, 2, 4, 8)
 _MOST_STEPS = 12
+_THRIFT = 0.4  # part of a step that it takes longer where it has hardly any scratch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Candidate:
         shares: Outputs in the memory of inputs.
         peak_bytes: Bytes in use while it runs: what it takes, and storages that live through it.
         cost: Instructions more than one call of each step takes, estimated.
+        is_thrifty: Whether its steps are those that take less scratch.
     """
 
     first: int
@@ -58,6 +60,7 @@ class Candidate:
     shares: tuple[Share, ...]
     peak_bytes: int
     cost: float
+    is_thrifty: bool = False
 
 
 class Lifetimes:
@@ -147,13 +150,16 @@ def prices_on(target: Target) -> Prices:
 class Cuts:
     """All stages of a program, and the cheapest ways to cut it into them.
 
+    A step may have a twin that takes less scratch and more time.
+
     Attributes:
         lifetimes: When its storages live.
         prices: What things cost on the processor.
         candidates: All stages that may be chosen.
     """
 
-    def __init__(self, program: Program, target: Target) -> None:
+    def __init__(self, program: Program, target: Target, thrifty: Program | None = None) -> None:
+        self._thrifty = thrifty or program
         self.lifetimes = Lifetimes(program)
         self.prices = prices_on(target)
         self._program = program
@@ -192,6 +198,33 @@ class Cuts:
         return by_end
 
     def _candidates(self) -> Iterator[Candidate]:
+        for candidate in self._roomy():
+            yield candidate
+            yield from self._with_less_scratch(candidate)
+
+    def _with_less_scratch(self, candidate: Candidate) -> Iterator[Candidate]:
+        """Yields the same stage of steps that take less scratch, if they do."""
+        pairs = [
+            (self._program.steps[place], self._thrifty.steps[place])
+            for place in range(candidate.first, candidate.end)
+        ]
+        scratch = max(slow.scratch_bytes for _, slow in pairs)
+        saved = round_up(candidate.scratch_bytes) - round_up(scratch)
+        if saved > 0:
+            slower = sum(
+                fast.macs * (1 - slow.scratch_bytes / fast.scratch_bytes)
+                for fast, slow in pairs
+                if fast.scratch_bytes
+            )
+            yield dataclasses.replace(
+                candidate,
+                scratch_bytes=scratch,
+                peak_bytes=candidate.peak_bytes - saved,
+                cost=candidate.cost + slower * self.prices.mac * _THRIFT,
+                is_thrifty=True,
+            )
+
+    def _roomy(self) -> Iterator[Candidate]:
         for first in range(len(self._program.steps)):
             yield self._whole(first)
             steps: list[stripes.Rows] = []

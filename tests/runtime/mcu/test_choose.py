@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from edgeax.runtime.mcu.choose import choose
@@ -8,16 +10,15 @@ from tests.runtime.mcu import image_programs, plan_run
 M4 = TARGETS["cortex-m4"]
 
 
-def pyramid(macs=10**6):
+def pyramid(macs=10**6, scratch=0):
     """A wide image that two convolutions halve, as at the head of a network."""
     maker = image_programs.Maker()
     image = maker.value(32, 32, 3)
-    wide = maker.window(image, 512, kernel=3, pad=(1, 1))
+    wide = maker.window(image, 512, kernel=3, pad=(1, 1), scratch=scratch)
     half = maker.window(wide, 256, kernel=3, stride=2, pad=(0, 1))
     program = maker.program([image], [maker.window(half, 64, kernel=3, stride=2, pad=(0, 1))])
-    for at, step in enumerate(program.steps):
-        maker.steps[at] = step.__class__(**{**step.__dict__, "macs": macs})
-    return maker.program([image], list(program.outputs))
+    steps = tuple(dataclasses.replace(step, macs=macs) for step in program.steps)
+    return dataclasses.replace(program, steps=steps)
 
 
 def test_room_for_whole_images_costs_nothing():
@@ -67,3 +68,12 @@ def test_all_plans_find_what_they_read(seed):
             continue
         plan_run.run(choice.plan)
         assert ram_bytes is None or choice.plan.ram_bytes <= ram_bytes
+
+
+def test_kernels_get_less_scratch_where_nothing_else_fits():
+    roomy, thrifty = pyramid(scratch=2000), pyramid(scratch=80)
+    with pytest.raises(ValueError):
+        choose(roomy, M4, 6_000)
+    choice = choose(roomy, M4, 6_000, thrifty)
+    plan_run.run(choice.plan)
+    assert choice.cost > choose(roomy, M4, 8_000, thrifty).cost

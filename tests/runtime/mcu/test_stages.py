@@ -90,3 +90,24 @@ def test_a_label_names_all_steps():
     program = image_programs.separable()
     fused = [c for c in Cuts(program, M4).candidates if c.end - c.first == 2]
     assert stages.stage(program, fused[0]).label == "0 STEP; 1 STEP, in stripes of 1"
+
+
+def with_scratch(size):
+    maker = image_programs.Maker()
+    image = maker.value(9, 8, 1)
+    return maker.program([image], [maker.window(image, 8, kernel=3, pad=(1, 1), scratch=size)])
+
+
+def test_a_twin_that_takes_less_scratch_costs_more():
+    roomy, thrifty = with_scratch(1000), with_scratch(96)
+    cuts = Cuts(roomy, M4, thrifty)
+    whole = [c for c in cuts.candidates if c.run is None]
+    assert [c.is_thrifty for c in whole] == [False, True]
+    assert [c.peak_bytes for c in whole] == [72 + 72 + 1000, 72 + 72 + 96]
+    assert whole[0].cost == 0 < whole[1].cost < 0.4 * cuts.instructions
+    assert stages.stage(thrifty, whole[1]).locals == {-1: 96}
+
+
+def test_a_twin_that_takes_as_much_is_none():
+    cuts = Cuts(with_scratch(96), M4, with_scratch(96))
+    assert not any(c.is_thrifty for c in cuts.candidates)

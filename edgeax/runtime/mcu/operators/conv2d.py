@@ -13,6 +13,7 @@ from edgeax.runtime.mcu.targets import Target
 _SCRATCH_BYTES = 2048  # what a layer takes that has the largest tensors
 _MOST_COPYING = 5120  # where patches are copied once for all tiles of a sweep
 _MOST_DIRECT = 2048
+_THRIFTY_BYTES = 384  # what a layer takes where scratch must be small
 _MOST_PATCHES = 8
 _MOST_PATCH_BYTES = 256  # of several
 _LEAST_RUN = 12  # shorter runs are copied into one
@@ -235,6 +236,8 @@ def _scratch_limit(node: Node) -> int:
     A model needs at least room for a step's input and output; where this step has the largest, it
     gets little, elsewhere a part of what is free.
     """
+    if node.is_thrifty:
+        return _THRIFTY_BYTES
     computed = [tensor for tensor in node.tensors if not tensor.is_constant]
     largest = sorted((tensor.size_bytes or 0 for tensor in computed), reverse=True)[:2]
     own = sum(tensor.size_bytes or 0 for tensor in (node.input(0), node.output()))

@@ -118,6 +118,8 @@ def _room(node: Node) -> int:
     A model needs at least room for a step's input and output; where this step has the largest, it
     gets little, elsewhere a part of what is free.
     """
+    if node.is_thrifty:
+        return _LEAST_BYTES
     computed = [tensor for tensor in node.tensors if not tensor.is_constant]
     largest = sorted((tensor.size_bytes or 0 for tensor in computed), reverse=True)[:2]
     own = sum(tensor.size_bytes or 0 for tensor in (node.input(0), node.output()))
