@@ -9,6 +9,7 @@ from edgeax.runtime.mcu.operators import HANDLERS
 from edgeax.runtime.mcu.program import Alias, Array, Lowered, Program, Step, Value
 from edgeax.runtime.mcu.read_state import read_variables, settle
 from edgeax.runtime.mcu.targets import Target
+from edgeax.runtime.mcu.unread import without_unread
 
 _TYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "bool", "float32")
 _FLOAT_OPERATORS = ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "SQUEEZE", "EXPAND_DIMS")
@@ -61,7 +62,7 @@ def read_program(
     steps = tuple(part for part in lowered if isinstance(part, Step))
     aliases = {part.write: part.read for part in lowered if isinstance(part, Alias)}
     values = {**_values(graph, steps, aliases), **variables.values}
-    return Program(values, steps, aliases, graph.inputs, graph.outputs)
+    return without_unread(Program(values, steps, aliases, graph.inputs, graph.outputs))
 
 
 def _values(graph: Subgraph, steps: tuple[Step, ...], aliases: dict[int, int]) -> dict[int, Value]:
