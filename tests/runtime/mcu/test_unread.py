@@ -34,6 +34,8 @@ def test_an_output_may_be_another_name():
     other = maker.value(2, 8, 1)
     maker.aliases[other] = made
     assert labels(maker.program([image], [other])) == ["0 STEP"]
+    maker.aliases = {made: other}
+    assert labels(maker.program([image], [other])) == ["0 STEP"]
 
 
 def test_a_network_with_an_unread_layer_gives_the_same_without_it(tmp_path):
