@@ -8,15 +8,16 @@ that it uses, without the main and the start-up code.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 from tests.emulation import boards, counting, places
 
-_SECTION = re.compile(r"^ (\.\S+)\s+0x([0-9a-f]+)\s+0x([0-9a-f]+) (\S.*)$", re.MULTILINE)
+_SECTION = re.compile(r"^ (\.\S+|COMMON)\s+0x[0-9a-f]+\s+0x([0-9a-f]+) (\S.*)$", re.MULTILINE)
 _PORT = re.compile(r"^(const )?(\w+)\* (\w+)\(\);", re.MULTILINE)
+_KERNELS = "tflite_kernels"  # folder of sources that do not see the program's headers
 _PAINTED_BYTES = 32768
 
 
@@ -105,10 +106,17 @@ class Bench:
         """
         main = self._folder / "main.cc"
         main.write_text(main_text((program / f"{name}.h").read_text(), name))
-        sources = [program / f"{name}.cc", *sorted((program / "tflite_kernels").rglob("*.cc"))]
+        sources = [program / f"{name}.cc", *sorted((program / _KERNELS).rglob("*.cc"))]
         return self.link(core, main, sources, program)
 
-    def link(self, core: str, main: Path, sources: Iterable[Path], include: Path) -> Firmware:
+    def link(
+        self,
+        core: str,
+        main: Path,
+        sources: Iterable[Path],
+        include: Path,
+        flags: Sequence[str] = (),
+    ) -> Firmware:
         """Links a main with sources that count as the program.
 
         Args:
@@ -116,19 +124,20 @@ class Bench:
             main: Source of the main.
             sources: The program's.
             include: Folder that all of them include from.
+            flags: Of the linker.
         """
         objects = [self.compiled(core, source, include) for source in sources]
         file, map_file = self._folder / "firmware.elf", self._folder / "firmware.map"
         own = self.compiled(core, main, include)
-        boards.build(core, [own, *objects], file, [f"-Wl,-Map={map_file}"])
+        boards.build(core, [own, *objects], file, [f"-Wl,-Map={map_file}", *flags])
         others = {str(own), f"{file}.startup.o"}
         sections = sections_of(map_file.read_text())
         return Firmware(core, file, tuple(s for s in sections if s.owner not in others))
 
     def compiled(self, core: str, source: Path, include: Path) -> Path:
-        """Compiles a source, unless its text was compiled for this core before."""
+        """Compiles a source, unless it was compiled for this core before, with the same headers."""
         key = sha256(f"{core}\n{source.name}\n{source.read_text()}".encode())
-        headers = sorted(include.glob("*.h")) if source.parent == include else []
+        headers = [] if _KERNELS in source.parts else sorted(include.glob("*.h"))
         for header in headers:
             key.update(header.read_bytes())
         name = key.hexdigest()[:20]
@@ -169,7 +178,7 @@ class Bench:
 def sections_of(map_text: str) -> Iterator[Section]:
     """Yields the sections that the linker kept."""
     kept = map_text.partition("Linker script and memory map")[2]
-    for name, _, size, owner in _SECTION.findall(re.sub(r"\n {2,}(?=0x)", " ", kept)):
+    for name, size, owner in _SECTION.findall(kept):
         yield Section(name, int(size, 16), owner)
 
 
@@ -193,7 +202,7 @@ def main_text(header: str, name: str) -> str:
     return "\n".join(
         [
             f'#include "{name}.h"',
-            _PRELUDE,
+            PRELUDE,
             "int main() {",
             reset,
             "  uint32_t sum = ~0u, x = 1;",
@@ -216,7 +225,7 @@ def main_text(header: str, name: str) -> str:
     )
 
 
-_PRELUDE = f"""
+PRELUDE = f"""
 #include "markers.h"
 #include "semihosting.h"
 
@@ -225,14 +234,14 @@ namespace {{
 constexpr uint32_t kPaint = 0xC5C5C5C5;
 constexpr int kPaintedWords = {_PAINTED_BYTES // 4};
 
-void Fill(void* memory, size_t size, uint32_t* x) {{
+[[maybe_unused]] void Fill(void* memory, size_t size, uint32_t* x) {{
   for (uint8_t* at = static_cast<uint8_t*>(memory); size > 0; --size) {{
     *x = *x * 1664525u + 1013904223u;
     *at++ = static_cast<uint8_t>(*x >> 24);
   }}
 }}
 
-void Add(const void* memory, size_t size, uint32_t* sum) {{
+[[maybe_unused]] void Add(const void* memory, size_t size, uint32_t* sum) {{
   for (const uint8_t* at = static_cast<const uint8_t*>(memory); size > 0; --size) {{
     *sum ^= *at++;
     for (int bit = 0; bit < 8; ++bit) *sum = (*sum >> 1) ^ (0xEDB88320u & (0u - (*sum & 1)));

@@ -177,7 +177,7 @@ def interpreted_crc(content: bytes) -> int:
 
 
 def subjects(known: Sequence[str] = tuple(KNOWN)) -> Iterator[Subject]:
-    """Yields the models: those that the data folder has, and the drawn one. Names what is missing."""
+    """Yields the models that the data folder has, and the drawn one; says what is missing."""
     folder = Path(os.environ.get("EDGEAX_TEST_DATA", REPOSITORY / ".." / "shared" / "data"))
     for name in known:
         file = folder / "models" / KNOWN[name].file
