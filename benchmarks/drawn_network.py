@@ -49,23 +49,28 @@ class _Builder:
 
     def add(self, x: int, y: int) -> int:
         shape = self._model.tensors[x].shape
-        return self._operator("ADD", [x, y], Tensor("sum", shape, np.int8, 0.08, 2))
+        scale = 1.5 * max(self._scale(x), self._scale(y))
+        return self._operator("ADD", [x, y], Tensor("sum", shape, np.int8, scale, 2))
 
     def classified(self, x: int) -> bytes:
         channels = self._model.tensors[x].shape[3]
         axes = self._model.add(Tensor("axes", (2,), np.int32, data=np.int32([1, 2])))
         options = schema.ReducerOptionsT()
-        mean = Tensor("mean", (1, channels), np.int8, 0.03, 4)
+        mean = Tensor("mean", (1, channels), np.int8, self._scale(x) / 2, 4)
         mean_number = self._operator("MEAN", [x, axes], mean, options, "ReducerOptions")
         options = schema.FullyConnectedOptionsT()
         logits = self._layer(
             "FULLY_CONNECTED", mean_number, (_CLASSES, channels), None, _CLASSES, 0, options
         )
         options = schema.SoftmaxOptionsT()
-        options.beta = 1.0
+        options.beta = _STEP / self._scale(logits)
         last = Tensor("classes", (1, _CLASSES), np.int8, 1 / 256, -128)
         self._model.outputs = [self._operator("SOFTMAX", [logits], last, options, "SoftmaxOptions")]
         return self._model.write()
+
+    def _scale(self, number: int) -> float:
+        scale = self._model.tensors[number].scale
+        return scale if isinstance(scale, float) else _STEP
 
     def _image_options(self, options: Any, stride: int) -> Any:
         options.padding = schema.Padding.SAME
@@ -90,7 +95,7 @@ class _Builder:
         depth = weights.size // outputs
         scales = self._rng.uniform(0.005, 0.015, 1 if axis is None else outputs).tolist()
         bias = self._rng.integers(-2000, 2000, outputs).astype(np.int32)
-        given = source.scale if isinstance(source.scale, float) else _STEP
+        given = self._scale(x)
         inputs = [
             x,
             self._model.add(Tensor("weights", shape, np.int8, scales, 0, weights, axis or 0)),

@@ -10,6 +10,7 @@ of the report is a kind of work, with the errors of the prices on the layers the
 from __future__ import annotations
 
 import datetime
+import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,6 +37,7 @@ from tests.emulation import process
 from tests.emulation.boards import BOARDS, COMPILER
 from tests.runtime.mcu import networks
 
+_HASH = re.compile(r"-[0-9a-f]+\.o$")  # of an object of the bench
 FOLDER = REPOSITORY / "build" / "mcu_costs"
 _RAM_STEPS = (None, 0.9, 0.7, 0.5)  # parts of the RAM without a limit
 
@@ -127,7 +129,7 @@ def _add_code(core: str, bench: StepBench, few: Sequence[Drawn], found: Findings
             continue
         parts = []
         for section in bench.code(core, few, number):
-            file = section.owner.rpartition("/")[2].partition("-")[0]
+            file = _HASH.sub("", section.owner.rpartition("/")[2])
             part = f"{file} {section.name}"
             found.sections[part] = section.size
             parts.append(part)

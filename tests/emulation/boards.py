@@ -37,6 +37,7 @@ _COMPILE_FLAGS = (
     "-mthumb -mfloat-abi=hard -std=c++17 -O2 -Wall -Wextra -ffunction-sections -fdata-sections "
     "-fno-exceptions -fno-rtti -fno-threadsafe-statics"
 ).split()
+_PLAIN_LOOPS = "-fno-tree-loop-distribute-patterns"  # the start-up code calls no library
 _LINK_FLAGS = "-nostartfiles -nodefaultlibs -Wl,--gc-sections".split()
 _LIBRARIES = "-Wl,--start-group -lc_nano -lgcc -Wl,--end-group".split()
 
@@ -57,7 +58,7 @@ def build(core: str, sources: Sequence[Path], output: Path, flags: Sequence[str]
     """
     layout = [f"-L{places.FIRMWARE}", "-T", _known(core).linker_script]
     startup = output.with_name(f"{output.name}.startup.o")
-    compile_object(core, places.FIRMWARE / "startup.cc", startup)
+    compile_object(core, places.FIRMWARE / "startup.cc", startup, [_PLAIN_LOOPS])
     command = [*_compiler(core), *flags, "-o", output, startup, *sources]
     process.compile_or_raise([*command, *_LINK_FLAGS, *layout, *_LIBRARIES])
     return output

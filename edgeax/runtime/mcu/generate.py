@@ -65,6 +65,11 @@ def generate(
 
 
 def check_options(target: str, ram_bytes: int | None, rounding: str) -> None:
+    """Checks what `generate` takes besides files.
+
+    Raises:
+        ValueError: One is no good.
+    """
     if target not in TARGETS:
         raise ValueError(
             f"`target` must be one of {', '.join(TARGETS)}. Received: {target!r}. Use the nearest "
