@@ -100,7 +100,10 @@ setup(
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
     ],
     packages=find_packages(include=["edgeax", "edgeax.*"]),
-    package_data={"edgeax.formats": ["targets/*.json"]},
+    package_data={
+        "edgeax.formats": ["targets/*.json"],
+        "edgeax.runtime.mcu": ["costs/*.json"],
+    },
     zip_safe=False,
     python_requires=">=3.11",
     # Exact versions that the tests run with stand in constraints.txt.

@@ -285,12 +285,21 @@ def _define_mcu(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "name", None, "Namespace and stem of the files; else after the file.", flag_values=values
     )
+    flags.DEFINE_boolean(
+        "estimate", False, "Only tell what it takes; write no files.", flag_values=values
+    )
     _define_json(values)
 
 
 def _mcu(positional: list[str], values: flags.FlagValues) -> None:
+    if values.estimate:
+        _mcu_estimate(positional, values)
+        return
     if not values.output:
-        raise ValueError(f"`--output` must be given. Usage: edgeax mcu {_COMMANDS['mcu'].usage}")
+        raise ValueError(
+            "`--output` must be given, or `--estimate`. Usage: edgeax mcu "
+            f"{_COMMANDS['mcu'].usage}"
+        )
     with _native_stderr_silenced():
         report = edgeax.mcu.generate(
             positional[0],
@@ -302,6 +311,14 @@ def _mcu(positional: list[str], values: flags.FlagValues) -> None:
         )
     _write_json(values.json, report.as_dict())
     print(report)
+
+
+def _mcu_estimate(positional: list[str], values: flags.FlagValues) -> None:
+    found = edgeax.mcu.estimate(
+        positional[0], target=values.target, ram_bytes=values.ram_bytes, rounding=values.rounding
+    )
+    _write_json(values.json, found.as_dict())
+    print(found)
 
 
 def _methods(positional: list[str], values: flags.FlagValues) -> None:
@@ -354,8 +371,8 @@ _COMMANDS = {
     ),
     "mcu": _Command(
         _mcu,
-        "FILE --output DIR [--target T] [--ram_bytes N] [--rounding single] [--name NAME] "
-        "[--json FILE]",
+        "FILE --output DIR | --estimate [--target T] [--ram_bytes N] [--rounding single] "
+        "[--name NAME] [--json FILE]",
         "Writes C++ for a microcontroller that computes what a .tflite file does.",
         _define_mcu,
         1,

@@ -1,7 +1,20 @@
-"""Microcontrollers: `edgeax.mcu.generate("model.tflite", "generated")` writes C++."""
+"""Microcontrollers: `edgeax.mcu.generate("model.tflite", "generated")` writes C++.
 
+`edgeax.mcu.estimate("model.tflite")` tells before what it will take.
+"""
+
+from edgeax.runtime.mcu.estimate import Estimate, LayerEstimate, estimate
 from edgeax.runtime.mcu.generate import generate
 from edgeax.runtime.mcu.report import Report, StepReport
 from edgeax.runtime.mcu.targets import TARGETS, Target
 
-__all__ = ["TARGETS", "Report", "StepReport", "Target", "generate"]
+__all__ = [
+    "TARGETS",
+    "Estimate",
+    "LayerEstimate",
+    "Report",
+    "StepReport",
+    "Target",
+    "estimate",
+    "generate",
+]

@@ -212,7 +212,7 @@ def test_mcu_writes_a_program(tmp_path, capfd):
 @pytest.mark.parametrize(
     "words, said",
     [
-        ([], "`--output` must be given. Usage: edgeax mcu FILE --output DIR"),
+        ([], "`--output` must be given, or `--estimate`. Usage: edgeax mcu FILE --output DIR"),
         (["--output", "net", "--target", "z80"], "flag --target=z80"),
         (["--output", "net", "--ram_bytes", "9"], "`ram_bytes` must be at least 24"),
         (["--output", "net", "--name", "a-b"], "`name` must be a C++ name"),

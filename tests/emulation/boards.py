@@ -37,6 +37,7 @@ _COMPILE_FLAGS = (
     "-mthumb -mfloat-abi=hard -std=c++17 -O2 -Wall -Wextra -ffunction-sections -fdata-sections "
     "-fno-exceptions -fno-rtti -fno-threadsafe-statics"
 ).split()
+_PLAIN_LOOPS = "-fno-tree-loop-distribute-patterns"  # the start-up code calls no library
 _LINK_FLAGS = "-nostartfiles -nodefaultlibs -Wl,--gc-sections".split()
 _LIBRARIES = "-Wl,--start-group -lc_nano -lgcc -Wl,--end-group".split()
 
@@ -46,7 +47,7 @@ def build(core: str, sources: Sequence[Path], output: Path, flags: Sequence[str]
 
     Args:
         core: A name of `BOARDS`.
-        sources: C++ files, without the start-up code.
+        sources: C++ files or objects, without the start-up code.
         output: ELF file to write.
         flags: Further compiler flags; the start-up code is compiled without them.
     Returns:
@@ -55,14 +56,26 @@ def build(core: str, sources: Sequence[Path], output: Path, flags: Sequence[str]
         RuntimeError: the compiler or the linker failed, say because memory ran out or because the
             program needs a heap or a C++ library.
     """
-    board = _known(core)
-    compiler = [COMPILER, *board.flags, *_COMPILE_FLAGS, f"-I{places.FIRMWARE}"]
+    layout = [f"-L{places.FIRMWARE}", "-T", _known(core).linker_script]
     startup = output.with_name(f"{output.name}.startup.o")
-    process.compile_or_raise([*compiler, "-c", places.FIRMWARE / "startup.cc", "-o", startup])
-    layout = [f"-L{places.FIRMWARE}", "-T", board.linker_script]
-    process.compile_or_raise(
-        [*compiler, *flags, "-o", output, startup, *sources, *_LINK_FLAGS, *layout, *_LIBRARIES]
-    )
+    compile_object(core, places.FIRMWARE / "startup.cc", startup, [_PLAIN_LOOPS])
+    command = [*_compiler(core), *flags, "-o", output, startup, *sources]
+    process.compile_or_raise([*command, *_LINK_FLAGS, *layout, *_LIBRARIES])
+    return output
+
+
+def compile_object(core: str, source: Path, output: Path, flags: Sequence[str] = ()) -> Path:
+    """Compiles one C++17 source into an object file, with the flags of `build`.
+
+    Args:
+        core: A name of `BOARDS`.
+        source: C++ file.
+        output: Object file to write, which `build` takes as a source.
+        flags: Further compiler flags.
+    Returns:
+        `output`.
+    """
+    process.compile_or_raise([*_compiler(core), *flags, "-c", source, "-o", output])
     return output
 
 
@@ -82,6 +95,10 @@ def run(core: str, program: Path, counter: str | None = None) -> process.Outcome
     if counter is not None:
         command += ["-plugin", counter]
     return process.run([*command, "-kernel", str(program)], timeout_s=120)
+
+
+def _compiler(core: str) -> list[str]:
+    return [COMPILER, *_known(core).flags, *_COMPILE_FLAGS, f"-I{places.FIRMWARE}"]
 
 
 def _known(core: str) -> Board:

@@ -39,8 +39,8 @@ def generate(
             nothing was written then.
     Example: `print(edgeax.mcu.generate("model.tflite", "generated", target="cortex-m4"))`.
     """
-    _check(target, ram_bytes, rounding)
-    data, origin = _content(source)
+    check_options(target, ram_bytes, rounding)
+    data, origin = content_of(source)
     name = cpp_names.identifier(Path(origin).stem, "model") if name is None else name
     cpp_names.check_name(name)
     folder.check_folder(out_dir)
@@ -65,7 +65,12 @@ def generate(
     )
 
 
-def _check(target: str, ram_bytes: int | None, rounding: str) -> None:
+def check_options(target: str, ram_bytes: int | None, rounding: str) -> None:
+    """Checks what `generate` takes besides files.
+
+    Raises:
+        ValueError: One is no good.
+    """
     if target not in TARGETS:
         raise ValueError(
             f"`target` must be one of {', '.join(TARGETS)}. Received: {target!r}. Use the nearest "
@@ -83,7 +88,7 @@ def _check(target: str, ram_bytes: int | None, rounding: str) -> None:
         )
 
 
-def _content(source: str | os.PathLike[str] | bytes) -> tuple[bytes, str]:
+def content_of(source: str | os.PathLike[str] | bytes) -> tuple[bytes, str]:
     """Returns the bytes of a file, and a name for people."""
     if isinstance(source, bytes | bytearray | memoryview):
         return bytes(source), "model"

@@ -1,0 +1,316 @@
+"""Generated programs on emulated microcontrollers, beside TensorFlow Lite Micro with CMSIS-NN.
+
+Each row is a model on a board: the instructions of one `invoke`, counted exactly; `ram_bytes`, all
+static bytes without the stack; `stack_bytes` that `invoke` uses; `program_bytes`, flash without the
+constants; `constant_bytes`. `ratio` is to the instructions of TensorFlow Lite Micro with CMSIS-NN
+(GCC 12 -O2, the same counter, measured on 2026-11-23), as `constant_ratio` is to the bytes of the
+file's constants that are read at all. Instructions are not cycles.
+
+The models are those of MLPerf Tiny in the folder EDGEAX_TEST_DATA/models, where they are, and one
+with drawn weights. Pictures of the plans go beside the report.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+import edgeax
+from benchmarks.drawn_network import separable_network
+from benchmarks.firmware import Bench, Outcome
+from benchmarks.harness import REPOSITORY, Benchmark, run
+from edgeax.formats.flatbuffer import Model
+from edgeax.runtime.mcu import oracle
+from edgeax.runtime.mcu.report import Report
+from tests.emulation.boards import BOARDS
+
+PICTURES = REPOSITORY / "build" / "mcu_plans"
+RATIOS = {"cortex-m4": 0.80, "cortex-m55": 0.85}
+"""Board to the most instructions that the issue wants, as part of TensorFlow Lite Micro's."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What an issue wants of a model, and what it is compared with.
+
+    Attributes:
+        instructions: Of TensorFlow Lite Micro with CMSIS-NN, by board.
+        ram_bytes: The most.
+        program_bytes: The most.
+        used_bytes: Constants of the file that are read.
+        constant_ratio: The most constants, as a multiple of them.
+        output_crc: crc32 of the outputs.
+    """
+
+    instructions: Mapping[str, int]
+    ram_bytes: int
+    program_bytes: int
+    used_bytes: int
+    constant_ratio: float
+    output_crc: int
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model.
+
+    Attributes:
+        name: Of the rows.
+        content: Of the file.
+        wanted: What an issue wants of it.
+    """
+
+    name: str
+    content: bytes
+    wanted: Wanted | None = None
+
+
+@dataclass(frozen=True)
+class Known:
+    """A model of MLPerf Tiny."""
+
+    file: str
+    wanted: Wanted
+
+
+def _on(m4: int, m55: int) -> dict[str, int]:
+    return {"cortex-m4": m4, "cortex-m55": m55}
+
+
+KNOWN = {
+    "vww": Known(
+        "vww_mobilenetv1_int8.tflite",
+        Wanted(_on(24_101_872, 6_558_238), 56_320, 20_480, 219_072, 1.07, 0xCCF8C6C3),
+    ),
+    "ic": Known(
+        "ic_resnet8_int8.tflite",
+        Wanted(_on(29_864_091, 4_912_243), 50_176, 16_384, 78_752, 1.03, 0x930F0C26),
+    ),
+    "ad": Known(
+        "ad_autoencoder_int8.tflite",
+        Wanted(_on(582_952, 149_973), 1_536, 8_192, 270_880, 1.02, 0x3D1A6596),
+    ),
+}
+DRAWN = "drawn separable network"
+SMALL_RAM = 40_960
+MOST_FOR_SMALL, MOST_FOR_LEAST = 1.05, 1.25
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A generated program and what it did."""
+
+    report: Report
+    ram_bytes: int
+    program_bytes: int
+    outcome: Outcome
+
+
+@dataclass
+class Runner:
+    """Generates, builds and runs programs in a folder.
+
+    Attributes:
+        bench: What builds and runs.
+        folder: Where programs are written.
+        pictures: Where the pictures of plans go; None: nowhere.
+    """
+
+    bench: Bench
+    folder: Path
+    pictures: Path | None = None
+    _expected: dict[bytes, int] = field(default_factory=dict)
+
+    def measure(
+        self, subject: Subject, core: str, ram_bytes: int | None = None, picture: str = ""
+    ) -> Measured:
+        """Measures a model on a board.
+
+        Args:
+            subject: The model.
+            core: Name of the board.
+            ram_bytes: The most static RAM, as `edgeax.mcu.generate` takes it.
+            picture: Name of the picture of the plan; empty: none is kept.
+        """
+        program = self.folder / "program"
+        report = edgeax.mcu.generate(
+            subject.content, program, target=core, ram_bytes=ram_bytes, name="net"
+        )
+        firmware = self.bench.build(core, program, "net")
+        drawn = program / "net_plan.png"
+        if self.pictures is not None and picture and drawn.exists():
+            self.pictures.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(drawn, self.pictures / f"{picture}.png")
+        program_bytes = firmware.flash_bytes - report.constant_bytes
+        return Measured(report, firmware.ram_bytes, program_bytes, self.bench.run(firmware))
+
+    def output_crc(self, subject: Subject) -> int:
+        """Returns the crc32 that the outputs of a model should have: the interpreter's."""
+        if subject.content not in self._expected:
+            self._expected[subject.content] = interpreted_crc(subject.content)
+        return self._expected[subject.content]
+
+
+def interpreted_crc(content: bytes) -> int:
+    """Returns the crc32 of the outputs of a model, by the interpreter with double rounding.
+
+    The inputs are those of `firmware.main_text`.
+    """
+    graph = Model.from_bytes(content).subgraphs[0]
+    x, inputs = 1, []
+    for tensor in (graph.tensors[number] for number in graph.inputs):
+        codes = bytearray()
+        for _ in range(tensor.size_bytes or 0):
+            x = (x * 1664525 + 1013904223) % 2**32
+            codes.append(x >> 24)
+        inputs.append(np.frombuffer(bytes(codes), tensor.dtype).reshape(tensor.shape))
+    outputs = oracle.outputs_of(content, inputs, "double")
+    return zlib.crc32(b"".join(output.tobytes() for output in outputs))
+
+
+def subjects(known: Sequence[str] = tuple(KNOWN)) -> Iterator[Subject]:
+    """Yields the models that the data folder has, and the drawn one; says what is missing."""
+    folder = Path(os.environ.get("EDGEAX_TEST_DATA", REPOSITORY / ".." / "shared" / "data"))
+    for name in known:
+        file = folder / "models" / KNOWN[name].file
+        if file.is_file():
+            yield Subject(name, file.read_bytes(), KNOWN[name].wanted)
+        else:
+            print(f"skipped: {name}, no file {file} (EDGEAX_TEST_DATA)", file=sys.stderr)
+    yield Subject(DRAWN, separable_network())
+
+
+def measure(benchmark: Benchmark, quick: bool) -> None:
+    """Fills the report with a row for each model and board, and the targets."""
+    with tempfile.TemporaryDirectory() as folder:
+        runner = Runner(Bench(Path(folder)), Path(folder), None if quick else PICTURES)
+        for subject in subjects(("ad",) if quick else tuple(KNOWN)):
+            measure_subject(benchmark, runner, subject)
+            if subject.name == "vww":
+                measure_small(benchmark, runner, subject)
+
+
+def measure_subject(benchmark: Benchmark, runner: Runner, subject: Subject) -> dict[str, Measured]:
+    """Adds the rows of a model on all boards."""
+    found = {}
+    for core in BOARDS:
+        found[core] = runner.measure(subject, core, picture=f"{subject.name} {core}")
+        add_rows(benchmark, subject, core, found[core], runner.output_crc(subject))
+    return found
+
+
+def add_rows(
+    benchmark: Benchmark, subject: Subject, core: str, found: Measured, output_crc: int
+) -> None:
+    """Adds a row, and the targets of a model that has some.
+
+    Args:
+        benchmark: Where they go.
+        subject: The model.
+        core: Name of the board.
+        found: What was measured.
+        output_crc: What the interpreter gave.
+    """
+    wanted = subject.wanted
+    peer = wanted.instructions.get(core) if wanted else None
+    instructions = found.outcome.instructions
+    right = found.outcome.output_crc == output_crc
+    row = row_of(subject.name, core, found)
+    if peer:
+        row |= {"tflm_instructions": peer, "ratio": instructions / peer}
+    if wanted:
+        row |= {"constant_ratio": found.report.constant_bytes / wanted.used_bytes}
+        right = right and found.outcome.output_crc == wanted.output_crc
+    place = benchmark.row(**row, outputs="equal" if right else "WRONG")
+    print(row, file=sys.stderr, flush=True)
+    target = _targets(benchmark, f"{core}, {subject.name}", place)
+    target("outputs equal", float(right), 1.0, at_least=True)
+    if peer and core in RATIOS:
+        target("instructions to TFLM's", instructions / peer, RATIOS[core])
+    if wanted:
+        target("RAM bytes", found.ram_bytes, wanted.ram_bytes)
+        target("program bytes", found.program_bytes, wanted.program_bytes)
+        ratio = found.report.constant_bytes / wanted.used_bytes
+        target("constants to those used", ratio, wanted.constant_ratio)
+
+
+def row_of(name: str, core: str, found: Measured) -> dict[str, object]:
+    """Returns what all rows tell."""
+    return {
+        "model": name,
+        "board": core,
+        "instructions": found.outcome.instructions,
+        "ram_bytes": found.ram_bytes,
+        "stack_bytes": found.outcome.stack_bytes,
+        "program_bytes": found.program_bytes,
+        "constant_bytes": found.report.constant_bytes,
+    }
+
+
+def measure_small(benchmark: Benchmark, runner: Runner, subject: Subject) -> None:
+    """Adds rows of a model in little RAM on all boards: what the issue names, and the least."""
+    for core in BOARDS:
+        free = runner.measure(subject, core)
+        fits = runner.measure(subject, core, SMALL_RAM)
+        name = f"{subject.name} in {SMALL_RAM:,}"
+        ratio = fits.outcome.instructions / free.outcome.instructions
+        place = benchmark.row(**row_of(name, core, fits), to_free=ratio)
+        target = _targets(benchmark, f"{core}, {name}", place)
+        target("RAM bytes", fits.ram_bytes, SMALL_RAM)
+        target("instructions to those without a limit", ratio, MOST_FOR_SMALL)
+        is_same = fits.outcome.output_crc == free.outcome.output_crc
+        target("outputs equal", float(is_same), 1.0, at_least=True)
+        most = free.outcome.instructions * MOST_FOR_LEAST
+        least = least_ram(lambda ram, core=core: runner.measure(subject, core, ram), most)
+        benchmark.row(
+            **row_of(f"{subject.name}, least RAM", core, least),
+            to_free=least.outcome.instructions / free.outcome.instructions,
+        )
+
+
+def least_ram(measured: Callable[[int], Measured], most_instructions: float) -> Measured:
+    """Returns the program in the least RAM that takes so many instructions at most.
+
+    Args:
+        measured: Measures a program with a limit of RAM; raises ValueError where none fits.
+        most_instructions: The most of one invoke; a program without a limit must take no more.
+    """
+    low, high, best = 0, SMALL_RAM, measured(SMALL_RAM)
+    while high - low > 64:
+        middle = (low + high) // 2
+        try:
+            found = measured(middle)
+        except ValueError:
+            low = middle
+            continue
+        if found.outcome.instructions <= most_instructions:
+            best, high = found, min(middle, found.ram_bytes)
+        else:
+            low = middle
+    return best
+
+
+def _targets(benchmark: Benchmark, of: str, row: int) -> Callable[..., None]:
+    def target(name: str, value: float, limit: float, at_least: bool = False) -> None:
+        holds = value >= limit if at_least else value <= limit
+        sign = ">=" if at_least else "<="
+        benchmark.wanted(f"{of}: {name}", value, f"{sign} {limit}", holds, row=row)
+
+    return target
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the benchmark from the command line."""
+    return run("mcu", measure, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,273 @@
+"""Measures what `edgeax.mcu.estimate` knows of the emulated boards, on layers with drawn sizes.
+
+For each board a table: instructions of every kernel as prices of what its calls do
+(`edgeax/runtime/mcu/work.py`), fitted by least squares without negative prices; bytes of stack;
+bytes of code that a program gets with a kernel; and what a program takes beside its kernels. The
+tables go to build/mcu_costs, those that come with edgeax lie in edgeax/runtime/mcu/costs. Each row
+of the report is a kind of work, with the errors of the prices on the layers they were fitted to.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from benchmarks import least_squares
+from benchmarks.drawn_network import separable_network
+from benchmarks.drawn_steps import drawn_steps
+from benchmarks.firmware import Bench, Firmware
+from benchmarks.harness import REPOSITORY, Benchmark, run
+from benchmarks.step_programs import MOST_STEPS, Counted, Drawn, StepBench
+from edgeax.runtime.mcu import cpp_program, cpp_reset, kernels
+from edgeax.runtime.mcu.choose import choose
+from edgeax.runtime.mcu.cost_table import CostTable, priced, signature
+from edgeax.runtime.mcu.cpp_program import Title
+from edgeax.runtime.mcu.estimate import STRIPES, estimate_of
+from edgeax.runtime.mcu.plan import Plan
+from edgeax.runtime.mcu.program_work import IN_CODE, IN_TIME, argument_bytes, program_work
+from edgeax.runtime.mcu.read import read_program
+from edgeax.runtime.mcu.targets import TARGETS
+from edgeax.runtime.mcu.work import work
+from tests.emulation import process
+from tests.emulation.boards import BOARDS, COMPILER
+from tests.runtime.mcu import networks
+
+_HASH = re.compile(r"-[0-9a-f]+\.o$")  # of an object of the bench
+FOLDER = REPOSITORY / "build" / "mcu_costs"
+_RAM_STEPS = (None, 0.9, 0.7, 0.5)  # parts of the RAM without a limit
+
+
+@dataclass
+class Findings:
+    """What was measured on a board so far.
+
+    Attributes:
+        amounts: Of each call, by kind of work.
+        counted: What these calls took.
+        sections: Bytes of parts of kernels.
+        code: The parts that come with each kernel.
+    """
+
+    amounts: dict[str, list[Mapping[str, float]]] = field(default_factory=dict)
+    counted: dict[str, list[Counted]] = field(default_factory=dict)
+    sections: dict[str, int] = field(default_factory=dict)
+    code: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, drawn: Drawn, counted: Counted) -> None:
+        """Adds a call."""
+        done = work(drawn.program, drawn.step, drawn.part)
+        self.amounts.setdefault(done.kind, []).append(done.amounts)
+        self.counted.setdefault(done.kind, []).append(counted)
+
+    def prices(self) -> dict[str, dict[str, float]]:
+        """Returns the prices of all kinds of work."""
+        return {
+            kind: _rounded(
+                least_squares.prices(rows, [one.instructions for one in self.counted[kind]])
+            )
+            for kind, rows in sorted(self.amounts.items())
+        }
+
+    def stack(self) -> dict[str, int]:
+        """Returns the most stack of each kind of work."""
+        return {
+            kind: max(one.stack_bytes for one in found)
+            for kind, found in sorted(self.counted.items())
+        }
+
+
+def measure(benchmark: Benchmark, quick: bool) -> None:
+    """Fills the report with a row for each kind of work, and writes the table of each board."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for core in BOARDS:
+        with tempfile.TemporaryDirectory() as folder:
+            bench = Bench(Path(folder))
+            steps = drawn_steps(core, "double")[:: 12 if quick else 1]
+            others = [] if quick else drawn_steps(core, "single")
+            found = measured(core, StepBench(bench, Path(folder)), steps, others)
+            table = whole_table(core, bench, Path(folder), found)
+        table.write(FOLDER / f"{core}.json")
+        add_rows(benchmark, core, found, table)
+
+
+def measured(
+    core: str, bench: StepBench, counted: Sequence[Drawn], others: Sequence[Drawn]
+) -> Findings:
+    """Counts calls on a board, and finds the code of their kernels and of others."""
+    found = Findings()
+    for few in _groups(counted):
+        for one, result in zip(few, bench.count(core, few), strict=True):
+            found.add(one, result)
+        _add_code(core, bench, few, found)
+    for few in _groups(_first_of_each(others)):
+        _add_code(core, bench, few, found)
+    return found
+
+
+def _groups(drawn: Sequence[Drawn]) -> Iterator[Sequence[Drawn]]:
+    for first in range(0, len(drawn), MOST_STEPS):
+        yield drawn[first : first + MOST_STEPS]
+
+
+def _first_of_each(drawn: Sequence[Drawn]) -> list[Drawn]:
+    return list({_name(one): one for one in reversed(drawn)}.values())
+
+
+def _name(drawn: Drawn) -> str:
+    return signature(drawn.program, drawn.step, drawn.rounding)
+
+
+def _add_code(core: str, bench: StepBench, few: Sequence[Drawn], found: Findings) -> None:
+    """Adds the code of kernels that were not seen before."""
+    for number, one in enumerate(few):
+        if _name(one) in found.code:
+            continue
+        parts = []
+        for section in bench.code(core, few, number):
+            file = _HASH.sub("", section.owner.rpartition("/")[2])
+            part = f"{file} {section.name}"
+            found.sections[part] = section.size
+            parts.append(part)
+        found.code[_name(one)] = parts
+
+
+def whole_table(core: str, bench: Bench, folder: Path, found: Findings) -> CostTable:
+    """Returns the table of a board, after whole programs were measured."""
+    version = process.run([COMPILER, "--version"], timeout_s=60).output.splitlines()[0]
+    table = CostTable(
+        target=core,
+        date=datetime.date.today().isoformat(),
+        compiler=f"{version}, -O2",
+        instructions=found.prices(),
+        stack=found.stack(),
+        sections=found.sections,
+        code=found.code,
+        program_code={},
+        program_instructions={},
+        program_stack=0,
+    )
+    plans = list(_plans(core))
+    programs = [_built(core, bench, folder, plan, at) for at, plan in enumerate(plans)]
+    table = _with_stripes(table, programs)
+    return _with_programs(table, bench, plans, programs)
+
+
+def _plans(core: str) -> Iterator[Plan]:
+    """Yields plans of small networks, whole and in stripes."""
+    for file in (
+        separable_network(),
+        networks.images(),
+        networks.dense_chain(),
+        networks.branches(),
+    ):
+        program = read_program(file, TARGETS[core], "double")
+        free = choose(program, TARGETS[core]).plan.ram_bytes
+        for part in _RAM_STEPS:
+            try:
+                yield choose(program, TARGETS[core], part and int(free * part)).plan
+            except ValueError:  # so little fits no plan
+                break
+        yield choose(program, TARGETS[core], 1 << 20).plan
+
+
+def _built(core: str, bench: Bench, folder: Path, plan: Plan, number: int) -> Firmware:
+    """Builds the program of a plan."""
+    title = Title("net", "drawn", core, "double")
+    constants, calls = cpp_program.constants_of(plan)
+    place = folder / "program"
+    place.mkdir(exist_ok=True)
+    texts = {
+        "net.h": cpp_program.header(title, plan, constants.size_bytes),
+        "net.cc": cpp_program.source(title, plan, calls, cpp_reset.reset_text(plan, constants)),
+        "net_constants.h": cpp_program.constants_text(title, plan, constants),
+    }
+    for path in kernels.needed(cpp_program.headers_of(plan)):
+        texts[path] = (kernels.folder() / path).read_text()
+    for old in place.rglob("*.cc"):
+        old.unlink()
+    for path, text in texts.items():
+        (place / path).parent.mkdir(parents=True, exist_ok=True)
+        (place / path).write_text(text)
+    firmware = bench.build(core, place, "net")
+    kept = folder / f"{number}.elf"
+    firmware.file.rename(kept)
+    return replace(firmware, file=kept)
+
+
+def _with_stripes(table: CostTable, programs: Sequence[Firmware]) -> CostTable:
+    """Returns the table with the functions of stripes."""
+    parts = {
+        f"stripes {section.name}": section.size
+        for firmware in programs
+        for section in firmware.sections
+        if section.is_flash and "/stripes-" in section.owner
+    }
+    return replace(
+        table,
+        sections={**table.sections, **parts},
+        code={**table.code, STRIPES: list(parts)},
+    )
+
+
+def _with_programs(
+    table: CostTable, bench: Bench, plans: Sequence[Plan], programs: Sequence[Firmware]
+) -> CostTable:
+    """Returns the table with what programs take beside their kernels."""
+    outcomes = [bench.run(firmware) for firmware in programs]
+    codes, times, stacks = [], [], []
+    for plan, firmware, outcome in zip(plans, programs, outcomes, strict=True):
+        estimated = estimate_of(plan, table, table.target, "double")
+        own = [s for s in firmware.sections if s.is_flash and "/net-" in s.owner]
+        constants = estimated.constant_bytes + argument_bytes(plan)
+        codes.append(max(sum(section.size for section in own) - constants, 1))
+        times.append(max(outcome.instructions - (estimated.instructions or 0), 1))
+        stacks.append(outcome.stack_bytes - (estimated.stack_bytes or 0))
+    works = [program_work(plan) for plan in plans]
+    return replace(
+        table,
+        program_code=_fitted(works, IN_CODE, codes),
+        program_instructions=_fitted(works, IN_TIME, times),
+        program_stack=max(stacks),
+    )
+
+
+def _fitted(
+    works: Sequence[Mapping[str, float]], names: Sequence[str], totals: Sequence[float]
+) -> dict[str, float]:
+    rows = [{name: done[name] for name in names} for done in works]
+    return _rounded(least_squares.prices(rows, totals))
+
+
+def _rounded(prices: Mapping[str, float]) -> dict[str, float]:
+    return {name: float(f"{price:.5g}") for name, price in prices.items()}
+
+
+def add_rows(benchmark: Benchmark, core: str, found: Findings, table: CostTable) -> None:
+    """Adds a row for each kind of work."""
+    for kind, prices in table.instructions.items():
+        errors = [
+            abs(priced(prices, amounts) / one.instructions - 1)
+            for amounts, one in zip(found.amounts[kind], found.counted[kind], strict=True)
+        ]
+        benchmark.row(
+            board=core,
+            kind=kind,
+            calls=len(errors),
+            mean_error=sum(errors) / len(errors),
+            worst_error=max(errors),
+            stack_bytes=table.stack[kind],
+        )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the benchmark from the command line."""
+    return run("mcu_costs", measure, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
