@@ -28,9 +28,10 @@ from edgeax.runtime.mcu.choose import choose
 from edgeax.runtime.mcu.cost_table import CostTable, priced, signature
 from edgeax.runtime.mcu.cpp_program import Title
 from edgeax.runtime.mcu.estimate import STRIPES, estimate_of
-from edgeax.runtime.mcu.plan import Plan
+from edgeax.runtime.mcu.plan import Plan, plan, stages_of
 from edgeax.runtime.mcu.program_work import IN_CODE, IN_TIME, argument_bytes, program_work
 from edgeax.runtime.mcu.read import read_program
+from edgeax.runtime.mcu.stages import Cuts, stage
 from edgeax.runtime.mcu.targets import TARGETS
 from edgeax.runtime.mcu.work import work
 from tests.emulation import process
@@ -39,7 +40,7 @@ from tests.runtime.mcu import networks
 
 _HASH = re.compile(r"-[0-9a-f]+\.o$")  # of an object of the bench
 FOLDER = REPOSITORY / "build" / "mcu_costs"
-_RAM_STEPS = (None, 0.9, 0.7, 0.5)  # parts of the RAM without a limit
+_STRIPED = 14  # stages in stripes that are measured of a network
 
 
 @dataclass
@@ -151,14 +152,14 @@ def whole_table(core: str, bench: Bench, folder: Path, found: Findings) -> CostT
         program_instructions={},
         program_stack=0,
     )
-    plans = list(_plans(core))
-    programs = [_built(core, bench, folder, plan, at) for at, plan in enumerate(plans)]
+    plans = list(small_plans(core))
+    programs = [_built(core, bench, folder, placed, at) for at, placed in enumerate(plans)]
     table = _with_stripes(table, programs)
     return _with_programs(table, bench, plans, programs)
 
 
-def _plans(core: str) -> Iterator[Plan]:
-    """Yields plans of small networks, whole and in stripes."""
+def small_plans(core: str) -> Iterator[Plan]:
+    """Yields plans of small networks: whole ones, and each with one stage in stripes."""
     for file in (
         separable_network(),
         networks.images(),
@@ -166,27 +167,28 @@ def _plans(core: str) -> Iterator[Plan]:
         networks.branches(),
     ):
         program = read_program(file, TARGETS[core], "double")
-        free = choose(program, TARGETS[core]).plan.ram_bytes
-        for part in _RAM_STEPS:
-            try:
-                yield choose(program, TARGETS[core], part and int(free * part)).plan
-            except ValueError:  # so little fits no plan
-                break
-        yield choose(program, TARGETS[core], 1 << 20).plan
+        cuts = Cuts(program, TARGETS[core])
+        yield plan(program, stages_of(program))
+        yield choose(program, TARGETS[core]).plan
+        striped = [candidate for candidate in cuts.candidates if candidate.run is not None]
+        for candidate in striped[:: max(len(striped) // _STRIPED, 1)]:
+            whole = stages_of(program)
+            some = [*whole[: candidate.first], stage(program, candidate), *whole[candidate.end :]]
+            yield plan(program, some)
 
 
-def _built(core: str, bench: Bench, folder: Path, plan: Plan, number: int) -> Firmware:
+def _built(core: str, bench: Bench, folder: Path, placed: Plan, number: int) -> Firmware:
     """Builds the program of a plan."""
     title = Title("net", "drawn", core, "double")
-    constants, calls = cpp_program.constants_of(plan)
+    constants, calls = cpp_program.constants_of(placed)
     place = folder / "program"
     place.mkdir(exist_ok=True)
     texts = {
-        "net.h": cpp_program.header(title, plan, constants.size_bytes),
-        "net.cc": cpp_program.source(title, plan, calls, cpp_reset.reset_text(plan, constants)),
-        "net_constants.h": cpp_program.constants_text(title, plan, constants),
+        "net.h": cpp_program.header(title, placed, constants.size_bytes),
+        "net.cc": cpp_program.source(title, placed, calls, cpp_reset.reset_text(placed, constants)),
+        "net_constants.h": cpp_program.constants_text(title, placed, constants),
     }
-    for path in kernels.needed(cpp_program.headers_of(plan)):
+    for path in kernels.needed(cpp_program.headers_of(placed)):
         texts[path] = (kernels.folder() / path).read_text()
     for old in place.rglob("*.cc"):
         old.unlink()
@@ -220,14 +222,14 @@ def _with_programs(
     """Returns the table with what programs take beside their kernels."""
     outcomes = [bench.run(firmware) for firmware in programs]
     codes, times, stacks = [], [], []
-    for plan, firmware, outcome in zip(plans, programs, outcomes, strict=True):
-        estimated = estimate_of(plan, table, table.target, "double")
+    for placed, firmware, outcome in zip(plans, programs, outcomes, strict=True):
+        estimated = estimate_of(placed, table, table.target, "double")
         own = [s for s in firmware.sections if s.is_flash and "/net-" in s.owner]
-        constants = estimated.constant_bytes + argument_bytes(plan)
+        constants = estimated.constant_bytes + argument_bytes(placed)
         codes.append(max(sum(section.size for section in own) - constants, 1))
         times.append(max(outcome.instructions - (estimated.instructions or 0), 1))
         stacks.append(outcome.stack_bytes - (estimated.stack_bytes or 0))
-    works = [program_work(plan) for plan in plans]
+    works = [program_work(placed) for placed in plans]
     return replace(
         table,
         program_code=_fitted(works, IN_CODE, codes),

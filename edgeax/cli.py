@@ -297,8 +297,7 @@ def _mcu(positional: list[str], values: flags.FlagValues) -> None:
         return
     if not values.output:
         raise ValueError(
-            "`--output` must be given, or `--estimate`. Usage: edgeax mcu "
-            f"{_COMMANDS['mcu'].usage}"
+            f"`--output` must be given, or `--estimate`. Usage: edgeax mcu {_COMMANDS['mcu'].usage}"
         )
     with _native_stderr_silenced():
         report = edgeax.mcu.generate(

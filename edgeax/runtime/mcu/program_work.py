@@ -8,7 +8,10 @@ from edgeax.runtime.mcu.program import Array, Step, Struct
 
 _FIELD_BYTES = 4
 
-IN_CODE = ("programs", "calls", "pointers", "row calls", "stages", "striped steps", "images")
+IN_CODE = (
+    *("programs", "calls", "pointers", "row calls"),
+    *("stages", "striped steps", "striped reads", "lines", "line reads"),
+)
 """Amounts that bytes of code grow with."""
 IN_TIME = ("programs", "calls", "pointers", "row calls", "striped calls", "moved bytes")
 """Amounts that instructions grow with."""
@@ -19,7 +22,8 @@ def program_work(plan: Plan) -> dict[str, float]:
     plain = [call for stage in plan.stages if stage.run is None for call in stage.calls]
     striped = [stage for stage in plan.stages if stage.run is not None]
     runs = [stage.run for stage in striped if stage.run is not None]
-    images = sum(len({*run.steps[0].reads, *(s.write for s in run.steps)}) for run in runs)
+    reads = [read for run in runs for step in run.steps for read in step.reads]
+    lines = {line for run in runs for line in run.lines}
     return {
         "programs": 1,
         "calls": len(plain),
@@ -29,7 +33,9 @@ def program_work(plan: Plan) -> dict[str, float]:
         "row calls": sum(call.rows is not None for call in plain),
         "stages": len(striped),
         "striped steps": sum(len(run.steps) for run in runs),
-        "images": images,
+        "striped reads": len(reads),
+        "lines": len(lines),
+        "line reads": sum(read in lines for read in reads),
         "striped calls": sum(len(run.calls) for run in runs),
         "moved bytes": sum(_moved_bytes(plan, stage) for stage in striped),
     }
