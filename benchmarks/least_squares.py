@@ -18,7 +18,13 @@ def prices(rows: Sequence[Mapping[str, float]], totals: Sequence[float]) -> dict
         totals: What each took in all, above 0.
     Returns:
         Those that are not 0.
+    Raises:
+        ValueError: A total is not above 0.
     """
+    if min(totals) <= 0:
+        raise ValueError(
+            f"`totals` must be above 0. Received: {min(totals)}. Leave such measurements out."
+        )
     names = list(dict.fromkeys(name for row in rows for name in row))
     amounts = np.array([[row.get(name, 0.0) for name in names] for row in rows], np.float64)
     amounts /= np.asarray(totals, np.float64)[:, None]

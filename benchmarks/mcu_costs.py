@@ -17,30 +17,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from benchmarks import least_squares
-from benchmarks.drawn_network import separable_network
+from benchmarks import empty_programs, least_squares
 from benchmarks.drawn_steps import drawn_steps
-from benchmarks.firmware import Bench, Firmware
+from benchmarks.firmware import Bench, Section
 from benchmarks.harness import REPOSITORY, Benchmark, run
 from benchmarks.step_programs import MOST_STEPS, Counted, Drawn, StepBench
-from edgeax.runtime.mcu import cpp_program, cpp_reset, kernels
-from edgeax.runtime.mcu.choose import choose
 from edgeax.runtime.mcu.cost_table import CostTable, priced, signature
-from edgeax.runtime.mcu.cpp_program import Title
-from edgeax.runtime.mcu.estimate import STRIPES, estimate_of
-from edgeax.runtime.mcu.plan import Plan, plan, stages_of
-from edgeax.runtime.mcu.program_work import IN_CODE, IN_TIME, argument_bytes, program_work
-from edgeax.runtime.mcu.read import read_program
-from edgeax.runtime.mcu.stages import Cuts, stage
-from edgeax.runtime.mcu.targets import TARGETS
+from edgeax.runtime.mcu.estimate import STRIPES
+from edgeax.runtime.mcu.program_work import IN_CODE, IN_STACK, IN_TIME, argument_bytes, program_work
 from edgeax.runtime.mcu.work import work
 from tests.emulation import process
 from tests.emulation.boards import BOARDS, COMPILER
-from tests.runtime.mcu import networks
 
 _HASH = re.compile(r"-[0-9a-f]+\.o$")  # of an object of the bench
+_LEAST_STACK = 32  # less counts as much, lest it weighs too much in the fit
 FOLDER = REPOSITORY / "build" / "mcu_costs"
-_STRIPED = 14  # stages in stripes that are measured of a network
 
 
 @dataclass
@@ -150,92 +141,42 @@ def whole_table(core: str, bench: Bench, folder: Path, found: Findings) -> CostT
         code=found.code,
         program_code={},
         program_instructions={},
-        program_stack=0,
+        program_stack={},
     )
-    plans = list(small_plans(core))
-    programs = [_built(core, bench, folder, placed, at) for at, placed in enumerate(plans)]
-    table = _with_stripes(table, programs)
-    return _with_programs(table, bench, plans, programs)
+    return _with_programs(core, bench, folder, table)
 
 
-def small_plans(core: str) -> Iterator[Plan]:
-    """Yields plans of small networks: whole ones, and each with one stage in stripes."""
-    for file in (
-        separable_network(),
-        networks.images(),
-        networks.dense_chain(),
-        networks.branches(),
-    ):
-        program = read_program(file, TARGETS[core], "double")
-        cuts = Cuts(program, TARGETS[core])
-        yield plan(program, stages_of(program))
-        yield choose(program, TARGETS[core]).plan
-        striped = [candidate for candidate in cuts.candidates if candidate.run is not None]
-        for candidate in striped[:: max(len(striped) // _STRIPED, 1)]:
-            whole = stages_of(program)
-            some = [*whole[: candidate.first], stage(program, candidate), *whole[candidate.end :]]
-            yield plan(program, some)
-
-
-def _built(core: str, bench: Bench, folder: Path, placed: Plan, number: int) -> Firmware:
-    """Builds the program of a plan."""
-    title = Title("net", "drawn", core, "double")
-    constants, calls = cpp_program.constants_of(placed)
-    place = folder / "program"
-    place.mkdir(exist_ok=True)
-    texts = {
-        "net.h": cpp_program.header(title, placed, constants.size_bytes),
-        "net.cc": cpp_program.source(title, placed, calls, cpp_reset.reset_text(placed, constants)),
-        "net_constants.h": cpp_program.constants_text(title, placed, constants),
-    }
-    for path in kernels.needed(cpp_program.headers_of(placed)):
-        texts[path] = (kernels.folder() / path).read_text()
-    for old in place.rglob("*.cc"):
-        old.unlink()
-    for path, text in texts.items():
-        (place / path).parent.mkdir(parents=True, exist_ok=True)
-        (place / path).write_text(text)
-    firmware = bench.build(core, place, "net")
-    kept = folder / f"{number}.elf"
-    firmware.file.rename(kept)
-    return replace(firmware, file=kept)
-
-
-def _with_stripes(table: CostTable, programs: Sequence[Firmware]) -> CostTable:
-    """Returns the table with the functions of stripes."""
-    parts = {
-        f"stripes {section.name}": section.size
-        for firmware in programs
-        for section in firmware.sections
-        if section.is_flash and "/stripes-" in section.owner
-    }
-    return replace(
-        table,
-        sections={**table.sections, **parts},
-        code={**table.code, STRIPES: list(parts)},
-    )
-
-
-def _with_programs(
-    table: CostTable, bench: Bench, plans: Sequence[Plan], programs: Sequence[Firmware]
-) -> CostTable:
+def _with_programs(core: str, bench: Bench, folder: Path, table: CostTable) -> CostTable:
     """Returns the table with what programs take beside their kernels."""
-    outcomes = [bench.run(firmware) for firmware in programs]
-    codes, times, stacks = [], [], []
-    for placed, firmware, outcome in zip(plans, programs, outcomes, strict=True):
-        estimated = estimate_of(placed, table, table.target, "double")
-        own = [s for s in firmware.sections if s.is_flash and "/net-" in s.owner]
-        constants = estimated.constant_bytes + argument_bytes(placed)
-        codes.append(max(sum(section.size for section in own) - constants, 1))
-        times.append(max(outcome.instructions - (estimated.instructions or 0), 1))
-        stacks.append(outcome.stack_bytes - (estimated.stack_bytes or 0))
-    works = [program_work(placed) for placed in plans]
+    works, codes, times, stacks = [], [], [], []
+    stripes: dict[str, int] = {}
+    for number, placed in enumerate(empty_programs.plans(core)):
+        place = folder / f"empty{number}"
+        empty_programs.write(placed, core, place)
+        firmware = bench.build(core, place, empty_programs.NAME)
+        outcome = bench.run(firmware)
+        done = program_work(placed)
+        works.append(done)
+        own = [s for s in firmware.sections if s.is_flash and _is_of(s, empty_programs.NAME)]
+        codes.append(sum(section.size for section in own) - argument_bytes(placed))
+        calls = done["calls"] + done["striped calls"]
+        times.append(outcome.instructions - calls * empty_programs.KERNEL_INSTRUCTIONS)
+        stacks.append(max(outcome.stack_bytes, _LEAST_STACK))
+        shared = [s for s in firmware.sections if s.is_flash and _is_of(s, STRIPES)]
+        stripes |= {f"{STRIPES} {section.name}": section.size for section in shared}
     return replace(
         table,
+        sections={**table.sections, **stripes},
+        code={**table.code, STRIPES: list(stripes)},
         program_code=_fitted(works, IN_CODE, codes),
         program_instructions=_fitted(works, IN_TIME, times),
-        program_stack=max(stacks),
+        program_stack=_fitted(works, IN_STACK, stacks),
     )
+
+
+def _is_of(section: Section, stem: str) -> bool:
+    """Returns whether a section comes from the object of a source."""
+    return _HASH.sub("", section.owner.rpartition("/")[2]) == stem
 
 
 def _fitted(

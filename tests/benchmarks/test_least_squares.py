@@ -37,3 +37,8 @@ def test_many_amounts_that_depend_on_each_other_end():
     found = prices(rows, totals)
     for row, total in zip(rows, totals, strict=True):
         assert sum(found.get(name, 0) * row[name] for name in row) == pytest.approx(total)
+
+
+def test_totals_of_nothing_are_refused():
+    with pytest.raises(ValueError, match="`totals` must be above 0. Received: 0"):
+        prices([{"calls": 1}, {"calls": 2}], [4, 0])

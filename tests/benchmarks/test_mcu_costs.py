@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import mcu_costs
+from benchmarks import empty_programs, mcu_costs
 from benchmarks.drawn_steps import drawn_steps
 from benchmarks.firmware import Bench
 from benchmarks.harness import Benchmark
@@ -32,8 +32,8 @@ def test_prices_come_from_counts():
 def test_a_table_is_measured_on_a_board(tmp_path, monkeypatch):
     require.board_tools()
     require.counter()
-    plans = mcu_costs.small_plans
-    monkeypatch.setattr(mcu_costs, "small_plans", lambda core: list(plans(core))[:4])
+    plans = empty_programs.plans
+    monkeypatch.setattr(empty_programs, "plans", lambda core: list(plans(core))[::5])
     bench = Bench(tmp_path)
     found = mcu_costs.measured("cortex-m4", StepBench(bench, tmp_path), relocations(), [])
     assert list(found.code) == ["Relocate(RelocateArgs, int8)"]

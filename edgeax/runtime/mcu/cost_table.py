@@ -31,7 +31,7 @@ class CostTable:
         code: Signature of each kernel to the parts that a program gets with it, see `signature`.
         program_code: Bytes of a program's own code, for each amount of `program_work`.
         program_instructions: Instructions outside kernels, for the same amounts.
-        program_stack: Bytes of stack below which kernels begin.
+        program_stack: Bytes of stack above those of kernels, for the same amounts.
     """
 
     target: str
@@ -43,7 +43,7 @@ class CostTable:
     code: Mapping[str, Sequence[str]]
     program_code: Mapping[str, float]
     program_instructions: Mapping[str, float]
-    program_stack: int
+    program_stack: Mapping[str, float]
 
     def instructions_of(self, done: Work) -> float | None:
         """Returns the instructions of a call; None where its kernel was not measured."""

@@ -202,7 +202,10 @@ def _stack_bytes(plan: Plan, table: CostTable | None) -> int | None:
     works = [done for stage in plan.stages for done in works_of(plan, stage)]
     found = [table.stack_of(done) for done in works]
     known = [size for size in found if size is not None]
-    return max(known) + table.program_stack if known and len(known) == len(found) else None
+    if len(known) < len(found):
+        return None
+    own = priced(table.program_stack, program_work(plan))
+    return round(max(known, default=0) + own)
 
 
 def _note(table: CostTable | None, layers: tuple[LayerEstimate, ...]) -> str:

@@ -16,9 +16,12 @@ IN_CODE = (
 IN_TIME = ("programs", "calls", "pointers", "row calls", "striped calls", "moved bytes")
 """Amounts that instructions grow with."""
 
+IN_STACK = ("programs", "striped in a row")
+"""Amounts that bytes of stack grow with."""
+
 
 def program_work(plan: Plan) -> dict[str, float]:
-    """Returns the amounts of `IN_CODE` and `IN_TIME` of a program."""
+    """Returns the amounts of `IN_CODE`, `IN_TIME` and `IN_STACK` of a program."""
     plain = [call for stage in plan.stages if stage.run is None for call in stage.calls]
     striped = [stage for stage in plan.stages if stage.run is not None]
     runs = [stage.run for stage in striped if stage.run is not None]
@@ -36,6 +39,7 @@ def program_work(plan: Plan) -> dict[str, float]:
         "striped reads": len(reads),
         "lines": len(lines),
         "line reads": sum(read in lines for read in reads),
+        "striped in a row": max((len(run.steps) for run in runs), default=0),
         "striped calls": sum(len(run.calls) for run in runs),
         "moved bytes": sum(_moved_bytes(plan, stage) for stage in striped),
     }

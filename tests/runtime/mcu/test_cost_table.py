@@ -20,7 +20,7 @@ TABLE = CostTable(
     code={"F(FArgs, int8)": ["f F", "shared H"], "G(GArgs, int8)": ["f G", "shared H"]},
     program_code={"programs": 20.0},
     program_instructions={"calls": 5.0},
-    program_stack=48,
+    program_stack={"programs": 48.0},
 )
 BOARDS = ("cortex-m4", "cortex-m7", "cortex-m55")
 

@@ -25,6 +25,7 @@ def test_stripes_are_counted_with_their_calls():
     assert found["calls"] == 0
     assert (found["stages"], found["striped steps"], found["striped reads"]) == (1, 1, 1)
     assert found["lines"] == found["line reads"] == 0
+    assert found["striped in a row"] == 1
     assert found["striped calls"] == 3  # 6 rows, 2 at a time
     assert found["moved bytes"] == 0
 
