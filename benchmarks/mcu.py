@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 
 import edgeax
+from benchmarks import packed_versions
 from benchmarks.drawn_network import separable_network
 from benchmarks.firmware import Bench, Outcome
 from benchmarks.harness import REPOSITORY, Benchmark, run
@@ -81,6 +82,21 @@ class Known:
     wanted: Wanted
 
 
+@dataclass(frozen=True)
+class Packed:
+    """A version of a model whose weights are packed, and what an issue wants of it.
+
+    Attributes:
+        change: Makes its file of the int8 one.
+        constants: The most constants, as part of those of the int8 program.
+        instructions: The most instructions, as part of those of the int8 program.
+    """
+
+    change: Callable[[bytes], bytes]
+    constants: float
+    instructions: float
+
+
 def _on(m4: int, m55: int) -> dict[str, int]:
     return {"cortex-m4": m4, "cortex-m55": m55}
 
@@ -99,6 +115,13 @@ KNOWN = {
         Wanted(_on(582_952, 149_973), 1_536, 8_192, 270_880, 1.02, 0x3D1A6596),
     ),
 }
+PACKED = {
+    "4-bit codebook": Packed(packed_versions.codebook, 0.55, 1.1),
+    "ternary": Packed(packed_versions.ternary, 0.30, 1.0),
+    "75 % block-sparse": Packed(packed_versions.block_sparse, 0.35, 0.6),
+}
+"""Versions of ic that the issue names."""
+
 DRAWN = "drawn separable network"
 SMALL_RAM = 40_960
 MOST_FOR_SMALL, MOST_FOR_LEAST = 1.05, 1.25
@@ -193,9 +216,11 @@ def measure(benchmark: Benchmark, quick: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
         runner = Runner(Bench(Path(folder)), Path(folder), None if quick else PICTURES)
         for subject in subjects(("ad",) if quick else tuple(KNOWN)):
-            measure_subject(benchmark, runner, subject)
+            found = measure_subject(benchmark, runner, subject)
             if subject.name == "vww":
                 measure_small(benchmark, runner, subject)
+            if subject.name == "ic":
+                measure_packed(benchmark, runner, subject, found)
 
 
 def measure_subject(benchmark: Benchmark, runner: Runner, subject: Subject) -> dict[str, Measured]:
@@ -274,6 +299,30 @@ def measure_small(benchmark: Benchmark, runner: Runner, subject: Subject) -> Non
             **row_of(f"{subject.name}, least RAM", core, least),
             to_free=least.outcome.instructions / free.outcome.instructions,
         )
+
+
+def measure_packed(
+    benchmark: Benchmark, runner: Runner, subject: Subject, dense: Mapping[str, Measured]
+) -> None:
+    """Adds rows of a model with packed weights on all boards, beside the int8 program's."""
+    for name, packed in PACKED.items():
+        version = Subject(f"{subject.name}, {name}", packed.change(subject.content))
+        for core, of in dense.items():
+            found = runner.measure(version, core)
+            right = found.outcome.output_crc == runner.output_crc(version)
+            instructions = found.outcome.instructions / of.outcome.instructions
+            constants = found.report.constant_bytes / of.report.constant_bytes
+            place = benchmark.row(
+                **row_of(version.name, core, found),
+                to_int8=instructions,
+                constants_to_int8=constants,
+                outputs="equal" if right else "WRONG",
+            )
+            target = _targets(benchmark, f"{core}, {version.name}", place)
+            target("outputs equal", float(right), 1.0, at_least=True)
+            target("constants to int8", constants, packed.constants)
+            target("RAM bytes to int8", found.ram_bytes / of.ram_bytes, 1.0)
+            target("instructions to int8", instructions, packed.instructions)
 
 
 def least_ram(measured: Callable[[int], Measured], most_instructions: float) -> Measured:

@@ -1,6 +1,7 @@
 import pytest
 
 from benchmarks import mcu
+from benchmarks.drawn_network import separable_network
 from benchmarks.firmware import Bench, Outcome
 from benchmarks.harness import Benchmark
 from benchmarks.mcu import KNOWN, Measured, Subject
@@ -94,6 +95,30 @@ def test_missing_models_are_named_and_the_drawn_one_is_always_there(monkeypatch,
     assert [subject.name for subject in mcu.subjects()] == [mcu.DRAWN]
     said = capsys.readouterr().err
     assert all(f"skipped: {name}, no file {tmp_path}" in said for name in KNOWN)
+
+
+def test_packed_versions_are_held_to_the_int8_program():
+    class Known:
+        def measure(self, subject, core):
+            return found(instructions=299_000, ram_bytes=769, constants=80_000)
+
+        def output_crc(self, subject):
+            return CRC
+
+    benchmark = Benchmark("mcu")
+    subject = Subject("ic", separable_network())
+    mcu.measure_packed(benchmark, Known(), subject, {"cortex-m4": found(constants=270_000)})
+    report = benchmark.report()
+    assert [row["model"] for row in report["rows"]] == [f"ic, {name}" for name in mcu.PACKED]
+    wanted = [(entry["name"].rpartition(": ")[2], entry["wanted"]) for entry in report["wanted"]]
+    limits = {"constants to int8": (0.55, 0.3, 0.35), "instructions to int8": (1.1, 1.0, 0.6)}
+    for name, most in limits.items():
+        assert [words for of, words in wanted if of == name] == [f"<= {limit}" for limit in most]
+    missed = [entry["name"] for entry in report["wanted"] if not entry["holds"]]
+    assert [name for name in missed if "RAM bytes to int8" not in name] == [
+        "cortex-m4, ic, 75 % block-sparse: instructions to int8"
+    ]
+    assert len(missed) == 4
 
 
 def test_a_program_gives_on_boards_what_the_interpreter_gives(tmp_path):
