@@ -1,6 +1,7 @@
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import pytest
 
 from edgeax.runtime.mcu.generate import generate
 from edgeax.runtime.mcu.oracle import outputs_of
-from tests.emulation import require
+from tests.emulation import process, require
 from tests.runtime.mcu import networks
 from tests.source_tree import REPOSITORY
 
@@ -53,7 +54,21 @@ def test_a_quick_run_gives_the_same_scores_on_all_boards(tmp_path):
         if row["runs on"] != "this machine":
             assert row["as this machine"] and row["accuracy"] == row["accuracy of this machine"]
             assert row["flash"] > row["of it constants"] and row["instructions"] > 50_000
-    assert "kMean[10]" in (tmp_path / "front_end.h").read_text()
+    assert compiled_page(tmp_path, tmp_path / "int8" / "pc") == 0
+
+
+def compiled_page(folder, program):
+    """Builds what README.md shows in C++ and runs its self-test; returns how much is wrong."""
+    blocks = re.findall(r"```cpp\n(.*?)```", (DEMO / "README.md").read_text(), re.DOTALL)
+    names = [f"block{number}.cc" for number in range(len(blocks))]
+    for name, block in zip(names, blocks, strict=True):
+        (folder / name).write_text(block)
+    (folder / "main.cc").write_text("int SelfTest();\nint main() { return SelfTest(); }\n")
+    sources = [folder / name for name in (*names, "main.cc")]
+    sources += [program / "keywords.cc", *(program / "tflite_kernels").rglob("*.cc")]
+    flags = ["-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", f"-I{program}", f"-I{folder}"]
+    process.compile_or_raise(["g++", *flags, *sources, "-o", folder / "page"])
+    return process.run([folder / "page"], timeout_s=60).code
 
 
 def test_no_speaker_is_in_both_parts(speech):
