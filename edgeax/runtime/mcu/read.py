@@ -1,5 +1,6 @@
 """A `.tflite` file as a program, after everything about it was checked."""
 
+import dataclasses
 import os
 
 from edgeax.formats.flatbuffer import Model, Operator, Subgraph
@@ -62,6 +63,8 @@ def read_program(
     steps = tuple(part for part in lowered if isinstance(part, Step))
     aliases = {part.write: part.read for part in lowered if isinstance(part, Alias)}
     values = {**_values(graph, steps, aliases), **variables.values}
+    for index, name in _names_of_ends(model).items():
+        values[index] = dataclasses.replace(values[index], name=name)
     return without_unread(Program(values, steps, aliases, graph.inputs, graph.outputs))
 
 
@@ -71,6 +74,16 @@ def _values(graph: Subgraph, steps: tuple[Step, ...], aliases: dict[int, int]) -
         used.update(read for read in step.reads if not isinstance(read, Array))
         used.update(step.writes)
     return {index: value_of(index, graph.tensors[index]) for index in sorted(used)}
+
+
+def _names_of_ends(model: Model) -> dict[int, str]:
+    """Returns the names that a signature gives to inputs and outputs, where there is just one."""
+    signatures = [signature for signature in model.signatures if signature.subgraph == 0]
+    if len(signatures) != 1:
+        return {}
+    graph, (signature,) = model.subgraphs[0], signatures
+    named = [*signature.outputs.items(), *signature.inputs.items()]
+    return {index: name for name, index in named if index in (*graph.inputs, *graph.outputs)}
 
 
 def _check_computed(graph: Subgraph, lowered: Lowered) -> None:

@@ -1,3 +1,4 @@
+import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
@@ -29,6 +30,35 @@ def edited(data, change):
     return model.to_bytes()
 
 
+def with_signatures(data, *signatures):
+    """Adds signatures, each the names of the one input and the one output."""
+    raw = schema.ModelT.InitFromPackedBuf(data, 0)
+    graph = raw.subgraphs[0]
+    raw.signatureDefs = []
+    for names in signatures:
+        signature = schema.SignatureDefT()
+        signature.signatureKey = f"key {names[0]}"
+        signature.inputs, signature.outputs = (
+            [tensor_map(name, ends[0])]
+            for name, ends in zip(names, (graph.inputs, graph.outputs), strict=True)
+        )
+        raw.signatureDefs.append(signature)
+    builder = flatbuffers.Builder(len(data))
+    builder.Finish(raw.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def tensor_map(name, index):
+    entry = schema.TensorMapT()
+    entry.name, entry.tensorIndex = name, index
+    return entry
+
+
+def names_of_ends(data):
+    program = read(data)
+    return [program.values[number].name for number in (*program.inputs, *program.outputs)]
+
+
 def test_a_chain_becomes_steps():
     program = read(networks.dense_chain())
     assert [step.label for step in program.steps] == [
@@ -38,6 +68,12 @@ def test_a_chain_becomes_steps():
     names = {program.values[number].name for number in program.values}
     assert names == {"x", "h", "y"}  # no constants
     assert [program.values[n].name for n in (*program.inputs, *program.outputs)] == ["x", "y"]
+
+
+def test_inputs_and_outputs_are_named_by_the_one_signature_there_is():
+    data = networks.dense_chain()
+    assert names_of_ends(with_signatures(data, ("clip", "scores"))) == ["clip", "scores"]
+    assert names_of_ends(with_signatures(data, ("a", "b"), ("c", "d"))) == ["x", "y"]
 
 
 def test_a_path_is_read_like_its_bytes(tmp_path):
