@@ -13,7 +13,31 @@ _KEYWORDS = frozenset(
     "virtual void volatile wchar_t while xor xor_eq".split()
 )
 _LONGEST = 60
-_TAKEN = frozenset({"edgeax", "std", "main", "errno", "linux", "unix", "arm"})  # names or macros
+# Names of C and macros, those of Arduino among them.
+_TAKEN = frozenset(
+    "edgeax std main errno linux unix arm stdin stdout stderr assert F I "
+    "abs bit constrain degrees interrupts max min radians round sq word".split()
+)
+# What the C library declares for everybody and a namespace cannot be called.
+_FUNCTIONS = frozenset(
+    "abort acos asin atan atof atoi calloc ceil clock close cos cosh div exit exp fabs fclose "
+    "floor fmod fopen fork free frexp gamma getc getenv gets index j0 j1 jn kill labs ldexp ldiv "
+    "link log log10 malloc modf open pause perror pipe pow printf putc puts qsort raise rand read "
+    "random realloc remove rename rewind scanf select sin sinh sleep socket sqrt srand strlen "
+    "system tan tanh tmpfile ungetc unlink write y0 y1 yn".split()
+)
+# Headers that a file of the same name would hide.
+_HEADERS = frozenset(
+    "alloca assert complex ctype endian errno features fenv float inttypes iso646 limits locale "
+    "malloc math memory poll pthread sched setjmp signal stdalign stdarg stdatomic stdbool stddef "
+    "stdint stdio stdlib stdnoreturn string strings test_vectors tgmath threads time uchar unistd "
+    "wchar wctype".split()
+)
+# Targets that CMake and Make have already.
+_TARGETS = frozenset(
+    "all build clean depend edit_cache help install list_install_components package package_source "
+    "preinstall rebuild_cache run_tests test zero_check".split()
+)
 
 
 def check_name(name: str) -> None:
@@ -23,16 +47,26 @@ def check_name(name: str) -> None:
         ValueError: It cannot be one.
     """
     fits = re.fullmatch(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*", name)
-    if not fits or name in _KEYWORDS or name in _TAKEN:
+    if not fits or program_name(name) != name:
         raise ValueError(
             "`name` must be a C++ name of letters, digits and single underscores inside that "
-            f"begins with a letter. Received: {name!r}. Use one such as "
-            f"{identifier(name, 'model')!r}."
+            "begins with a letter, and none of a macro, header or target of others. Received: "
+            f"{name!r}. Use one such as {program_name(name)!r}."
         )
 
 
-def identifier(text: str, default: str) -> str:
+def program_name(text: str) -> str:
     """Returns a name that `check_name` takes, as close to a text as can be.
+
+    Example: `program_name("time")` is "time_0": `time.h` would hide another file.
+    """
+    name = identifier(text, "model")
+    is_taken = name.lower() in _HEADERS | _TARGETS or name in _FUNCTIONS
+    return f"{name}_0" if is_taken else name
+
+
+def identifier(text: str, default: str) -> str:
+    """Returns a name of C++ that is no keyword, macro or type, as close to a text as can be.
 
     Args:
         text: Any text.
@@ -43,7 +77,10 @@ def identifier(text: str, default: str) -> str:
     words = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_")
     if not words or words[0].isdigit():
         words = f"{default}_{words}".rstrip("_")
-    return f"{words}_0" if words in _KEYWORDS or words in _TAKEN else words
+    if len(words) > 1 and words == words.upper():  # as macros are written
+        words = words.lower()
+    is_taken = words.endswith("_t") or words in _KEYWORDS or words in _TAKEN
+    return f"{words}_0" if is_taken else words
 
 
 def unique(names: list[str], taken: set[str]) -> list[str]:

@@ -79,7 +79,7 @@ def _is_zero(graph: Subgraph, operator: Operator, output: Tensor) -> bool:
 
 def _can_pad(graph: Subgraph, reader: Operator, pad: Operator, borders: Borders) -> bool:
     """Returns whether an operator is a convolution all of whose windows see the image."""
-    if reader.name not in _CONVOLUTIONS or reader.options["padding"] != "VALID":
+    if reader.name not in _CONVOLUTIONS or reader.options.get("padding") != "VALID":
         return False
     if list(reader.inputs).count(pad.outputs[0]) != 1 or reader.inputs[0] != pad.outputs[0]:
         return False

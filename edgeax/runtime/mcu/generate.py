@@ -41,7 +41,7 @@ def generate(
     """
     check_options(target, ram_bytes, rounding)
     data, origin = content_of(source)
-    name = cpp_names.identifier(Path(origin).stem, "model") if name is None else name
+    name = cpp_names.program_name(Path(origin).stem) if name is None else name
     cpp_names.check_name(name)
     folder.check_folder(out_dir)
     program = read.read_program(data, TARGETS[target], rounding)

@@ -45,8 +45,11 @@ class Node:
 
     @property
     def options(self) -> dict[str, Any]:
-        """Options of a built-in operator, see `flatbuffer.Operator.options`."""
-        return self.operator.options
+        """Options of a built-in operator, see `flatbuffer.Operator.options`.
+
+        Asked for one that the file has not, they fail like `fail`.
+        """
+        return _Options(self)
 
     @property
     def inputs(self) -> tuple[int, ...]:
@@ -69,7 +72,9 @@ class Node:
         return self.tensors[self.inputs[position]]
 
     def output(self, position: int = 0) -> flatbuffer.Tensor:
-        """Returns an output tensor."""
+        """Returns an output tensor; it must be there."""
+        if position >= len(self.outputs):
+            self.fail(f"it must have an output {position}", f"{len(self.outputs)} outputs")
         return self.tensors[self.outputs[position]]
 
     def value(self, tensor: int) -> Value:
@@ -101,6 +106,17 @@ class Node:
         """
         way_out = way_out or "Change the model, or run the file in an interpreter."
         raise ValueError(f"operator {self.label}: {rule}. Received: {received}. {way_out}")
+
+
+class _Options(dict[str, Any]):
+    """Options of an operator that must have them."""
+
+    def __init__(self, node: Node) -> None:
+        super().__init__(node.operator.options)
+        self._node = node
+
+    def __missing__(self, name: str) -> NoReturn:
+        self._node.fail(f"it must have the option {name}", "none of this name")
 
 
 def value_of(index: int, tensor: flatbuffer.Tensor) -> Value:

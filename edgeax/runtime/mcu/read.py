@@ -15,6 +15,9 @@ from edgeax.runtime.mcu.unread import without_unread
 _TYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "bool", "float32")
 _FLOAT_OPERATORS = ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "SQUEEZE", "EXPAND_DIMS")
 _MOST_NAMED = 8  # places that an error names
+_SPLITTING = ("SPLIT", "SPLIT_V", "UNPACK")
+_OUTPUTS = {"ASSIGN_VARIABLE": 0, "CALL_ONCE": 0}  # of all others but the splitting 1
+_LEAST_INPUTS = {"ASSIGN_VARIABLE": 2, "CALL_ONCE": 0, "VAR_HANDLE": 0}  # of others 1
 
 
 def read_program(
@@ -39,6 +42,7 @@ def read_program(
         model = Model.read(source)
     graph = model.subgraphs[0]
     _check_operators(graph)
+    _check_counts(graph)
     _check_tensors(graph)
     _check_order(graph)
     _check_floats(graph)
@@ -113,6 +117,20 @@ def _check_operators(graph: Subgraph) -> None:
         raise ValueError(
             "the graph must have operators. Received: none. There is nothing to generate."
         )
+
+
+def _check_counts(graph: Subgraph) -> None:
+    """Checks how many outputs operators have, and that all have inputs."""
+    for index, operator in enumerate(graph.operators):
+        inputs, outputs = len(operator.inputs), len(operator.outputs)
+        least, most = _LEAST_INPUTS.get(operator.name, 1), _OUTPUTS.get(operator.name, 1)
+        is_right = outputs > 0 if operator.name in _SPLITTING else outputs == most
+        if not is_right or inputs < least:
+            wanted = "outputs" if operator.name in _SPLITTING else f"{most} outputs"
+            raise ValueError(
+                f"operator {index} {operator.name}: it must have {wanted} and at least {least} "
+                f"inputs. Received: {outputs} and {inputs}. The file is damaged; export it again."
+            )
 
 
 def _kind(operator: Operator) -> str:

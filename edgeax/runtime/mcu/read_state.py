@@ -108,7 +108,7 @@ def _first_contents(model: Model, graph: Subgraph) -> dict[_Key, np.ndarray]:
         if operator.name != _ONCE:
             continue
         label = f"operator {index} {_ONCE}"
-        number = operator.options["init_subgraph_index"]
+        number = operator.options.get("init_subgraph_index", 0)
         if used or not 0 < number < len(model.subgraphs):
             raise ValueError(
                 f"{label}: it must come before all that uses variables and call one of the "

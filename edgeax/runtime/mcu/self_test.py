@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from edgeax.runtime.mcu.cpp_program import Title
 from edgeax.runtime.mcu.cpp_values import array_text
 from edgeax.runtime.mcu.plan import Plan
-from edgeax.runtime.mcu.ports import CppPort, ports_of
+from edgeax.runtime.mcu.ports import ports_of
 from edgeax.runtime.mcu.vectors import Vector
 
 _MAIN = """\
@@ -39,9 +39,8 @@ int Differences(const T* got, const T* wanted, int count, int most_steps) {{
 
 // Returns how many vectors of test_vectors.h are not reproduced.
 int main() {{
-  using namespace {name}_test;
   int wrong = 0;
-  for (int i = 0; i < kVectors; ++i) {{
+  for (int i = 0; i < {name}_test::kVectors; ++i) {{
 {reset}    {name}::invoke({arguments});
     bool is_right = true;
 {compares}
@@ -53,9 +52,11 @@ int main() {{
 
 _COMPARE = """\
     {{
-      const int differences = Differences(got_{name}, {name}[i], {count}, kMostSteps);
+      const int differences =
+          Differences(got_{name}, {vectors}::{name}_out[i], {count}, {vectors}::kMostSteps);
       SAY("vector %d: %d of {count} values of {name} differ\\n", i, differences);
-      is_right = is_right && differences <= kMostDifferences * {count} / 100 + (kMostSteps > 0);
+      is_right = is_right && differences <= {vectors}::kMostDifferences * {count} / 100 +
+                                                ({vectors}::kMostSteps > 0);
     }}"""
 
 # LiteRT's XNNPACK scales sums in float32, so that one close to a half may round to the other side
@@ -78,19 +79,24 @@ def vectors_text(title: Title, plan: Plan, vectors: Sequence[Vector]) -> str:
         f"constexpr int kVectors = {len(vectors)};",
         _NEAR if title.rounding == "single" else _EXACT,
     ]
-    for side, ports in enumerate((inputs, outputs)):
+    for side, (ports, suffix) in enumerate(((inputs, "in"), (outputs, "out"))):
         for position, port in enumerate(ports):
             tables = [array_text(vector[side][position]) for vector in vectors]
             rows = ",\n".join(f"    {{\n{table}\n    }}" for table in tables)
-            parts.append(f"alignas(8) constexpr {_row(port, len(vectors))} = {{\n{rows}}};")
+            name = f"{port.name}_{suffix}[{len(vectors)}][{port.elements}]"
+            parts.append(f"alignas(8) constexpr {port.type} {name} = {{\n{rows}}};")
     return "\n\n".join([*parts, f"}}  // namespace {title.name}_test\n"])
 
 
 def main_text(title: Title, plan: Plan) -> str:
     """Returns the test program."""
     inputs, outputs = ports_of(plan)
-    arguments = [f"{port.name}[i]" for port in inputs] + [f"got_{port.name}" for port in outputs]
-    compares = (_COMPARE.format(name=port.name, count=port.elements) for port in outputs)
+    vectors = f"{title.name}_test"
+    arguments = [f"{vectors}::{port.name}_in[i]" for port in inputs]
+    arguments += [f"got_{port.name}" for port in outputs]
+    compares = (
+        _COMPARE.format(vectors=vectors, name=port.name, count=port.elements) for port in outputs
+    )
     return (
         title.head(f"{title.name}_test.cc")
         + "\n"
@@ -102,7 +108,3 @@ def main_text(title: Title, plan: Plan) -> str:
             compares="\n".join(compares),
         )
     )
-
-
-def _row(port: CppPort, count: int) -> str:
-    return f"{port.type} {port.name}[{count}][{port.elements}]"

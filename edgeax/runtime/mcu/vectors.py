@@ -19,9 +19,17 @@ def drawn_vectors(data: bytes, program: Program, rounding: str) -> list[Vector]:
         data: Bytes of the file.
         program: What was generated from it.
         rounding: "single" or "double".
+    Raises:
+        ValueError: An interpreter does not take the file.
     """
     inputs = [_drawn(program, seed) for seed in SEEDS]
-    return [(drawn, oracle.outputs_of(data, drawn, rounding)) for drawn in inputs]
+    try:
+        return [(drawn, oracle.outputs_of(data, drawn, rounding)) for drawn in inputs]
+    except RuntimeError as error:
+        raise ValueError(
+            "the file must be one that an interpreter runs, for its outputs are the test of the "
+            f"program. Received: {error}. Export the model again."
+        ) from error
 
 
 def _drawn(program: Program, seed: int) -> list[np.ndarray]:

@@ -20,12 +20,12 @@ def dense_chain(names: tuple[str, ...] = ("x", "h", "y"), batch: int = 1) -> byt
     return model.write()
 
 
-def reshaped(inputs: int = 1) -> bytes:
-    """Inputs of 6 codes that only change their shape."""
+def reshaped(*names: tuple[str, str]) -> bytes:
+    """Inputs of 6 codes that only change their shape, and their names before and behind."""
     model = Model()
-    for index in range(inputs):
-        model.inputs.append(model.add(Tensor(f"x{index}", (1, 6), np.int8, 0.5, 3)))
-        model.outputs.append(add_reshape(model, model.inputs[-1], (2, 3), f"y{index}"))
+    for before, behind in names or (("x", "y"),):
+        model.inputs.append(model.add(Tensor(before, (1, 6), np.int8, 0.5, 3)))
+        model.outputs.append(add_reshape(model, model.inputs[-1], (2, 3), behind))
     return model.write()
 
 

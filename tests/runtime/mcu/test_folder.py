@@ -33,6 +33,13 @@ def test_files_of_others_are_named(tmp_path, name):
         folder.check_folder(tmp_path / "net")
 
 
+@pytest.mark.parametrize("name", ["build", "tflite_kernels"])
+def test_folders_of_others_that_are_called_like_ours_stay(tmp_path, name):
+    (tmp_path / "mine" / name).mkdir(parents=True)
+    with pytest.raises(ValueError, match=f"which holds {name}"):
+        folder.check_folder(tmp_path / "mine")
+
+
 def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "net").write_text("x")
     with pytest.raises(ValueError, match="which is a file"):

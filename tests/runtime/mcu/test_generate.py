@@ -28,7 +28,7 @@ MODELS = {  # bytes of activations that live at once, and of RAM that TensorFlow
         networks.images,
         networks.branches,
         networks.float_ends,
-        lambda: networks.reshaped(2),
+        lambda: networks.reshaped(("a", "b"), ("c", "d")),
     ],
     ids=["dense", "image", "branches", "float ends", "reshaped"],
 )
@@ -195,6 +195,12 @@ def test_after_a_failure_the_former_program_is_there(tmp_path, monkeypatch):
         generate(networks.dense_chain(), tmp_path / "net", name="other")
     assert (tmp_path / "net" / "net.h").is_file()
     assert [entry.name for entry in tmp_path.iterdir()] == ["net"]
+
+
+def test_names_of_tensors_meet_no_others(tmp_path):
+    names = "i got_i net net_test kVectors kMostSteps int8_t NULL stdout printf x x_in".split()
+    pairs = zip(names[::2], names[1::2], strict=True)
+    assert generated.is_success(generated.run(networks.reshaped(*pairs), tmp_path / "net"))
 
 
 def test_input_and_output_keep_their_numbers(tmp_path):

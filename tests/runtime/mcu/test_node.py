@@ -35,6 +35,8 @@ def test_several_scales_are_none_of_a_value():
     "ask, words",
     [
         (lambda node: node.input(3), "it must have an input 3. Received: 3 inputs"),
+        (lambda node: node.output(1), "it must have an output 1. Received: 1 outputs"),
+        (lambda node: node.options["padding"], "it must have the option padding. Received: none"),
         (lambda node: node.constant(0), "input 0 must be a constant. Received: 'h', computed"),
         (
             lambda node: node.require(False, "x must be 1", 2, "Use 1."),

@@ -202,6 +202,28 @@ def test_damaged_files_give_a_program_or_a_value_error():
             assert str(error)
 
 
+@pytest.mark.parametrize(
+    "inputs, outputs, wanted",
+    [(2, 0, "1 outputs and at least 1 inputs"), (2, 2, "1 outputs"), (0, 1, "at least 1 inputs")],
+)
+def test_operators_have_all_their_ends(inputs, outputs, wanted):
+    model = reshape_model()
+    model.outputs.append(model.add(Tensor("z", (6, 1), np.int8, 0.5, 3)))
+    (operator,) = model.operators
+    operator.inputs = operator.inputs[:inputs]
+    operator.outputs = model.outputs[:outputs]
+    with pytest.raises(ValueError, match=rf"0 RESHAPE: .*{wanted}.* Received: {outputs} and"):
+        read(model.write())
+
+
+@pytest.mark.parametrize("name", ["VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE"])
+def test_operators_without_any_ends_are_refused(name):
+    model = reshape_model()
+    model.operators.append(Operator([], [], builtin=getattr(schema.BuiltinOperator, name)))
+    with pytest.raises(ValueError, match=f"1 {name}: it must"):
+        read(model.write())
+
+
 def test_the_schema_has_the_operators_that_are_known():
     from edgeax.runtime.mcu.operators import HANDLERS
 

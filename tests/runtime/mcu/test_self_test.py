@@ -58,4 +58,4 @@ def test_states_are_reset_before_each_vector():
     text = self_test.main_text(
         Title("net", "x", "host", "double"), plan(program, stages_of(program))
     )
-    assert text.index("net::reset();") < text.index("net::invoke(v0[i], got_v1);")
+    assert text.index("net::reset();") < text.index("net::invoke(net_test::v0_in[i], got_v1);")

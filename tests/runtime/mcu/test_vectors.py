@@ -23,6 +23,15 @@ def test_the_first_vector_is_the_stream_of_the_benchmarks(monkeypatch):
     assert first[0].tolist() == np.uint8(tops).view(np.int8).reshape(2, 2).tolist()
 
 
+def test_a_file_that_no_interpreter_takes_is_refused(monkeypatch):
+    def fail(data, inputs, rounding):
+        raise RuntimeError("num_input_elements != num_output_elements")
+
+    monkeypatch.setattr(oracle, "outputs_of", fail)
+    with pytest.raises(ValueError, match="that an interpreter runs, .* Received: num_input_elem"):
+        vectors.drawn_vectors(b"", Program({}, (), {}, (), ()), "double")
+
+
 def test_the_second_input_goes_on_in_the_stream(monkeypatch):
     values = [Value(0, "x", "int8", (2,)), Value(1, "y", "int8", (2,))]
     (both,) = drawn(monkeypatch, Value(0, "x", "int8", (4,)))[0]
