@@ -14,8 +14,8 @@ const int8_t* TileOf(const void* source, int32_t tile, int8_t*) {
 template <Rounding kRounding>
 void Conv2D(const Conv2DArgs& args, const Rows& rows, const int8_t* input, int8_t* output,
             void* scratch) {
-  const Convolution convolution = {&args.shape,  args.plan, args.tile,      args.input_zero_point,
-                                   args.factors, args.bias, {TileOf, &args}};
+  const Convolution convolution = {&args.shape,  args.plan, args.tile,       args.input_zero_point,
+                                   args.factors, args.bias, {TileOf, &args}, RunSweep<kRounding>};
   const int32_t row = args.shape.output_width * args.shape.output_channels;
   const OutputPlace place = {output, args.shape.output_channels, row,
                              args.shape.output_height * row};

@@ -96,7 +96,6 @@ void CopyPatches(const Pass& pass, int32_t output_y, int32_t output_x, int32_t p
   }
 }
 
-template <Rounding kRounding>
 void SweepCopied(const Pass& pass, int32_t output_y, int32_t begin, int32_t end, int8_t* output) {
   const Convolution& convolution = *pass.convolution;
   Sweep sweep = pass.sweep;
@@ -107,11 +106,10 @@ void SweepCopied(const Pass& pass, int32_t output_y, int32_t begin, int32_t end,
     sweep.pixels = end - x < convolution.plan.patches ? end - x : convolution.plan.patches;
     CopyPatches(pass, output_y, x, sweep.pixels);
     sweep.output = output + x * sweep.output_step;
-    RunSweep<kRounding>(sweep, convolution.tile);
+    convolution.run(sweep, convolution.tile);
   }
 }
 
-template <Rounding kRounding>
 void SweepDirect(const Pass& pass, int32_t output_y, int32_t begin, int32_t end, int8_t* output) {
   const ConvolutionShape& shape = *pass.convolution->shape;
   Sweep sweep = pass.sweep;
@@ -121,20 +119,19 @@ void SweepDirect(const Pass& pass, int32_t output_y, int32_t begin, int32_t end,
   sweep.run_step = shape.dilation_height * shape.input_width * shape.input_channels;
   sweep.pixels = end - begin;
   sweep.output = output + begin * sweep.output_step;
-  RunSweep<kRounding>(sweep, pass.convolution->tile);
+  pass.convolution->run(sweep, pass.convolution->tile);
 }
 
-template <Rounding kRounding>
 void SweepRow(const Pass& pass, int32_t output_y, int8_t* output) {
   const Interval& inside = pass.inside_x;
   const bool is_direct = pass.convolution->plan.is_direct != 0 && pass.inside_y.begin <= output_y &&
                          output_y < pass.inside_y.end;
-  SweepCopied<kRounding>(pass, output_y, 0, inside.begin, output);
+  SweepCopied(pass, output_y, 0, inside.begin, output);
   if (inside.end > inside.begin) {
-    const auto sweep = is_direct ? SweepDirect<kRounding> : SweepCopied<kRounding>;
+    const auto sweep = is_direct ? SweepDirect : SweepCopied;
     sweep(pass, output_y, inside.begin, inside.end, output);
   }
-  SweepCopied<kRounding>(pass, output_y, inside.end, pass.convolution->shape->output_width, output);
+  SweepCopied(pass, output_y, inside.end, pass.convolution->shape->output_width, output);
 }
 
 // Prepares the tiles from number `first` on.
@@ -145,7 +142,9 @@ void PrepareTiles(const Convolution& convolution, int32_t first, int32_t channel
   const int32_t tile_bytes = kTileHeadBytes + plan.room_bytes;
   for (int32_t number = first; channels > 0; ++number, channels -= kTileChannels) {
     const WeightSource& source = convolution.weights;
-    int8_t* room = reinterpret_cast<int8_t*>(tile) + tile_bytes - kTileChannels * patch_bytes;
+    const int32_t skipped =
+        plan.is_expanded != 0 ? tile_bytes - kTileChannels * patch_bytes : kTileHeadBytes;
+    int8_t* room = reinterpret_cast<int8_t*>(tile) + skipped;
     PrepareTile<kRounding>(plan, convolution.factors, convolution.bias, number * kTileChannels,
                            patch_bytes, source.tile(source.source, number, room), tile);
     tile += tile_bytes;
@@ -179,7 +178,7 @@ void ConvolveGroup(Pass* pass, int32_t group, const Rows& rows, int8_t* output, 
                             pass->sweep.channels, prepared);
     int8_t* row = output + channel;
     for (int32_t y = rows.begin; y < rows.end; ++y, row += row_step) {
-      SweepRow<kRounding>(*pass, y, row);
+      SweepRow(*pass, y, row);
     }
   }
 }
@@ -214,6 +213,7 @@ void Convolve(const Convolution& whole, const Rows& all, const int8_t* input,
   pass.sweep.output_step = output.pixel_step;
   pass.sweep.runs = plan.runs;
   pass.sweep.run_bytes = plan.run_bytes;
+  pass.sweep.source = convolution.weights.source;
   for (int32_t batch = 0; batch < shape.batches; ++batch) {
     const int8_t* image =
         input + batch * whole.shape->input_height * whole.shape->input_width * shape.input_channels;

@@ -53,6 +53,7 @@ struct Convolution {
   Factors factors;
   const int32_t* bias;  // `groups` times the channels of a group, filled up to tiles
   WeightSource weights;
+  void (*run)(const Sweep& sweep, const TilePlan& plan);  // RunSweep, or what reads other tiles
 };
 
 // Scratch, 8-aligned: the copied patches, each filled up to a multiple of 4 bytes, all to one of 8;

@@ -62,8 +62,8 @@ __attribute__((noinline)) void SweepAny(const DepthwiseConv2DArgs& args, const S
         }
         line += row_step;
       }
-      const int32_t code = CodeOf<kRounding>(sum, sweep.factor);
-      *output = static_cast<Code>(Clamped(code + args.output_zero_point, args.clamp));
+      const int64_t code = int64_t{CodeOf<kRounding>(sum, sweep.factor)} + args.output_zero_point;
+      *output = static_cast<Code>(Clamped(SaturateToInt32(code), args.clamp));
       output += sweep.channels;
       row += args.stride_width * sweep.column_pitch;
     }

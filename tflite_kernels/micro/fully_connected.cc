@@ -29,8 +29,8 @@ void SetTile(const FullyConnectedArgs& args, int32_t channel, const int8_t* weig
 template <Rounding kRounding>
 void FullyConnected(const FullyConnectedArgs& args, const int8_t* input, int8_t* output) {
   Tiles tiles;
-  Sweep sweep = {input,       args.depth, args.rows, output,     args.outputs,
-                 tiles.bytes, 0,          1,         args.depth, args.depth};
+  Sweep sweep = {input, args.depth, args.rows,  output,     args.outputs, tiles.bytes,
+                 0,     1,          args.depth, args.depth, nullptr};
   const int8_t* weights = args.weights;
   for (int32_t channel = 0; channel < args.outputs; channel += sweep.channels) {
     const int32_t rest = args.outputs - channel, most = kTilesAtOnce * kTileChannels;

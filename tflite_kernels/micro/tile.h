@@ -58,6 +58,7 @@ struct Sweep {
   const uint8_t* tiles;  // heads and rooms, one after the other
   int32_t channels;      // of all tiles together
   int32_t runs, run_bytes, run_step;
+  const void* source;  // of the weights, where the tiles do not tell everything
 };
 
 // Prepares the tile that begins with a channel. Its weights, patch_bytes a channel, are at

@@ -82,6 +82,7 @@ struct State {
   int32_t output_jump;
   const uint8_t* head_rest;  // 56
   int32_t tile_jump;
+  int32_t places, blocks;  // 64: of sparse tiles, from behind the biases
 };
 
 // r2 to r5: gemmlowp's high product, then halves away from zero; or the high product.
@@ -111,25 +112,29 @@ struct State {
   "asr r3, #8\n"           \
   "asr r5, #8\n" EDGEAX_PLAIN_END
 
-#define EDGEAX_RUN_SWEEP(scale, begin, block, next, end) \
-  "push {r0, r4-r11, lr}\n"                              \
-  "mov lr, r0\n"                                         \
-  "1:\n" /* a pixel */                                   \
-  "ldrd r1, r2, [lr, #20]\n"                             \
-  "str r2, [lr, #44]\n"                                  \
-  "2:\n" /* a tile */                                    \
-  "ldr r0, [lr, #0]\n"                                   \
-  "ldr r11, [lr, #8]\n"                                  \
-  "ldm r1!, {r2-r5}\n" begin                             \
-  "3:\n" /* a run */                                     \
-  "str r11, [lr, #48]\n"                                 \
-  "ldr r12, [lr, #12]\n"                                 \
-  EDGEAX_BLOCKS(block) next                              \
-  "ldr r11, [lr, #48]\n"                                 \
-  "ldr r10, [lr, #16]\n"                                 \
-  "subs r11, #1\n"                                       \
-  "add r0, r10\n"                                        \
-  "bne 3b\n" end                                         \
+#define EDGEAX_DENSE_PRODUCTS(begin, block, next, end) \
+  begin                                                \
+      "3:\n" /* a run */                               \
+      "str r11, [lr, #48]\n"                           \
+      "ldr r12, [lr, #12]\n" EDGEAX_BLOCKS(block) next \
+      "ldr r11, [lr, #48]\n"                           \
+      "ldr r10, [lr, #16]\n"                           \
+      "subs r11, #1\n"                                 \
+      "add r0, r10\n"                                  \
+      "bne 3b\n" end
+
+// r0: patch, r1: behind the biases, r2 to r5: biases and sums. The products leave the multipliers
+// in r6 to r9, and r1 behind them.
+#define EDGEAX_RUN_SWEEP(scale, products) \
+  "push {r0, r4-r11, lr}\n" \
+  "mov lr, r0\n" \
+  "1:\n" /* a pixel */ \
+  "ldrd r1, r2, [lr, #20]\n" \
+  "str r2, [lr, #44]\n" \
+  "2:\n" /* a tile */ \
+  "ldr r0, [lr, #0]\n" \
+  "ldr r11, [lr, #8]\n" \
+  "ldm r1!, {r2-r5}\n" products \
   scale("r2", "r6")                                      \
   scale("r3", "r7")                                      \
   scale("r4", "r8")                                      \
@@ -184,6 +189,15 @@ struct State {
   "bne 1b\n"                                             \
   "pop {r0, r4-r11, pc}\n"
 
+#define EDGEAX_EXPANDED_PRODUCTS                                                                \
+  EDGEAX_DENSE_PRODUCTS(EDGEAX_EXPANDED_BEGIN, EDGEAX_ADD_EXPANDED_BLOCK, EDGEAX_EXPANDED_NEXT, \
+                        EDGEAX_EXPANDED_END)
+#define EDGEAX_CARRIED_PRODUCTS                                                             \
+  EDGEAX_DENSE_PRODUCTS(EDGEAX_PLAIN_BEGIN, EDGEAX_ADD_CARRIED_BLOCK, EDGEAX_EXPANDED_NEXT, \
+                        EDGEAX_CARRIED_END)
+#define EDGEAX_PLAIN_PRODUCTS \
+  EDGEAX_DENSE_PRODUCTS(EDGEAX_PLAIN_BEGIN, EDGEAX_ADD_BLOCK, EDGEAX_PLAIN_NEXT, EDGEAX_PLAIN_END)
+
 // Loops over pixels, tiles, runs and blocks.
 enum class Tiles { kPlain, kCarried, kExpanded };
 
@@ -193,76 +207,76 @@ struct Loop;
 template <>
 struct Loop<Rounding::kDouble, Tiles::kExpanded> {
   [[gnu::naked, gnu::noinline]] static void Run(State*) {
-    __asm__(EDGEAX_RUN_SWEEP(EDGEAX_SCALE_DOUBLE, EDGEAX_EXPANDED_BEGIN, EDGEAX_ADD_EXPANDED_BLOCK,
-                             EDGEAX_EXPANDED_NEXT, EDGEAX_EXPANDED_END));
+    __asm__(EDGEAX_RUN_SWEEP(EDGEAX_SCALE_DOUBLE, EDGEAX_EXPANDED_PRODUCTS));
   }
 };
 
 template <>
 struct Loop<Rounding::kSingle, Tiles::kExpanded> {
   [[gnu::naked, gnu::noinline]] static void Run(State*) {
-    __asm__(EDGEAX_RUN_SWEEP(EDGEAX_SCALE_SINGLE, EDGEAX_EXPANDED_BEGIN, EDGEAX_ADD_EXPANDED_BLOCK,
-                             EDGEAX_EXPANDED_NEXT, EDGEAX_EXPANDED_END));
+    __asm__(EDGEAX_RUN_SWEEP(EDGEAX_SCALE_SINGLE, EDGEAX_EXPANDED_PRODUCTS));
   }
 };
 
 template <>
 struct Loop<Rounding::kDouble, Tiles::kPlain> {
   [[gnu::naked, gnu::noinline]] static void Run(State*) {
-    __asm__(EDGEAX_RUN_SWEEP(EDGEAX_SCALE_DOUBLE, EDGEAX_PLAIN_BEGIN, EDGEAX_ADD_BLOCK,
-                             EDGEAX_PLAIN_NEXT, EDGEAX_PLAIN_END));
+    __asm__(EDGEAX_RUN_SWEEP(EDGEAX_SCALE_DOUBLE, EDGEAX_PLAIN_PRODUCTS));
   }
 };
 
 template <>
 struct Loop<Rounding::kSingle, Tiles::kPlain> {
   [[gnu::naked, gnu::noinline]] static void Run(State*) {
-    __asm__(EDGEAX_RUN_SWEEP(EDGEAX_SCALE_SINGLE, EDGEAX_PLAIN_BEGIN, EDGEAX_ADD_BLOCK,
-                             EDGEAX_PLAIN_NEXT, EDGEAX_PLAIN_END));
+    __asm__(EDGEAX_RUN_SWEEP(EDGEAX_SCALE_SINGLE, EDGEAX_PLAIN_PRODUCTS));
   }
 };
 
 template <>
 struct Loop<Rounding::kDouble, Tiles::kCarried> {
   [[gnu::naked, gnu::noinline]] static void Run(State*) {
-    __asm__(EDGEAX_RUN_SWEEP(EDGEAX_SCALE_DOUBLE, EDGEAX_PLAIN_BEGIN, EDGEAX_ADD_CARRIED_BLOCK,
-                             EDGEAX_EXPANDED_NEXT, EDGEAX_CARRIED_END));
+    __asm__(EDGEAX_RUN_SWEEP(EDGEAX_SCALE_DOUBLE, EDGEAX_CARRIED_PRODUCTS));
   }
 };
 
 template <>
 struct Loop<Rounding::kSingle, Tiles::kCarried> {
   [[gnu::naked, gnu::noinline]] static void Run(State*) {
-    __asm__(EDGEAX_RUN_SWEEP(EDGEAX_SCALE_SINGLE, EDGEAX_PLAIN_BEGIN, EDGEAX_ADD_CARRIED_BLOCK,
-                             EDGEAX_EXPANDED_NEXT, EDGEAX_CARRIED_END));
+    __asm__(EDGEAX_RUN_SWEEP(EDGEAX_SCALE_SINGLE, EDGEAX_CARRIED_PRODUCTS));
   }
 };
+
+static inline State StateOf(const Sweep& sweep, const TilePlan& plan, int32_t tile_jump) {
+  constexpr uint32_t kEachByte = 0x01010101;
+  return {sweep.patch,
+          sweep.patch_step,
+          sweep.runs,
+          sweep.run_bytes,
+          sweep.run_step - sweep.run_bytes,
+          sweep.tiles,
+          sweep.channels,
+          static_cast<uint8_t>(plan.clamp.min) * kEachByte,
+          static_cast<uint8_t>(plan.clamp.max) * kEachByte,
+          sweep.pixels,
+          sweep.output,
+          0,
+          0,
+          sweep.output_step - sweep.channels,
+          nullptr,
+          tile_jump,
+          0,
+          0};
+}
 
 template <Rounding kRounding>
 static inline void RunSweep(const Sweep& sweep, const TilePlan& plan) {
   if (plan.is_quick == 0) return portable::RunSweep<kRounding>(sweep, plan);
-  constexpr uint32_t kEachByte = 0x01010101;
   const bool is_expanded = plan.is_expanded != 0;
   // What a loop has not passed of a tile's room and head.
   const int32_t tile_jump = is_expanded
                                 ? kTileHeadBytes - kExpandedHeadBytes
                                 : kTileHeadBytes - int32_t{sizeof(TileHead)} + plan.room_bytes;
-  State state = {sweep.patch,
-                 sweep.patch_step,
-                 sweep.runs,
-                 sweep.run_bytes,
-                 sweep.run_step - sweep.run_bytes,
-                 sweep.tiles,
-                 sweep.channels,
-                 static_cast<uint8_t>(plan.clamp.min) * kEachByte,
-                 static_cast<uint8_t>(plan.clamp.max) * kEachByte,
-                 sweep.pixels,
-                 sweep.output,
-                 0,
-                 0,
-                 sweep.output_step - sweep.channels,
-                 nullptr,
-                 tile_jump};
+  State state = StateOf(sweep, plan, tile_jump);
   if (is_expanded) {
     Loop<kRounding, Tiles::kExpanded>::Run(&state);
   } else if (plan.is_carried != 0) {

@@ -24,7 +24,7 @@ struct State {
   const int8_t* second_patch;
   int8_t* output;  // 8: of both
   int8_t* second_output;
-  int32_t runs;  // 16
+  int32_t runs;  // 16; of sparse tiles, where in them their places are
   int32_t blocks;
   int32_t rest;  // 24: weights of the last block, if it is shorter
   int32_t run_jump;
@@ -36,7 +36,7 @@ struct State {
   int32_t patch_jump;
   int32_t output_jump;  // 56
   int32_t channels_left;
-  int32_t runs_left;  // 64
+  int32_t runs_left;  // 64; of sparse tiles, the tile
   int32_t low[4];     // 68
   int32_t high[4];
 };
@@ -56,18 +56,9 @@ struct State {
   "add r1, r5\n"             \
   "vmladava.s8 " sum ", q0, q1\n"
 
-// One pixel. r0: codes, r1: weights, r3: tile, r7: output, r9: state, r10: channels left.
-#define EDGEAX_RUN_PIXEL(scale) \
-  "push {r4-r11, lr}\n"             \
-  "vpush {d8-d11}\n"                \
-  "mov r9, r0\n"                    \
-  "vldrw.u32 q4, [r9, #68]\n"       \
-  "vldrw.u32 q5, [r9, #84]\n"       \
-  "ldr r7, [r9, #8]\n"              \
-  "ldrd r3, r10, [r9, #32]\n"       \
-  "2:\n" /* a tile */               \
-  "ldrd r2, r4, [r3]\n"             \
-  "ldrd r6, r8, [r3, #8]\n"         \
+// One pixel. r0: codes, r1: weights, r3: tile, r7: output, r9: state, r10: channels left. Products
+// are added to the biases in r2, r4, r6 and r8.
+#define EDGEAX_DENSE_PIXEL \
   "ldr r1, [r3, #16]\n"             \
   "ldr r0, [r9]\n"                  \
   "ldr r12, [r9, #16]\n"            \
@@ -99,7 +90,20 @@ struct State {
   "6:\n"                            \
   "subs r12, #1\n"                  \
   "add r0, r11\n"                   \
-  "bne 3b\n"                        \
+  "bne 3b\n"
+
+#define EDGEAX_RUN_PIXEL(scale, products) \
+  "push {r4-r11, lr}\n"             \
+  "vpush {d8-d15}\n"                \
+  "mov r9, r0\n"                    \
+  "vldrw.u32 q4, [r9, #68]\n"       \
+  "vldrw.u32 q5, [r9, #84]\n"       \
+  "ldr r7, [r9, #8]\n"              \
+  "ldrd r3, r10, [r9, #32]\n"       \
+  "2:\n" /* a tile */               \
+  "ldrd r2, r4, [r3]\n"             \
+  "ldrd r6, r8, [r3, #8]\n"         \
+  products \
   "vmov q0[2], q0[0], r2, r6\n"     \
   "vmov q0[3], q0[1], r4, r8\n"     \
   "vldrw.u32 q2, [r3, #20]\n"       \
@@ -122,7 +126,7 @@ struct State {
   "vpst\n"                          \
   "vstrbt.32 q0, [r7]\n"            \
   "8:\n"                            \
-  "vpop {d8-d11}\n"                 \
+  "vpop {d8-d15}\n"                 \
   "pop {r4-r11, pc}\n"
 
 #define EDGEAX_ADD_PAIR(weights, first, second) \
@@ -140,21 +144,9 @@ struct State {
   "vmladava.s8 " second ", q1, q2\n"
 
 // Pairs of pixels, so that weights are loaded once for both. r3 and r5: codes, then outputs; r1:
-// weights; r9: state, r11: tile.
-#define EDGEAX_RUN_PAIRS(scale) \
-  "push {r4-r11, lr}\n"                      \
-  "vpush {d8-d11}\n"                         \
-  "mov r9, r0\n"                             \
-  "vldrw.u32 q4, [r9, #68]\n"                \
-  "vldrw.u32 q5, [r9, #84]\n"                \
-  "1:\n" /* a pair */                        \
-  "ldrd r11, r7, [r9, #32]\n"                \
-  "2:\n" /* a tile */                        \
-  "str r7, [r9, #60]\n"                      \
-  "ldrd r0, r2, [r11]\n"                     \
-  "ldrd r4, r6, [r11, #8]\n"                 \
-  "ldrd r8, r10, [r11]\n"                    \
-  "ldrd r12, lr, [r11, #8]\n"                \
+// weights; r9: state, r11: tile. Products are added to the biases in r0, r2, r4, r6 and in
+// r8, r10, r12, lr.
+#define EDGEAX_DENSE_PAIRS \
   "ldr r1, [r11, #16]\n"                     \
   "ldrd r3, r5, [r9]\n"                      \
   "ldr r7, [r9, #16]\n"                      \
@@ -190,7 +182,23 @@ struct State {
   "add r5, r7\n"                             \
   "ldr r7, [r9, #64]\n"                      \
   "subs r7, #1\n"                            \
-  "bne 3b\n"                                 \
+  "bne 3b\n"
+
+#define EDGEAX_RUN_PAIRS(scale, products) \
+  "push {r4-r11, lr}\n"                      \
+  "vpush {d8-d15}\n"                         \
+  "mov r9, r0\n"                             \
+  "vldrw.u32 q4, [r9, #68]\n"                \
+  "vldrw.u32 q5, [r9, #84]\n"                \
+  "1:\n" /* a pair */                        \
+  "ldrd r11, r7, [r9, #32]\n"                \
+  "2:\n" /* a tile */                        \
+  "str r7, [r9, #60]\n"                      \
+  "ldrd r0, r2, [r11]\n"                     \
+  "ldrd r4, r6, [r11, #8]\n"                 \
+  "ldrd r8, r10, [r11]\n"                    \
+  "ldrd r12, lr, [r11, #8]\n"                \
+  products \
   "vmov q0[2], q0[0], r0, r4\n"              \
   "vmov q0[3], q0[1], r2, r6\n"              \
   "vmov q1[2], q1[0], r8, r12\n"             \
@@ -239,7 +247,7 @@ struct State {
   "subs r4, #1\n"                            \
   "str r4, [r9, #48]\n"                      \
   "bne 1b\n"                                 \
-  "vpop {d8-d11}\n"                          \
+  "vpop {d8-d15}\n"                          \
   "pop {r4-r11, pc}\n"
 
 template <Rounding kRounding>
@@ -248,48 +256,57 @@ struct Loops;
 template <>
 struct Loops<Rounding::kDouble> {
   [[gnu::naked, gnu::noinline]] static void RunPixel(State*) {
-    __asm__(EDGEAX_RUN_PIXEL(EDGEAX_SCALE_DOUBLE));
+    __asm__(EDGEAX_RUN_PIXEL(EDGEAX_SCALE_DOUBLE, EDGEAX_DENSE_PIXEL));
   }
   [[gnu::naked, gnu::noinline]] static void RunPairs(State*) {
-    __asm__(EDGEAX_RUN_PAIRS(EDGEAX_SCALE_DOUBLE));
+    __asm__(EDGEAX_RUN_PAIRS(EDGEAX_SCALE_DOUBLE, EDGEAX_DENSE_PAIRS));
   }
 };
 
 template <>
 struct Loops<Rounding::kSingle> {
   [[gnu::naked, gnu::noinline]] static void RunPixel(State*) {
-    __asm__(EDGEAX_RUN_PIXEL(EDGEAX_SCALE_SINGLE));
+    __asm__(EDGEAX_RUN_PIXEL(EDGEAX_SCALE_SINGLE, EDGEAX_DENSE_PIXEL));
   }
   [[gnu::naked, gnu::noinline]] static void RunPairs(State*) {
-    __asm__(EDGEAX_RUN_PAIRS(EDGEAX_SCALE_SINGLE));
+    __asm__(EDGEAX_RUN_PAIRS(EDGEAX_SCALE_SINGLE, EDGEAX_DENSE_PAIRS));
   }
 };
+
+static inline State StateOf(const Sweep& sweep, const TilePlan& plan) {
+  const int32_t low = plan.clamp.min, high = plan.clamp.max;
+  return {sweep.patch,
+          sweep.patch + sweep.patch_step,
+          sweep.output,
+          sweep.output + sweep.output_step,
+          sweep.runs,
+          sweep.run_bytes / 16,
+          sweep.run_bytes % 16,
+          sweep.run_step - sweep.run_bytes,
+          sweep.tiles,
+          sweep.channels,
+          kTileHeadBytes + plan.room_bytes,
+          plan.output_zero_point,
+          sweep.pixels / 2,
+          2 * sweep.patch_step,
+          2 * sweep.output_step - sweep.channels,
+          0,
+          0,
+          {low, low, low, low},
+          {high, high, high, high}};
+}
+
+template <typename Loops>
+static inline void RunLoops(int32_t pixels, State* state) {
+  if (state->pairs > 0) Loops::RunPairs(state);
+  if (pixels % 2 != 0) Loops::RunPixel(state);
+}
 
 template <Rounding kRounding>
 static inline void RunSweep(const Sweep& sweep, const TilePlan& plan) {
   if (plan.is_quick == 0) return portable::RunSweep<kRounding>(sweep, plan);
-  const int32_t low = plan.clamp.min, high = plan.clamp.max;
-  State state = {sweep.patch,
-                 sweep.patch + sweep.patch_step,
-                 sweep.output,
-                 sweep.output + sweep.output_step,
-                 sweep.runs,
-                 sweep.run_bytes / 16,
-                 sweep.run_bytes % 16,
-                 sweep.run_step - sweep.run_bytes,
-                 sweep.tiles,
-                 sweep.channels,
-                 kTileHeadBytes + plan.room_bytes,
-                 plan.output_zero_point,
-                 sweep.pixels / 2,
-                 2 * sweep.patch_step,
-                 2 * sweep.output_step - sweep.channels,
-                 0,
-                 0,
-                 {low, low, low, low},
-                 {high, high, high, high}};
-  if (state.pairs > 0) Loops<kRounding>::RunPairs(&state);
-  if (sweep.pixels % 2 != 0) Loops<kRounding>::RunPixel(&state);
+  State state = StateOf(sweep, plan);
+  RunLoops<Loops<kRounding>>(sweep.pixels, &state);
 }
 
 }  // namespace helium

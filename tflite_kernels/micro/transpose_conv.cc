@@ -51,8 +51,8 @@ void TransposeConv(const TransposeConvArgs& args, const int8_t* input, int8_t* o
     plan.run_bytes = phase.run_bytes;
     plan.is_direct = phase.is_direct;
     weights.tile_bytes = kTileChannels * phase.runs * phase.run_bytes;
-    const Convolution convolution = {&shape,       plan, args.tile,         args.input_zero_point,
-                                     args.factors, bias, {TileOf, &weights}};
+    const Convolution convolution = {&shape,       plan, args.tile,          args.input_zero_point,
+                                     args.factors, bias, {TileOf, &weights}, RunSweep<kRounding>};
     Convolve<kRounding>(convolution, {0, phase.rows, 0}, input, PlaceOf(args.shape, phase, output),
                         scratch);
     weights.first += tiles * weights.tile_bytes;

@@ -15,7 +15,7 @@ import numpy as np
 from edgeax.formats import rounding as rounding_kinds
 from edgeax.formats.flatbuffer import Model, Operator, Subgraph, Tensor
 from edgeax.runtime.interpreter import Interpreter
-from edgeax.runtime.mcu import packed_weights, tables
+from edgeax.runtime.mcu import oracle_signs, packed_weights, tables
 from edgeax.runtime.mcu.oracle_lstm import lstm
 from edgeax.runtime.mcu.oracle_packed import packed
 
@@ -158,4 +158,5 @@ _COMPUTED_HERE: dict[str, _Compute] = {
     "UNIDIRECTIONAL_SEQUENCE_LSTM": lstm,
     **dict.fromkeys(_SIGMOIDS, sigmoid),
     **dict.fromkeys(packed_weights.NAMES, packed),
+    **dict.fromkeys(oracle_signs.NAMES, oracle_signs.signs),
 }

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 
-from edgeax.formats.flatbuffer import Model, Operator, Subgraph
+from edgeax.formats.flatbuffer import Model, Operator, Subgraph, Tensor
 from edgeax.runtime.mcu.fold import fold_pads
 from edgeax.runtime.mcu.node import NO_BORDERS, Node, value_of
 from edgeax.runtime.mcu.operators import HANDLERS
@@ -172,15 +172,20 @@ def _tensors_in_ram(graph: Subgraph) -> list[int]:
     return [
         i
         for i in sorted(used)
-        if i >= 0 and not graph.tensors[i].is_constant and graph.tensors[i].dtype != "resource"
+        if i >= 0 and not _is_known(graph.tensors[i]) and graph.tensors[i].dtype != "resource"
     ]
+
+
+def _is_known(tensor: Tensor) -> bool:
+    """Returns whether a tensor is a constant, be it one without elements."""
+    return tensor.is_constant or tensor.shape == (0,)
 
 
 def _check_order(graph: Subgraph) -> None:
     """Checks that every tensor is written once, and before it is read."""
     known = {*graph.inputs}
     known.update(
-        i for i, tensor in enumerate(graph.tensors) if tensor.is_constant or tensor.is_variable
+        i for i, tensor in enumerate(graph.tensors) if _is_known(tensor) or tensor.is_variable
     )
     for index, operator in enumerate(graph.operators):
         label = f"operator {index} {operator.name}"

@@ -73,7 +73,7 @@ namespace {
 
 constexpr uint8_t kGuard = 0xA5;
 alignas(8) uint8_t room[1 << 17];
-alignas(8) uint8_t scratch_room[1 << 15];
+alignas(8) uint8_t scratch_room[1 << 16];
 
 void Spoil(uint8_t* bytes, int32_t size) {
   for (int32_t i = 0; i < size; ++i) bytes[i] = kGuard;

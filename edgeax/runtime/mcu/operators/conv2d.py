@@ -1,6 +1,7 @@
 """CONV_2D."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -196,11 +197,23 @@ def plan_for(node: Node, shape: Shape, quick: bool, decodes: bool = False) -> Pl
         decodes: Whether its weights are packed, so that each tile is decoded to scratch.
     """
     patch = patch_of(node.target, shape)
+    rooms = tiles.rooms(node.target, patch.runs * patch.run_bytes, quick, decodes)
+    return cut(node, shape, patch, rooms)
+
+
+def cut(node: Node, shape: Shape, patch: Patch, rooms: Sequence[tiles.Room]) -> Plan:
+    """Returns how to cut a convolution whose patches are known.
+
+    Args:
+        node: The operator.
+        shape: Its shapes.
+        patch: How its patches are read.
+        rooms: The rooms that a tile can have, fastest first, smallest last.
+    """
     if patch.is_direct:
         patches = 0 if _has_no_border(shape) else 1
     else:
         patches = max(1, min(_MOST_PATCHES, _MOST_PATCH_BYTES // patch.run_bytes))
-    rooms = tiles.rooms(node.target, patch.runs * patch.run_bytes, quick, decodes)
     plans = [Plan(patch, patches, tiles.CHANNELS, room) for room in rooms]
     limit = _scratch_limit(node)
     plan = next((plan for plan in plans if plan.scratch_bytes <= limit), plans[-1])
@@ -210,7 +223,11 @@ def plan_for(node: Node, shape: Shape, quick: bool, decodes: bool = False) -> Pl
 
 def patch_of(target: Target, shape: Shape) -> Patch:
     """Returns how the patches of a convolution are read."""
-    multiple = tiles.layout_for(target).multiple
+    return patch_in_words(shape, tiles.layout_for(target).multiple)
+
+
+def patch_in_words(shape: Shape, multiple: int) -> Patch:
+    """Returns how patches are read whose runs have a multiple of some bytes."""
     joined = shape.kernel_width == 1 or (shape.dilation_width == 1 and shape.groups == 1)
     run = shape.kernel_width * (shape.input_channels // shape.groups)
     long_enough = run >= _LEAST_RUN or shape.kernel_height == 1

@@ -4,9 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from edgeax.formats.rounding import quantize_multiplier
 from edgeax.runtime.mcu.node import Node
-from edgeax.runtime.mcu.operators import codes, windows
+from edgeax.runtime.mcu.operators import codes, tiles, windows
 from edgeax.runtime.mcu.program import Array, Lowered, Step, Struct
 
 _BLOCK = 4  # kDepthwiseBlock of micro/depthwise_conv2d.h
@@ -36,6 +35,28 @@ class Planes:
         return -(-elements * element_bytes // 8) * 8
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Layer:
+    """The numbers of a depthwise convolution.
+
+    Attributes:
+        height, width: How windows lie on the image.
+        multiplier: Output channels of an input channel.
+        weights: int8, shape (1, height, width, output channels).
+        bias: int32, with what the zero point of the input adds.
+        factors: From sums to output codes.
+        limits: Least and largest of the output's codes.
+    """
+
+    height: windows.Axis
+    width: windows.Axis
+    multiplier: int
+    weights: np.ndarray
+    bias: np.ndarray
+    factors: tiles.ScaledFactors
+    limits: tuple[int, int]
+
+
 def depthwise_conv2d(node: Node) -> Lowered:
     """Returns the step of a DEPTHWISE_CONV_2D."""
     x, output = node.input(0), node.output()
@@ -43,14 +64,34 @@ def depthwise_conv2d(node: Node) -> Lowered:
     codes.require_dtype(node, output, (x.dtype,), "its output")
     weights = _weights(node)
     height, width = windows.axes_of(node, weights.shape[1:3], has_dilation=True)
-    channels, multiplier = weights.shape[3], _multiplier(node, weights.shape[3])
+    zero_point = codes.zero_point_of(node, x, "its input")
+    return [
+        depthwise(
+            node,
+            Layer(
+                height,
+                width,
+                _multiplier(node, weights.shape[3]),
+                weights,
+                _bias(node, weights, zero_point),
+                _factors(node, weights.shape[3]),
+                codes.limits_of(node),
+            ),
+        )
+    ]
+
+
+def depthwise(node: Node, layer: Layer) -> Step:
+    """Returns the step of a depthwise convolution."""
+    x, output = node.input(0), node.output()
+    height, width, multiplier = layer.height, layer.width, layer.multiplier
+    channels = layer.weights.shape[3]
     is_3x3 = (height.stride, width.reach, height.reach) in ((1, 3, 3), (2, 3, 3))
     is_3x3 = is_3x3 and height.stride == width.stride and width.kernel == height.kernel == 3
     if is_3x3 and multiplier == 1 and node.target.has_helium and x.dtype == "int8":
         planes = Planes(4 // height.stride, _COLUMN, _pitch(width))
     else:
         planes = planes_for(height, width, 1 if x.dtype == "int8" else 2, _room(node))
-    zero_point = codes.zero_point_of(node, x, "its input")
     arguments = Struct(
         "DepthwiseConv2DArgs",
         {
@@ -69,33 +110,31 @@ def depthwise_conv2d(node: Node) -> Lowered:
             "dilation_width": width.dilation,
             "pad_top": height.pad,
             "pad_left": width.pad,
-            "input_zero_point": zero_point,
+            "input_zero_point": codes.zero_point_of(node, x, "its input"),
             "output_zero_point": codes.zero_point_of(node, output, "its output"),
-            "clamp": codes.clamp_of(node),
+            "clamp": codes.clamp(layer.limits),
             "group_rows": planes.group_rows,
             "plane_rows": planes.rows,
             "plane_pitch": planes.pitch,
-            "weights": Array("weights", weights.reshape(-1, channels)),
-            "bias": Array("bias", _bias(node, weights, zero_point)),
-            "factors": _factors(node, channels),
+            "weights": Array("weights", layer.weights.reshape(-1, channels)),
+            "bias": Array("bias", layer.bias),
+            "factors": _struct(layer.factors),
         },
     )
     taps = height.kernel * width.kernel
-    return [
-        Step(
-            label=node.label,
-            kernel="DepthwiseConv2D",
-            header="depthwise_conv2d.h",
-            arguments=arguments,
-            reads=(node.inputs[0],),
-            writes=(node.outputs[0],),
-            extent=height.window,
-            rounds=x.dtype == "int8",
-            scratch_bytes=planes.scratch_bytes(1 if x.dtype == "int8" else 2),
-            in_place=((0, 0),) if multiplier == 1 else (),
-            macs=int(np.prod(output.shape)) * taps,
-        )
-    ]
+    return Step(
+        label=node.label,
+        kernel="DepthwiseConv2D",
+        header="depthwise_conv2d.h",
+        arguments=arguments,
+        reads=(node.inputs[0],),
+        writes=(node.outputs[0],),
+        extent=height.window,
+        rounds=x.dtype == "int8",
+        scratch_bytes=planes.scratch_bytes(1 if x.dtype == "int8" else 2),
+        in_place=((0, 0),) if multiplier == 1 else (),
+        macs=int(np.prod(output.shape)) * taps,
+    )
 
 
 def planes_for(
@@ -179,7 +218,7 @@ def _bias(node: Node, weights: np.ndarray, zero_point: int) -> np.ndarray:
     return ((bias - ends.min) % 2**32 + ends.min).astype(np.int32)
 
 
-def _factors(node: Node, channels: int) -> Struct:
+def _factors(node: Node, channels: int) -> tiles.ScaledFactors:
     scales = node.input(1).scale
     is_right = scales is not None and (
         scales.size == 1 or (scales.size == channels and node.input(1).quantized_axis == 3)
@@ -190,14 +229,15 @@ def _factors(node: Node, channels: int) -> Struct:
     input_scale = codes.scale_of(node, node.input(0), "its input")
     output_scale = codes.scale_of(node, node.output(), "its output")
     ratios = np.broadcast_to(input_scale * scales.astype(np.float64) / output_scale, (channels,))
-    pairs = np.array([quantize_multiplier(float(ratio)) for ratio in ratios])
-    return Struct(
-        "Factors",
-        {
-            "multiplier": Array("multiplier", pairs[:, 0].astype(np.int32)),
-            "shift": Array("shift", pairs[:, 1].astype(np.int8)),
-        },
-    )
+    return tiles.factors_of(ratios)
+
+
+def _struct(factors: tiles.ScaledFactors) -> Struct:
+    fields = {
+        "multiplier": Array("multiplier", factors.multiplier),
+        "shift": Array("shift", factors.shift),
+    }
+    return Struct("Factors", dict(fields))
 
 
 HANDLERS = {"DEPTHWISE_CONV_2D": depthwise_conv2d}

@@ -121,6 +121,32 @@ def without_constant_channels(found: Products, rounding_kind: str) -> Products:
     )
 
 
+def with_smaller_factors(found: Products, rounding_kind: str) -> Products:
+    """Returns a layer of small weights as the same layer of larger ones.
+
+    Weights of few bits have factors that may be too large to be quick. Sums and factors that are a
+    power of two larger and smaller give the same codes where they are rounded once.
+
+    Args:
+        found: The layer.
+        rounding_kind: "single" or "double".
+    """
+    power = int(found.factors.shift.max()) + 2
+    bias = found.bias.astype(np.int64) << max(power, 0)
+    weights = found.weights.astype(np.int64) << max(power, 0)
+    fits = np.abs(weights).max() <= 127 and np.abs(bias).max() < 2**31
+    if rounding_kind != "single" or power <= 0 or not fits:
+        return found
+    return dataclasses.replace(
+        found,
+        weights=weights.astype(np.int8),
+        bias=bias.astype(np.int32),
+        factors=tiles.ScaledFactors(
+            found.factors.multiplier, (found.factors.shift - power).astype(np.int8)
+        ),
+    )
+
+
 def bias_array(bias: np.ndarray, groups: int = 1) -> Array:
     """Returns the bias as kernels read it."""
     return Array("bias", tiles.per_tile(bias, groups), alignment=bias.itemsize)

@@ -1,0 +1,140 @@
+"""Drawn layers of edgeax's own operators as cases of single steps."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+
+from edgeax.formats import binary_rows, coded, rounding
+from edgeax.formats.flatbuffer import Model
+from edgeax.formats.operators import OPERATORS
+from edgeax.runtime.mcu.node import Node
+from edgeax.runtime.mcu.operators import HANDLERS
+from edgeax.runtime.mcu.program import Step
+from edgeax.runtime.mcu.targets import TARGETS
+from tests.runtime.mcu.step_program import Case
+from tests.tflite_kernels import (
+    int16_cases,
+    models,
+    native,
+    oracle,
+    random_cases,
+    sign_sum_cases,
+    test_binary_max_pool,
+)
+
+PACKED = (
+    "EdgeaxDepthwiseConv2D",
+    "EdgeaxConv2D",
+    "EdgeaxFullyConnected",
+    "EdgeaxSparseConv2D",
+    "EdgeaxSparseFullyConnected",
+    "EdgeaxVectorConv2D",
+    "EdgeaxVectorFullyConnected",
+    "EdgeaxGroupedConv2D",
+    "EdgeaxGroupedFullyConnected",
+)
+BINARY = ("EdgeaxBinaryConv2D", "EdgeaxBinaryFullyConnected")
+CODED = ("EdgeaxSparseConv2D", "EdgeaxFullyConnected")
+WIDE = ("EdgeaxConv2D", "EdgeaxFullyConnected", "EdgeaxSparseConv2D", "EdgeaxDepthwiseConv2D")
+
+
+def node_of(content: bytes, target: str, kind: str) -> Node:
+    """Returns the operator of a file of one operator."""
+    graph = Model.from_bytes(content).subgraphs[0]
+    return Node(0, graph.operators[0], graph.tensors, TARGETS[target], kind)
+
+
+def step_of(content: bytes, target: str, kind: str) -> Step:
+    """Returns the step that its handler makes."""
+    node = node_of(content, target, kind)
+    (step,) = HANDLERS[node.operator.name](node)
+    assert isinstance(step, Step)
+    return step
+
+
+def case_of(drawn: native.Case, content: bytes, target: str, kind: str) -> Case:
+    """Returns the step of a drawn layer, with what the oracle writes."""
+    expected, codes = oracle.run(dataclasses.replace(drawn, kind=kind)), drawn.input
+    if drawn.options.get("input_packed"):
+        codes = codes.view(np.uint8)
+    if drawn.options.get("output_packed"):
+        expected = expected.view(np.uint8)
+    return Case(step_of(content, target, kind), (codes,), expected, kind)
+
+
+def battery(operator: str, target: str, kind: str, count: int) -> Iterator[Case]:
+    """Yields drawn layers of an operator."""
+    for seed in range(count):
+        drawn = random_cases.draw(operator, seed)
+        yield case_of(drawn, models.model_of(drawn).write(), target, kind)
+
+
+def coded_battery(operator: str, target: str, kind: str, count: int) -> Iterator[Case]:
+    """Yields drawn layers of the operator for coded rows that computes what another does."""
+    for seed in range(count):
+        drawn = random_cases.draw(operator, seed)
+        content = models.coded_model_of(drawn, coded.encode(models.coded_rows(drawn))).write()
+        yield case_of(drawn, content, target, kind)
+
+
+def wide_battery(operator: str, target: str, kind: str, count: int) -> Iterator[Case]:
+    """Yields drawn layers of an operator beside int16 codes."""
+    for seed in range(count):
+        drawn = int16_cases.draw(operator, seed)
+        of_plugin = int16_cases.kind_of_built_in(operator) if kind == "single" else "double"
+        content = models.model_of(drawn).write()
+        expected = oracle.run(dataclasses.replace(drawn, kind=of_plugin))
+        yield Case(step_of(content, target, kind), (drawn.input,), expected, kind)
+
+
+def sign_sum_battery(operator: str, target: str, count: int) -> Iterator[Case]:
+    """Yields drawn layers of an operator on sums of signs, rounded once."""
+    for seed in range(count):
+        drawn = sign_sum_cases.draw(operator, seed)
+        step = step_of(drawn.model().write(), target, "single")
+        yield Case(step, (drawn.input,), drawn.expected(), "single")
+
+
+def pool_battery(target: str, count: int) -> Iterator[Case]:
+    """Yields drawn pools of bits."""
+    for content, bits, expected in pools(count):
+        yield Case(step_of(content, target, "single"), (bits,), expected, "single")
+
+
+def pools(count: int) -> Iterator[tuple[bytes, np.ndarray, np.ndarray]]:
+    """Yields files of pools of bits, what they read, and what they write."""
+    for seed in range(count):
+        random = np.random.default_rng(seed)
+        channels = int(random.integers(1, 30))
+        numbers = random.choice(np.int8([-1, 1]), (2, *random.integers(3, 8, 2), channels))
+        window = (*(int(n) for n in random.integers(1, 4, 4)), int(random.integers(2)))
+        bits, expected = (
+            binary_rows.pack_signs(image)
+            for image in (numbers, test_binary_max_pool.pooled(numbers, window))
+        )
+        names = "kernel_height kernel_width stride_height stride_width padding".split()
+        options = dict(zip(names, window, strict=True), input_channels=channels)
+        model = models.Model(inputs=[0], outputs=[1])
+        for name, image in (("x", bits), ("y", expected)):
+            model.add(models.Tensor(name, image.shape, np.uint8))
+        name = "EdgeaxBinaryMaxPool2D"
+        packed = OPERATORS[name].pack_options(**options)
+        model.operators.append(models.Operator([0], [1], name, packed))
+        spare = ~binary_rows.pack_signs(-np.abs(numbers))
+        yield model.write(), bits | spare, expected
+
+
+def everything(target: str, count: int) -> list[Case]:
+    """Returns drawn layers of all operators in both roundings."""
+    found: list[Case] = []
+    for kind in rounding.KINDS:
+        for operator in (*PACKED, *BINARY):
+            found += battery(operator, target, kind, count)
+        for operator in CODED:
+            found += coded_battery(operator, target, kind, count)
+        for operator in WIDE:
+            found += wide_battery(operator, target, kind, count)
+    for operator in (sign_sum_cases.CONV2D, sign_sum_cases.FULLY_CONNECTED):
+        found += sign_sum_battery(operator, target, count)
+    return [*found, *pool_battery(target, count)]
