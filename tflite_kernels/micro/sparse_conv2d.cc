@@ -18,24 +18,23 @@ namespace edgeax {
 namespace micro {
 namespace {
 
-// Writes the places of stored blocks: `jump` bytes more for each run that lies before them.
+// Writes the places of blocks, in images and, `copied` elements behind, in copied patches. `jump`:
+// bytes more for each run that lies before them.
 void ListPlaces(const SparseConv2DArgs& args, const uint8_t* mask, int32_t count, int32_t jump,
-                int16_t* to) {
+                int32_t copied, int16_t* to) {
   const int32_t run_bytes = args.layer.plan.run_bytes;
-  int32_t place = 0, run_end = run_bytes;
   int16_t* const end = to + count;
-  for (int32_t left = args.layer.plan.runs * run_bytes; left > 0; ++mask) {
-    for (uint32_t bits = *mask | 0x100u; bits > 1 && left > 0; bits >>= 1, left -= 4) {
-      if (place == run_end) {
-        place += jump;
-        run_end = place + run_bytes;
-      }
-      if ((bits & 1) != 0) *to++ = static_cast<int16_t>(place);
-      place += 4;
+  int32_t jumped = 0, run_end = run_bytes;
+  for (int32_t first = 0; first < args.tile_mask_bytes; ++first) {
+    for (uint32_t bits = mask[first]; bits != 0; bits &= bits - 1) {
+      const int32_t place = 32 * first + 4 * __builtin_ctz(bits);
+      for (; place >= run_end; run_end += run_bytes) jumped += jump;
+      to[copied] = static_cast<int16_t>(place);
+      *to++ = static_cast<int16_t>(place + jumped);
     }
   }
-  while (to < end) *to++ = 0;  // blocks of zeros
-  *to = -1;
+  for (; to < end; ++to) to[0] = to[copied] = 0;  // blocks of zeros
+  to[0] = to[copied] = -1;
 }
 
 const int8_t* TileOf(const void* source, int32_t tile, int8_t* room) {
@@ -48,8 +47,9 @@ const int8_t* TileOf(const void* source, int32_t tile, int8_t* room) {
   *reinterpret_cast<int32_t*>(room) = count;
   int16_t* places = reinterpret_cast<int16_t*>(room + kCountBytes);
   const int32_t run_step = shape.dilation_height * shape.input_width * shape.input_channels;
-  ListPlaces(args, mask, count, plan.runs > 1 ? run_step - plan.run_bytes : 0, places);
-  if (plan.runs > 1) ListPlaces(args, mask, count, 0, places + ListBytes(args) / 2);
+  const bool has_runs = plan.runs > 1;
+  ListPlaces(args, mask, count, has_runs ? run_step - plan.run_bytes : 0,
+             has_runs ? ListBytes(args) / 2 : 0, places);
   set::PrepareBlocks(args, blocks, count, room);
   return blocks;
 }
