@@ -217,7 +217,8 @@ def cut(node: Node, shape: Shape, patch: Patch, rooms: Sequence[tiles.Room]) -> 
     plans = [Plan(patch, patches, tiles.CHANNELS, room) for room in rooms]
     limit = _scratch_limit(node)
     plan = next((plan for plan in plans if plan.scratch_bytes <= limit), plans[-1])
-    most = _MOST_COPYING if patches else _MOST_DIRECT
+    decodes = plan.room.size_bytes > 0 and not plan.room.is_expanded
+    most = limit if decodes else _MOST_COPYING if patches else _MOST_DIRECT
     return _widened(plan, shape.output_channels // shape.groups, min(limit, most))
 
 
