@@ -245,7 +245,7 @@ def _binary_file(name: str, shape: tuple[int, ...]) -> bytes:
 
 
 def _mean_file(shape: tuple[int, ...]) -> bytes:
-    axes = Tensor("axes", (2,), np.int32, data=np.int32([1, 2]))
+    axes = Tensor("axes", (2,), np.int32, data=np.array([1, 2], np.int32))
     output = Tensor("y", (shape[0], shape[3]), np.int8, 0.04, 2)
     inputs = [Tensor("x", shape, np.int8, 0.05, 1), axes]
     return File("MEAN", ("ReducerOptions", {"keepDims": False}), inputs, output, 2).content()
@@ -265,8 +265,8 @@ def _others(rng: np.random.Generator, rounding: str) -> Iterator[Layer]:
         image = codes.codes(rng, (1, side, 2 * side, 7))
         wide = image.astype(np.int16) * 200
         numbers = (np.arange(-30 * side, 30 * side, dtype=np.float32) / 8)[None]
-        borders = np.int32([[0, 0], [1, 2], [3, 1], [0, 0]])
-        order, half = np.int32([0, 3, 1, 2]), (1, -(-side // 2), 3, 7)
+        borders = np.array([[0, 0], [1, 2], [3, 1], [0, 0]], np.int32)
+        order, half = np.array([0, 3, 1, 2], np.int32), (1, -(-side // 2), 3, 7)
         cases = [
             test_join.concatenation([image, image[..., :3]], 3),
             test_join.split_v([image[..., :3], image], 3),

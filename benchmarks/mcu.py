@@ -12,6 +12,7 @@ with drawn weights. Pictures of the plans go beside the report.
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import sys
@@ -294,7 +295,7 @@ def measure_small(benchmark: Benchmark, runner: Runner, subject: Subject) -> Non
         is_same = fits.outcome.output_crc == free.outcome.output_crc
         target("outputs equal", float(is_same), 1.0, at_least=True)
         most = free.outcome.instructions * MOST_FOR_LEAST
-        least = least_ram(lambda ram, core=core: runner.measure(subject, core, ram), most)
+        least = least_ram(functools.partial(runner.measure, subject, core), most)
         benchmark.row(
             **row_of(f"{subject.name}, least RAM", core, least),
             to_free=least.outcome.instructions / free.outcome.instructions,

@@ -79,8 +79,11 @@ def measure(benchmark: Benchmark, quick: bool) -> None:
     for core in BOARDS:
         with tempfile.TemporaryDirectory() as folder:
             bench = Bench(Path(folder))
-            steps = drawn_steps(core, "double")[:: 12 if quick else 1]
-            others = [] if quick else drawn_steps(core, "single")
+            steps, others = drawn_steps(core, "double"), drawn_steps(core, "single")
+            kinds = {_kind(one) for one in steps}
+            steps += [one for one in others if _kind(one) not in kinds]
+            if quick:
+                steps, others = steps[::12], []
             found = measured(core, StepBench(bench, Path(folder)), steps, others)
             table = whole_table(core, bench, Path(folder), found)
         table.write(FOLDER / f"{core}.json")
@@ -112,6 +115,10 @@ def _first_of_each(drawn: Sequence[Drawn]) -> list[Drawn]:
 
 def _name(drawn: Drawn) -> str:
     return signature(drawn.program, drawn.step, drawn.rounding)
+
+
+def _kind(drawn: Drawn) -> str:
+    return work(drawn.program, drawn.step, drawn.part).kind
 
 
 def _add_code(core: str, bench: StepBench, few: Sequence[Drawn], found: Findings) -> None:

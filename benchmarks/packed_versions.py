@@ -63,10 +63,11 @@ def _read(graph: Subgraph, operator: Operator) -> tuple[Carrier, Rows]:
     """Returns an operator with its scales and its bias, and its weights."""
     x, kernel = (graph.tensors[operator.inputs[place]] for place in (0, 1))
     bias = graph.tensors[operator.inputs[2]]
-    input_scale = float(x.scale[0])
-    scale = np.broadcast_to(kernel.scale, kernel.shape[:1]).astype(np.float32)
-    real = bias.data.astype(np.float64) * input_scale * scale
-    return Carrier(operator, input_scale, scale, real), kernel.data.reshape(len(scale), -1)
+    input_scale = float(np.asarray(x.scale)[0])
+    scale = np.broadcast_to(np.asarray(kernel.scale), kernel.shape[:1]).astype(np.float32)
+    real = np.asarray(bias.data, np.float64) * input_scale * scale
+    weights = np.asarray(kernel.data).reshape(len(scale), -1)
+    return Carrier(operator, input_scale, scale, real), weights
 
 
 def _few_codes(rows: Rows, scale: np.ndarray) -> tuple[Rows, np.ndarray]:

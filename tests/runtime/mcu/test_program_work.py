@@ -1,4 +1,7 @@
-from edgeax.runtime.mcu.choose import choose
+import dataclasses
+
+import numpy as np
+
 from edgeax.runtime.mcu.plan import plan, stages_of
 from edgeax.runtime.mcu.program import Array, Struct, Window
 from edgeax.runtime.mcu.program_work import argument_bytes, program_work
@@ -37,15 +40,9 @@ def test_rows_of_whole_images_are_counted():
 
 
 def test_arguments_take_4_bytes_a_member():
-    """A convolution has 16 members of its shape, 5 of its plan, 8 of its tile, and 5 more."""
-    read = read_program(networks.images(), TARGETS["cortex-m4"], "double")
-    (convolution,) = read.steps
-    placed = choose(read, TARGETS["cortex-m4"], 1 << 20).plan
-
-    def members(field):
-        if isinstance(field, Struct):
-            return sum(members(inner) for inner in field.fields.values())
-        assert isinstance(field, Array | int | str | type(None))
-        return 1
-
-    assert argument_bytes(placed) == 4 * members(convolution.arguments) == 4 * (16 + 5 + 8 + 5)
+    clamp = Struct("Clamp", {"min": -128, "max": 127})
+    weights = Array("weights", np.zeros(40, np.int8))
+    arguments = Struct("FArgs", {"count": 3, "clamp": clamp, "weights": weights, "shifts": None})
+    some = dataclasses.replace(step([0], [1]), arguments=arguments)
+    one = program({0: 8, 1: 8}, [some, step([0], [1])], [0], [1])
+    assert argument_bytes(plan(one, stages_of(one))) == 4 * 5
