@@ -13,7 +13,7 @@ TFLITE_MICRO := build/tflite_micro
 
 KERNELS := $(shell find tflite_kernels -type f -not -name '*.pyc')
 PACKAGE := $(shell find edgeax -name '*.py')
-CPP := $(shell find tflite_kernels tests -name '*.cc' -o -name '*.h')
+CPP := $(shell find tflite_kernels tests demos -name '*.cc' -o -name '*.h')
 BENCHMARKS := $(basename $(notdir $(shell grep -l '__main__' benchmarks/*.py)))
 
 # Where every Arm tool can be installed, no Arm test may skip.

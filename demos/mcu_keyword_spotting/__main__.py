@@ -3,8 +3,9 @@
     python demos/mcu_keyword_spotting --output build/mcu_keyword_spotting
 
 The float network is trained first; then it is rounded to int8 while it trains on. It becomes a
-`.tflite` file, and that a C++ library without an interpreter (`edgeax.mcu`). The program runs on this machine and, clip by clip, on a Cortex-M4, M7 and M55 that
-QEMU plays; their scores must be the same, byte by byte.
+`.tflite` file, and that a C++ library without an interpreter (`edgeax.mcu`). The program runs on
+this machine and, clip by clip, on a Cortex-M4, M7 and M55 that QEMU plays; their scores must be the
+same, byte by byte.
 
 Features of real clips are bundled (demos/data); `--data FILE` takes others of the same layout.
 README.md, beside this file, goes on to a real board.

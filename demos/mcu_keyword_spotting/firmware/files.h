@@ -1,4 +1,4 @@
-#pragma once  // Files, as far as classify.cc needs them: files_board.cc and files_pc.cc define them.
+#pragma once  // Files, as far as classify.cc needs them, of a board or of a PC.
 
 #include <stddef.h>
 #include <stdint.h>
