@@ -6,6 +6,7 @@ import numpy as np
 
 from edgeax.formats.rounding import quantize_multiplier
 from edgeax.runtime.mcu.node import Node
+from edgeax.runtime.mcu.operators import operands
 from edgeax.runtime.mcu.program import Array, Lowered, Step, Struct, Value
 
 _INPUT, _HIDDEN, _CELL = 0, 18, 19
@@ -124,6 +125,8 @@ def _check_states(node: Node) -> None:
             f"the shape of its {name} state must be {(batch, made.shape[2])}",
             state.shape,
         )
+    for place in (_INPUT, _HIDDEN):
+        operands.codes_of(node, node.input(place))
     node.require(cell.zero_point == 0, "the cell's zero point must be 0", cell.zero_point)
     alike = {"hidden state": hidden}
     if len(node.operator.intermediates) > _HIDDEN_INTERMEDIATE:

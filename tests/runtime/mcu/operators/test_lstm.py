@@ -174,6 +174,10 @@ def with_scale(place, scale):
     return change
 
 
+def with_far_zero_point(graph):
+    graph.tensors[graph.operators[0].inputs[0]].zero_point = 2**40
+
+
 def relu(graph):
     graph.operators[0].retarget(1, {"fusedActivationFunction": 1})
 
@@ -188,6 +192,8 @@ def relu(graph):
         (relu, "its activation must be TANH. Received: RELU"),
         (with_scale(18, 0.5), "hidden state and output must have the same scale"),
         (with_scale(19, 0.3), "power of two between 2\\*\\*-15 and 2\\*\\*-9"),
+        (with_scale(0, np.nan), "'x' must be quantized, with one scale. Received: .nan"),
+        (with_far_zero_point, "'x' must have a zero point that is a code.* Received: 1099511627776"),
         (with_input(2, 0), "weights 2 must be int8 of shape|must be a constant"),
         (with_input(13, None), "bias 13 must be int32"),
     ],
