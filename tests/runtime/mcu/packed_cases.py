@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from edgeax.formats import binary_rows, coded, rounding
+from edgeax.formats import binary_rows, coded, rounding, sparse
 from edgeax.formats.flatbuffer import Model
 from edgeax.formats.operators import OPERATORS
 from edgeax.runtime.mcu.node import Node
@@ -88,6 +88,44 @@ def wide_battery(operator: str, target: str, kind: str, count: int) -> Iterator[
         yield Case(step_of(content, target, kind), (drawn.input,), expected, kind)
 
 
+def sparse_file(rows: np.ndarray) -> bytes:
+    """Returns a file of an EdgeaxSparseFullyConnected of one row of input."""
+    stored = sparse.encode(rows, 4, sparse.BITMASK)
+    channels, depth = rows.shape
+    constants = {
+        "weights": stored.values,
+        "bias": np.arange(channels, dtype=np.int32),
+        "scale": np.full(channels, 0.01, np.float32),
+        "indices": stored.indices,
+    }
+    model = models.Model()
+    model.inputs = [model.add(models.Tensor("x", (1, depth), np.int8, 0.5, 3))]
+    numbers = [
+        model.add(models.Tensor(name, data.shape, data.dtype, data=data))
+        for name, data in constants.items()
+    ]
+    model.outputs = [model.add(models.Tensor("y", (1, channels), np.int8, 0.5, 0))]
+    name = "EdgeaxSparseFullyConnected"
+    limits = {"output_min": -128, "output_max": 127}
+    options = OPERATORS[name].pack_options(keep_num_dims=0, block=4, places=0, **limits)
+    model.operators = [models.Operator([0, *numbers], list(model.outputs), name, options)]
+    return model.write()
+
+
+def block_battery(target: str, kind: str, count: int) -> Iterator[Case]:
+    """Yields convolutions of which blocks of 4 weights in 4 channels are left."""
+    for seed in range(count):
+        drawn = random_cases.draw_whole_groups(seed)
+        random = np.random.default_rng(seed)
+        rows, depth = drawn.weights.shape
+        left = random.random((-(-rows // 4), -(-depth // 4))) < 0.3
+        left = np.repeat(np.repeat(left, 4, axis=0), 4, axis=1)[:rows, :depth]
+        codes = random.integers(-128, 128, (rows, depth))
+        drawn.weights = np.where(left, codes, 0).astype(np.int8)
+        random_cases.store(drawn)
+        yield case_of(drawn, models.model_of(drawn).write(), target, kind)
+
+
 def sign_sum_battery(operator: str, target: str, count: int) -> Iterator[Case]:
     """Yields drawn layers of an operator on sums of signs, rounded once."""
     for seed in range(count):
@@ -131,6 +169,7 @@ def everything(target: str, count: int) -> list[Case]:
     for kind in rounding.KINDS:
         for operator in (*PACKED, *BINARY):
             found += battery(operator, target, kind, count)
+        found += block_battery(target, kind, count)
         for operator in CODED:
             found += coded_battery(operator, target, kind, count)
         for operator in WIDE:

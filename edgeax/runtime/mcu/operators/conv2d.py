@@ -217,8 +217,9 @@ def cut(node: Node, shape: Shape, patch: Patch, rooms: Sequence[tiles.Room]) -> 
     plans = [Plan(patch, patches, tiles.CHANNELS, room) for room in rooms]
     limit = _scratch_limit(node)
     plan = next((plan for plan in plans if plan.scratch_bytes <= limit), plans[-1])
-    decodes = plan.room.size_bytes > 0 and not plan.room.is_expanded
-    most = limit if decodes else _MOST_COPYING if patches else _MOST_DIRECT
+    most = _MOST_COPYING if patches else _MOST_DIRECT
+    if node.target.has_helium and plan.room.size_bytes > 0:
+        most = limit  # tiles are decoded, and each sweep copies the patches at borders anew
     return _widened(plan, shape.output_channels // shape.groups, min(limit, most))
 
 

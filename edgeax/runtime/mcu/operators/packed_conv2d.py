@@ -22,7 +22,7 @@ from edgeax.runtime.mcu.operators.packed_rows import PackedRows
 from edgeax.runtime.mcu.operators.products import Products
 from edgeax.runtime.mcu.program import Lowered, Step
 
-_QUICK = 0.85  # bytes count less where zeros are skipped
+_QUICK = 0.72  # bytes count less where zeros are skipped
 
 
 def packed(node: Node) -> Lowered:
