@@ -156,13 +156,18 @@ def test_bad_arguments_are_refused_before_anything_is_written(tmp_path, options,
     assert not list(tmp_path.iterdir())
 
 
+def foreign_file() -> bytes:
+    """Returns a file with a custom operator of others."""
+    return files.packed_file().replace(b"EdgeaxFullyConnected", b"OthersFullyConnected")
+
+
 @pytest.mark.parametrize(
     "data, words",
     [
         (b"", "must be a TFLite model"),
         (networks.dense_chain()[:200], "cut off or damaged"),
         (files.float_dense(), "in float 0 FULLY_CONNECTED. Quantize the model"),
-        (files.packed_file(), r"0 EdgeaxFullyConnected \(custom\)"),
+        (foreign_file(), r"0 OthersFullyConnected \(custom\)"),
     ],
     ids=["empty", "cut off", "float", "custom"],
 )
