@@ -121,6 +121,20 @@ def test_packed_versions_are_held_to_the_int8_program():
     assert len(missed) == 4
 
 
+def test_a_version_without_a_program_misses_its_target(capsys):
+    class Refusing:
+        def measure(self, subject, core):
+            raise ValueError("no such operator")
+
+    benchmark = Benchmark("mcu")
+    subject = Subject("ic", separable_network())
+    mcu.measure_packed(benchmark, Refusing(), subject, {"cortex-m4": found()})
+    targets = benchmark.report()["wanted"]
+    assert [target["holds"] for target in targets] == [False] * 3
+    assert targets[0]["name"] == "cortex-m4, ic, 4-bit codebook: is generated"
+    assert "no such operator" in capsys.readouterr().err
+
+
 def test_a_program_gives_on_boards_what_the_interpreter_gives(tmp_path):
     require.board_tools()
     require.counter()

@@ -7,15 +7,12 @@ from typing import Any
 
 from edgeax.formats.tables import text_table
 from edgeax.runtime.mcu import cpp_program, report
-from edgeax.runtime.mcu.choose import choose
 from edgeax.runtime.mcu.cost_table import CostTable, priced, signature, table_for
 from edgeax.runtime.mcu.cpp_names import short
-from edgeax.runtime.mcu.generate import check_options, content_of
+from edgeax.runtime.mcu.generate import check_options, chosen, content_of
 from edgeax.runtime.mcu.plan import Plan, Stage
 from edgeax.runtime.mcu.program import Elements, Step
 from edgeax.runtime.mcu.program_work import argument_bytes, program_work
-from edgeax.runtime.mcu.read import read_program
-from edgeax.runtime.mcu.targets import TARGETS
 from edgeax.runtime.mcu.work import Work, whole, work
 
 
@@ -118,9 +115,8 @@ def estimate(
     """
     check_options(target, ram_bytes, rounding)
     data, _ = content_of(source)
-    program = read_program(data, TARGETS[target], rounding)
-    plan = choose(program, TARGETS[target], ram_bytes).plan
-    return estimate_of(plan, table_for(target), target, rounding)
+    _, choice = chosen(data, target, ram_bytes, rounding)
+    return estimate_of(choice.plan, table_for(target), target, rounding)
 
 
 def estimate_of(plan: Plan, table: CostTable | None, target: str, rounding: str) -> Estimate:

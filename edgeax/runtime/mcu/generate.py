@@ -7,6 +7,7 @@ from edgeax.formats.rounding import KINDS
 from edgeax.runtime.mcu import cpp_names, folder, read, report, vectors, write
 from edgeax.runtime.mcu.choose import Choice, choose
 from edgeax.runtime.mcu.cpp_program import Title
+from edgeax.runtime.mcu.program import Program
 from edgeax.runtime.mcu.report import Report
 from edgeax.runtime.mcu.targets import TARGETS
 
@@ -44,9 +45,7 @@ def generate(
     name = cpp_names.program_name(Path(origin).stem) if name is None else name
     cpp_names.check_name(name)
     folder.check_folder(out_dir)
-    program = read.read_program(data, TARGETS[target], rounding)
-    thrifty = read.read_program(data, TARGETS[target], rounding, is_thrifty=True)
-    choice = choose(program, TARGETS[target], ram_bytes, thrifty)
+    program, choice = chosen(data, target, ram_bytes, rounding)
     placed = choice.plan
     title = Title(name, origin, target, rounding)
     drawn = vectors.drawn_vectors(data, program, rounding)
@@ -63,6 +62,15 @@ def generate(
         steps=report.steps_of(placed),
         notes=(*_cost(choice), *(() if f"{name}_plan.png" in files else (_NO_PICTURE,))),
     )
+
+
+def chosen(
+    data: bytes, target: str, ram_bytes: int | None, rounding: str
+) -> tuple[Program, Choice]:
+    """Returns the program of a file and the plan for it; arguments as of `generate`."""
+    program = read.read_program(data, TARGETS[target], rounding)
+    thrifty = read.read_program(data, TARGETS[target], rounding, is_thrifty=True)
+    return program, choose(program, TARGETS[target], ram_bytes, thrifty)
 
 
 def check_options(target: str, ram_bytes: int | None, rounding: str) -> None:
