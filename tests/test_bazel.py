@@ -96,7 +96,9 @@ def test_every_header_belongs_to_a_target(kernel_targets):
         for header in (*target.get("srcs", []), *target.get("hdrs", []))
     }
     headers = (
-        path for room in ("core", "arch", "adapters") for path in KERNELS.glob(f"{room}/*.h")
+        path
+        for room in ("core", "arch", "adapters", "micro")
+        for path in KERNELS.glob(f"{room}/*.h")
     )
     assert {str(path.relative_to(KERNELS)) for path in headers} <= named
 

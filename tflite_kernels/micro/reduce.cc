@@ -57,8 +57,16 @@ void Reduce(const ReduceArgs& args, const int8_t* input, int8_t* output) {
   Run<kRounding>(args, input, output);
 }
 
+template <Rounding kRounding>
+void Reduce(const ReduceArgs& args, const int16_t* input, int16_t* output) {
+  Run<kRounding>(args, input, output);
+}
+
 template void Reduce<Rounding::kSingle>(const ReduceArgs&, const int8_t*, int8_t*);
 template void Reduce<Rounding::kDouble>(const ReduceArgs&, const int8_t*, int8_t*);
+
+template void Reduce<Rounding::kSingle>(const ReduceArgs&, const int16_t*, int16_t*);
+template void Reduce<Rounding::kDouble>(const ReduceArgs&, const int16_t*, int16_t*);
 
 void Reduce(const ReduceArgs& args, const int16_t* input, int16_t* output) {
   Run<Rounding::kDouble>(args, input, output);

@@ -26,6 +26,9 @@ constexpr int32_t kMostReduceLoops = 4;
 
 template <Rounding kRounding>
 void Reduce(const ReduceArgs& args, const int8_t* input, int8_t* output);
+template <Rounding kRounding>
+void Reduce(const ReduceArgs& args, const int16_t* input, int16_t* output);
+// Means of 16 bits are rounded twice everywhere.
 void Reduce(const ReduceArgs& args, const int16_t* input, int16_t* output);
 
 }  // namespace micro

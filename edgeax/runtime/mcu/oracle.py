@@ -3,8 +3,9 @@
 Single rounding is what LiteRT computes as users run it, by XNNPACK. Double rounding is what its
 reference kernels compute, and TensorFlow Lite Micro: but for FULLY_CONNECTED, which LiteRT rounds
 once and TensorFlow Lite Micro twice, for LOGISTIC and TANH of int8, which LiteRT computes in float,
-and for UNIDIRECTIONAL_SEQUENCE_LSTM, of which they have different kernels; and packed operators run
-in the plugin, which rounds once. So these operators are taken out of the file and computed here,
+for SUM, whose codes its reference kernel does not scale, and for UNIDIRECTIONAL_SEQUENCE_LSTM, of
+which they have different kernels; and packed operators run in the plugin, which rounds once. So
+these operators are taken out of the file and computed here,
 from the others' outputs.
 """
 
@@ -120,6 +121,17 @@ def fully_connected(graph: Subgraph, operator: Operator, source: np.ndarray) -> 
     return _activated(operator, y, codes.astype(np.int64) + _zero(y)).reshape(y.shape)
 
 
+def total(graph: Subgraph, operator: Operator, source: np.ndarray) -> np.ndarray:
+    """Returns the output of a SUM whose codes are rounded twice."""
+    x, y = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
+    axes = np.ravel(np.asarray(graph.tensors[operator.inputs[1]].data)) % source.ndim
+    sums = (source.astype(np.int64) - _zero(x)).sum(axis=tuple({*axes.tolist()}))
+    ratio = float(_scales(x)[0]) / float(_scales(y)[0])
+    factor = rounding_kinds.quantize_multiplier(ratio)
+    codes = rounding_kinds.requantize(np.asarray(sums, np.int32), *factor, "double")
+    return _activated(operator, y, codes.astype(np.int64) + _zero(y)).reshape(y.shape)
+
+
 def sigmoid(graph: Subgraph, operator: Operator, source: np.ndarray) -> np.ndarray:
     """Returns the output of a LOGISTIC or a TANH in fixed point."""
     x = graph.tensors[operator.inputs[0]]
@@ -155,6 +167,7 @@ def _activated(operator: Operator, y: Tensor, codes: np.ndarray) -> np.ndarray:
 
 _COMPUTED_HERE: dict[str, _Compute] = {
     "FULLY_CONNECTED": fully_connected,
+    "SUM": total,
     "UNIDIRECTIONAL_SEQUENCE_LSTM": lstm,
     **dict.fromkeys(_SIGMOIDS, sigmoid),
     **dict.fromkeys(packed_weights.NAMES, packed),

@@ -211,7 +211,8 @@ DRAWERS: dict[str, Callable[[np.random.Generator], Drawn]] = {
     },
     **{
         f"{name} {dtype}": lambda rng, name=name, dtype=dtype: reduction(rng, name, dtype)
-        for name, dtype in (("MEAN", "int8"), ("MEAN", "int16"), ("SUM", "int8"))
+        for name in ("MEAN", "SUM")
+        for dtype in ("int8", "int16")
     },
     "SOFTMAX int8": softmax,
     "SOFTMAX int16": lambda rng: softmax(rng, "int16"),

@@ -7,7 +7,7 @@ import numpy as np
 from edgeax.formats import flatbuffer
 from edgeax.runtime.mcu import tables
 from edgeax.runtime.mcu.node import Node
-from edgeax.runtime.mcu.operators import operands
+from edgeax.runtime.mcu.operators import codes, operands
 from edgeax.runtime.mcu.program import Array, Lowered, Step, Struct
 from edgeax.runtime.mcu.tables import Codes
 
@@ -87,7 +87,7 @@ def rescale_step(
     limits: tuple[int, int] | None = None,
 ) -> Step:
     """Returns the step that is linear in two pieces, for codes of which one has 16 bits."""
-    whole = operands.limits_of(node.output().dtype)
+    whole = np.iinfo(node.output().dtype)
     return operands.element_wise(
         node,
         "Rescale",
@@ -97,9 +97,9 @@ def rescale_step(
             {
                 "input_zero_point": into.zero_point,
                 "output_zero_point": out.zero_point,
-                "positive": operands.factor(positive),
-                "negative": operands.factor(negative),
-                "clamp": operands.clamp(*(limits or (int(whole.min), int(whole.max)))),
+                "positive": codes.factor(positive),
+                "negative": codes.factor(negative),
+                "clamp": codes.clamp(limits or (int(whole.min), int(whole.max))),
             },
         ),
     )
@@ -114,19 +114,19 @@ def codes_around(node: Node, types: tuple[str, ...] = operands.CODES) -> tuple[C
 
 def codes_of(node: Node, tensor: flatbuffer.Tensor) -> Codes:
     """Returns what the codes of a tensor mean."""
-    return Codes(*operands.codes_of(node, tensor))
+    return Codes(*codes.meaning_of(node, tensor))
 
 
 def _relu(low: float, high: float | None) -> Callable[[Node], Lowered]:
     def handler(node: Node) -> Lowered:
         into, out = codes_around(node)
-        whole = operands.limits_of(node.output().dtype)
+        whole = np.iinfo(node.output().dtype)
         least = max(int(whole.min), out.zero_point + _rounded(low / out.scale))
         most = int(whole.max)
         if high is not None:
             most = min(most, out.zero_point + _rounded(high / out.scale))
         if into == out:
-            limits = operands.clamp(least, most)
+            limits = codes.clamp((least, most))
             return [operands.element_wise(node, "Clip", "rescale.h", limits)]
         ratio = float(into.scale / out.scale)
         if node.output().dtype == "int16":

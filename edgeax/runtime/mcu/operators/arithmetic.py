@@ -33,7 +33,7 @@ def mul(node: Node) -> Lowered:
             "a_zero_point": a_zero,
             "b_zero_point": b_zero,
             "output_zero_point": zero,
-            "factor": _factor(a_scale * b_scale / scale),
+            "factor": codes.factor(a_scale * b_scale / scale),
             "clamp": codes.clamp_of(node),
         },
     )
@@ -83,8 +83,8 @@ def _rescaled(node: Node, sign: int) -> tuple[tuple[int, int], Struct]:
             "a_weight": a_sign << (_LEFT_SHIFT[node.input(0).dtype] - 1),
             "b_weight": b_sign,
             "b_shift": left,
-            "b_factor": Struct("Requantization", {"multiplier": multiplier, "shift": shift}),
-            "output_factor": _factor(ratio),
+            "b_factor": codes.requantization(multiplier, shift),
+            "output_factor": codes.factor(ratio),
             "clamp": codes.clamp_of(node),
         },
     )
@@ -126,11 +126,6 @@ def _scales(node: Node) -> list[tuple[float, int]]:
         (codes.scale_of(node, tensor, what), codes.zero_point_of(node, tensor, what))
         for what, tensor in tensors.items()
     ]
-
-
-def _factor(ratio: float) -> Struct:
-    multiplier, shift = quantize_multiplier(ratio)
-    return Struct("Requantization", {"multiplier": multiplier, "shift": shift})
 
 
 HANDLERS = {"ADD": add, "SUB": sub, "MUL": mul}

@@ -1,10 +1,11 @@
-"""What handlers of operators on codes ask of their tensors."""
+"""What handlers ask of the codes of tensors, and how kernels take scales and limits."""
 
 import math
 
 import numpy as np
 
 from edgeax.formats.flatbuffer import Tensor
+from edgeax.formats.rounding import quantize_multiplier
 from edgeax.runtime.mcu.node import Node
 from edgeax.runtime.mcu.program import Struct
 
@@ -46,6 +47,22 @@ def zero_point_of(node: Node, tensor: Tensor, what: str) -> int:
         zero_point,
     )
     return zero_point
+
+
+def meaning_of(node: Node, tensor: Tensor) -> tuple[np.float32, int]:
+    """Returns scale and zero point of a tensor, told by its name, that has one of each."""
+    name = repr(tensor.name)
+    return np.float32(scale_of(node, tensor, name)), zero_point_of(node, tensor, name)
+
+
+def factor(ratio: float) -> Struct:
+    """Returns a ratio of scales as C++ has it."""
+    return requantization(*quantize_multiplier(float(ratio)))
+
+
+def requantization(multiplier: int, shift: int) -> Struct:
+    """Returns a factor as C++ has it."""
+    return Struct("Requantization", {"multiplier": multiplier, "shift": shift})
 
 
 def clamp(limits: tuple[int, int]) -> Struct:

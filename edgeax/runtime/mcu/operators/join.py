@@ -7,7 +7,7 @@ import numpy as np
 
 from edgeax.formats import flatbuffer
 from edgeax.runtime.mcu.node import Node
-from edgeax.runtime.mcu.operators import operands
+from edgeax.runtime.mcu.operators import codes, operands
 from edgeax.runtime.mcu.program import Alias, Array, Lowered, Step, Struct
 
 _HEADER = "move.h"
@@ -105,9 +105,9 @@ def _check_parts(
 
 
 def _check_codes(node: Node, parts: Sequence[flatbuffer.Tensor], whole: flatbuffer.Tensor) -> None:
-    wanted = operands.codes_of(node, whole)
+    wanted = codes.meaning_of(node, whole)
     for part in parts:
-        found = operands.codes_of(node, part)
+        found = codes.meaning_of(node, part)
         node.require(
             found == wanted,
             f"{part.name!r} must have the scale and zero point of the output, "

@@ -6,7 +6,7 @@ import numpy as np
 
 from edgeax.formats.rounding import quantize_multiplier
 from edgeax.runtime.mcu.node import Node
-from edgeax.runtime.mcu.operators import operands
+from edgeax.runtime.mcu.operators import codes
 from edgeax.runtime.mcu.program import Array, Lowered, Step, Struct, Value
 
 _INPUT, _HIDDEN, _CELL = 0, 18, 19
@@ -126,7 +126,7 @@ def _check_states(node: Node) -> None:
             state.shape,
         )
     for place in (_INPUT, _HIDDEN):
-        operands.codes_of(node, node.input(place))
+        codes.meaning_of(node, node.input(place))
     node.require(cell.zero_point == 0, "the cell's zero point must be 0", cell.zero_point)
     alike = {"hidden state": hidden}
     if len(node.operator.intermediates) > _HIDDEN_INTERMEDIATE:
@@ -166,9 +166,9 @@ def _gates(
     for place, gate in enumerate(_GATES):
         if gate == _ENTRY and not node.has_input(first + gate):
             continue
-        codes = node.constant(first + gate)
+        content = node.constant(first + gate)
         scale = _weight_scale(node, first + gate, (units, depth))
-        weights[:, place] = codes
+        weights[:, place] = content
         # The product of the scales is one of float32, in TFLM and in LiteRT.
         ratios[place] = float(np.float32(_scale(node, source)) * np.float32(scale)) / _GATE_STEP
     with np.errstate(over="ignore"):
@@ -255,8 +255,7 @@ def _hidden_factor(node: Node) -> Struct:
     ratio = _PRODUCT_STEP / _scale(node, _HIDDEN)
     if node.rounding == "single":
         ratio = float(np.float32(ratio))
-    multiplier, shift = quantize_multiplier(ratio)
-    return Struct("Requantization", {"multiplier": multiplier, "shift": shift})
+    return codes.factor(ratio)
 
 
 HANDLERS = {"UNIDIRECTIONAL_SEQUENCE_LSTM": lstm}

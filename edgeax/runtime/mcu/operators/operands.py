@@ -1,30 +1,21 @@
-"""What the handlers of several families ask of an operator's tensors."""
+"""What handlers ask of the number, types and shapes of tensors, and steps element by element."""
 
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 from edgeax.formats import dtypes, flatbuffer
-from edgeax.formats.rounding import quantize_multiplier
 from edgeax.runtime.mcu.node import Node
+from edgeax.runtime.mcu.operators import codes
 from edgeax.runtime.mcu.program import Array, Elements, Step, Struct
 
 CODES = ("int8", "int16")
 MOVED = ("int8", "uint8", "int16", "int32", "int64", "bool")  # that are only moved
 
-_QUANTIZE = "Quantize the model to int8."
-
 
 def check_types(node: Node, wanted: Sequence[str], *tensors: flatbuffer.Tensor) -> None:
     """Checks that tensors have one type, one of those that are wanted."""
     for tensor in tensors:
-        node.require(
-            tensor.dtype in wanted,
-            f"{tensor.name!r} must be {' or '.join(wanted)}",
-            tensor.dtype,
-            _QUANTIZE if tensor.dtype.startswith("float") else "",
-        )
+        codes.require_dtype(node, tensor, tuple(wanted), repr(tensor.name))
         node.require(
             tensor.dtype == tensors[0].dtype,
             f"{tensor.name!r} must have the type of {tensors[0].name!r}, {tensors[0].dtype}",
@@ -46,30 +37,6 @@ def check_counts(node: Node, inputs: int, outputs: int = 1) -> None:
         f"it must have {inputs} inputs and {outputs} outputs",
         f"{len(node.inputs)} and {len(node.outputs)}",
     )
-
-
-def codes_of(node: Node, tensor: flatbuffer.Tensor) -> tuple[np.float32, int]:
-    """Returns scale and zero point of a tensor that has one of each; int16 has zero point 0."""
-    scale, zero_point = tensor.scale, tensor.zero_point
-    if scale is None or scale.size != 1 or not (np.isfinite(scale[0]) and scale[0] > 0):
-        node.fail(
-            f"{tensor.name!r} must be quantized, with one scale",
-            "none" if scale is None else scale.tolist(),
-            _QUANTIZE,
-        )
-    zero = 0 if zero_point is None else int(zero_point[0])
-    limits = limits_of(tensor.dtype)
-    node.require(
-        zero == 0 if tensor.dtype == "int16" else limits.min <= zero <= limits.max,
-        f"{tensor.name!r} must have a zero point that is a code, of int16 0",
-        zero,
-    )
-    return np.float32(scale[0]), zero
-
-
-def limits_of(dtype: str) -> np.iinfo:
-    """Returns the least and the largest code of a type."""
-    return np.iinfo(np.dtype(dtype))
 
 
 def read(node: Node, position: int) -> int | Array:
@@ -126,14 +93,3 @@ def element_wise(node: Node, kernel: str, header: str, arguments: Struct, **kwar
         in_place=((0, 0),) if same and not isinstance(source, Array) else (),
         **kwargs,
     )
-
-
-def factor(ratio: float) -> Struct:
-    """Returns a ratio of scales as the kernels take it."""
-    multiplier, shift = quantize_multiplier(float(ratio))
-    return Struct("Requantization", {"multiplier": multiplier, "shift": shift})
-
-
-def clamp(low: int, high: int) -> Struct:
-    """Returns limits of codes as the kernels take them."""
-    return Struct("Clamp", {"min": low, "max": high})

@@ -3,7 +3,7 @@
 import numpy as np
 
 from edgeax.runtime.mcu.node import Node
-from edgeax.runtime.mcu.operators import operands
+from edgeax.runtime.mcu.operators import codes, operands
 from edgeax.runtime.mcu.program import Alias, Array, Lowered, Step, Struct
 
 MOST_AXES = 6  # kMaxPadRank of micro/move.h
@@ -15,7 +15,7 @@ def pad(node: Node) -> Lowered:
     operands.check_counts(node, 2)
     operands.check_types(node, _TYPES, node.output())
     is_coded = node.output().dtype in operands.CODES
-    return _pad(node, operands.codes_of(node, node.output())[1] if is_coded else 0)
+    return _pad(node, codes.meaning_of(node, node.output())[1] if is_coded else 0)
 
 
 def pad_v2(node: Node) -> Lowered:
@@ -26,9 +26,9 @@ def pad_v2(node: Node) -> Lowered:
     node.require(value.size == 1, "its value must be one number", value.shape)
     if node.output().dtype == "int8":
         node.require(
-            operands.codes_of(node, node.input(2)) == operands.codes_of(node, node.output()),
+            codes.meaning_of(node, node.input(2)) == codes.meaning_of(node, node.output()),
             "its value must have the scale and zero point of the output",
-            f"{operands.codes_of(node, node.input(2))}",
+            f"{codes.meaning_of(node, node.input(2))}",
         )
     return _pad(node, int(value.reshape(-1)[0]))
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from edgeax.runtime.mcu.node import Node
-from edgeax.runtime.mcu.operators import operands
+from edgeax.runtime.mcu.operators import codes, operands
 from edgeax.runtime.mcu.program import Array, Lowered, Step, Struct, Window
 
 
@@ -16,8 +16,8 @@ def prelu(node: Node) -> Lowered:
     operands.check_types(node, operands.CODES, image, output)
     operands.check_types(node, ("int8",), slopes)
     operands.check_shape(node, output, image.shape)
-    (into, into_zero), (out, out_zero) = (operands.codes_of(node, t) for t in (image, output))
-    slope, slope_zero = operands.codes_of(node, slopes)
+    (into, into_zero), (out, out_zero) = (codes.meaning_of(node, t) for t in (image, output))
+    slope, slope_zero = codes.meaning_of(node, slopes)
     values = repeated(node, node.constant(1), image.shape)
     ratio = float(into) / float(out)
     rows = image.shape[1] if len(image.shape) == 4 else 1
@@ -32,8 +32,8 @@ def prelu(node: Node) -> Lowered:
                 "input_zero_point": into_zero,
                 "output_zero_point": out_zero,
                 "slope_zero_point": slope_zero,
-                "positive": operands.factor(ratio),
-                "negative": operands.factor(float(into) * float(slope) / float(out)),
+                "positive": codes.factor(ratio),
+                "negative": codes.factor(float(into) * float(slope) / float(out)),
                 "row": math.prod(image.shape) // rows,
                 "period": values.size,
                 "slopes": Array("slopes", values),

@@ -56,7 +56,7 @@ def _reduce(node: Node, is_mean: bool) -> Lowered:
             arguments=arguments,
             reads=(node.inputs[0],),
             writes=(node.outputs[0],),
-            rounds=x.dtype == "int8",
+            rounds=x.dtype == "int8" or not is_mean,
         )
     ]
 
@@ -113,7 +113,7 @@ def _factor(node: Node, count: int | None) -> Struct:
     if count is not None:
         left = min(count.bit_length() - 1, 32, 31 + shift)
         multiplier, shift = (multiplier << left) // count, shift - left
-    return Struct("Requantization", {"multiplier": multiplier, "shift": shift})
+    return codes.requantization(multiplier, shift)
 
 
 HANDLERS = {"MEAN": mean, "SUM": total}

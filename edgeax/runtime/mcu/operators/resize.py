@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from edgeax.runtime.mcu.node import Node
-from edgeax.runtime.mcu.operators import operands
+from edgeax.runtime.mcu.operators import codes, operands
 from edgeax.runtime.mcu.program import Array, Lowered, Step, Struct
 
 _MOST_PIXELS = 2**15 - 1  # along a side, which int16 holds
@@ -95,7 +95,7 @@ def resize_bilinear(node: Node) -> Lowered:
     rounds = node.output().dtype == "int8"
     if rounds and node.rounding == "single":
         node.require(
-            operands.codes_of(node, node.input(0)) == operands.codes_of(node, node.output()),
+            codes.meaning_of(node, node.input(0)) == codes.meaning_of(node, node.output()),
             "its input and output must have one scale and zero point with single rounding",
             "others",
             'Generate it with rounding="double".',

@@ -28,14 +28,14 @@ def softmax(node: Node) -> Lowered:
         f"{x.shape} and {output.shape}",
     )
     _check_output(node)
-    multiplier, shift = _scaling(node)
+    factor = _scaling(node)
     arguments = Struct(
         "SoftmaxArgs",
         {
             "rows": math.prod(x.shape[:-1]),
             "depth": x.shape[-1],
-            "factor": Struct("Requantization", {"multiplier": multiplier, "shift": shift}),
-            "least_difference": -(31 * 2**_FRACTION_BITS >> shift),
+            "factor": codes.requantization(*factor),
+            "least_difference": -(31 * 2**_FRACTION_BITS >> factor[1]),
         },
     )
     return [

@@ -45,7 +45,7 @@ def softmax_int16(node: Node) -> Lowered:
         {
             "rows": math.prod(x.shape[:-1]),
             "depth": x.shape[-1],
-            "factor": Struct("Requantization", {"multiplier": multiplier, "shift": shift}),
+            "factor": codes.requantization(multiplier, shift),
             "exp": Array("exp", exp_table()),
             "reciprocal": Array("reciprocal", reciprocal_table()),
         },

@@ -47,3 +47,15 @@ def test_float_tensors_are_refused_with_a_way_out():
     node = file(Tensor("y", (4,), np.float32)).node()
     with pytest.raises(ValueError, match="its output must be int8. .*float32.*Quantize the model"):
         codes.require_dtype(node, node.output(), ("int8",), "its output")
+
+
+def test_scale_and_zero_point_are_what_codes_mean():
+    node = file(Tensor("y", (4,), np.int8, 0.1, 3)).node()
+    assert codes.meaning_of(node, node.output()) == (np.float32(0.1), 3)
+    node = file(Tensor("y", (4,), np.int8)).node()
+    with pytest.raises(ValueError, match="'y' must have one scale above 0. Received: None"):
+        codes.meaning_of(node, node.output())
+
+
+def test_a_factor_is_a_multiplier_and_a_shift():
+    assert codes.factor(0.75).fields == {"multiplier": 3 << 29, "shift": 0}

@@ -151,5 +151,5 @@ def test_a_computed_axis_and_floats_are_refused() -> None:
         case("SPLIT", [axis, drawn.tensor("x", (1, 4))], outputs, []).lowered()
     outputs = [drawn.tensor("y", (1, 2), np.float32), drawn.tensor("z", (1, 2), np.float32)]
     whole = drawn.tensor("x", (1, 4), np.float32)
-    with pytest.raises(ValueError, match="'x' must be int8 or .* Received: float32. Quantize"):
+    with pytest.raises(ValueError, match="'x' must be int8 or .* Received: float32, .* Quantize"):
         case("SPLIT", [drawn.constant("axis", 1), whole], outputs, []).lowered()

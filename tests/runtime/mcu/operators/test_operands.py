@@ -85,7 +85,3 @@ def test_whole_numbers_and_counts_are_checked() -> None:
         operands.check_counts(node, 3)
     with pytest.raises(ValueError, match="'x' must have the type of 'axis', float32. Received"):
         operands.check_types(node, ("float32", "int8"), node.input(1), node.input(0))
-
-
-def test_a_factor_is_a_multiplier_and_a_shift() -> None:
-    assert operands.factor(0.75).fields == {"multiplier": 3 << 29, "shift": 0}

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from edgeax.runtime.mcu import oracle
 from edgeax.runtime.mcu.operators import reduce
 from tests.runtime.mcu import declared, image_cases
 from tests.runtime.mcu.one_operator import File
@@ -40,13 +41,23 @@ def test_drawn_means_equal_those_of_the_interpreter(dtype, rounding):
         assert np.array_equal(image_cases.made(drawn, rounding), expected)
 
 
-def test_drawn_sums_equal_those_that_litert_gives_by_default():
-    """Its reference kernel of SUM does not scale int8 at all; that of TFLM does."""
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+def test_drawn_sums_equal_those_that_litert_gives_by_default(dtype):
+    """Its reference kernel of SUM does not scale codes; that of TFLM does."""
     rng = np.random.default_rng(11)
     for _ in range(CASES):
-        drawn = image_cases.reduction(rng, "SUM")
+        drawn = image_cases.reduction(rng, "SUM", dtype)
         expected = drawn.file.interpreted(drawn.inputs, "single")
         assert np.array_equal(image_cases.made(drawn, "single"), expected)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+def test_drawn_sums_are_those_that_programs_are_tested_against(dtype):
+    rng = np.random.default_rng(12)
+    for _ in range(CASES):
+        drawn = image_cases.reduction(rng, "SUM", dtype)
+        (expected,) = oracle.outputs_of(drawn.file.content(), drawn.inputs, "double")
+        assert np.array_equal(image_cases.made(drawn), expected)
 
 
 def test_neighboring_axes_become_one_loop():
