@@ -6,6 +6,8 @@ from typing import Any
 
 from edgeax.export.parity import Parity
 from edgeax.export.stored import FLOAT32, Stored
+from edgeax.formats import micro_operators
+from edgeax.formats.files import write_atomically
 from edgeax.runtime.mcu.generate import generate
 from edgeax.runtime.mcu.report import Report
 
@@ -101,6 +103,19 @@ class Result:
         float at its ends only.
         """
         return generate(self.path, out_dir, target, ram_bytes, rounding, name)
+
+    def op_resolver(self, path: str | os.PathLike[str]) -> None:
+        """Writes a C++ header for TensorFlow Lite Micro that registers the file's operators alone.
+
+        It has `OpResolver` and `AddOps(resolver)`, in a namespace that is named like the file.
+
+        Raises:
+            ValueError: TensorFlow Lite Micro lacks an operator.
+
+        Example: `edgeax.export(model, "kws.tflite", samples, runtime="tflm").op_resolver("kws.h")`
+        """
+        text = micro_operators.op_resolver_header(self.operators, os.path.basename(self.path))
+        write_atomically(path, text.encode())
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the receipt as JSON values."""
