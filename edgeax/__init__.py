@@ -131,6 +131,7 @@ _MODULES = {
     "post_training": "edgeax.post_training",
     "losses": "edgeax.losses",
     "regularizers": "edgeax.regularizers",
+    "optimizers": "edgeax.optimizers",
     "pruning": "edgeax.pruning",
     "runtime": "edgeax.runtime",
     "sharing": "edgeax.sharing",

@@ -33,6 +33,7 @@ FACADES = {
     "data.py",
     "layers.py",
     "losses.py",
+    "optimizers.py",
     "regularizers.py",
 }
 
