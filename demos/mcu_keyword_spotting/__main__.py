@@ -2,10 +2,10 @@
 
     python demos/mcu_keyword_spotting --output build/mcu_keyword_spotting
 
-The float network is trained first; then it is rounded to int8 while it trains on. It becomes a
-`.tflite` file, and that a C++ library without an interpreter (`edgeax.mcu`). The program runs on
-this machine and, clip by clip, on a Cortex-M4, M7 and M55 that QEMU plays; their scores must be the
-same, byte by byte.
+The float network is trained first; then it is rounded while it trains on, once to int8 and once to
+16 shared values a layer. Each becomes a `.tflite` file, and that a C++ library without an
+interpreter (`edgeax.mcu`). The program runs on this machine and, clip by clip, on a Cortex-M4, M7
+and M55 that QEMU plays; their scores must be the same, byte by byte.
 
 Features of real clips are bundled (demos/data); `--data FILE` takes others of the same layout.
 README.md, beside this file, goes on to a real board.
@@ -24,11 +24,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 import edgeax
 
-INT8 = edgeax.Quantize("int8", axis=-1)
-CODES = edgeax.Quantize("int8")
-RECIPES = {
-    "int8": [edgeax.Rule(".*", kernel=INT8, input=CODES, output=CODES)],
-}
+RECIPES = {"int8": "static_wi8_ai8", "4 bits": "static_wc4_ai8"}
 
 
 def interpreter_of(path):
@@ -179,7 +175,7 @@ def main():
     rows = []
     for step, (name, recipe) in enumerate(RECIPES.items(), 2):
         print(f"{step}. {name}: round while training on, export, generate C++, build, run")
-        small = edgeax.compress(network, edgeax.Recipe(recipe))
+        small = edgeax.compress(network, recipe)
         speech.train(small, clips.train, -(-epochs // 4), learning_rate=5e-4)
         folder = output / name.replace(" ", "_")
         folder.mkdir(exist_ok=True)
