@@ -105,9 +105,9 @@ def _plane(layer: sign_sums.Layer, source: np.ndarray, plane: int) -> np.ndarray
     if layer.signs is None:
         count = layer.shape.input_channels
         bits = np.unpackbits(source, axis=-1, count=count, bitorder="little")
-    else:
-        bits = layer.signs[source.astype(np.int64) + 128] >> plane & 1
-    return 1 - 2 * bits.astype(np.int64)
+        return 1 - 2 * bits.astype(np.int64)
+    negative = layer.signs[source.astype(np.int64) + 128] >> plane & 1
+    return 1 - 2 * negative.astype(np.int64)
 
 
 def _pooled(node: Node, source: np.ndarray) -> np.ndarray:
