@@ -104,10 +104,10 @@ def _plane(layer: sign_sums.Layer, source: np.ndarray, plane: int) -> np.ndarray
     """Returns +1 and -1."""
     if layer.signs is None:
         count = layer.shape.input_channels
-        bits = np.unpackbits(source, axis=-1, count=count, bitorder="little").astype(np.int64)
-    else:
-        bits = layer.signs[source.astype(np.int64) + 128].astype(np.int64) >> plane & 1
-    return 1 - 2 * bits
+        bits = np.unpackbits(source, axis=-1, count=count, bitorder="little")
+        return 1 - 2 * bits.astype(np.int64)
+    negative = layer.signs[source.astype(np.int64) + 128] >> plane & 1
+    return 1 - 2 * negative.astype(np.int64)
 
 
 def _pooled(node: Node, source: np.ndarray) -> np.ndarray:
