@@ -27,6 +27,7 @@ class SignSumCase:
         thresholds: int32 `(planes, thresholds)`.
         output_scale: float32.
         output_zero_point: int8.
+        kind: `"single"` as the plugin rounds, or `"double"`.
     """
 
     operator: str
@@ -39,6 +40,7 @@ class SignSumCase:
     thresholds: np.ndarray
     output_scale: float
     output_zero_point: int
+    kind: str = "single"
 
     def expected(self) -> np.ndarray:
         """What the operator gives, by numpy."""
@@ -53,7 +55,7 @@ class SignSumCase:
                 *oracle.quantize_multiplier(
                     float(np.float32(1)) * float(scale) / float(np.float32(self.output_scale))
                 ),
-                "single",
+                self.kind,
             )
             for c, scale in enumerate(self.scale)
         ]

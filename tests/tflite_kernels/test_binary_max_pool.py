@@ -120,12 +120,17 @@ def model_of(bits, dtype=np.uint8, **changes):
     return model
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_an_interpreter_runs_it(threads):
+def golden_model():
+    """A name, a model, its input and its output."""
     numbers = np.random.default_rng(0).choice(np.int8([-1, 1]), (1, 7, 6, 11))
     bits = binary_rows.pack_signs(numbers)
-    interpreter = start(native.load()._name, model_of(bits).write(), num_threads=threads)
-    expected = binary_rows.pack_signs(pooled(numbers, (3, 2, 2, 1, 0)))
+    return NAME, model_of(bits), bits, binary_rows.pack_signs(pooled(numbers, (3, 2, 2, 1, 0)))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_interpreter_runs_it(threads):
+    _, model, bits, expected = golden_model()
+    interpreter = start(native.load()._name, model.write(), num_threads=threads)
     np.testing.assert_array_equal(run(interpreter, bits), expected)
 
 

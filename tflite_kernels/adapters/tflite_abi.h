@@ -7,6 +7,8 @@
 //
 // With EDGEAX_USE_OFFICIAL_TFLITE_HEADERS the declarations are those of the user's own tree, LiteRT
 // or TensorFlow, and the same assertions hold it to the layout that these kernels were tested with.
+// With TF_LITE_STATIC_MEMORY, the macro of every build of TensorFlow Lite Micro, they are that
+// tree's, whatever their layout: adapters/tflm is compiled with the interpreter.
 
 #include <stddef.h>
 #include <stdint.h>
@@ -27,6 +29,14 @@
 
 namespace edgeax {
 // `data` is a union of pointers in these headers.
+static inline void* DataOf(const TfLiteTensor& tensor) { return tensor.data.data; }
+}  // namespace edgeax
+
+#elif defined(TF_LITE_STATIC_MEMORY)
+
+#include "tensorflow/lite/c/common.h"
+
+namespace edgeax {
 static inline void* DataOf(const TfLiteTensor& tensor) { return tensor.data.data; }
 }  // namespace edgeax
 
@@ -192,7 +202,7 @@ static inline void* DataOf(const TfLiteTensor& tensor) { return tensor.data; }
 
 #endif  // EDGEAX_USE_OFFICIAL_TFLITE_HEADERS
 
-#if defined(__LP64__)
+#if defined(__LP64__) && !defined(TF_LITE_STATIC_MEMORY)
 static_assert(sizeof(TfLiteTensor) == 112, "ABI of TensorFlow Lite 2.14");
 static_assert(offsetof(TfLiteTensor, data) == 8, "ABI of TensorFlow Lite 2.14");
 static_assert(offsetof(TfLiteTensor, params) == 24, "ABI of TensorFlow Lite 2.14");

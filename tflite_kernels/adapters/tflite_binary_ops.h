@@ -14,7 +14,8 @@ struct BinaryConv2DOp {
   static_assert(kSpec.name == kBinaryConv2DName, "the order of the operator table");
   static constexpr int kLowRank = 4, kHighRank = 4;
 
-  static const Kernel<Args, BinaryTensors>& KernelIn(const KernelSet& set) {
+  template <typename Kernels>
+  static const Kernel<Args, BinaryTensors>& KernelIn(const Kernels& set) {
     return set.binary_conv2d;
   }
 
@@ -46,7 +47,8 @@ struct BinaryFullyConnectedOp {
   static_assert(kSpec.name == kBinaryFullyConnectedName, "the order of the operator table");
   static constexpr int kLowRank = 1, kHighRank = kMaxRank;
 
-  static const Kernel<Args, BinaryTensors>& KernelIn(const KernelSet& set) {
+  template <typename Kernels>
+  static const Kernel<Args, BinaryTensors>& KernelIn(const Kernels& set) {
     return set.binary_fully_connected;
   }
 
@@ -73,7 +75,8 @@ struct BinaryMaxPool2DOp {
   static_assert(kSpec.name == kBinaryMaxPool2DName, "the order of the operator table");
   static constexpr int kLowRank = 4, kHighRank = 4;
 
-  static const Kernel<Args, BinaryPoolTensors>& KernelIn(const KernelSet& set) {
+  template <typename Kernels>
+  static const Kernel<Args, BinaryPoolTensors>& KernelIn(const Kernels& set) {
     return set.binary_max_pool2d;
   }
 

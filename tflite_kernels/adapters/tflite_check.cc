@@ -5,6 +5,10 @@
 
 #include "tflite_kernels/core/types.h"
 
+#if defined(TF_LITE_STATIC_MEMORY)
+#include "tensorflow/lite/micro/micro_log.h"
+#endif
+
 namespace edgeax {
 namespace {
 
@@ -15,16 +19,32 @@ struct ShapeText {
   char text[128];
 };
 
+// Appends a number, which printf would write into programs that have no use for the rest of it.
+void Append(int64_t number, size_t* length, ShapeText* shape) {
+  char digits[24];
+  int count = 0;
+  for (uint64_t left = static_cast<uint64_t>(number < 0 ? -number : number); left > 0 || count == 0;
+       left /= 10) {
+    digits[count++] = static_cast<char>('0' + left % 10);
+  }
+  if (number < 0) digits[count++] = '-';
+  while (count > 0 && *length + 1 < sizeof(shape->text)) shape->text[(*length)++] = digits[--count];
+}
+
+void Append(const char* text, size_t* length, ShapeText* shape) {
+  while (*text != 0 && *length + 1 < sizeof(shape->text)) shape->text[(*length)++] = *text++;
+}
+
 ShapeText TextOf(const TfLiteIntArray* dims) {
   ShapeText result;
-  size_t length = static_cast<size_t>(snprintf(result.text, sizeof(result.text), "["));
-  for (int i = 0; i < dims->size && length < sizeof(result.text); ++i) {
-    length += static_cast<size_t>(snprintf(result.text + length, sizeof(result.text) - length,
-                                           i == 0 ? "%d" : ", %d", dims->data[i]));
+  size_t length = 0;
+  Append("[", &length, &result);
+  for (int i = 0; i < dims->size; ++i) {
+    if (i > 0) Append(", ", &length, &result);
+    Append(dims->data[i], &length, &result);
   }
-  if (length < sizeof(result.text)) {
-    snprintf(result.text + length, sizeof(result.text) - length, "]");
-  }
+  Append("]", &length, &result);
+  result.text[length] = 0;
   return result;
 }
 
@@ -55,6 +75,20 @@ int64_t ElementsOf(const TfLiteIntArray* dims) {
 
 }  // namespace
 
+#if defined(TF_LITE_STATIC_MEMORY) && !defined(TF_LITE_STRIP_ERROR_STRINGS)
+
+// Two lines, as the text is not put together anywhere.
+TfLiteStatus Fail(const Site& site, const char* format, ...) {
+  MicroPrintf("%s:", site.spec->name);
+  va_list arguments;
+  va_start(arguments, format);
+  VMicroPrintf(format, arguments);
+  va_end(arguments);
+  return kTfLiteError;
+}
+
+#elif !defined(TF_LITE_STRIP_ERROR_STRINGS)
+
 TfLiteStatus Fail(const Site& site, const char* format, ...) {
   char message[384];
   va_list arguments;
@@ -64,6 +98,8 @@ TfLiteStatus Fail(const Site& site, const char* format, ...) {
   site.context->ReportError(site.context, "%s: %s", site.spec->name, message);
   return kTfLiteError;
 }
+
+#endif
 
 TfLiteStatus CheckOptions(const Site& site, const int32_t* numbers, int64_t bytes) {
   const OperatorSpec& spec = *site.spec;
@@ -139,12 +175,21 @@ TfLiteStatus CheckMatrix(const Site& site, const Operand& operand, int64_t rows,
 
 namespace {
 
+bool HasOneScale(const TfLiteTensor& tensor) {
+  if (tensor.quantization.type != kTfLiteAffineQuantization) return false;
+#if defined(TF_LITE_STATIC_MEMORY)
+  const auto& affine = *static_cast<const TfLiteAffineQuantization*>(tensor.quantization.params);
+  return affine.scale->size == 1;
+#else
+  // The interpreter fills `params` only from a quantization with exactly one scale and zero point.
+  return tensor.params.scale != 0.0f || tensor.params.zero_point != 0;
+#endif
+}
+
 // The tensor has one positive finite scale and one zero point.
 TfLiteStatus CheckScale(const Site& site, const Operand& operand) {
   const TfLiteTensor& tensor = *operand.tensor;
-  // The interpreter fills `params` only from a quantization with exactly one scale and zero point.
-  if (tensor.quantization.type != kTfLiteAffineQuantization ||
-      (tensor.params.scale == 0.0f && tensor.params.zero_point == 0)) {
+  if (!HasOneScale(tensor)) {
     return Fail(site, "tensor %s must be quantized with one scale and one zero point.",
                 operand.name);
   }

@@ -16,7 +16,14 @@ struct Site {
 
 // Reports "<operator>: <message>" and returns kTfLiteError. Each check below that fails does so,
 // naming the option or the tensor, the rule and what was received.
+#if defined(TF_LITE_STRIP_ERROR_STRINGS)
+template <typename... Values>
+TfLiteStatus Fail(const Site&, const char*, const Values&...) {
+  return kTfLiteError;
+}
+#else
 TfLiteStatus Fail(const Site& site, const char* format, ...) __attribute__((format(printf, 2, 3)));
+#endif
 
 // `bytes` bytes of custom options, of which the first `1 + option_count` numbers, or as many as
 // there are, lie in `numbers`.

@@ -16,7 +16,8 @@ struct Conv2DOp {
   static_assert(kSpec.name == kConv2DName, "the order of the operator table");
   static constexpr int kLowRank = 4, kHighRank = 4;
 
-  static EitherKernel<Conv2DArgs, CodeTensors> KernelIn(const KernelSet& set) {
+  template <typename Kernels>
+  static EitherKernel<Conv2DArgs, CodeTensors> KernelIn(const Kernels& set) {
     return {set.conv2d, set.int16_conv2d};
   }
 
@@ -42,7 +43,8 @@ struct DepthwiseConv2DOp {
   static_assert(kSpec.name == kDepthwiseConv2DName, "the order of the operator table");
   static constexpr int kLowRank = 4, kHighRank = 4;
 
-  static EitherKernel<DepthwiseConv2DArgs, CodeTensors> KernelIn(const KernelSet& set) {
+  template <typename Kernels>
+  static EitherKernel<DepthwiseConv2DArgs, CodeTensors> KernelIn(const Kernels& set) {
     return {set.depthwise_conv2d, set.int16_depthwise_conv2d};
   }
 
@@ -83,7 +85,8 @@ struct FullyConnectedOp {
   static_assert(kSpec.name == kFullyConnectedName, "the order of the operator table");
   static constexpr int kLowRank = 1, kHighRank = kMaxRank;
 
-  static EitherKernel<FullyConnectedArgs, CodeTensors> KernelIn(const KernelSet& set) {
+  template <typename Kernels>
+  static EitherKernel<FullyConnectedArgs, CodeTensors> KernelIn(const Kernels& set) {
     return {set.fully_connected, set.int16_fully_connected};
   }
 
@@ -108,7 +111,8 @@ struct SparseConv2DOp {
   static_assert(kSpec.name == kSparseConv2DName, "the order of the operator table");
   static constexpr int kLowRank = 4, kHighRank = 4;
 
-  static EitherKernel<SparseConv2DArgs, SparseCodeTensors> KernelIn(const KernelSet& set) {
+  template <typename Kernels>
+  static EitherKernel<SparseConv2DArgs, SparseCodeTensors> KernelIn(const Kernels& set) {
     return {set.sparse_conv2d, set.int16_sparse_conv2d};
   }
 
@@ -135,7 +139,8 @@ struct SparseFullyConnectedOp {
   static_assert(kSpec.name == kSparseFullyConnectedName, "the order of the operator table");
   static constexpr int kLowRank = 1, kHighRank = kMaxRank;
 
-  static EitherKernel<SparseFullyConnectedArgs, SparseCodeTensors> KernelIn(const KernelSet& set) {
+  template <typename Kernels>
+  static EitherKernel<SparseFullyConnectedArgs, SparseCodeTensors> KernelIn(const Kernels& set) {
     return {set.sparse_fully_connected, set.int16_sparse_fully_connected};
   }
 
@@ -158,7 +163,8 @@ struct CodedConv2DOp {
   static_assert(kSpec.name == kCodedConv2DName, "the order of the operator table");
   static constexpr int kLowRank = 4, kHighRank = 4;
 
-  static CodedKernel<Conv2DArgs, SparseConv2DArgs> KernelIn(const KernelSet& set) {
+  template <typename Kernels>
+  static CodedKernel<Conv2DArgs, SparseConv2DArgs> KernelIn(const Kernels& set) {
     return {set.conv2d, set.sparse_conv2d};
   }
 
@@ -184,7 +190,8 @@ struct CodedFullyConnectedOp {
   static_assert(kSpec.name == kCodedFullyConnectedName, "the order of the operator table");
   static constexpr int kLowRank = 1, kHighRank = kMaxRank;
 
-  static CodedKernel<FullyConnectedArgs, SparseFullyConnectedArgs> KernelIn(const KernelSet& set) {
+  template <typename Kernels>
+  static CodedKernel<FullyConnectedArgs, SparseFullyConnectedArgs> KernelIn(const Kernels& set) {
     return {set.fully_connected, set.sparse_fully_connected};
   }
 

@@ -10,13 +10,14 @@ namespace {
 // Rows of codes that stand for floats. What the kernel reads as floats may lie unaligned in a file:
 // then it is a copy.
 struct FloatStorage {
-  Buffer<float> bias, scale, codebook;
+  NodeBuffer<float> bias, scale, codebook;
 
   // `copy` stays empty where the tensor is aligned.
-  static TfLiteStatus CopyUnaligned(const Site& site, const Operand& operand, Buffer<float>* copy) {
-    if (IsAligned(*operand.tensor)) return kTfLiteOk;
+  static TfLiteStatus CopyUnaligned(const Site& site, const Operand& operand,
+                                    NodeBuffer<float>* copy) {
+    if (IsAligned(DataOf(*operand.tensor))) return kTfLiteOk;
     const size_t count = operand.tensor->bytes / sizeof(float);
-    if (!copy->Allocate(count)) {
+    if (!copy->Allocate(site.context, count)) {
       return Fail(site, "there is no memory for %llu numbers of tensor %s.",
                   static_cast<unsigned long long>(count), operand.name);
     }
@@ -24,13 +25,29 @@ struct FloatStorage {
     return kTfLiteOk;
   }
 
-  static bool IsAligned(const TfLiteTensor& tensor) {
-    return reinterpret_cast<uintptr_t>(DataOf(tensor)) % alignof(float) == 0;
+  static bool IsAligned(const void* data) {
+    return reinterpret_cast<uintptr_t>(data) % alignof(float) == 0;
   }
 
-  static Span<const float> FloatsOf(const TfLiteTensor& tensor, const Buffer<float>& copy) {
-    if (!IsAligned(tensor)) return {copy.data(), copy.size()};
-    return {static_cast<const float*>(DataOf(tensor)), tensor.bytes / sizeof(float)};
+  static Span<const float> FloatsOf(Span<const uint8_t> bytes, const NodeBuffer<float>& copy) {
+    if (!IsAligned(bytes.data)) return {copy.data(), copy.size()};
+    return {reinterpret_cast<const float*>(bytes.data), bytes.size / sizeof(float)};
+  }
+
+  // `input` and `output` are floats.
+  FloatTensors TensorsOf(const Constants& constants, const CommonTensors& common) const {
+    return {FloatsOf(common.input),
+            constants.weights,
+            FloatsOf(constants.bias, bias),
+            FloatsOf(constants.scale, scale),
+            FloatsOf(constants.key, codebook),
+            {},
+            {reinterpret_cast<float*>(common.output.data), common.output.size / sizeof(float)}};
+  }
+
+ private:
+  static Span<const float> FloatsOf(Span<const int8_t> bytes) {
+    return {reinterpret_cast<const float*>(bytes.data), bytes.size / sizeof(float)};
   }
 };
 
@@ -41,7 +58,8 @@ struct FloatFullyConnectedOp {
   static constexpr const OperatorSpec& kSpec = kOperatorSpecs[10];
   static_assert(kSpec.name == kFloatFullyConnectedName, "the order of the operator table");
 
-  static const Kernel<Args, FloatTensors>& KernelIn(const KernelSet& set) {
+  template <typename Kernels>
+  static const Kernel<Args, FloatTensors>& KernelIn(const Kernels& set) {
     return set.float_fully_connected;
   }
 
@@ -90,6 +108,8 @@ struct FloatFullyConnectedOp {
     return CheckMatrix(site, operands.scale, outputs, GroupsOf(*args));
   }
 };
+
+size_t AlignmentOf(const FloatFullyConnectedArgs&) { return alignof(float); }
 
 }  // namespace
 }  // namespace edgeax

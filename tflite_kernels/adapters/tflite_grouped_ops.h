@@ -30,10 +30,9 @@ struct GroupedStorage : RowStorage {
     return CheckConstant(site, operands.key, sizeof(int8_t));
   }
 
-  static Tensors TensorsOf(const TfLiteTensor* all, const int* inputs,
-                           const CommonTensors& common) {
-    return {common.input,          BytesOf<uint8_t>(all[inputs[kWeights]]), common.bias,
-            common.requantization, BytesOf<int8_t>(all[inputs[kCodebook]]), {},
+  static Tensors TensorsOf(const Constants& constants, const CommonTensors& common) {
+    return {common.input,          constants.weights,      common.bias,
+            common.requantization, CodesOf(constants.key), {},
             common.output};
   }
 };
@@ -46,7 +45,10 @@ struct GroupedConv2DOp {
   static_assert(kSpec.name == kGroupedConv2DName, "the order of the operator table");
   static constexpr int kLowRank = 4, kHighRank = 4;
 
-  static const Kernel<Args>& KernelIn(const KernelSet& set) { return set.grouped_conv2d; }
+  template <typename Kernels>
+  static const Kernel<Args>& KernelIn(const Kernels& set) {
+    return set.grouped_conv2d;
+  }
 
   static TfLiteStatus Translate(const Site& site, const Options& options, const Operands& operands,
                                 const Storage& storage, const Quantization& quantization,
@@ -69,7 +71,10 @@ struct GroupedFullyConnectedOp {
   static_assert(kSpec.name == kGroupedFullyConnectedName, "the order of the operator table");
   static constexpr int kLowRank = 1, kHighRank = kMaxRank;
 
-  static const Kernel<Args>& KernelIn(const KernelSet& set) { return set.grouped_fully_connected; }
+  template <typename Kernels>
+  static const Kernel<Args>& KernelIn(const Kernels& set) {
+    return set.grouped_fully_connected;
+  }
 
   static TfLiteStatus Translate(const Site& site, const Options& options, const Operands& operands,
                                 const Storage& storage, const Quantization& quantization,

@@ -1,7 +1,7 @@
 #pragma once  // adapters/tflite_int16.h: operators whose activations are int8 or int16, as their
               // tensors say.
 
-#include "tflite_kernels/adapters/tflite_node.h"
+#include "tflite_kernels/adapters/tflite_operands.h"
 #include "tflite_kernels/arch/dispatch.h"
 
 namespace edgeax {

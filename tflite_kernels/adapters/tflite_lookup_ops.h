@@ -15,16 +15,9 @@ struct LookupStorage : GroupedStorage {
     return CheckVector(site, operands.steps, kLookupPoints);
   }
 
-  static LookupTensors TensorsOf(const TfLiteTensor* all, const int* inputs,
-                                 const CommonTensors& common) {
-    return {common.input,
-            BytesOf<uint8_t>(all[inputs[kWeights]]),
-            common.bias,
-            common.requantization,
-            BytesOf<int8_t>(all[inputs[kCodebook]]),
-            BytesOf<int8_t>(all[inputs[kPoints]]),
-            {},
-            common.output};
+  static LookupTensors TensorsOf(const Constants& constants, const CommonTensors& common) {
+    return {common.input,           constants.weights,        common.bias, common.requantization,
+            CodesOf(constants.key), CodesOf(constants.steps), {},          common.output};
   }
 };
 
@@ -36,7 +29,8 @@ struct LookupConv2DOp {
   static_assert(kSpec.name == kLookupConv2DName, "the order of the operator table");
   static constexpr int kLowRank = 4, kHighRank = 4;
 
-  static const Kernel<Args, LookupTensors>& KernelIn(const KernelSet& set) {
+  template <typename Kernels>
+  static const Kernel<Args, LookupTensors>& KernelIn(const Kernels& set) {
     return set.lookup_conv2d;
   }
 
@@ -61,7 +55,8 @@ struct LookupFullyConnectedOp {
   static_assert(kSpec.name == kLookupFullyConnectedName, "the order of the operator table");
   static constexpr int kLowRank = 1, kHighRank = kMaxRank;
 
-  static const Kernel<Args, LookupTensors>& KernelIn(const KernelSet& set) {
+  template <typename Kernels>
+  static const Kernel<Args, LookupTensors>& KernelIn(const Kernels& set) {
     return set.lookup_fully_connected;
   }
 

@@ -3,37 +3,14 @@
 #include <string.h>
 
 #include <new>
-#include <type_traits>
 
-#include "tflite_kernels/adapters/tflite_binary_ops.h"
-#include "tflite_kernels/adapters/tflite_code_ops.h"
-#include "tflite_kernels/adapters/tflite_float_op.h"
-#include "tflite_kernels/adapters/tflite_grouped_ops.h"
-#include "tflite_kernels/adapters/tflite_lookup_ops.h"
-#include "tflite_kernels/adapters/tflite_sign_sum_ops.h"
-#include "tflite_kernels/adapters/tflite_vector_ops.h"
+#include "tflite_kernels/adapters/tflite_node.h"
+#include "tflite_kernels/adapters/tflite_prepare.h"
+#include "tflite_kernels/adapters/tflite_prepare_rows.h"
 #include "tflite_kernels/arch/scratch.h"
 
 namespace edgeax {
 namespace {
-
-// The factors of a kernel's sums.
-template <typename Op>
-Status FactorsOf(const BinaryForm& form, const Operands& operands, Span<const float> scales,
-                 Span<Requantization> factors) {
-  const float output_scale = operands.output.tensor->params.scale;
-  if constexpr (std::is_same_v<typename Op::Storage, NoStorage>) {
-    return Status::kOk;
-  } else if constexpr (std::is_same_v<typename Op::Storage, BinaryStorage>) {
-    return BinaryRequantization(scales, form.output_packed != 0 ? 1.0f : output_scale, factors);
-  } else if constexpr (std::is_same_v<typename Op::Storage, SignSumStorage> ||
-                       std::is_same_v<typename Op::Storage, LookupStorage>) {
-    return RequantizationFromScales(1.0f, scales, output_scale, factors);
-  } else {
-    return RequantizationFromScales(operands.input.tensor->params.scale, scales, output_scale,
-                                    factors);
-  }
-}
 
 TfLiteIntArray* NewIntArray(int size) {
   // The interpreter frees it with free().
@@ -128,76 +105,8 @@ TfLiteStatus FindOperands(const Site& site, const Node& node, Operands* operands
     }
     found[is_input ? i : kInputCount] = {name, &site.context->tensors[index]};
   }
-  static_assert(kCodebook == kIndices && kCodebook == kGains,
-                "the place of the key of the weights");
-  static_assert(kThresholds == kPoints, "the place of what the input is read with");
-  static_assert(kCoded == kWeights, "the place of the weights");
-  *operands = {found[kInput],    found[kWeights],    found[kBias],      found[kScale],
-               found[kCodebook], found[kThresholds], found[kInputCount]};
+  *operands = OperandsFrom(found);
   return kTfLiteOk;
-}
-
-// Whether an operator takes int16 activations too.
-template <typename Op>
-constexpr bool kTakesInt16 = std::is_same_v<typename Op::Storage, CodebookStorage> ||
-                             std::is_same_v<typename Op::Storage, SparseStorage>;
-
-// As the fastest built-in operators round: XNNPACK's with int8 activations, with int16 ones, which
-// XNNPACK has not, TFLite's own.
-template <typename Op>
-Rounding RoundingOf(const Operands& operands) {
-  if constexpr (kTakesInt16<Op>) {
-    if (IsInt16(operands.input)) return Op::kInt16Rounding;
-  }
-  return Rounding::kSingle;
-}
-
-// Of codes or, where they are packed, of bits.
-TfLiteStatus CheckActivations(const Site& site, const Operand& operand, int32_t is_packed,
-                              bool is_int16) {
-  if (is_packed != 0) return CheckType(site, operand, kTfLiteUInt8);
-  if (is_int16) {
-    EDGEAX_RETURN_IF_ERROR(CheckType(site, operand, kTfLiteInt16));
-    return CheckInt16Quantized(site, operand);
-  }
-  EDGEAX_RETURN_IF_ERROR(CheckType(site, operand, kTfLiteInt8));
-  return CheckQuantized(site, operand);
-}
-
-// Types, ranks, constants and quantization: all that does not depend on the other tensors.
-template <typename Op>
-TfLiteStatus CheckOperands(const Site& site, const BinaryForm& form, const Operands& operands,
-                           NodeOf<Op>* node) {
-  const bool is_int16 = kTakesInt16<Op> && IsInt16(operands.input);
-  EDGEAX_RETURN_IF_ERROR(CheckActivations(site, operands.input, form.input_packed, is_int16));
-  EDGEAX_RETURN_IF_ERROR(CheckShape(site, operands.input, Op::kLowRank, Op::kHighRank));
-  EDGEAX_RETURN_IF_ERROR(node->storage.CheckOperands(site, operands));
-  return CheckActivations(site, operands.output, form.output_packed, is_int16);
-}
-
-// Whether the limits of the output are codes of its type. The options of operators that take int16
-// activations may be those.
-TfLiteStatus CheckClamp(const Site& site, const Clamp& clamp, const Operands& operands) {
-  if (IsInt16(operands.output)) return kTfLiteOk;
-  const bool is_low = clamp.low < INT8_MIN || clamp.low > INT8_MAX;
-  if (!is_low && clamp.high >= INT8_MIN && clamp.high <= INT8_MAX) return kTfLiteOk;
-  return Fail(site, "option %s must lie in [-128, 127], as the output is int8. Received: %d.",
-              is_low ? "output_min" : "output_max",
-              static_cast<int>(is_low ? clamp.low : clamp.high));
-}
-
-int32_t ZeroPointOf(const Operand& operand, int32_t is_packed) {
-  return is_packed != 0 ? 0 : operand.tensor->params.zero_point;
-}
-
-TfLiteStatus CheckOutput(const Site& site, const Wanted& wanted) {
-  int64_t elements = 1;
-  for (int i = 0; i < wanted.output_rank && elements > 0; ++i) {
-    elements = CheckedProduct(elements, wanted.output_shape[i]);
-  }
-  if (elements > 0) return kTfLiteOk;
-  return Fail(site, "tensor output must have at most %lld elements.",
-              static_cast<long long>(kMaxElements));
 }
 
 template <typename Op>
@@ -212,10 +121,8 @@ TfLiteStatus CopyChannels(const Site& site, const BinaryForm& form, const Operan
   }
   EDGEAX_RETURN_IF_ERROR(node->storage.CopyChannels(site, operands, {node->bias.data(), channels},
                                                     {scales.data(), channels}));
-  const Status status = FactorsOf<Op>(form, operands, {scales.data(), channels},
-                                      {node->requantization.data(), channels});
-  if (status == Status::kOk) return kTfLiteOk;
-  return Fail(site, "every number of tensor scale must be finite.");
+  return FillFactors<Op>(site, form, operands, {scales.data(), channels},
+                         {node->requantization.data(), channels});
 }
 
 TfLiteStatus Resize(const Site& site, int tensor, int rank, const int64_t* shape) {
@@ -292,43 +199,14 @@ TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* host) {
   typename Op::Options options;
   Operands operands;
   EDGEAX_RETURN_IF_ERROR(ReadNode(site, node, &options, &operands));
-  const Clamp clamp = ClampOf(options);
-  if (clamp.low > clamp.high) {
-    return Fail(site, "option output_min must not be above output_max. Received: %d and %d.",
-                static_cast<int>(clamp.low), static_cast<int>(clamp.high));
-  }
-  const BinaryForm form = FormOf(options);
-  EDGEAX_RETURN_IF_ERROR(CheckOperands<Op>(site, form, operands, node));
-  EDGEAX_RETURN_IF_ERROR(CheckClamp(site, clamp, operands));
-  const Quantization quantization = {ZeroPointOf(operands.input, form.input_packed),
-                                     ZeroPointOf(operands.output, form.output_packed), clamp.low,
-                                     clamp.high, RoundingOf<Op>(operands)};
   Wanted wanted = {};
-  EDGEAX_RETURN_IF_ERROR(
-      Op::Translate(site, options, operands, node->storage, quantization, &node->args, &wanted));
-  EDGEAX_RETURN_IF_ERROR(node->storage.Prepare(site, operands, options, wanted));
+  // As the fastest built-in operators round, XNNPACK's.
+  EDGEAX_RETURN_IF_ERROR(PrepareArguments<Op>(site, options, operands, Rounding::kSingle,
+                                              &node->args, &node->storage, &wanted));
   PrepareRows(*node->kernels, operands, node->args, &node->storage);
-  EDGEAX_RETURN_IF_ERROR(CheckOutput(site, wanted));
-  EDGEAX_RETURN_IF_ERROR(CopyChannels<Op>(site, form, operands, wanted, node));
-  return PrepareKernel(site, wanted, node, host);
-}
-
-template <>
-TfLiteStatus Prepare<FloatFullyConnectedOp>(TfLiteContext* context, TfLiteNode* host) {
-  using Op = FloatFullyConnectedOp;
-  const Site site = {context, &Op::kSpec};
-  auto* node = static_cast<NodeOf<Op>*>(host->user_data);
-  Op::Options options;
-  Operands operands;
-  EDGEAX_RETURN_IF_ERROR(ReadNode(site, node, &options, &operands));
-  EDGEAX_RETURN_IF_ERROR(Op::CheckOperands(site, operands));
-  Wanted wanted = {};
-  EDGEAX_RETURN_IF_ERROR(Op::Translate(site, options, operands, &node->args, &wanted));
-  EDGEAX_RETURN_IF_ERROR(CheckOutput(site, wanted));
-  FloatStorage& storage = node->storage;
-  EDGEAX_RETURN_IF_ERROR(storage.CopyUnaligned(site, operands.bias, &storage.bias));
-  EDGEAX_RETURN_IF_ERROR(storage.CopyUnaligned(site, operands.scale, &storage.scale));
-  EDGEAX_RETURN_IF_ERROR(storage.CopyUnaligned(site, operands.key, &storage.codebook));
+  if constexpr (kHasFactors<Op>) {
+    EDGEAX_RETURN_IF_ERROR(CopyChannels<Op>(site, FormOf(options), operands, wanted, node));
+  }
   return PrepareKernel(site, wanted, node, host);
 }
 
@@ -367,6 +245,15 @@ TfLiteStatus RunShares(const Site& site, const NodeOf<Op>& node, const TensorsOf
 }
 
 template <typename Op>
+Constants ConstantsOf(const TfLiteTensor* all, const Node& node) {
+  const auto bytes = [&](int32_t place) {
+    return place < Op::kSpec.input_count ? BytesOf<uint8_t>(all[node.inputs[place]])
+                                         : Span<const uint8_t>{};
+  };
+  return {bytes(kWeights), bytes(kBias), bytes(kScale), bytes(kCodebook), bytes(kThresholds)};
+}
+
+template <typename Op>
 TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* host) {
   const Site site = {context, &Op::kSpec};
   const auto& node = *static_cast<const NodeOf<Op>*>(host->user_data);
@@ -376,42 +263,8 @@ TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* host) {
                                 {node.bias.data(), node.bias.size()},
                                 {node.requantization.data(), node.requantization.size()},
                                 {static_cast<int8_t*>(DataOf(output)), output.bytes}};
-  if (common.input.data == nullptr || common.output.data == nullptr) {
-    return Fail(site, "tensors input and output must have memory. Allocate the tensors first.");
-  }
-  const size_t alignment = AlignmentOf(node.args);
-  if (reinterpret_cast<uintptr_t>(common.input.data) % alignment != 0 ||
-      reinterpret_cast<uintptr_t>(common.output.data) % alignment != 0) {
-    return Fail(site, "tensors input and output must lie at multiples of %d bytes.",
-                static_cast<int>(alignment));
-  }
-  return RunShares(site, node, node.storage.TensorsOf(all, node.inputs, common));
-}
-
-template <>
-TfLiteStatus Eval<FloatFullyConnectedOp>(TfLiteContext* context, TfLiteNode* host) {
-  using Op = FloatFullyConnectedOp;
-  const Site site = {context, &Op::kSpec};
-  const auto& node = *static_cast<const NodeOf<Op>*>(host->user_data);
-  const TfLiteTensor* all = context->tensors;
-  const TfLiteTensor& input = all[node.inputs[kInput]];
-  const TfLiteTensor& output = all[node.output];
-  if (DataOf(input) == nullptr || DataOf(output) == nullptr) {
-    return Fail(site, "tensors input and output must have memory. Allocate the tensors first.");
-  }
-  if (!FloatStorage::IsAligned(input) || !FloatStorage::IsAligned(output)) {
-    return Fail(site, "tensors input and output must lie at multiples of 4 bytes.");
-  }
-  const FloatStorage& storage = node.storage;
-  const FloatTensors tensors = {
-      {static_cast<const float*>(DataOf(input)), input.bytes / sizeof(float)},
-      BytesOf<uint8_t>(all[node.inputs[kWeights]]),
-      FloatStorage::FloatsOf(all[node.inputs[kBias]], storage.bias),
-      FloatStorage::FloatsOf(all[node.inputs[kScale]], storage.scale),
-      FloatStorage::FloatsOf(all[node.inputs[kCodebook]], storage.codebook),
-      {},
-      {static_cast<float*>(DataOf(output)), output.bytes / sizeof(float)}};
-  return RunShares(site, node, tensors);
+  EDGEAX_RETURN_IF_ERROR(CheckMemory<Op>(site, node.args, common));
+  return RunShares(site, node, node.storage.TensorsOf(ConstantsOf<Op>(all, node), common));
 }
 
 template <typename Op>

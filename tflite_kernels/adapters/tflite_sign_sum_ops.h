@@ -10,7 +10,7 @@ namespace {
 struct SignSumStorage : ChannelTensors {
   static constexpr char kRowsText[] = "numbers of tensor bias";
 
-  Buffer<int32_t> gains, thresholds;
+  NodeBuffer<int32_t> gains, thresholds;
 
   static TfLiteStatus CheckOperands(const Site& site, const Operands& operands) {
     EDGEAX_RETURN_IF_ERROR(CheckChannels(site, operands));
@@ -47,10 +47,9 @@ struct SignSumStorage : ChannelTensors {
     return BinaryStorage::CopyChannels(site, operands, bias, scale);
   }
 
-  SignSumTensors TensorsOf(const TfLiteTensor* all, const int* inputs,
-                           const CommonTensors& common) const {
+  SignSumTensors TensorsOf(const Constants& constants, const CommonTensors& common) const {
     return {common.input,
-            BytesOf<uint8_t>(all[inputs[kWeights]]),
+            constants.weights,
             common.bias,
             common.requantization,
             {gains.data(), gains.size()},
@@ -66,9 +65,9 @@ struct SignSumStorage : ChannelTensors {
     return CheckConstant(site, operand, sizeof(int32_t));
   }
 
-  static TfLiteStatus Copy(const Site& site, const Operand& from, Buffer<int32_t>* to) {
+  static TfLiteStatus Copy(const Site& site, const Operand& from, NodeBuffer<int32_t>* to) {
     const size_t count = from.tensor->bytes / sizeof(int32_t);
-    if (!to->Allocate(count)) {
+    if (!to->Allocate(site.context, count)) {
       return Fail(site, "there is no memory for the %llu numbers of tensor %s.",
                   static_cast<unsigned long long>(count), from.name);
     }
@@ -104,7 +103,10 @@ struct SignSumConv2DOp {
   static_assert(kSpec.name == kSignSumConv2DName, "the order of the operator table");
   static constexpr int kLowRank = 4, kHighRank = 4;
 
-  static const Kernel<Args, SignSumTensors>& KernelIn(const KernelSet& set) { return set.sign_sum; }
+  template <typename Kernels>
+  static const Kernel<Args, SignSumTensors>& KernelIn(const Kernels& set) {
+    return set.sign_sum;
+  }
 
   static TfLiteStatus Translate(const Site& site, const Options& options, const Operands& operands,
                                 const Storage& storage, const Quantization& quantization,
@@ -132,7 +134,10 @@ struct SignSumFullyConnectedOp {
   static_assert(kSpec.name == kSignSumFullyConnectedName, "the order of the operator table");
   static constexpr int kLowRank = 1, kHighRank = kMaxRank;
 
-  static const Kernel<Args, SignSumTensors>& KernelIn(const KernelSet& set) { return set.sign_sum; }
+  template <typename Kernels>
+  static const Kernel<Args, SignSumTensors>& KernelIn(const Kernels& set) {
+    return set.sign_sum;
+  }
 
   static TfLiteStatus Translate(const Site& site, const Options& options, const Operands& operands,
                                 const Storage& storage, const Quantization& quantization,

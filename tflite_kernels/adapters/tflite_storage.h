@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "tflite_kernels/adapters/prepared_rows.h"
 #include "tflite_kernels/adapters/tflite_arguments.h"
 #include "tflite_kernels/core/coded.h"
 #include "tflite_kernels/core/vector_codebook.h"
@@ -68,13 +67,13 @@ struct CodebookStorage : RowStorage {
     return CheckConstant(site, operands.key, sizeof(int8_t));
   }
 
-  EitherTensors<CodeTensors> TensorsOf(const TfLiteTensor* all, const int* inputs,
+  EitherTensors<CodeTensors> TensorsOf(const Constants& constants,
                                        const CommonTensors& common) const {
     return TensorsOfEither({common.input,
-                            BytesOf<uint8_t>(all[inputs[kWeights]]),
+                            constants.weights,
                             common.bias,
                             common.requantization,
-                            BytesOf<int8_t>(all[inputs[kCodebook]]),
+                            CodesOf(constants.key),
                             {},
                             common.output,
                             Share{0, 1},
@@ -86,7 +85,7 @@ struct CodebookStorage : RowStorage {
 struct SparseStorage : ChannelTensors {
   static constexpr char kRowsText[] = "numbers of tensor bias";
 
-  Buffer<SparseStart> starts;
+  NodeBuffer<SparseStart> starts;
   PreparedRows prepared;
 
   static TfLiteStatus CheckOperands(const Site& site, const Operands& operands) {
@@ -113,7 +112,7 @@ struct SparseStorage : ChannelTensors {
     }
     const int32_t rows = static_cast<int32_t>(wanted.weight_rows);
     const int32_t depth = static_cast<int32_t>(wanted.weight_columns);
-    if (!starts.Allocate(static_cast<size_t>(rows) + 1)) {
+    if (!starts.Allocate(site.context, static_cast<size_t>(rows) + 1)) {
       return Fail(site, "there is no memory for the starts of %d rows.", static_cast<int>(rows));
     }
     const Span<const int8_t> values = BytesOf<int8_t>(*operands.weights.tensor);
@@ -134,14 +133,14 @@ struct SparseStorage : ChannelTensors {
                 static_cast<unsigned long long>(values.size));
   }
 
-  SparseWeights WeightsOf(const TfLiteTensor& weights, const TfLiteTensor& indices) const {
-    return {BytesOf<int8_t>(weights), BytesOf<uint8_t>(indices), {starts.data(), starts.size()}};
+  SparseWeights WeightsOf(Span<const int8_t> weights, Span<const uint8_t> indices) const {
+    return {weights, indices, {starts.data(), starts.size()}};
   }
 
-  EitherTensors<SparseCodeTensors> TensorsOf(const TfLiteTensor* all, const int* inputs,
+  EitherTensors<SparseCodeTensors> TensorsOf(const Constants& constants,
                                              const CommonTensors& common) const {
     return TensorsOfEither(SparseTensors{common.input,
-                                         WeightsOf(all[inputs[kWeights]], all[inputs[kIndices]]),
+                                         WeightsOf(CodesOf(constants.weights), constants.key),
                                          common.bias,
                                          common.requantization,
                                          {},
@@ -204,13 +203,12 @@ struct VectorStorage : ChannelTensors {
                 static_cast<int>(format.entries));
   }
 
-  VectorTensors TensorsOf(const TfLiteTensor* all, const int* inputs,
-                          const CommonTensors& common) const {
+  VectorTensors TensorsOf(const Constants& constants, const CommonTensors& common) const {
     return {common.input,
-            BytesOf<uint8_t>(all[inputs[kWeights]]),
+            constants.weights,
             common.bias,
             common.requantization,
-            BytesOf<int8_t>(all[inputs[kCodebook]]),
+            CodesOf(constants.key),
             {},
             common.output,
             Share{0, 1},
@@ -236,11 +234,8 @@ struct BinaryStorage : RowStorage {
     return kTfLiteOk;
   }
 
-  BinaryTensors TensorsOf(const TfLiteTensor* all, const int* inputs,
-                          const CommonTensors& common) const {
-    return {common.input, BytesOf<uint8_t>(all[inputs[kWeights]]),
-            common.bias,  common.requantization,
-            {},           common.output};
+  BinaryTensors TensorsOf(const Constants& constants, const CommonTensors& common) const {
+    return {common.input, constants.weights, common.bias, common.requantization, {}, common.output};
   }
 };
 
@@ -257,7 +252,7 @@ struct NoStorage {
     return kTfLiteOk;
   }
 
-  BinaryPoolTensors TensorsOf(const TfLiteTensor*, const int*, const CommonTensors& common) const {
+  BinaryPoolTensors TensorsOf(const Constants&, const CommonTensors& common) const {
     return {{reinterpret_cast<const uint8_t*>(common.input.data), common.input.size},
             {},
             {reinterpret_cast<uint8_t*>(common.output.data), common.output.size}};
@@ -275,11 +270,11 @@ struct CodedStorage {
   static constexpr char kRowsText[] = "rows of tensor coded";
 
   CodedRows rows;
-  Buffer<uint8_t> weights, indices;
-  Buffer<int8_t> codebook;
-  Buffer<SparseStart> starts;
-  Buffer<int32_t> bias;
-  Buffer<float> scale;
+  NodeBuffer<uint8_t> weights, indices;
+  NodeBuffer<int8_t> codebook;
+  NodeBuffer<SparseStart> starts;
+  NodeBuffer<int32_t> bias;
+  NodeBuffer<float> scale;
   PreparedRows prepared;
 
   TfLiteStatus CheckOperands(const Site& site, const Operands& operands) {
@@ -302,11 +297,14 @@ struct CodedStorage {
     }
     const size_t count = static_cast<size_t>(rows.rows);
     const bool is_sparse = rows.layout == CodedLayout::kSparse;
-    Buffer<uint32_t> scratch;
-    if (!weights.Allocate(rows.weights_size) || !indices.Allocate(rows.indices_size) ||
-        !codebook.Allocate(kCodebookEntries) || !starts.Allocate(is_sparse ? count + 1 : 0) ||
-        !bias.Allocate(count) || !scale.Allocate(rows.scale.size / sizeof(float)) ||
-        !scratch.Allocate(rows.scratch_words)) {
+    TemporaryBuffer<uint32_t> scratch;
+    if (!weights.Allocate(site.context, rows.weights_size) ||
+        !indices.Allocate(site.context, rows.indices_size) ||
+        !codebook.Allocate(site.context, kCodebookEntries) ||
+        !starts.Allocate(site.context, is_sparse ? count + 1 : 0) ||
+        !bias.Allocate(site.context, count) ||
+        !scale.Allocate(site.context, rows.scale.size / sizeof(float)) ||
+        !scratch.Allocate(site.context, rows.scratch_words)) {
       return Fail(site, "there is no memory for the weights of %d rows.",
                   static_cast<int>(rows.rows));
     }
@@ -334,7 +332,7 @@ struct CodedStorage {
     return kTfLiteOk;
   }
 
-  CodedTensors TensorsOf(const TfLiteTensor*, const int*, const CommonTensors& common) const {
+  CodedTensors TensorsOf(const Constants&, const CommonTensors& common) const {
     const Span<const uint8_t> bytes = {weights.data(), weights.size()};
     const SparseWeights values = {{reinterpret_cast<const int8_t*>(bytes.data), bytes.size},
                                   {indices.data(), indices.size()},

@@ -14,7 +14,8 @@ struct VectorConv2DOp {
   static_assert(kSpec.name == kVectorConv2DName, "the order of the operator table");
   static constexpr int kLowRank = 4, kHighRank = 4;
 
-  static const Kernel<Args, VectorTensors>& KernelIn(const KernelSet& set) {
+  template <typename Kernels>
+  static const Kernel<Args, VectorTensors>& KernelIn(const Kernels& set) {
     return set.vector_conv2d;
   }
 
@@ -39,7 +40,8 @@ struct VectorFullyConnectedOp {
   static_assert(kSpec.name == kVectorFullyConnectedName, "the order of the operator table");
   static constexpr int kLowRank = 1, kHighRank = kMaxRank;
 
-  static const Kernel<Args, VectorTensors>& KernelIn(const KernelSet& set) {
+  template <typename Kernels>
+  static const Kernel<Args, VectorTensors>& KernelIn(const Kernels& set) {
     return set.vector_fully_connected;
   }
 

@@ -2,6 +2,7 @@
 
 #include "tflite_kernels/arch/kernels.h"
 #include "tflite_kernels/arch/lookup.h"
+#include "tflite_kernels/arch/no_scratch.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -58,21 +59,6 @@ bool HasNeon() {
   return (getauxval(AT_HWCAP) & kHwcapNeon) != 0;
 }
 #endif
-
-// The kernels of core/ ask for no scratch: what gives its size checks their arguments only.
-
-template <typename Geometry, typename Args>
-Status NoScratch(const Args& args, size_t* bytes) {
-  *bytes = 0;
-  Geometry geometry;
-  return GeometryOf(args, &geometry);
-}
-
-template <typename Args, Status (*Check)(const Args&)>
-Status NoScratch(const Args& args, size_t* bytes) {
-  *bytes = 0;
-  return Check(args);
-}
 
 constexpr KernelSet Reference() {
   using Int16Product = Int16Args<FullyConnectedArgs>;
