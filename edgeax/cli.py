@@ -149,8 +149,8 @@ def _define_compress(values: flags.FlagValues) -> None:
     flags.DEFINE_enum(
         "runtime",
         "edgeax",
-        ["edgeax", "stock", "tflm"],
-        "stock: no plugin needed; tflm: for TensorFlow Lite Micro.",
+        ["edgeax", "stock", "tflm", "tflm+edgeax"],
+        "stock: no plugin needed; tflm: for TensorFlow Lite Micro; tflm+edgeax: with ours there.",
         flag_values=values,
     )
     flags.DEFINE_enum(

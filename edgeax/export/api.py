@@ -18,7 +18,7 @@ from edgeax.export.parity import compare
 from edgeax.export.result import LEAST_MARGIN, Result
 from edgeax.export.slim import slim
 from edgeax.export.stateful import check_stateful, stateful_layers
-from edgeax.formats import decode_lut
+from edgeax.formats import decode_lut, micro_operators
 from edgeax.formats.files import check_writable, write_atomically
 from edgeax.formats.flatbuffer import Model
 from edgeax.formats.operators import OPERATORS
@@ -31,7 +31,10 @@ from edgeax.runtime.details import METADATA_KEY
 from edgeax.runtime.interpreter import Interpreter
 from edgeax.runtime.processor import fastest_kernels
 
-RUNTIMES = ("edgeax", "stock", "tflm")
+RUNTIMES = ("edgeax", "stock", "tflm", "tflm+edgeax")
+PACKED = ("edgeax", "tflm+edgeax")
+"""Runtimes whose files may have edgeax's operators."""
+
 ACTIVATIONS = ("int8", "int16", "float32")
 OPTIMIZE = (None, "size", "latency")
 
@@ -76,7 +79,9 @@ def export(
             built-in operators only; `"tflm"` writes these, and kernels of few codes for the DECODE
             operator of TensorFlow Lite Micro, where that makes the file smaller: it runs there
             without further code, gives the outputs of the stock file, and needs more arena, see
-            `Result.decode_arena_bytes`.
+            `Result.decode_arena_bytes`; `"tflm+edgeax"` uses edgeax's operators there, which
+            compute from packed kernels, see tflite_kernels/TFLM.md. Both refuse operators that
+            TensorFlow Lite Micro lacks; `Result.op_resolver` registers those of the file.
         strict: Raise when an operator computes in float although integers were asked for.
         measure: Measure the float model's size and the time of both on this machine; of a file
             with operators of edgeax also those of the same model in int8 without them. A file for
@@ -142,12 +147,13 @@ def export(
         arrays,
         integer,
         io,
-        pack=runtime == "edgeax",
+        pack=runtime in PACKED,
         wide=wide,
         choice=Choice(optimize, speeds),
     )
     made = with_decode(plain) if runtime == "tflm" else plain
     file, frozen, stays_float = made.file, made.frozen, made.stays_float
+    check_runtime(file, runtime)
     if strict and stays_float:
         raise ValueError(
             "`strict` allows no operator to compute in float. "
@@ -190,6 +196,21 @@ def export(
 def _check_choice(name: str, value: str | None, choices: tuple[str | None, ...]) -> None:
     if value not in choices:
         raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={value!r}.")
+
+
+def check_runtime(file: Model, runtime: str) -> None:
+    """Checks that the runtime of a file has its operators.
+
+    Raises:
+        ValueError: It has not.
+    """
+    missing = micro_operators.lacks(file) if runtime.startswith("tflm") else []
+    if missing:
+        raise ValueError(
+            "`runtime` can be for TensorFlow Lite Micro only where that has every operator. "
+            f"Received: runtime={runtime!r} with {missing}. Use other layers there, or "
+            "runtime='edgeax' or 'stock' for LiteRT."
+        )
 
 
 def _speeds(optimize: str | None, target: str | os.PathLike[str] | None) -> Speeds | None:

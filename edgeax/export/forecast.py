@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from edgeax.export.api import RUNTIMES
+from edgeax.export.api import PACKED, RUNTIMES, check_runtime
 from edgeax.export.assemble import assemble, with_decode
 from edgeax.export.convert import errors_only
 from edgeax.export.lower_binary import HOW as BINARY
@@ -132,8 +132,9 @@ def can_export(
         arrays = take_samples(random_samples(model) if samples is None else samples, model)
         trial = compress(model, recipe)
         _train_once(trial, arrays)
-        made = assemble(trial, arrays, integer=True, pack=runtime == "edgeax")
+        made = assemble(trial, arrays, integer=True, pack=runtime in PACKED)
         made = with_decode(made) if runtime == "tflm" else made
+        check_runtime(made.file, runtime)
     except ValueError as error:
         return Forecast((), (), str(error))
     told = {kernel.path for kernel in made.kernels}

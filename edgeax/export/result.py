@@ -1,10 +1,13 @@
 """Result: what an export gained, lost and left as it was."""
 
 import dataclasses
+import os
 from typing import Any
 
 from edgeax.export.parity import Parity
 from edgeax.export.stored import FLOAT32, Stored
+from edgeax.formats import micro_operators
+from edgeax.formats.files import write_atomically
 
 WHERE_DECODE_RUNS = "TensorFlow Lite Micro, and decoded in edgeax.Interpreter; not in LiteRT"
 """Where a file with kernels for the DECODE operator runs."""
@@ -83,6 +86,19 @@ class Result:
         if "int8" not in self.latency_ms:
             return None
         return self.latency_ms["int8"] / self.latency_ms["file"]
+
+    def op_resolver(self, path: str | os.PathLike[str]) -> None:
+        """Writes a C++ header for TensorFlow Lite Micro that registers the file's operators alone.
+
+        It has `OpResolver` and `AddOps(resolver)`, in a namespace that is named like the file.
+
+        Raises:
+            ValueError: TensorFlow Lite Micro lacks an operator.
+
+        Example: `edgeax.export(model, "kws.tflite", samples, runtime="tflm").op_resolver("kws.h")`
+        """
+        text = micro_operators.op_resolver_header(self.operators, os.path.basename(self.path))
+        write_atomically(path, text.encode())
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the receipt as JSON values."""

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -415,6 +416,29 @@ def test_where_nothing_is_gained_the_file_for_tflm_is_the_stock_file(tmp_path):
         assert {kernel.how for kernel in receipt.kernels} <= {"int8"}
 
 
+def test_operators_of_edgeax_stand_in_a_file_for_tflm_only_when_asked_for(tmp_path):
+    model = edgeax.compress(tiny(), "static_wi4_ai8")
+    receipt, ours = export(model, TINY, tmp_path, runtime="tflm+edgeax", measure=False)
+    _, plugin = export(model, TINY, tmp_path, runtime="edgeax", measure=False)
+    assert ours.to_bytes() == plugin.to_bytes()
+    assert receipt.needs_plugin and not receipt.needs_tflm
+    receipt.op_resolver(tmp_path / "resolver.h")
+    text = (tmp_path / "resolver.h").read_text()
+    custom = {name for name in receipt.operators if name.startswith("Edgeax")}
+    assert custom and set(re.findall(r'AddCustom\("(\w+)"', text)) == custom
+    assert f"MicroMutableOpResolver<{len(receipt.operators)}>" in text
+
+
+@pytest.mark.parametrize("runtime", ["tflm", "tflm+edgeax"])
+def test_a_layer_that_tflm_lacks_is_named_and_nothing_written(runtime, tmp_path):
+    model = sequential(keras.Input((8,)), layers.Dense(4, activation="gelu", name="unknown"))
+    path = tmp_path / "model.tflite"
+    with pytest.raises(ValueError, match=rf"runtime='{re.escape(runtime)}' with .*GELU.*unknown"):
+        edgeax.export(model, path, normal(4, 8), activations="float32", runtime=runtime)
+    assert not path.exists()
+    assert "GELU" in edgeax.can_export(model, "static_wi8_ai8", runtime=runtime).problem
+
+
 # Plain models, float files, measurements.
 
 
@@ -535,7 +559,7 @@ def no_work(monkeypatch):
         ({"io": "uint8"}, r"`io` must be one of \('float32', 'int8'\).*'uint8'"),
         (
             {"runtime": "micro"},
-            r"`runtime` must be one of \('edgeax', 'stock', 'tflm'\).*'micro'",
+            r"`runtime` must be one of \('edgeax', 'stock', 'tflm', 'tflm\+edgeax'\).*'micro'",
         ),
         ({"io": "int8", "activations": "float32"}, "`io` can be 'int8' only with activations"),
         ({"optimize": "speed"}, r"`optimize` must be one of \(None, 'size', 'latency'\).*'speed'"),

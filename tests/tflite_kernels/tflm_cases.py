@@ -51,13 +51,22 @@ class MicroCase:
 
 def accepted() -> list[MicroCase]:
     """Cases of every operator: golden vectors and random ones."""
-    found = [*_golden(), *_random(), *_int16(), *_coded(), *_sign_sums(), *_pools(), *_floats()]
+    found = [
+        *golden("double"),
+        *_random(),
+        *_int16(),
+        *_coded(),
+        *_sign_sums(),
+        *_pools(),
+        *_floats(),
+    ]
     return [case for case in found if len(case.model.write()) <= MOST_BYTES]
 
 
-def _golden() -> Iterable[MicroCase]:
+def golden(rounding: str) -> Iterable[MicroCase]:
+    """The golden vectors of `"double"` or of `"single"` rounding."""
     for entry in native.golden_entries():
-        if entry["rounding"] == "double":
+        if entry["rounding"] == rounding:
             expected = np.int8(entry["output"]["data"]).reshape(entry["output"]["shape"])
             yield _of(native.golden_case(entry), expected)
 
@@ -114,7 +123,9 @@ def _floats() -> Iterable[MicroCase]:
 
 def refused() -> list[MicroCase]:
     """Damaged models of one operator, and what is said of each."""
-    sound = next(case for case in _golden() if case.model.operators[0].custom == "EdgeaxConv2D")
+    sound = next(
+        case for case in golden("double") if case.model.operators[0].custom == "EdgeaxConv2D"
+    )
     coded_one = next(iter(_coded()))
 
     def damaged(name: str, refusal: str, base: MicroCase = sound) -> MicroCase:
