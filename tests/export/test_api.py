@@ -431,7 +431,8 @@ def test_operators_of_edgeax_stand_in_a_file_for_tflm_only_when_asked_for(tmp_pa
 
 @pytest.mark.parametrize("runtime", ["tflm", "tflm+edgeax"])
 def test_a_layer_that_tflm_lacks_is_named_and_nothing_written(runtime, tmp_path):
-    model = sequential(keras.Input((8,)), layers.Dense(4, activation="gelu", name="unknown"))
+    first = layers.Dense(4, activation="gelu", name="unknown")
+    model = sequential(keras.Input((8,)), first, layers.Dense(2, name="last"))
     path = tmp_path / "model.tflite"
     with pytest.raises(ValueError, match=rf"runtime='{re.escape(runtime)}' with .*GELU.*unknown"):
         edgeax.export(model, path, normal(4, 8), activations="float32", runtime=runtime)
