@@ -25,11 +25,12 @@ struct ModelCase {
 
 #include "tflm_models.h"
 
-#if defined(__arm__)  // what a C++ library would bring; nothing is deleted
+#if defined(__arm__)  // what libraries would bring; nothing is deleted, and nothing aborts
 extern "C" {
 void __cxa_pure_virtual() { __builtin_trap(); }
 int __cxa_atexit(void (*)(void*), void*, void*) { return 0; }
-void* __dso_handle = nullptr;
+[[noreturn]] void abort() { __builtin_trap(); }
+[[noreturn]] void __assert_func(const char*, int, const char*, const char*) { __builtin_trap(); }
 }
 void operator delete(void*) noexcept {}
 void operator delete(void*, unsigned) noexcept {}
