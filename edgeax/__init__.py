@@ -125,6 +125,7 @@ _MODULES = {
     "analog": "edgeax.analog",
     "callbacks": "edgeax.callbacks",
     "constraints": "edgeax.constraints",
+    "data": "edgeax.data",
     "formats": "edgeax.formats",
     "layers": "edgeax.layers",
     "post_training": "edgeax.post_training",

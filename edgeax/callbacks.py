@@ -6,6 +6,7 @@ from edgeax.training.deep_kmeans import DeepKMeans
 from edgeax.training.gradient_l1 import GradientL1
 from edgeax.training.incremental_regularization import IncrementalRegularization
 from edgeax.training.kurtosis import KURE
+from edgeax.training.minibatch_dropping import MinibatchDropping
 from edgeax.training.optimizer_state import MaskOptimizerState
 from edgeax.training.proximal import ProximalGroupLasso
 from edgeax.training.quantization_error import MSQE, PartialL2
@@ -21,6 +22,7 @@ __all__ = [
     "GradientL1",
     "IncrementalRegularization",
     "MaskOptimizerState",
+    "MinibatchDropping",
     "PartialL2",
     "ProximalGroupLasso",
     "SlimmingL1",

@@ -30,6 +30,7 @@ FACADES = {
     "analog.py",
     "callbacks.py",
     "constraints.py",
+    "data.py",
     "layers.py",
     "losses.py",
     "mcu.py",

@@ -7,11 +7,13 @@ from edgeax.training.callbacks import CompressionLogger
 from edgeax.training.constraints import WeightClip
 from edgeax.training.deep_kmeans import DeepKMeans
 from edgeax.training.distillation import Distiller
+from edgeax.training.dropped_data import drop
 from edgeax.training.gradient_l1 import GradientL1
 from edgeax.training.group_lasso import GroupLasso
 from edgeax.training.incremental_regularization import IncrementalRegularization
 from edgeax.training.kurtosis import KURE, Kurtosis
 from edgeax.training.lottery import LotteryTicket, lottery_ticket
+from edgeax.training.minibatch_dropping import MinibatchDropping
 from edgeax.training.optimizer_state import MaskOptimizerState
 from edgeax.training.proximal import ProximalGroupLasso
 from edgeax.training.quantization_error import MSQE, PartialL2
@@ -19,6 +21,7 @@ from edgeax.training.regularizers import Bipolar, Euclidean, Manhattan
 from edgeax.training.scratch import reinitialized, retraining_dropout, scratch_epochs
 from edgeax.training.slimming import SlimmingL1
 from edgeax.training.soft_targets import SoftTargets
+from edgeax.training.stretched import StretchedSchedule
 from edgeax.training.strip_auto_pruners import auto_pruned_channels, strip_auto_pruners
 from edgeax.training.structured_sparsity import StructuredSparsity
 from edgeax.training.teacher_effects import (
@@ -47,16 +50,19 @@ __all__ = [
     "LotteryTicket",
     "Manhattan",
     "MaskOptimizerState",
+    "MinibatchDropping",
     "PartialL2",
     "ProximalGroupLasso",
     "SlimmingL1",
     "SoftTargets",
+    "StretchedSchedule",
     "StructuredSparsity",
     "SyntheticTeacher",
     "TeacherEffects",
     "WeightClip",
     "auto_pruned_channels",
     "confidence_weights",
+    "drop",
     "lottery_ticket",
     "reinitialized",
     "retraining_dropout",
