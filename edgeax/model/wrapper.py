@@ -494,9 +494,14 @@ class RecordingScope(keras.StatelessScope):
             value = self.original_scope.get_current_value(variable)
         return value
 
+    @property
+    def updates(self) -> list[tuple[keras.Variable, Any]]:
+        """What was last assigned to each variable inside the scope."""
+        return [*self._updates.values()]
+
     def apply(self, owner: keras.layers.Layer) -> None:
         """Assigns what was assigned inside the scope; its losses become those of `owner`."""
-        for variable, value in self._updates.values():
+        for variable, value in self.updates:
             variable.assign(value)
         for loss in self.losses:
             owner.add_loss(loss)

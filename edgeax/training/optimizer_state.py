@@ -112,11 +112,12 @@ def slots_of(optimizer: Any, variable: keras.Variable) -> list[keras.Variable]:
     """Returns what an optimizer keeps for a variable in that variable's shape: momentum and such.
 
     Args:
-        optimizer: A Keras optimizer, one inside a LossScaleOptimizer included. Before it is built
+        optimizer: A Keras optimizer, one inside others included. Before it is built
             it keeps nothing.
         variable: One that it trains.
     """
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    while hasattr(optimizer, "inner_optimizer"):
+        optimizer = optimizer.inner_optimizer
     trained = getattr(optimizer, "_trainable_variables", [])
     place = next((i for i, known in enumerate(trained) if known is variable), None)
     if place is None:

@@ -28,6 +28,7 @@ def mlp(units=8, activation="softmax", classes=3, seed=0, **kwargs):
     )
 
 
+@keras.saving.register_keras_serializable("tests")
 class Counting(layers.Layer):
     """Counts the batches that pass, and which of them in training mode."""
 
