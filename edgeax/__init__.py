@@ -132,6 +132,7 @@ _MODULES = {
     "losses": "edgeax.losses",
     "mcu": "edgeax.mcu",
     "regularizers": "edgeax.regularizers",
+    "optimizers": "edgeax.optimizers",
     "pruning": "edgeax.pruning",
     "runtime": "edgeax.runtime",
     "sharing": "edgeax.sharing",

@@ -14,6 +14,8 @@ from edgeax.model.sugar import (
 )
 from edgeax.model.xnor import XnorConv2D
 from edgeax.training.auto_pruner import AutoPruner
+from edgeax.training.selection_gate import SelectionGate
+from edgeax.training.selective_block import SelectiveBlock
 
 __all__ = [
     "AutoPruner",
@@ -30,5 +32,7 @@ __all__ = [
     "QuantSeparableConv2D",
     "RoundedGRUCell",
     "RoundedLSTMCell",
+    "SelectionGate",
+    "SelectiveBlock",
     "XnorConv2D",
 ]

@@ -34,6 +34,7 @@ FACADES = {
     "layers.py",
     "losses.py",
     "mcu.py",
+    "optimizers.py",
     "regularizers.py",
 }
 

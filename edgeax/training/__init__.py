@@ -19,6 +19,9 @@ from edgeax.training.proximal import ProximalGroupLasso
 from edgeax.training.quantization_error import MSQE, PartialL2
 from edgeax.training.regularizers import Bipolar, Euclidean, Manhattan
 from edgeax.training.scratch import reinitialized, retraining_dropout, scratch_epochs
+from edgeax.training.selection_gate import SelectionGate
+from edgeax.training.selective_block import SelectiveBlock
+from edgeax.training.skip_aware import SkipAware
 from edgeax.training.slimming import SlimmingL1
 from edgeax.training.soft_targets import SoftTargets
 from edgeax.training.stretched import StretchedSchedule
@@ -53,6 +56,9 @@ __all__ = [
     "MinibatchDropping",
     "PartialL2",
     "ProximalGroupLasso",
+    "SelectionGate",
+    "SelectiveBlock",
+    "SkipAware",
     "SlimmingL1",
     "SoftTargets",
     "StretchedSchedule",

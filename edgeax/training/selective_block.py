@@ -35,7 +35,8 @@ class SelectiveBlock(keras.layers.Layer):
     In training a decision is made for the whole batch. A step that skips the block computes nothing
     of it, neither forward nor backward, and leaves its moving statistics as they are. For its
     weights, momentum and weight decay to stay as well, train with `edgeax.optimizers.SkipAware`.
-    The variable `kept` is 1 when the last training step ran the block and 0 when it did not.
+    The variable `kept` is 1 when the last training step ran the block and 0 when it did not; of
+    several replicas, the share of those that ran it.
 
     Outside training nothing is random: `share * block(x) + (1 - share) * x`, with the fixed
     probability, or what the gate says of each sample alone.
@@ -84,8 +85,7 @@ class SelectiveBlock(keras.layers.Layer):
             )
         if not (fixed or gate is None or isinstance(gate, SelectionGate)):
             raise ValueError(
-                "`gate` must be a SelectionGate, a probability or None. Received: "
-                f"gate={gate!r}."
+                f"`gate` must be a SelectionGate, a probability or None. Received: gate={gate!r}."
             )
         self.block = block
         self.seed = int(np.random.randint(2**31)) if seed is None else checked_seed(seed)
@@ -129,7 +129,7 @@ class SelectiveBlock(keras.layers.Layer):
             dtype="float32",
             trainable=False,
             autocast=False,
-            aggregation="only_first_replica",
+            aggregation="mean",
         )
         self.step = self.add_weight(
             name="step",

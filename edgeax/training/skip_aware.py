@@ -131,7 +131,7 @@ class _Gated:
             blocks.setdefault(key, (kept, []))[1].append((gradient, variable))
         for kept, pairs in blocks.values():
             if kept:
-                ran = tf.reduce_min([tf.convert_to_tensor(one.value) for one in kept]) > 0.5
+                ran = tf.reduce_min([tf.convert_to_tensor(one.value) for one in kept]) > 0.0
                 tf.cond(
                     ran,
                     lambda pairs=pairs: self._update(distribution, pairs, learning_rate),

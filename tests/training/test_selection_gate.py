@@ -23,17 +23,17 @@ Y = X[:, :1] - X[:, 1:2]
 
 @pytest.mark.parametrize("target", [0.8, 0.6, 0.4])  # 20, 40 and 60 % skipped
 def test_wjc19_the_share_that_runs_comes_to_the_target(target):
-    gate = SelectionGate(target=target, strength=1e-2, seed=1)
+    gate = SelectionGate(target=target, strength=5e-2, seed=1)
     model = network(gate, blocks=4)
-    model.compile(SkipAware(keras.optimizers.Adam(0.01)), "mse")
+    model.compile(SkipAware(keras.optimizers.SGD(0.05)), "mse")
     kept = []
     count = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: kept.append(
             np.mean([block.kept.numpy() for block in blocks_of(model)])
         )
     )
-    model.fit(X, Y, batch_size=8, epochs=12, verbose=0, callbacks=[count])
-    assert np.mean(kept[-200:]) == pytest.approx(target, abs=0.07)
+    model.fit(X, Y, batch_size=8, epochs=10, verbose=0, callbacks=[count])
+    assert np.mean(kept[-200:]) == pytest.approx(target, abs=0.05)
     assert float(gate.share.numpy()) == pytest.approx(target, abs=0.15)
 
 
@@ -51,12 +51,17 @@ def test_wjc19_the_gate_of_a_resnet_74_costs_below_four_hundredths_of_a_percent(
         given = keras.Input((size, size, channels))
         model = keras.Model(given, SelectiveBlock(residual((size, size, channels)), gate)(given))
         counts = edgeax.macs(model)
-        (block,) = [n for path, n in counts.items() if path.startswith("selective_block")
-                    and not path.endswith("_features")]
+        (block,) = [
+            n
+            for path, n in counts.items()
+            if path.startswith("selective_block") and not path.endswith("_features")
+        ]
         (features,) = [n for path, n in counts.items() if path.endswith("_features")]
         assert block == 2 * size * size * 9 * channels * channels
         assert features == channels * 10
-        decision = sum(int(np.prod(w.shape)) for w in gate.trainable_weights if "bias" not in w.name)
+        decision = sum(
+            int(np.prod(w.shape)) for w in gate.trainable_weights if "bias" not in w.name
+        )
         assert decision == 4 * 10 * (10 + 10) + 10
         of_gate += 11 * (features + decision)
         of_blocks += 12 * block
@@ -133,7 +138,7 @@ x = np.random.default_rng(0).normal(size=(32, 4)).astype(np.float32)
 
 class Same(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
-        self.before, self.skipped = self.states(), set()
+        self.before, self.skipped, self.kept = self.states(), set(), set()
 
     def states(self):
         return [[v.numpy() for v in block.block.variables] for block in blocks_of(self.model)]
@@ -144,17 +149,19 @@ class Same(keras.callbacks.Callback):
             same = all(np.array_equal(a, b) for a, b in zip(old, new))
             self.skipped.add(same)
             assert same == (float(block.kept.numpy()) == 0.0)
+            self.kept.add(float(block.kept.numpy()))
         self.before = now
 
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 for gate in (SelectionGate, lambda **_: 0.5):
-    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    with strategy.scope():
         model = network(gate(seed=1))
         optimizer = SkipAware(keras.optimizers.SGD(0.01, momentum=0.9, weight_decay=0.1))
         model.compile(optimizer, "mse", jit_compile=False)
     same = Same()
     data = tf.data.Dataset.from_tensor_slices((x, x[:, :1])).batch(8)
     model.fit(data, epochs=3, verbose=0, callbacks=[same])
-    assert same.skipped == {True, False}
+    assert same.skipped == {True, False} and same.kept <= {0.0, 0.5, 1.0}
     for variable in model.trainable_variables:
         one, two = [part.numpy() for part in variable.value.values]
         assert np.array_equal(one, two), variable.path
@@ -162,7 +169,7 @@ print("same")
 """
 
 
-def test_two_replicas_decide_together_and_stay_the_same():
+def test_two_replicas_stay_the_same_though_each_decides_for_its_batch():
     own = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     run = subprocess.run(  # devices are set once in each process
         [sys.executable, "-c", TWO_REPLICAS],
