@@ -25,11 +25,12 @@ class SelectionGate(keras.layers.Layer):
     What comes to a block is averaged over its places and taken to `hidden` features by a dense
     layer of the block's own. One LSTM reads them from block to block, and `p = sigmoid(linear)`. In
     training all blocks of a batch are decided by `mean(p) > u`, u uniform in [0, 1), with the
-    gradient of `mean(p)`; each replica of a strategy decides on its part of the batch. Added to the loss is, for each
-    block, `sign * strength * batch * decision`, the sign -1 while the running share of blocks that
-    ran is at most `target`, else +1: the share comes to the target, with SGD sooner than with
-    Adam. The sum of the weights' steps is what counts: for few steps or small batches raise
-    `strength` from the 1e-5 of [WJC19], which trains for 64000 steps of 128.
+    gradient of `mean(p)`; each replica of a strategy decides on its part of the batch.
+
+    Added to the loss is, for each block, `sign * strength * batch * decision`, the sign -1 while
+    the running share of blocks that ran is at most `target`, else +1: the share comes to the
+    target, with SGD sooner than with Adam. In few steps or with small batches it takes a `strength`
+    above the 1e-5 of [WJC19], who train for 64000 steps of 128.
 
     Outside training nothing is random, and no sample sees the others: with `"expected"` a block's
     output has the weight p and its input `1 - p`; with `"threshold"` it is one or the other.

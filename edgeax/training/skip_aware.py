@@ -53,6 +53,7 @@ class SkipAware(keras.optimizers.Optimizer):
                 f"{optimizer.gradient_accumulation_steps}. Leave it out."
             )
         super().__init__(learning_rate=0.0, name=name)
+        self.built: bool
         self.inner_optimizer = optimizer
         self._gated = _Gated(optimizer)
 
