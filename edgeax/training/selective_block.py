@@ -1,6 +1,7 @@
 """SelectiveBlock: a residual block that some training steps skip."""
 
 import dataclasses
+import inspect
 import numbers
 from collections.abc import Sequence
 from typing import Any
@@ -65,7 +66,7 @@ class SelectiveBlock(keras.layers.Layer):
 
     Raises:
         ValueError: An argument is out of its range, the block changes the shape, or the layer with
-            a SelectionGate is called on an array.
+            a SelectionGate is called on an array or in a Sequential model.
 
     Example: `gate = SelectionGate(target=0.6)`, then `x = SelectiveBlock(block, gate)(x)` for each
     block but the first.
@@ -94,11 +95,12 @@ class SelectiveBlock(keras.layers.Layer):
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         gate = self._gate.value
         if isinstance(gate, SelectionGate) and not isinstance(inputs, (list, tuple)):
-            if not isinstance(inputs, keras.KerasTensor):
+            if not isinstance(inputs, keras.KerasTensor) or _in_a_sequential_model():
                 raise ValueError(
                     f"SelectiveBlock {self.name!r} with a SelectionGate must be called on a "
-                    f"keras.Input or what is made of it. Received: {type(inputs).__name__}. Build "
-                    "a functional model of it, or call the layer on [x, decision]."
+                    "keras.Input or what is made of it, in a functional model. Received: "
+                    f"{type(inputs).__name__}, or the layer in a Sequential model, which would not "
+                    "train the gate. Build a functional model of it, or give a probability."
                 )
             inputs = [inputs, gate.decide(inputs, self.name)]
         return super().__call__(inputs, *args, **kwargs)
@@ -209,6 +211,17 @@ class SelectiveBlock(keras.layers.Layer):
     def from_config(cls, config: dict[str, Any]) -> "SelectiveBlock":
         """Returns the layer that `get_config` described."""
         return cls(**{**config, "block": keras.saving.deserialize_keras_object(config["block"])})
+
+
+def _in_a_sequential_model() -> bool:
+    """Returns whether a Sequential model is being built: it holds its own layers alone."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        owner = frame.f_locals.get("self")
+        if frame.f_code.co_name == "build" and isinstance(owner, keras.Sequential):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _beside(share: Any, inputs: Any) -> Any:

@@ -220,7 +220,17 @@ def test_a_compressed_block_computes_with_its_grid():
 
 def test_a_model_with_such_blocks_can_be_compressed(tmp_path):
     model = edgeax.compress(network(SelectionGate(seed=1)), ["int8"])
-    train(model)
+    model.compile(SkipAware(keras.optimizers.SGD(0.01, momentum=0.9, weight_decay=0.1)), "mse")
+    blocks = [model.get_layer(f"block{i}").layer for i in range(3)]
+    before, skipped = [state_of(block) for block in blocks], set()
+    for _ in range(8):
+        model.fit(X, Y, batch_size=8, verbose=0)
+        after = [state_of(block) for block in blocks]
+        for block, old, new in zip(blocks, before, after, strict=True):
+            skipped.add(float(block.kept.numpy()) == 0.0)
+            assert unchanged(old, new) == (float(block.kept.numpy()) == 0.0)
+        before = after
+    assert skipped == {True, False}
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert np.array_equal(loaded.predict(X, verbose=0), model.predict(X, verbose=0))
@@ -265,6 +275,12 @@ def test_steps_in_one_execution_are_decided_on_their_own():
             r"\(None, 6, 6, 2\) becomes \(None, 4, 4, 2\)",
         ),
         (lambda: SelectiveBlock(dense_block(), SelectionGate())(X), "must be called on a keras.In"),
+        (
+            lambda: keras.Sequential(
+                [keras.Input((4,)), SelectiveBlock(dense_block(), SelectionGate())]
+            ),
+            "a Sequential model, which would not train the gate",
+        ),
     ],
 )
 def test_what_cannot_be_skipped_is_refused(make, message):

@@ -31,8 +31,6 @@ def variables():
 @pytest.mark.parametrize("in_graph", [False, True])
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_skipped_variable_stays_and_the_others_go_on_as_without_it(name, in_graph):
-    if name == "adafactor" and in_graph:
-        pytest.skip("one form is enough for an optimizer with factored moments")
     free, skipped, kept = variables()
     optimizer, alone = SkipAware(OPTIMIZERS[name]()), OPTIMIZERS[name]()
     twin, twin_skipped, _ = variables()
