@@ -30,9 +30,11 @@ FACADES = {
     "analog.py",
     "callbacks.py",
     "constraints.py",
+    "cost.py",
     "layers.py",
     "losses.py",
     "mcu.py",
+    "optimizers.py",
     "regularizers.py",
 }
 

@@ -118,23 +118,35 @@ class Product:
 
 
 class EnergyTable(abc.ABC):
-    """Picojoules of arithmetic and of access to each level of the memories."""
+    """Picojoules of arithmetic and of access to each level of the memories.
+
+    Attributes:
+        sum_bits: Width of a sum while it is being made.
+    """
+
+    sum_bits: int
 
     @abc.abstractmethod
     def mac(self, first: Width, second: Width) -> float:
-        """Returns the picojoules of one multiply-accumulate, its sum 32 bits wide."""
+        """Returns the picojoules of one multiply-accumulate."""
 
     @abc.abstractmethod
     def access(self, level: Level, width: Width) -> float:
         """Returns the picojoules of one read or write of one number."""
 
-    def product(self, product: Product) -> float:
-        """Returns the picojoules of a product: its arithmetic and its accesses at all levels."""
+    def on_chip(self, product: Product) -> float:
+        """Returns the picojoules of a product's arithmetic and of all levels but DRAM."""
+        sums = dataclasses.replace(product.result, width=Width(self.sum_bits))
         energy = product.macs * self.mac(product.first.width, product.second.width)
-        for operand, times in ((product.first, 1), (product.second, 1), (product.result, 2)):
+        for operand, times in ((product.first, 1), (product.second, 1), (sums, 2)):
             for level, count in accesses(product.macs, operand, times).items():
                 energy += count * self.access(level, operand.width)
         return energy
+
+    def off_chip(self, product: Product) -> float:
+        """Returns the picojoules of moving each tensor of a product from or to DRAM once."""
+        tensors = (product.first, product.second, product.result)
+        return sum(self.moved(tensor.values, tensor.width) for tensor in tensors)
 
     def moved(self, values: float, width: Width) -> float:
         """Returns the picojoules of moving numbers between DRAM and the chip once."""
@@ -142,10 +154,10 @@ class EnergyTable(abc.ABC):
 
 
 def accesses(macs: float, operand: Operand, times: int) -> dict[Level, float]:
-    """Returns how often a product accesses an operand at each level.
+    """Returns how often a product accesses an operand at each level on the chip.
 
-    Row-stationary: a number comes from DRAM once, from the buffer once for all that the array makes
-    of it, from a neighbour once for all that an element makes of it, from registers each time.
+    Row-stationary: a number comes from the buffer once for all that the array makes of it, from a
+    neighbour once for all that an element makes of it, from registers each time.
 
     Args:
         macs: Multiply-accumulates of the product.
@@ -157,7 +169,6 @@ def accesses(macs: float, operand: Operand, times: int) -> dict[Level, float]:
         "register": times * macs,
         "array": times * near if operand.array_uses > 1.0 else 0.0,
         "buffer": times * near / operand.array_uses,
-        "memory": operand.values,
     }
 
 
@@ -178,10 +189,12 @@ class FortyFiveNanometres(EnergyTable):
     and their registers, the table does not have: it costs nothing here.
     """
 
+    sum_bits = 32
+
     def mac(self, first: Width, second: Width) -> float:
         """See `EnergyTable.mac`."""
         is_float = first.is_float or second.is_float
-        return self.multiply(first, second) + self.add(Width(32, is_float))
+        return self.multiply(first, second) + self.add(Width(self.sum_bits, is_float))
 
     def multiply(self, first: Width, second: Width) -> float:
         """Returns the picojoules of one multiplication."""
@@ -212,6 +225,7 @@ class Eyeriss(EnergyTable):
     integers in the 45 nm table, so that both tables give picojoules.
     """
 
+    sum_bits = 16
     unit = FortyFiveNanometres().mac(Width(16), Width(16))
 
     def mac(self, first: Width, second: Width) -> float:

@@ -51,15 +51,17 @@ def test_ces16_a_convolution_worked_out_by_hand():
     memory = 200 * (36 + 9 + 16)
     by_hand = arithmetic + registers + neighbours + buffer + memory
     assert by_hand == 144 + 576 + 360 + 342 + 12200
-    assert EYERISS.product(product) == pytest.approx(by_hand * EYERISS.unit)
+    energy = EYERISS.on_chip(product) + EYERISS.off_chip(product)
+    assert energy == pytest.approx(by_hand * EYERISS.unit)
     assert product.bit_operations == 144 * 256
     assert product.traffic_bytes == 2 * (36 + 9 + 16)
 
 
 def test_the_45_nm_table_takes_the_same_counts_without_registers():
     product = Product(144, *(Operand(n, Width(8)) for n in (36, 9, 16)))
-    by_hand = 144 * 0.3 + (144 + 144 + 2 * 144) * 1.25 + (36 + 9 + 16) * 160
-    assert NODE.product(product) == pytest.approx(by_hand)
+    sums = 2 * 144 * 5.0  # of 32 bits
+    assert NODE.on_chip(product) == pytest.approx(144 * 0.3 + (144 + 144) * 1.25 + sums)
+    assert NODE.off_chip(product) == pytest.approx((36 + 9 + 16) * 160)
 
 
 def test_energies_of_eyeriss_go_with_the_bits():
