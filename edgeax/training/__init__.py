@@ -11,12 +11,19 @@ from edgeax.training.gradient_l1 import GradientL1
 from edgeax.training.group_lasso import GroupLasso
 from edgeax.training.incremental_regularization import IncrementalRegularization
 from edgeax.training.kurtosis import KURE, Kurtosis
+from edgeax.training.lars import LARS
 from edgeax.training.lottery import LotteryTicket, lottery_ticket
 from edgeax.training.optimizer_state import MaskOptimizerState
 from edgeax.training.proximal import ProximalGroupLasso
 from edgeax.training.quantization_error import MSQE, PartialL2
 from edgeax.training.regularizers import Bipolar, Euclidean, Manhattan
 from edgeax.training.scratch import reinitialized, retraining_dropout, scratch_epochs
+from edgeax.training.sign_optimizers import (
+    PredictiveSignSGD,
+    SignSGD,
+    Signum,
+    majority_vote,
+)
 from edgeax.training.slimming import SlimmingL1
 from edgeax.training.soft_targets import SoftTargets
 from edgeax.training.strip_auto_pruners import auto_pruned_channels, strip_auto_pruners
@@ -32,6 +39,7 @@ from edgeax.training.teacher_logits import with_teacher_logits
 __all__ = [
     "DeepKMeans",
     "KURE",
+    "LARS",
     "MSQE",
     "AddedLoss",
     "AutoBalanced",
@@ -48,7 +56,10 @@ __all__ = [
     "Manhattan",
     "MaskOptimizerState",
     "PartialL2",
+    "PredictiveSignSGD",
     "ProximalGroupLasso",
+    "SignSGD",
+    "Signum",
     "SlimmingL1",
     "SoftTargets",
     "StructuredSparsity",
@@ -58,6 +69,7 @@ __all__ = [
     "auto_pruned_channels",
     "confidence_weights",
     "lottery_ticket",
+    "majority_vote",
     "reinitialized",
     "retraining_dropout",
     "scratch_epochs",
