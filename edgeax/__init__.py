@@ -116,7 +116,9 @@ _OBJECTS = {
     "WAGEUpdate": "edgeax.transforms",
     "WeightNoise": "edgeax.transforms",
     "widen": "edgeax.model",
+    "with_predictive_gradients": "edgeax.training",
     "with_teacher_logits": "edgeax.training",
+    "without_predictive_gradients": "edgeax.training",
     "WRPN": "edgeax.transforms",
     "XNORWeight": "edgeax.transforms",
 }

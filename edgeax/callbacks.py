@@ -7,6 +7,7 @@ from edgeax.training.gradient_l1 import GradientL1
 from edgeax.training.incremental_regularization import IncrementalRegularization
 from edgeax.training.kurtosis import KURE
 from edgeax.training.optimizer_state import MaskOptimizerState
+from edgeax.training.predicted_signs import PredictedSigns
 from edgeax.training.proximal import ProximalGroupLasso
 from edgeax.training.quantization_error import MSQE, PartialL2
 from edgeax.training.slimming import SlimmingL1
@@ -22,6 +23,7 @@ __all__ = [
     "IncrementalRegularization",
     "MaskOptimizerState",
     "PartialL2",
+    "PredictedSigns",
     "ProximalGroupLasso",
     "SlimmingL1",
     "StructuredSparsity",

@@ -175,7 +175,7 @@ class _Tensors:
         kind = type(layer).__name__
         per_filter = max(1, math.prod(kernels[0][:-1]) // math.prod(window))
         filters = kernels[0][-1]
-        if kind.startswith("Depthwise"):
+        if "Depthwise" in kind:
             per_filter = 1
         if kind.endswith("Transpose"):
             per_filter, filters = filters, per_filter

@@ -14,7 +14,21 @@ from edgeax.training.kurtosis import KURE, Kurtosis
 from edgeax.training.lars import LARS
 from edgeax.training.lottery import LotteryTicket, lottery_ticket
 from edgeax.training.optimizer_state import MaskOptimizerState
+from edgeax.training.predicted_signs import PredictedSigns
+from edgeax.training.predictive_models import (
+    with_predictive_gradients,
+    without_predictive_gradients,
+)
 from edgeax.training.proximal import ProximalGroupLasso
+from edgeax.training.psg import (
+    PredictiveConv1D,
+    PredictiveConv1DTranspose,
+    PredictiveConv2D,
+    PredictiveConv2DTranspose,
+    PredictiveDense,
+    PredictiveDepthwiseConv1D,
+    PredictiveDepthwiseConv2D,
+)
 from edgeax.training.quantization_error import MSQE, PartialL2
 from edgeax.training.regularizers import Bipolar, Euclidean, Manhattan
 from edgeax.training.scratch import reinitialized, retraining_dropout, scratch_epochs
@@ -56,6 +70,14 @@ __all__ = [
     "Manhattan",
     "MaskOptimizerState",
     "PartialL2",
+    "PredictedSigns",
+    "PredictiveConv1D",
+    "PredictiveConv1DTranspose",
+    "PredictiveConv2D",
+    "PredictiveConv2DTranspose",
+    "PredictiveDense",
+    "PredictiveDepthwiseConv1D",
+    "PredictiveDepthwiseConv2D",
     "PredictiveSignSGD",
     "ProximalGroupLasso",
     "SignSGD",
@@ -75,5 +97,7 @@ __all__ = [
     "scratch_epochs",
     "strip_auto_pruners",
     "teacher_effects",
+    "with_predictive_gradients",
     "with_teacher_logits",
+    "without_predictive_gradients",
 ]

@@ -36,7 +36,7 @@ def check_modes_of_fit(make):
             np.testing.assert_allclose(one, same, atol=2e-3)
 
 
-def check_resuming(make, folder):
+def check_resuming(make, folder, change=lambda model: model):
     """Interrupts training after an epoch and goes on from BackupAndRestore's file."""
     x, y = small_models.points(64)
 
@@ -46,7 +46,7 @@ def check_resuming(make, folder):
                 raise KeyboardInterrupt
 
     def train(callbacks, epochs=4):
-        model = small_models.mlp()
+        model = change(small_models.mlp())
         model.compile(make(), "sparse_categorical_crossentropy")
         try:
             model.fit(x, y, 16, epochs, shuffle=False, verbose=0, callbacks=callbacks)
