@@ -53,6 +53,16 @@ class Predictive(keras.layers.Layer):
     gradient. Codes of an input reach to the mean over the batch of each sample's largest magnitude
     in training, elsewhere to each sample's own.
 
+    Args:
+        beta: Share of the largest magnitude of a predicted gradient from which on its sign stands.
+        bits: Of inputs and kernels, 2 to 16.
+        predicted_bits: Most significant ones of an input from which gradients are predicted.
+        gradient_bits: Of the gradient of the output, 2 to 16.
+        predicted_gradient_bits: Most significant ones of it, rounded; the paper has 10, its code
+            all 16.
+        carry: Whether the most significant bits of an input are rounded by the bit behind them, and
+            not cut off as in the paper. Fewer signs are wrong then.
+
     Attributes:
         signs: float32 `(4,)` variable, sums since `forget_signs`: steps, share of the weights that
             the prediction decided, share decided wrongly, share that it would have got wrong
@@ -67,6 +77,7 @@ class Predictive(keras.layers.Layer):
         predicted_bits: int = 4,
         gradient_bits: int = 16,
         predicted_gradient_bits: int = 16,
+        carry: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -74,6 +85,7 @@ class Predictive(keras.layers.Layer):
             raise ValueError(f"`beta` must lie in [0, 1]. Received: beta={beta}.")
         owner = type(self).__name__
         self.beta = float(beta)
+        self.carry = bool(carry)
         self.bits = checked_bits(bits, 2, 16, owner)
         self.gradient_bits = checked_bits(gradient_bits, 2, 16, owner, "gradient_bits")
         self.predicted_bits = checked_bits(predicted_bits, 1, bits, owner, "predicted_bits")
@@ -116,7 +128,7 @@ class Predictive(keras.layers.Layer):
                 top = limit_of(upstream, "gradient")
                 errors = coded(upstream, top, self.gradient_bits)
                 to_input, full, *rest = affine.gradients((*rounded, *bias), errors)
-                most = coded(inputs, limit, self.bits, self.predicted_bits)
+                most = coded(inputs, limit, self.bits, self.predicted_bits, self.carry)
                 errors = coded(
                     upstream, top, self.gradient_bits, self.predicted_gradient_bits, carry=True
                 )
@@ -161,6 +173,7 @@ class Predictive(keras.layers.Layer):
             "predicted_bits": self.predicted_bits,
             "gradient_bits": self.gradient_bits,
             "predicted_gradient_bits": self.predicted_gradient_bits,
+            "carry": self.carry,
         }
 
     def get_config(self) -> dict[str, Any]:
@@ -189,6 +202,8 @@ class _Affine:
 
     def gradients(self, operands: tuple[Any, ...], upstream: tf.Tensor) -> list[tf.Tensor]:
         """Returns the gradients of the operands, given that of the output."""
+        # Copies in the graph of the way back: a tape cannot watch those of a branch before it.
+        operands = tuple(tf.identity(operand) for operand in operands)
         with tf.GradientTape() as tape:
             tape.watch(operands)
             outputs = self(*operands)
