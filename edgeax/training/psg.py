@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from edgeax.formats.methods import implements
 from edgeax.model.training_work import TrainingFormats
-from edgeax.training.code_bits import Kind, coded, limit_of
+from edgeax.training.code_bits import coded, limit_of
 from edgeax.transforms.checks import checked_bits
 
 _TEST = "tests/training/test_psg.py::"
@@ -64,7 +64,8 @@ class Predictive(keras.layers.Layer):
             not cut off as in the paper. Fewer signs are wrong then.
 
     Attributes:
-        signs: float32 `(4,)` variable, sums since `forget_signs`: steps, share of the weights that
+        signs: float32 `(4,)` variable, sums over training since `forget_signs`, of a strategy's
+            first replica: steps, share of the weights that
             the prediction decided, share decided wrongly, share that it would have got wrong
             had it decided all.
     """
@@ -110,15 +111,17 @@ class Predictive(keras.layers.Layer):
         """Calls the layer on codes."""
         affine = _Affine(self, super().call)
         tensors = [tf.cast(tensor, tf.float32) for tensor in (inputs, *affine.weights())]
-        outputs = self._predicted(affine, "batch" if training else "sample", *tensors)
+        outputs = self._predicted(affine, bool(training), *tensors)
         return self.activation(tf.cast(outputs, self.compute_dtype))
 
     def _predicted(
-        self, affine: "_Affine", kind: Kind, inputs: Any, kernel: Any, *bias: Any
+        self, affine: "_Affine", training: bool, inputs: Any, kernel: Any, *bias: Any
     ) -> tf.Tensor:
+        counts = _handle_of(self.signs) if training else None
+
         @tf.custom_gradient
         def product(inputs: Any, kernel: Any, *bias: Any) -> Any:
-            limit = limit_of(inputs, kind)
+            limit = limit_of(inputs, "batch" if training else "sample")
             rounded = (
                 coded(inputs, limit, self.bits),
                 coded(kernel, limit_of(kernel, "kernel"), self.bits),
@@ -134,18 +137,13 @@ class Predictive(keras.layers.Layer):
                 )
                 predicted = affine.gradients((most, rounded[1], *bias), errors)[1]
                 signs, decided = mixed_signs(predicted, full, self.beta)
-                self._count(predicted, full, decided)
+                if counts is not None:
+                    _count(counts, predicted, full, decided)
                 return (to_input, signs, *rest)
 
             return affine(*rounded, *bias), gradients
 
         return product(inputs, kernel, *bias)
-
-    def _count(self, predicted: tf.Tensor, full: tf.Tensor, decided: tf.Tensor) -> None:
-        wrong = tf.not_equal(tf.sign(predicted), tf.sign(full))
-        shares = [decided, tf.logical_and(decided, wrong), wrong]
-        means = [tf.reduce_mean(tf.cast(share, tf.float32)) for share in shares]
-        self.signs.assign(self.signs.value + tf.stack([1.0, *means]))
 
     def forget_signs(self) -> None:
         """Starts to count anew."""
@@ -179,6 +177,23 @@ class Predictive(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
         return {**super().get_config(), **self.predictive_config()}
+
+
+def _handle_of(variable: keras.Variable) -> Any:
+    """Returns the resource of a variable, in a graph as the input that the graph has for it.
+
+    A gradient through `tf.cond` can use inputs of the branch that ran, and no others.
+    """
+    handle = variable.value.handle
+    return handle if tf.executing_eagerly() else tf.compat.v1.get_default_graph().capture(handle)
+
+
+def _count(counts: Any, predicted: tf.Tensor, full: tf.Tensor, decided: tf.Tensor) -> None:
+    """Adds a step to the counts of a layer, each replica to its own."""
+    wrong = tf.not_equal(tf.sign(predicted), tf.sign(full))
+    shares = [decided, tf.logical_and(decided, wrong), wrong]
+    means = [tf.reduce_mean(tf.cast(share, tf.float32)) for share in shares]
+    tf.raw_ops.AssignAddVariableOp(resource=counts, value=tf.stack([1.0, *means]))
 
 
 class _Affine:
