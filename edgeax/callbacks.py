@@ -12,6 +12,7 @@ from edgeax.training.proximal import ProximalGroupLasso
 from edgeax.training.quantization_error import MSQE, PartialL2
 from edgeax.training.slimming import SlimmingL1
 from edgeax.training.structured_sparsity import StructuredSparsity
+from edgeax.training.training_cost import TrainingCost
 
 __all__ = [
     "DeepKMeans",
@@ -27,4 +28,5 @@ __all__ = [
     "ProximalGroupLasso",
     "SlimmingL1",
     "StructuredSparsity",
+    "TrainingCost",
 ]

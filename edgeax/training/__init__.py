@@ -49,6 +49,7 @@ from edgeax.training.teacher_effects import (
     teacher_effects,
 )
 from edgeax.training.teacher_logits import with_teacher_logits
+from edgeax.training.training_cost import TrainingCost
 
 __all__ = [
     "DeepKMeans",
@@ -87,6 +88,7 @@ __all__ = [
     "StructuredSparsity",
     "SyntheticTeacher",
     "TeacherEffects",
+    "TrainingCost",
     "WeightClip",
     "auto_pruned_channels",
     "confidence_weights",
