@@ -66,7 +66,7 @@ def without_predictive_gradients(model: keras.Model) -> keras.Model:
         ValueError: The model has no graph.
     """
     check_model(model)
-    plain = {predictive: kind for kind, predictive in RULES.items()}
+    plain: dict[type, Any] = {predictive: kind for kind, predictive in RULES.items()}
 
     def changed(layer: Any) -> Any:
         if type(layer) not in plain:
