@@ -91,7 +91,7 @@ def test_a_table_of_embeddings_is_moved():
 
 
 def test_it_learns_a_small_task():
-    x, y = small_models.points(256)
+    x, y = small_models.points(512)
     for make in (lambda: SignSGD(0.003), lambda: Signum(0.003), lambda: PredictiveSignSGD(0.0005)):
         model = small_models.mlp(units=16)
         model.compile(make(), "sparse_categorical_crossentropy", metrics=["accuracy"])
