@@ -8,10 +8,12 @@ from edgeax.training.incremental_regularization import IncrementalRegularization
 from edgeax.training.kurtosis import KURE
 from edgeax.training.minibatch_dropping import MinibatchDropping
 from edgeax.training.optimizer_state import MaskOptimizerState
+from edgeax.training.predicted_signs import PredictedSigns
 from edgeax.training.proximal import ProximalGroupLasso
 from edgeax.training.quantization_error import MSQE, PartialL2
 from edgeax.training.slimming import SlimmingL1
 from edgeax.training.structured_sparsity import StructuredSparsity
+from edgeax.training.training_cost import TrainingCost
 
 __all__ = [
     "DeepKMeans",
@@ -24,7 +26,9 @@ __all__ = [
     "MaskOptimizerState",
     "MinibatchDropping",
     "PartialL2",
+    "PredictedSigns",
     "ProximalGroupLasso",
     "SlimmingL1",
     "StructuredSparsity",
+    "TrainingCost",
 ]

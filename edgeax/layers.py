@@ -14,6 +14,15 @@ from edgeax.model.sugar import (
 )
 from edgeax.model.xnor import XnorConv2D
 from edgeax.training.auto_pruner import AutoPruner
+from edgeax.training.psg import (
+    PredictiveConv1D,
+    PredictiveConv1DTranspose,
+    PredictiveConv2D,
+    PredictiveConv2DTranspose,
+    PredictiveDense,
+    PredictiveDepthwiseConv1D,
+    PredictiveDepthwiseConv2D,
+)
 from edgeax.training.selection_gate import SelectionGate
 from edgeax.training.selective_block import SelectiveBlock
 
@@ -22,6 +31,13 @@ __all__ = [
     "PaddedConv1D",
     "PaddedConv2D",
     "PaddedDepthwiseConv2D",
+    "PredictiveConv1D",
+    "PredictiveConv1DTranspose",
+    "PredictiveConv2D",
+    "PredictiveConv2DTranspose",
+    "PredictiveDense",
+    "PredictiveDepthwiseConv1D",
+    "PredictiveDepthwiseConv2D",
     "QuantConv1D",
     "QuantConv2D",
     "QuantConv2DTranspose",

@@ -30,6 +30,7 @@ FACADES = {
     "analog.py",
     "callbacks.py",
     "constraints.py",
+    "cost.py",
     "data.py",
     "layers.py",
     "losses.py",

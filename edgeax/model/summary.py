@@ -87,7 +87,7 @@ def summary(model: keras.Model) -> Summary:
         ValueError: The model has no weights yet, or Keras cannot make it again.
     """
     check_weights(model)
-    graph, originals = _graph_of(model)
+    graph, originals = plain_graph(model)
     rows = []
     for copy in {id(call.operation): call.operation for call in graph.calls}.values():
         layer = originals.get(id(copy))
@@ -99,7 +99,7 @@ def summary(model: keras.Model) -> Summary:
     return Summary(tuple(rows))
 
 
-def _graph_of(model: keras.Model) -> tuple[Graph, dict[int, keras.layers.Layer]]:
+def plain_graph(model: keras.Model) -> tuple[Graph, dict[int, keras.layers.Layer]]:
     """Returns the calls of a plain copy, and the layers of `model` by the ids of the copies."""
     copies: dict[int, Any] = {}
     if is_nested(model):

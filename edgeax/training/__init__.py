@@ -12,15 +12,36 @@ from edgeax.training.gradient_l1 import GradientL1
 from edgeax.training.group_lasso import GroupLasso
 from edgeax.training.incremental_regularization import IncrementalRegularization
 from edgeax.training.kurtosis import KURE, Kurtosis
+from edgeax.training.lars import LARS
 from edgeax.training.lottery import LotteryTicket, lottery_ticket
 from edgeax.training.minibatch_dropping import MinibatchDropping
 from edgeax.training.optimizer_state import MaskOptimizerState
+from edgeax.training.predicted_signs import PredictedSigns
+from edgeax.training.predictive_models import (
+    with_predictive_gradients,
+    without_predictive_gradients,
+)
 from edgeax.training.proximal import ProximalGroupLasso
+from edgeax.training.psg import (
+    PredictiveConv1D,
+    PredictiveConv1DTranspose,
+    PredictiveConv2D,
+    PredictiveConv2DTranspose,
+    PredictiveDense,
+    PredictiveDepthwiseConv1D,
+    PredictiveDepthwiseConv2D,
+)
 from edgeax.training.quantization_error import MSQE, PartialL2
 from edgeax.training.regularizers import Bipolar, Euclidean, Manhattan
 from edgeax.training.scratch import reinitialized, retraining_dropout, scratch_epochs
 from edgeax.training.selection_gate import SelectionGate
 from edgeax.training.selective_block import SelectiveBlock
+from edgeax.training.sign_optimizers import (
+    PredictiveSignSGD,
+    SignSGD,
+    Signum,
+    majority_vote,
+)
 from edgeax.training.skip_aware import SkipAware
 from edgeax.training.slimming import SlimmingL1
 from edgeax.training.soft_targets import SoftTargets
@@ -34,10 +55,12 @@ from edgeax.training.teacher_effects import (
     teacher_effects,
 )
 from edgeax.training.teacher_logits import with_teacher_logits
+from edgeax.training.training_cost import TrainingCost
 
 __all__ = [
     "DeepKMeans",
     "KURE",
+    "LARS",
     "MSQE",
     "AddedLoss",
     "AutoBalanced",
@@ -55,25 +78,40 @@ __all__ = [
     "MaskOptimizerState",
     "MinibatchDropping",
     "PartialL2",
+    "PredictedSigns",
+    "PredictiveConv1D",
+    "PredictiveConv1DTranspose",
+    "PredictiveConv2D",
+    "PredictiveConv2DTranspose",
+    "PredictiveDense",
+    "PredictiveDepthwiseConv1D",
+    "PredictiveDepthwiseConv2D",
+    "PredictiveSignSGD",
     "ProximalGroupLasso",
     "SelectionGate",
     "SelectiveBlock",
     "SkipAware",
+    "SignSGD",
+    "Signum",
     "SlimmingL1",
     "SoftTargets",
     "StretchedSchedule",
     "StructuredSparsity",
     "SyntheticTeacher",
     "TeacherEffects",
+    "TrainingCost",
     "WeightClip",
     "auto_pruned_channels",
     "confidence_weights",
     "drop",
     "lottery_ticket",
+    "majority_vote",
     "reinitialized",
     "retraining_dropout",
     "scratch_epochs",
     "strip_auto_pruners",
     "teacher_effects",
+    "with_predictive_gradients",
     "with_teacher_logits",
+    "without_predictive_gradients",
 ]

@@ -9,9 +9,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from edgeax.formats.methods import implements
 from edgeax.transforms.checks import checked_bits, checked_steps
+
+_TEST = "tests/transforms/test_schedules.py::"
 
 
 class Schedule(abc.ABC):
@@ -260,6 +264,35 @@ class BitSchedule:
             )
         span = end_step - begin_step
         return cls(widths, [begin_step + span * n // changes for n in range(1, changes + 1)])
+
+    @classmethod
+    @implements("FGL21", test=_TEST + "test_fgl21_widths_rise_along_a_cosine_in_every_cycle")
+    def cyclic(cls, low: int, high: int, period: int, cycles: int = 32) -> "BitSchedule":
+        """Returns a schedule of cycles that each rise from `low` to `high` along half a cosine;
+        `high` holds after the last one.
+
+        `round(low + (high - low) / 2 * (1 - cos(pi * t / period)))` at step t of a cycle. For
+        weights and activations; gradients keep the higher width. Source: [FGL21].
+
+        Args:
+            low: Width at the start of a cycle, 2 to 8.
+            high: Width at its end, above `low`.
+            period: Steps of a cycle, at least 1.
+            cycles: How many, at least 1; with 32 of them `period` is a 32nd of all steps.
+
+        Raises:
+            ValueError: An argument is out of its range.
+        """
+        if high <= low or period < 1 or cycles < 1:
+            raise ValueError(
+                "`high` must be above `low`, and `period` and `cycles` at least 1. Received: "
+                f"low={low}, high={high}, period={period}, cycles={cycles}."
+            )
+        turns = np.arange(period) / period
+        cycle = np.rint(low + (high - low) / 2 * (1 - np.cos(np.pi * turns))).astype(int)
+        widths = [*np.tile(cycle, cycles).tolist(), int(high)]
+        changes = [0, *(np.flatnonzero(np.diff(widths)) + 1).tolist()]
+        return cls([widths[step] for step in changes], changes[1:])
 
     @property
     def last_bits(self) -> int:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import edgeax
 from edgeax.transforms import ConstantSparsity, PolynomialDecay
 from edgeax.transforms.schedules import check_sparsity
 from tests.transforms.modes import in_every_mode
@@ -164,3 +165,23 @@ def test_a_schedule_tells_what_it_comes_to_and_when(schedule, sparsity, steps):
 def test_what_is_no_sparsity_is_refused(value):
     with pytest.raises(ValueError, match=r"`sparsity` must lie in \[0, 1\).*sparsity="):
         check_sparsity("sparsity", value)
+
+
+def test_fgl21_widths_rise_along_a_cosine_in_every_cycle():
+    schedule = edgeax.BitSchedule.cyclic(3, 8, period=2500, cycles=2)
+    assert schedule.bits[:7] == [3, 4, 5, 6, 7, 8, 3] and schedule.last_bits == 8
+    widths = [int(schedule(tf.constant(step))) for step in range(0, 5000, 100)]
+    angles = np.pi * (np.arange(0, 5000, 100) % 2500) / 2500
+    assert widths == np.rint(3 + 2.5 * (1 - np.cos(angles))).astype(int).tolist()
+    assert int(schedule(tf.constant(10**6))) == 8
+    # Bit operations saved, published for 8 bits backward: 36.67 %.
+    spans = np.diff([0, *schedule.steps, 5000])
+    shares = [edgeax.cost.training_share(bits, bits, 8) for bits in schedule.bits]
+    saved = 1 - np.dot(spans, shares) / 5000 / edgeax.cost.training_share(8, 8, 8)
+    assert round(100 * saved, 2) == 36.67
+
+
+@pytest.mark.parametrize("arguments", [(8, 8, 10, 1), (3, 8, 0, 1), (3, 8, 10, 0), (1, 8, 10, 1)])
+def test_cyclic_widths_that_cannot_be_are_told(arguments):
+    with pytest.raises(ValueError, match="low=|bits=1"):
+        edgeax.BitSchedule.cyclic(*arguments)
