@@ -129,10 +129,12 @@ _MODULES = {
     "layers": "edgeax.layers",
     "post_training": "edgeax.post_training",
     "losses": "edgeax.losses",
+    "optimizers": "edgeax.optimizers",
     "regularizers": "edgeax.regularizers",
     "pruning": "edgeax.pruning",
     "runtime": "edgeax.runtime",
     "sharing": "edgeax.sharing",
+    "training": "edgeax.training",
 }
 
 

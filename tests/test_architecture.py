@@ -32,6 +32,7 @@ FACADES = {
     "constraints.py",
     "layers.py",
     "losses.py",
+    "optimizers.py",
     "regularizers.py",
 }
 

@@ -1,5 +1,7 @@
 """What takes part in `fit`: callbacks, losses, regularizers, constraints, teachers."""
 
+from edgeax.model.arithmetics import ARITHMETICS, as_arithmetic
+from edgeax.model.loss_scaling import EnhancedLossScaleOptimizer, loss_scaled
 from edgeax.training.added_loss import AddedLoss
 from edgeax.training.auto_balanced import AutoBalanced
 from edgeax.training.auto_pruner import AutoPruner
@@ -28,12 +30,16 @@ from edgeax.training.teacher_effects import (
     teacher_effects,
 )
 from edgeax.training.teacher_logits import with_teacher_logits
+from edgeax.transforms.arithmetic import Arithmetic
 
 __all__ = [
+    "ARITHMETICS",
     "DeepKMeans",
+    "EnhancedLossScaleOptimizer",
     "KURE",
     "MSQE",
     "AddedLoss",
+    "Arithmetic",
     "AutoBalanced",
     "AutoPruner",
     "Bipolar",
@@ -55,8 +61,10 @@ __all__ = [
     "SyntheticTeacher",
     "TeacherEffects",
     "WeightClip",
+    "as_arithmetic",
     "auto_pruned_channels",
     "confidence_weights",
+    "loss_scaled",
     "lottery_ticket",
     "reinitialized",
     "retraining_dropout",

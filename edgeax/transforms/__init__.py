@@ -3,6 +3,7 @@
 import keras  # noqa: F401  imported before the modules below, on which what waits for Keras relies
 
 from edgeax.transforms.admm_prune import ADMMPrune
+from edgeax.transforms.arithmetic import Arithmetic
 from edgeax.transforms.base import Chain, Transform
 from edgeax.transforms.cluster import Cluster
 from edgeax.transforms.cluster_activations import ClusterActivations
@@ -28,6 +29,7 @@ from edgeax.transforms.prune import Prune
 from edgeax.transforms.quantize import Quantize, Quantizer
 from edgeax.transforms.quantized_gradient import QuantizeGradient
 from edgeax.transforms.recurrent_state import RecurrentState
+from edgeax.transforms.round_to import RoundTo
 from edgeax.transforms.sampled import SampledWeight
 from edgeax.transforms.schedules import BitSchedule, ConstantSparsity, PolynomialDecay, Schedule
 from edgeax.transforms.signs import Heaviside, Sign, Ternary
@@ -46,6 +48,7 @@ __all__ = [
     "WAGE",
     "WRPN",
     "ADMMPrune",
+    "Arithmetic",
     "BitSchedule",
     "Blocks",
     "Chain",
@@ -75,6 +78,7 @@ __all__ = [
     "QuantizeGradient",
     "Quantizer",
     "RecurrentState",
+    "RoundTo",
     "SampledWeight",
     "Schedule",
     "ShiftedSigns",
