@@ -18,6 +18,7 @@ from edgeax.training.optimizer_state import MaskOptimizerState
 from edgeax.training.proximal import ProximalGroupLasso
 from edgeax.training.quantization_error import MSQE, PartialL2
 from edgeax.training.regularizers import Bipolar, Euclidean, Manhattan
+from edgeax.training.rounded_sgd import RoundedSGD
 from edgeax.training.scratch import reinitialized, retraining_dropout, scratch_epochs
 from edgeax.training.slimming import SlimmingL1
 from edgeax.training.soft_targets import SoftTargets
@@ -55,6 +56,7 @@ __all__ = [
     "MaskOptimizerState",
     "PartialL2",
     "ProximalGroupLasso",
+    "RoundedSGD",
     "SlimmingL1",
     "SoftTargets",
     "StructuredSparsity",

@@ -4,11 +4,13 @@ import keras  # noqa: F401  imported before the modules below, on which what wai
 
 from edgeax.transforms.admm_prune import ADMMPrune
 from edgeax.transforms.arithmetic import Arithmetic
+from edgeax.transforms.autoflex import Autoflex
 from edgeax.transforms.base import Chain, Transform
 from edgeax.transforms.cluster import Cluster
 from edgeax.transforms.cluster_activations import ClusterActivations
 from edgeax.transforms.dorefa import DoReFa, DoReFaGradient
 from edgeax.transforms.dynamic_surgery import DynamicSurgery
+from edgeax.transforms.followed_exponent import FollowedExponent, FollowedGradient
 from edgeax.transforms.gradient_transform import GradientTransform
 from edgeax.transforms.gradual_threshold import GradualThreshold
 from edgeax.transforms.hashed import Hashed
@@ -25,6 +27,7 @@ from edgeax.transforms.named import transform_of
 from edgeax.transforms.near_zero import NearZero
 from edgeax.transforms.noise import WeightNoise
 from edgeax.transforms.outlier_cluster import OutlierCluster
+from edgeax.transforms.overflow_scale import OverflowScale
 from edgeax.transforms.prune import Prune
 from edgeax.transforms.quantize import Quantize, Quantizer
 from edgeax.transforms.quantized_gradient import QuantizeGradient
@@ -49,6 +52,10 @@ __all__ = [
     "WRPN",
     "ADMMPrune",
     "Arithmetic",
+    "Autoflex",
+    "FollowedExponent",
+    "FollowedGradient",
+    "OverflowScale",
     "BitSchedule",
     "Blocks",
     "Chain",
