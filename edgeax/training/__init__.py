@@ -2,6 +2,7 @@
 
 from edgeax.model.arithmetics import ARITHMETICS, as_arithmetic
 from edgeax.model.loss_scaling import EnhancedLossScaleOptimizer, loss_scaled
+from edgeax.training.accumulator import accumulator_bits, variance_retained
 from edgeax.training.added_loss import AddedLoss
 from edgeax.training.auto_balanced import AutoBalanced
 from edgeax.training.auto_pruner import AutoPruner
@@ -63,6 +64,7 @@ __all__ = [
     "SyntheticTeacher",
     "TeacherEffects",
     "WeightClip",
+    "accumulator_bits",
     "as_arithmetic",
     "auto_pruned_channels",
     "confidence_weights",
@@ -73,5 +75,6 @@ __all__ = [
     "scratch_epochs",
     "strip_auto_pruners",
     "teacher_effects",
+    "variance_retained",
     "with_teacher_logits",
 ]

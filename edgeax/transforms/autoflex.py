@@ -10,7 +10,7 @@ from edgeax.formats.block_float import Flex16
 from edgeax.formats.methods import implements
 from edgeax.formats.scales import ceil_log2, power_of_two
 from edgeax.transforms.checks import checked_count, checked_positive
-from edgeax.transforms.followed_exponent import ExponentRule
+from edgeax.transforms.followed_exponent import ExponentRule, Observed
 
 _MANTISSA = 16
 _FULL = float(2 ** (_MANTISSA - 1) - 1)
@@ -83,13 +83,12 @@ class Autoflex(ExponentRule):
         )
         return exponent
 
-    def observe(self, x: tf.Tensor, rounded: tf.Tensor, exponent: tf.Tensor) -> tf.Tensor:
+    def observe(self, x: tf.Tensor, rounded: tf.Tensor, exponent: tf.Tensor) -> Observed:
         """See `ExponentRule.observe`."""
         del x
         seen = self.seen.value
         place = tf.one_hot(seen % self.window, self.window, True, False, dtype=tf.bool)
         record = tf.where(place, tf.reduce_max(tf.abs(rounded)), self.largest.value)
-        self.largest.assign(record)
         counts = tf.cast(tf.range(self.window) <= seen, tf.float32)
         count = tf.reduce_sum(counts)
         mean = tf.reduce_sum(record * counts) / count
@@ -98,7 +97,9 @@ class Autoflex(ExponentRule):
         needed = self.alpha * (
             tf.reduce_max(record * counts) + self.beta * deviation + self.gamma * step
         )
-        return tf.clip_by_value(ceil_log2(needed, keras.ops) - (_MANTISSA - 1), _LOWEST, _HIGHEST)
+        following = ceil_log2(needed, keras.ops) - (_MANTISSA - 1)
+        following = tf.clip_by_value(following, _LOWEST, _HIGHEST)
+        return (self.exponent, following), (self.largest, record)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

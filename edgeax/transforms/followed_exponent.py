@@ -1,7 +1,7 @@
 """Shared exponents that follow a tensor from step to step, instead of being measured in it."""
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import keras
@@ -16,6 +16,8 @@ from edgeax.transforms.formatted import noise_like
 from edgeax.transforms.gradient_transform import GradientTransform
 from edgeax.transforms.gradients import straight_through
 from edgeax.transforms.quantize import ROUNDINGS, Quantizer
+
+Observed = Iterable[tuple[keras.Variable, tf.Tensor]]
 
 
 class ExponentRule(Stateful):
@@ -38,26 +40,31 @@ class ExponentRule(Stateful):
         """Returns the exponent for the first tensor, int32 scalar."""
 
     @abc.abstractmethod
-    def observe(self, x: tf.Tensor, rounded: tf.Tensor, exponent: tf.Tensor) -> tf.Tensor:
-        """Takes note of a tensor and what it was rounded to; returns the next exponent."""
+    def observe(self, x: tf.Tensor, rounded: tf.Tensor, exponent: tf.Tensor) -> Observed:
+        """Returns what a tensor and what it was rounded to make of the rule's variables, the
+        exponent among them.
+        """
 
     def current(self, x: tf.Tensor) -> tf.Tensor:
         """Returns the exponent for `x`, int32 scalar."""
         return tf.cond(self.seen.value > 0, lambda: self.exponent.value + 0, lambda: self.first(x))
 
-    def rounded(self, x: tf.Tensor, noise: tf.Tensor | None, learns: bool) -> tf.Tensor:
+    def rounded(self, x: tf.Tensor, noise: tf.Tensor | None, learns: Any) -> tf.Tensor:
         """Returns `x`, float32 and finite, as it is stored.
 
         Args:
             x: The tensor.
             noise: None rounds to nearest; see `ArrayFormat.rounded`.
-            learns: Whether `x` counts for the exponents to come.
+            learns: Whether `x` counts for the exponents to come: False, True or a bool scalar.
         """
         exponent = self.current(x)
         rounded = self.number_format.rounded(x, {"exponent": exponent}, keras.ops, noise)
-        if learns:
-            self.exponent.assign(self.observe(x, rounded, exponent))
-            self.seen.assign(self.seen.value + 1)
+        if learns is False:
+            return rounded
+        # No branch around the assignments: replicas could not agree on a variable within one.
+        observed = [*self.observe(x, rounded, exponent), (self.seen, self.seen.value + 1)]
+        for variable, value in observed:
+            variable.assign(tf.where(learns, value, tf.convert_to_tensor(variable.value)))
         return rounded
 
 
@@ -69,7 +76,6 @@ class _Follows:
         self.rule = rule
         self.rounding = checked_choice("rounding", rounding, ROUNDINGS)
         self.seed = int(seed)
-        self.number_format = rule.number_format
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
@@ -108,6 +114,7 @@ class FollowedExponent(_Follows, Quantizer):
     ) -> None:
         super().__init__(**kwargs)
         self.settle(rule, rounding, seed)
+        self.number_format = rule.number_format
 
     def bind(self, role: Role, shape: Sequence[int | None]) -> None:
         """Creates the state of the rule."""
@@ -126,9 +133,8 @@ class FollowedExponent(_Follows, Quantizer):
         value = tensor.decode()
         exponent = tf.convert_to_tensor(self.rule.current(tf.constant(value)))
         params = {"exponent": np.asarray(exponent, np.int8)}
-        return EncodedTensor(
-            self.number_format.encode(value, params), self.number_format, params, tensor.mask
-        )
+        format = self.rule.number_format
+        return EncodedTensor(format.encode(value, params), format, params, tensor.mask)
 
 
 @keras.saving.register_keras_serializable("edgeax")
@@ -162,11 +168,9 @@ class FollowedGradient(_Follows, GradientTransform):
     def backward(self, upstream: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
         """See `GradientTransform.backward`."""
         noise = self._noise(upstream, step)
-        return tf.cond(
-            tf.reduce_all(tf.math.is_finite(upstream)),
-            lambda: self.rule.rounded(upstream, noise, learns=True),
-            lambda: tf.identity(upstream),
-        )
+        finite = tf.reduce_all(tf.math.is_finite(upstream))
+        usable = tf.where(finite, upstream, 0.0)
+        return tf.where(finite, self.rule.rounded(usable, noise, learns=finite), upstream)
 
 
 def last_exponent(rule: ExponentRule) -> int:

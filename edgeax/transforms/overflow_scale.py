@@ -10,7 +10,7 @@ from edgeax.formats.block_float import SmallBlockFloat
 from edgeax.formats.methods import implements
 from edgeax.formats.scales import power_of_two
 from edgeax.transforms.checks import checked_bits, checked_count, checked_positive
-from edgeax.transforms.followed_exponent import ExponentRule
+from edgeax.transforms.followed_exponent import ExponentRule, Observed
 
 
 @implements(
@@ -55,7 +55,7 @@ class OverflowScale(ExponentRule):
         """See `ExponentRule.first`."""
         return tf.reshape(self.number_format.step_exponent(x, keras.ops), ())
 
-    def observe(self, x: tf.Tensor, rounded: tf.Tensor, exponent: tf.Tensor) -> tf.Tensor:
+    def observe(self, x: tf.Tensor, rounded: tf.Tensor, exponent: tf.Tensor) -> Observed:
         """See `ExponentRule.observe`."""
         del rounded
         edge = power_of_two(exponent + (self.width - 1), keras.ops)
@@ -65,10 +65,12 @@ class OverflowScale(ExponentRule):
         decides = tf.equal((self.seen.value + 1) % self.period, 0)
         allowed = self.most * self.period
         change = tf.where(over > allowed, 1, tf.where(over_half > allowed, 0, -1))
-        self.over.assign(tf.where(decides, 0.0, over))
-        self.over_half.assign(tf.where(decides, 0.0, over_half))
         changed = tf.clip_by_value(exponent + change, -125, 127)
-        return tf.where(decides, changed, exponent)
+        return (
+            (self.exponent, tf.where(decides, changed, exponent)),
+            (self.over, tf.where(decides, 0.0, over)),
+            (self.over_half, tf.where(decides, 0.0, over_half)),
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

@@ -127,7 +127,7 @@ def test_rules_that_scale_the_loss_differently_are_rejected():
 
 
 def test_an_unknown_name_suggests_others():
-    with pytest.raises(ValueError, match=re.escape("Did you mean one of ['bfloat16']")):
+    with pytest.raises(ValueError, match=re.escape("Did you mean one of ['bfloat16'")):
         edgeax.Recipe(arithmetic="bfloat")
     with pytest.raises(ValueError, match="`arithmetic` must be an edgeax.training.Arithmetic"):
         edgeax.Rule("a", arithmetic=3)

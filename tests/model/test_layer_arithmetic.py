@@ -1,3 +1,8 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -9,6 +14,9 @@ from edgeax.formats.names import format_of
 from edgeax.model.layer_arithmetic import activation_to_take
 from edgeax.training import Arithmetic
 from edgeax.transforms import WAGEError
+from tests import source_tree
+
+PROGRAM = Path(__file__).parent / "strategies" / "arithmetic.py"
 
 layers = keras.layers
 
@@ -110,6 +118,21 @@ def test_a_saved_model_goes_on_as_it_would_have(name, jit, tmp_path):
 
     for one, other in zip(trained(2, False), trained(2, True), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", ["fixed16", "enhanced_fp8", "flexpoint"])
+def test_replicas_round_alike(name):
+    environment = {**os.environ, "PYTHONPATH": str(source_tree.REPOSITORY)}
+    made = subprocess.run(
+        [sys.executable, str(PROGRAM), name],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert made.returncode == 0, made.stderr[-2000:]
+    differing, before, after = map(float, made.stdout.split())
+    assert differing == 0 and after < before
 
 
 def test_activations_are_taken_over_where_something_happens_before_them():
