@@ -2,8 +2,9 @@
 
 A convolutional network with batch normalization is trained on a part of Fashion-MNIST, its images
 halved to 14x14, for equally many epochs from the same first weights, under each arithmetic of
-`edgeax.training`. "FP8 alone" has neither chunks nor a loss scale nor stochastic updates: it must
-be visibly worse, or the emulation would not do its job. SWALP's weights are averaged over the last
+`edgeax.training`. "FP8 in one sum" has neither chunks nor a loss scale nor stochastic updates; "FP8
+alone" stores its weights in FP8 too and must be visibly worse, or the emulation would not do its
+job. SWALP's weights are averaged over the last
 half of the steps, and its batch normalizations estimated anew.
 
 The arithmetics are emulated bit by bit (bfloat16 and fp16 by casts): times say what the emulation
@@ -71,7 +72,7 @@ def sgd(rate: Any) -> keras.optimizers.Optimizer:
     return keras.optimizers.SGD(rate, MOMENTUM)
 
 
-def rounded(format: str, rounding: str = "stochastic") -> Optimizer:
+def rounded(format: str | Minifloat, rounding: str = "stochastic") -> Optimizer:
     """Returns what makes an SGD whose sums are rounded."""
     return lambda rate: RoundedSGD(rate, MOMENTUM, format=format, rounding=rounding)
 
@@ -86,10 +87,16 @@ def fp8_with_chunks() -> edgeax.Recipe:
     return edgeax.Recipe([edgeax.Rule("@last", arithmetic="wide_fp8")], arithmetic="fp8")
 
 
-def fp8_alone() -> edgeax.Recipe:
-    """Returns FP8 without anything that makes it work."""
+def fp8_in_one_sum() -> edgeax.Recipe:
+    """Returns FP8 with 16-bit weights, but neither chunks nor a loss scale."""
     narrow, half = Minifloat(5, 2), Minifloat(6, 9)
     return edgeax.Recipe(arithmetic=Arithmetic(narrow, narrow, half, half, half))
+
+
+def fp8_alone() -> edgeax.Recipe:
+    """Returns FP8 without anything that makes it work: weights are stored in it too."""
+    narrow, half = Minifloat(5, 2), Minifloat(6, 9)
+    return edgeax.Recipe(arithmetic=Arithmetic(narrow, narrow, narrow, narrow, half))
 
 
 SETTINGS = (
@@ -106,7 +113,8 @@ SETTINGS = (
     Setting("S2FP8", of("s2fp8"), sgd, target="close"),
     Setting("FP8 enhanced", of("enhanced_fp8"), sgd),
     Setting("FP8 + chunks", fp8_with_chunks, rounded("fp16_e6m9"), target="close"),
-    Setting("FP8 alone", fp8_alone, rounded("fp16_e6m9", "nearest"), target="worse"),
+    Setting("FP8 in one sum", fp8_in_one_sum, rounded("fp16_e6m9", "nearest")),
+    Setting("FP8 alone", fp8_alone, rounded(Minifloat(5, 2), "nearest"), target="worse"),
 )
 
 

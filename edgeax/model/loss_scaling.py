@@ -16,12 +16,47 @@ GROWTH_STEPS = 2000
 _MINIMUM = {40_000: 2.0**13, 150_000: 2.0**15}
 
 
+@keras.saving.register_keras_serializable("edgeax")
+class DynamicLossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
+    """Keras's `LossScaleOptimizer`, on several replicas too: a step is left out for all of them
+    where the gradients of one are not finite. Keras asks the first one only.
+
+    The scale is halved at such a step, and doubled after `dynamic_growth_steps` others.
+
+    Args:
+        inner_optimizer: The Keras optimizer that makes the updates.
+        initial_scale: The first scale.
+        dynamic_growth_steps: Good steps before the scale doubles.
+
+    Source: [MNA17].
+    """
+
+    def __init__(
+        self,
+        inner_optimizer: keras.optimizers.Optimizer,
+        initial_scale: float = FIRST_SCALE,
+        dynamic_growth_steps: int = GROWTH_STEPS,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(inner_optimizer, initial_scale, dynamic_growth_steps, name, **kwargs)
+
+    def check_finite(self, grads: Any) -> tf.Tensor:
+        """Returns whether all gradients of all replicas are finite."""
+        finite = super().check_finite(grads)
+        replica = tf.distribute.get_replica_context()
+        if replica is None or replica.num_replicas_in_sync == 1:
+            return finite
+        wrong = 1.0 - tf.cast(finite, tf.float32)
+        return tf.equal(replica.all_reduce(tf.distribute.ReduceOp.SUM, wrong), 0.0)
+
+
 @implements(
     "MSDK19",
     test="tests/model/test_loss_scaling.py::test_msdk19_the_scale_never_falls_below_a_rising_minimum",
 )
 @keras.saving.register_keras_serializable("edgeax")
-class EnhancedLossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
+class EnhancedLossScaleOptimizer(DynamicLossScaleOptimizer):
     """Dynamic loss scaling that never falls below a minimum, which rises in the course of training.
 
     In FP8 rare gradients overflow while most underflow: a scale that every overflow halves becomes
@@ -91,9 +126,9 @@ def loss_scaled(
 
     Args:
         optimizer: A Keras optimizer that no model has used yet.
-        loss_scale: As `edgeax.training.Arithmetic` has it: a number, `"dynamic"` (Keras's own
-            `LossScaleOptimizer`, from 2**24 on), `"enhanced"` (`EnhancedLossScaleOptimizer`) or
-            None, which scales nothing.
+        loss_scale: As `edgeax.training.Arithmetic` has it: a number, `"dynamic"`
+            (`DynamicLossScaleOptimizer`), `"enhanced"` (`EnhancedLossScaleOptimizer`) or None,
+            which scales nothing.
 
     Source: [MNA17], [MSDK19].
 
@@ -108,7 +143,7 @@ def loss_scaled(
     inner = type(optimizer).from_config(config)
     if loss_scale == "enhanced":
         return EnhancedLossScaleOptimizer(inner)
-    return keras.optimizers.LossScaleOptimizer(inner, FIRST_SCALE, GROWTH_STEPS)
+    return DynamicLossScaleOptimizer(inner)
 
 
 def scale_loss(model: keras.Model, loss_scale: float | str | None) -> None:

@@ -1,7 +1,11 @@
 """What takes part in `fit`: callbacks, losses, regularizers, constraints, teachers."""
 
 from edgeax.model.arithmetics import ARITHMETICS, as_arithmetic
-from edgeax.model.loss_scaling import EnhancedLossScaleOptimizer, loss_scaled
+from edgeax.model.loss_scaling import (
+    DynamicLossScaleOptimizer,
+    EnhancedLossScaleOptimizer,
+    loss_scaled,
+)
 from edgeax.training.accumulator import accumulator_bits, variance_retained
 from edgeax.training.added_loss import AddedLoss
 from edgeax.training.auto_balanced import AutoBalanced
@@ -37,6 +41,7 @@ from edgeax.transforms.arithmetic import Arithmetic
 __all__ = [
     "ARITHMETICS",
     "DeepKMeans",
+    "DynamicLossScaleOptimizer",
     "EnhancedLossScaleOptimizer",
     "KURE",
     "MSQE",

@@ -3,7 +3,11 @@ import numpy as np
 import pytest
 
 import edgeax
-from edgeax.model.loss_scaling import EnhancedLossScaleOptimizer, loss_scaled
+from edgeax.model.loss_scaling import (
+    DynamicLossScaleOptimizer,
+    EnhancedLossScaleOptimizer,
+    loss_scaled,
+)
 
 BAD, GOOD = [np.float32([np.inf])], [np.float32([1.0])]
 
@@ -23,7 +27,8 @@ def test_dynamic_scaling_halves_and_skips_and_doubles():
     # The state machine: 2**24, half of it after infinity or NaN, twice after so many good steps.
     optimizer = loss_scaled(keras.optimizers.SGD(1.0, momentum=0.9), "dynamic")
     assert (optimizer.initial_scale, optimizer.dynamic_growth_steps) == (2.0**24, 2000)
-    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(1.0), 16.0, 3)
+    assert isinstance(optimizer, DynamicLossScaleOptimizer)
+    optimizer = DynamicLossScaleOptimizer(keras.optimizers.SGD(1.0), 16.0, 3)
     gradients = [GOOD, GOOD, BAD, GOOD, [np.float32([np.nan])], GOOD, GOOD, GOOD, GOOD]
     seen, weight = scales_after(optimizer, gradients)
     assert seen == [16, 16, 8, 8, 4, 4, 4, 8, 8]
