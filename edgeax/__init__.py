@@ -139,6 +139,7 @@ _MODULES = {
     "regularizers": "edgeax.regularizers",
     "runtime": "edgeax.runtime",
     "sharing": "edgeax.sharing",
+    "training": "edgeax.training",
 }
 
 

@@ -13,7 +13,8 @@ from edgeax.model.ends import first_layers, last_layers
 from edgeax.model.graph import Call, Graph
 from edgeax.model.recipe import Recipe, Rule
 from edgeax.model.slots import serialized
-from edgeax.model.wrapper import SLOTS, Compressed, slot_of, unwrappable
+from edgeax.model.wrapper import SLOTS, Compressed, arithmetic_as_data, slot_of, unwrappable
+from edgeax.transforms.arithmetic import Arithmetic
 from edgeax.transforms.base import Transform
 from edgeax.transforms.quantize import Quantize
 
@@ -30,6 +31,7 @@ class Plan:
         input_places: Which of its inputs are inputs of the model, in every call.
         weights: Transforms of single weights by the names of their variables.
         averages: Whether it averages values that were rounded, which the wrapper rounds again.
+        arithmetic: How it computes while it is trained.
     """
 
     uses: int
@@ -37,6 +39,7 @@ class Plan:
     input_places: tuple[int, ...] | None = None
     weights: dict[str, list[Transform]] = dataclasses.field(default_factory=dict)
     averages: bool = False
+    arithmetic: Arithmetic | None = None
 
     def wrap(self, layer: keras.layers.Layer) -> Compressed:
         """Returns `layer` in a wrapper that does what is planned."""
@@ -48,19 +51,20 @@ class Plan:
             uses=self.uses,
             input_places=self.input_places,
             weights=self.weights,
+            arithmetic=self.arithmetic,
         )
 
     @property
     def is_empty(self) -> bool:
         """Whether the layer stays as it is."""
         given = any(self.slots.values()) or any(self.weights.values())
-        return not given and not self.averages
+        return not given and not self.averages and self.arithmetic is None
 
     @property
     def has_kernel(self) -> bool:
         """Whether a kernel of the layer gets something."""
         named = any(slot_of(name) == "kernel" and self.weights[name] for name in self.weights)
-        return named or bool(self.slots.get("kernel"))
+        return named or bool(self.slots.get("kernel")) or self.arithmetic is not None
 
     def settings(self, layer: keras.layers.Layer) -> dict[str, Any]:
         """Returns what is planned for `layer`, as the data that `Compressed.settings` returns."""
@@ -72,6 +76,7 @@ class Plan:
             "uses": self.uses,
             "input_places": self.input_places,
             "weights": serialized(self.weights),
+            "arithmetic": arithmetic_as_data(self.arithmetic),
         }
 
 
@@ -91,6 +96,9 @@ def make_plans(
     for place, (rule, picked) in enumerate(zip(recipe.rules, picks, strict=True)):
         for layer in picked:
             placed[place] |= _place_weights(rule, layer, plans[id(layer)])
+            if rule.arithmetic is not None and _has_slot(layer, "kernel"):
+                plans[id(layer)].arithmetic = rule.arithmetic
+                placed[place].add("arithmetic")
             for end in _place_outputs(rule, graph, layer, plans):
                 output_rules[id(end.operation)] = place if rule.slots["output"] else _NO_RULE
                 placed[place].add("output")
@@ -395,10 +403,12 @@ def _check_placed(
         for tensor in call.first_argument
         if isinstance(tensor, keras.KerasTensor)
     )
+    arithmetic = [] if rule.arithmetic is None else ["arithmetic"]
     if not placed or ("input" in rule.slots and not has_float and not is_for_all):
         raise ValueError(
             "`filter` of a rule must pick a layer that has what the rule transforms. Received: "
-            f"{sorted({*rule.slots, *rule.weights} - placed)} for {paths}, which have none of it. "
+            f"{sorted({*rule.slots, *rule.weights, *arithmetic} - placed)} for {paths}, which have "
+            "none of it. "
             "A kernel needs weights; an `input` must be floating-point, for indices and other "
             "integers have no number format, and belong to a layer with a kernel or at the model's "
             "inputs that no rule as late has rounded as an output before."

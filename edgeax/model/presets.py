@@ -13,6 +13,7 @@ from typing import Any
 from edgeax.formats import NumberFormat
 from edgeax.model.recipe import Recipe, Rule
 from edgeax.model.slots import as_transforms
+from edgeax.transforms.arithmetic import Arithmetic
 from edgeax.transforms.base import Transform
 from edgeax.transforms.cluster import Cluster
 from edgeax.transforms.quantize import Quantize
@@ -72,14 +73,16 @@ def _unknown(name: str) -> ValueError:
 
 
 def as_recipe(recipe: Any) -> Recipe:
-    """Returns a recipe from a `Recipe`, a preset's name, or a list for every kernel: of transforms,
-    number formats and names of these.
+    """Returns a recipe from a `Recipe`, a preset's name, an `Arithmetic`, or a list for every
+    kernel: of transforms, number formats and names of these.
 
     Raises:
         ValueError: It is none of these.
     """
     if isinstance(recipe, Recipe):
         return recipe
+    if isinstance(recipe, Arithmetic):
+        return Recipe(arithmetic=recipe)
     if isinstance(recipe, str):
         return preset(recipe)
     if isinstance(recipe, (list, tuple)) and all(
@@ -106,6 +109,7 @@ def at_once(recipe: Any) -> Recipe:
     rules = [
         Rule(rule.filter, **_all_at_once(rule.slots), weights=_all_at_once(rule.weights))
         for rule in recipe.rules
+        if rule.slots or rule.weights
     ]
     return Recipe(rules, recipe.name)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from edgeax.model.arithmetics import as_arithmetic
 from edgeax.model.slots import Slot, as_named_transforms, as_transforms, deserialized, serialized
 
 Filter = str | Sequence[str] | Callable[[keras.layers.Layer], bool]
@@ -45,6 +46,10 @@ class Rule:
             `{"recurrent_kernel": "int8"}` or `{"pointwise_kernel": "int4"}`. For these they stand
             instead of those of `kernel` and `bias`, whichever rule gives them.
 
+        arithmetic: How layers with kernels compute while they are trained, an
+            `edgeax.training.Arithmetic` or the name of one, such as `"bfloat16"`. The last rule
+            that gives a layer one wins.
+
     Raises:
         ValueError: No slot is given, the filter is none, an expression does not compile, or a slot
             is given what is no transform, format or name of one.
@@ -60,6 +65,7 @@ class Rule:
         input: Slot = None,
         output: Slot = None,
         weights: Mapping[str, Slot] | None = None,
+        arithmetic: Any = None,
     ) -> None:
         self.filter = filter if callable(filter) else _checked_expressions(filter)
         self.slots = {
@@ -68,9 +74,10 @@ class Rule:
             if value is not None
         }
         self.weights = as_named_transforms(weights)
-        if not self.slots and not self.weights:
+        self.arithmetic = None if arithmetic is None else as_arithmetic(arithmetic)
+        if not self.slots and not self.weights and self.arithmetic is None:
             raise ValueError(
-                f"`Rule` must give at least one of {(*SLOTS, 'weights')}. "
+                f"`Rule` must give at least one of {(*SLOTS, 'weights', 'arithmetic')}. "
                 f"Received: filter={filter!r} alone."
             )
 
@@ -101,13 +108,20 @@ class Rule:
                 f"Received: {self.filter!r}."
             )
         weights = {"weights": serialized(self.weights)} if self.weights else {}
-        return {"filter": list(self.filter), **serialized(self.slots), **weights}
+        data = {"filter": list(self.filter), **serialized(self.slots), **weights}
+        if self.arithmetic is not None:
+            data["arithmetic"] = keras.saving.serialize_keras_object(self.arithmetic)
+        return data
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Rule":
         """Returns the rule that `get_config` described."""
         slots = deserialized({slot: config[slot] for slot in SLOTS if slot in config})
-        return cls(config["filter"], **slots, weights=deserialized(config.get("weights", {})))
+        arithmetic = config.get("arithmetic")
+        if arithmetic is not None:
+            arithmetic = keras.saving.deserialize_keras_object(arithmetic)
+        weights = deserialized(config.get("weights", {}))
+        return cls(config["filter"], **slots, weights=weights, arithmetic=arithmetic)
 
 
 @keras.saving.register_keras_serializable("edgeax")
@@ -117,18 +131,32 @@ class Recipe:
     Args:
         rules: The rules.
         name: What to call the recipe.
+        arithmetic: How all layers with kernels compute while they are trained, unless a rule says
+            otherwise: an `edgeax.training.Arithmetic`, or the name of one such as `"bfloat16"`. It
+            becomes the first rule.
 
     Raises:
-        ValueError: There is no rule, or something is no rule.
+        ValueError: There is no rule, or something is no rule; or rules scale the loss differently.
     """
 
-    def __init__(self, rules: Sequence[Rule], name: str = "recipe") -> None:
+    def __init__(
+        self, rules: Sequence[Rule] = (), name: str = "recipe", arithmetic: Any = None
+    ) -> None:
         self.rules = list(rules)
         self.name = name
+        if arithmetic is not None:
+            self.rules.insert(0, Rule(".*", arithmetic=arithmetic))
         if not self.rules or not all(isinstance(rule, Rule) for rule in self.rules):
             raise ValueError(
                 f"`rules` must be a list of at least one edgeax.Rule. Received: rules={rules!r}."
             )
+        scales = {rule.arithmetic.loss_scale for rule in self.rules if rule.arithmetic} - {None}
+        if len(scales) > 1:
+            raise ValueError(
+                "`rules` must not scale the loss differently: there is one loss. Received: "
+                f"loss_scale of {sorted(map(str, scales))}. Set the same, or None."
+            )
+        self.loss_scale: float | str | None = next(iter(scales), None)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

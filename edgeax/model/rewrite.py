@@ -23,6 +23,7 @@ from edgeax.model.copying import (
 from edgeax.model.graph import Call, Graph, is_nested, new_inputs, trace
 from edgeax.model.health import warn_of_dead_kernels
 from edgeax.model.layout import einsum_axes, layout_of
+from edgeax.model.loss_scaling import scale_loss
 from edgeax.model.plan import check_nothing_left_out, make_plans
 from edgeax.model.presets import as_recipe
 from edgeax.model.reads import check_reads
@@ -64,6 +65,7 @@ def compress(model: keras.Model, recipe: Any, strict: bool = False) -> keras.Mod
     for layer in compressed_layers(compressed):
         warn_of_dead_kernels(layer)
     compile_like(compressed, model)
+    scale_loss(compressed, recipe.loss_scale)
     return compressed
 
 

@@ -17,8 +17,11 @@ from edgeax.formats import EncodedTensor
 from edgeax.model import passes
 from edgeax.model.device import activated, in_halves, is_swish, note_grid, rounded_averages
 from edgeax.model.hook import call_plain
+from edgeax.model.layer_arithmetic import StoredWeight, activation_to_take, salt_of
 from edgeax.model.layout import Layout, layout_of
 from edgeax.model.slots import Slot, as_named_transforms, as_transforms, deserialized, serialized
+from edgeax.transforms.accumulated import accumulated_call, check_accumulates
+from edgeax.transforms.arithmetic import Arithmetic
 from edgeax.transforms.base import Chain, Transform, fresh
 from edgeax.transforms.quantize import Quantizer
 
@@ -55,6 +58,8 @@ class Compressed(keras.layers.Wrapper):
             first argument; None for all.
         weights: Transforms of single weights by the names of their variables, such as
             `{"recurrent_kernel": "int8"}`, instead of those of `kernel` and `bias`.
+        arithmetic: How the layer computes while it is trained, an `edgeax.training.Arithmetic`. It
+            acts within what the slots do: on inputs behind theirs, on the result before theirs.
 
     A slot takes a transform, a number format, the name of one, or a list of these.
 
@@ -78,6 +83,7 @@ class Compressed(keras.layers.Wrapper):
         uses: int = 1,
         input_places: Sequence[int] | None = None,
         weights: Mapping[str, Slot] | None = None,
+        arithmetic: Arithmetic | None = None,
         **kwargs: Any,
     ) -> None:
         reason = unwrappable(layer)
@@ -106,6 +112,11 @@ class Compressed(keras.layers.Wrapper):
         if getattr(layer, "_input_shape_arg", None) is not None:
             self._input_shape_arg = layer._input_shape_arg  # a Sequential asks its first layer
         self.slots = slots
+        self.arithmetic = arithmetic
+        if arithmetic is not None:
+            if arithmetic.accumulate is not None:
+                check_accumulates(layer)
+            activation = activation or activation_to_take(layer, arithmetic)
         self.taken_activation = (
             keras.activations.get(activation) if activation is not None else None
         )
@@ -156,7 +167,41 @@ class Compressed(keras.layers.Wrapper):
         self._before_activation = self._chain(templates["before_activation"], "activation")
         self._output = self._chain(templates["output"], "activation")
         self._between = self._chain(templates["between"], "activation")
+        self._build_arithmetic()
         self.built = True
+
+    def _build_arithmetic(self) -> None:
+        """Creates the chains of the operands and of the error, and sees to stored weights."""
+        self._operands: list[Chain | None] = [None] * len(self._inputs)
+        self._error: Chain | None = None
+        arithmetic, salt = self.arithmetic, salt_of(self.name)
+        if arithmetic is None:
+            return
+        for place in range(len(self._inputs)):
+            members = arithmetic.input_members(salt + 7 * place)
+            self._operands[place] = self._chain(members, "activation")
+        self._error = self._chain(arithmetic.error_members(salt), "activation")
+        stochastic = arithmetic.rounding["update"] == "stochastic"
+        self._updates = None
+        if arithmetic.update_format is not None and stochastic:
+            self._updates = self.add_weight(
+                name="updates",
+                dtype="int32",
+                initializer="zeros",
+                trainable=False,
+                autocast=False,
+                aggregation="only_first_replica",
+            )
+        owned = [(o, v) for o in self.layer._flatten_layers() for v in o._trainable_variables]
+        for place, (owner, variable) in enumerate(owned):
+            variable.constraint = StoredWeight(
+                variable.constraint,
+                layout_of(owner, variable.name, variable.shape),
+                arithmetic.update_format,
+                self._updates,
+                (arithmetic.seed + salt + 3 + place) % 2**31,
+                f"`{variable.name}` of layer {self.name!r}",
+            )
 
     def _check_inputs(self, inputs: Any) -> None:
         """Checks that the transforms of inputs have one to act on.
@@ -181,7 +226,9 @@ class Compressed(keras.layers.Wrapper):
         for owner in self.layer._flatten_layers():
             for variable in owner._trainable_variables:
                 names.add(variable.name)
-                members = self.slots.of_weight(variable.name)
+                members = [*self.slots.of_weight(variable.name)]
+                if self.arithmetic is not None and slot_of(variable.name) == "kernel":
+                    members += self.arithmetic.kernel_members(salt_of(self.name + variable.name))
                 if not members:
                     continue
                 layout = layout_of(owner, variable.name, variable.shape)
@@ -223,14 +270,22 @@ class Compressed(keras.layers.Wrapper):
         passes.show(self, inputs)
         if len(self._inputs) == 1 and self._inputs[0] is not None and not passes.is_unrounded(self):
             note_grid(inputs, getattr(self.quantizer("input"), "grid", None))
+        inputs = self._operands_of(inputs, training)
         with RecordingScope(self._transformed_weights(training)) as scope:
-            if self._between is None:
+            sums = None if self.arithmetic is None else self.arithmetic.accumulate_format
+            if self.arithmetic is not None and sums is not None and not passes.is_unrounded(self):
+                outputs = accumulated_call(self.layer, inputs, sums, self.arithmetic.chunk)
+            elif self._between is None:
                 outputs = call_plain(self.layer, inputs, *args, **kwargs)
             else:
                 outputs = in_halves(
                     self.layer, inputs, lambda half: self._through(self._between, half, training)
                 )
         scope.apply(self)
+        if self._error is not None:
+            outputs = keras.tree.map_structure(
+                lambda part: self._through(self._error, part, training), outputs
+            )
         outputs = rounded_averages(self.layer, inputs, outputs)
         output = self.quantizer("output")
         grid = None if output is None or passes.is_unrounded(self) else output.grid
@@ -297,6 +352,17 @@ class Compressed(keras.layers.Wrapper):
         ]
         return keras.tree.pack_sequence_as(inputs, changed)
 
+    def _operands_of(self, inputs: Any, training: bool) -> Any:
+        """Returns inputs as the arithmetic of the layer has them for operands."""
+        if not any(self._operands):
+            return inputs
+        flat = keras.tree.flatten(inputs)
+        changed = [
+            self._through(chain, tensor, training)
+            for chain, tensor in zip(self._operands, flat, strict=True)
+        ]
+        return keras.tree.pack_sequence_as(inputs, changed)
+
     def _through(self, chain: Chain | None, tensor: Any, training: bool) -> Any:
         """Returns `tensor` transformed, with its dtype and its mask."""
         if chain is None or not keras.backend.is_float_dtype(tensor.dtype):
@@ -352,6 +418,7 @@ class Compressed(keras.layers.Wrapper):
             uses=self.uses,
             input_places=self.input_places,
             weights=self.slots.weights,
+            arithmetic=self.arithmetic,
             name=self.name,
             trainable=self.trainable,
             dtype=self.dtype_policy,
@@ -366,6 +433,7 @@ class Compressed(keras.layers.Wrapper):
             "uses": self.uses,
             "input_places": self.input_places,
             "weights": serialized(self.slots.weights),
+            "arithmetic": arithmetic_as_data(self.arithmetic),
         }
 
     @classmethod
@@ -375,7 +443,11 @@ class Compressed(keras.layers.Wrapper):
         """Returns a wrapper of `layer` with what `settings` returned, and new state."""
         slots = deserialized({slot: settings[slot] for slot in SLOTS})
         weights = deserialized(settings["weights"])
-        return cls(layer, **{**settings, **slots, "weights": weights}, **kwargs)
+        arithmetic = settings.get("arithmetic")
+        if arithmetic is not None:
+            arithmetic = keras.saving.deserialize_keras_object(arithmetic)
+        given = {**settings, **slots, "weights": weights, "arithmetic": arithmetic}
+        return cls(layer, **given, **kwargs)
 
     @property
     def input_spec(self) -> Any:
@@ -505,6 +577,11 @@ class RecordingScope(keras.StatelessScope):
             variable.assign(value)
         for loss in self.losses:
             owner.add_loss(loss)
+
+
+def arithmetic_as_data(arithmetic: Arithmetic | None) -> Any:
+    """Returns an arithmetic as data, None for none."""
+    return None if arithmetic is None else keras.saving.serialize_keras_object(arithmetic)
 
 
 def slot_of(name: str) -> str | None:

@@ -31,7 +31,11 @@ def calibrated(recipe: Recipe) -> Recipe:
     def of(slots: dict[str, list[Transform]]) -> dict[str, Any]:
         return {name: [_calibrated(member, name) for member in slots[name]] for name in slots}
 
-    rules = [Rule(rule.filter, **of(rule.slots), weights=of(rule.weights)) for rule in recipe.rules]
+    rules = [
+        Rule(rule.filter, **of(rule.slots), weights=of(rule.weights))
+        for rule in recipe.rules
+        if rule.slots or rule.weights
+    ]
     return Recipe(rules, recipe.name)
 
 

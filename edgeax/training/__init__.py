@@ -1,5 +1,12 @@
 """What takes part in `fit`: callbacks, losses, regularizers, constraints, teachers."""
 
+from edgeax.model.arithmetics import ARITHMETICS, as_arithmetic
+from edgeax.model.loss_scaling import (
+    DynamicLossScaleOptimizer,
+    EnhancedLossScaleOptimizer,
+    loss_scaled,
+)
+from edgeax.training.accumulator import accumulator_bits, variance_retained
 from edgeax.training.added_loss import AddedLoss
 from edgeax.training.auto_balanced import AutoBalanced
 from edgeax.training.auto_pruner import AutoPruner
@@ -33,6 +40,7 @@ from edgeax.training.psg import (
 )
 from edgeax.training.quantization_error import MSQE, PartialL2
 from edgeax.training.regularizers import Bipolar, Euclidean, Manhattan
+from edgeax.training.rounded_sgd import RoundedSGD
 from edgeax.training.scratch import reinitialized, retraining_dropout, scratch_epochs
 from edgeax.training.selection_gate import SelectionGate
 from edgeax.training.selective_block import SelectiveBlock
@@ -56,13 +64,18 @@ from edgeax.training.teacher_effects import (
 )
 from edgeax.training.teacher_logits import with_teacher_logits
 from edgeax.training.training_cost import TrainingCost
+from edgeax.transforms.arithmetic import Arithmetic
 
 __all__ = [
+    "ARITHMETICS",
     "DeepKMeans",
+    "DynamicLossScaleOptimizer",
+    "EnhancedLossScaleOptimizer",
     "KURE",
     "LARS",
     "MSQE",
     "AddedLoss",
+    "Arithmetic",
     "AutoBalanced",
     "AutoPruner",
     "Bipolar",
@@ -93,6 +106,7 @@ __all__ = [
     "SkipAware",
     "SignSGD",
     "Signum",
+    "RoundedSGD",
     "SlimmingL1",
     "SoftTargets",
     "StretchedSchedule",
@@ -101,9 +115,12 @@ __all__ = [
     "TeacherEffects",
     "TrainingCost",
     "WeightClip",
+    "accumulator_bits",
+    "as_arithmetic",
     "auto_pruned_channels",
     "confidence_weights",
     "drop",
+    "loss_scaled",
     "lottery_ticket",
     "majority_vote",
     "reinitialized",
@@ -112,6 +129,7 @@ __all__ = [
     "strip_auto_pruners",
     "teacher_effects",
     "with_predictive_gradients",
+    "variance_retained",
     "with_teacher_logits",
     "without_predictive_gradients",
 ]

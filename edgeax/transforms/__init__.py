@@ -3,11 +3,14 @@
 import keras  # noqa: F401  imported before the modules below, on which what waits for Keras relies
 
 from edgeax.transforms.admm_prune import ADMMPrune
+from edgeax.transforms.arithmetic import Arithmetic
+from edgeax.transforms.autoflex import Autoflex
 from edgeax.transforms.base import Chain, Transform
 from edgeax.transforms.cluster import Cluster
 from edgeax.transforms.cluster_activations import ClusterActivations
 from edgeax.transforms.dorefa import DoReFa, DoReFaGradient
 from edgeax.transforms.dynamic_surgery import DynamicSurgery
+from edgeax.transforms.followed_exponent import FollowedExponent, FollowedGradient
 from edgeax.transforms.gradient_transform import GradientTransform
 from edgeax.transforms.gradual_threshold import GradualThreshold
 from edgeax.transforms.hashed import Hashed
@@ -24,10 +27,12 @@ from edgeax.transforms.named import transform_of
 from edgeax.transforms.near_zero import NearZero
 from edgeax.transforms.noise import WeightNoise
 from edgeax.transforms.outlier_cluster import OutlierCluster
+from edgeax.transforms.overflow_scale import OverflowScale
 from edgeax.transforms.prune import Prune
 from edgeax.transforms.quantize import Quantize, Quantizer
 from edgeax.transforms.quantized_gradient import QuantizeGradient
 from edgeax.transforms.recurrent_state import RecurrentState
+from edgeax.transforms.round_to import RoundTo
 from edgeax.transforms.sampled import SampledWeight
 from edgeax.transforms.schedules import BitSchedule, ConstantSparsity, PolynomialDecay, Schedule
 from edgeax.transforms.signs import Heaviside, Sign, Ternary
@@ -46,6 +51,11 @@ __all__ = [
     "WAGE",
     "WRPN",
     "ADMMPrune",
+    "Arithmetic",
+    "Autoflex",
+    "FollowedExponent",
+    "FollowedGradient",
+    "OverflowScale",
     "BitSchedule",
     "Blocks",
     "Chain",
@@ -75,6 +85,7 @@ __all__ = [
     "QuantizeGradient",
     "Quantizer",
     "RecurrentState",
+    "RoundTo",
     "SampledWeight",
     "Schedule",
     "ShiftedSigns",

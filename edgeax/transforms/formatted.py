@@ -8,7 +8,9 @@ import tensorflow as tf
 
 from edgeax.formats import EncodedTensor
 from edgeax.formats.array_format import ArrayFormat
+from edgeax.formats.minifloat import Minifloat
 from edgeax.transforms.gradients import Estimator, clipped
+from edgeax.transforms.native import native_type, through_native
 
 
 def in_format(
@@ -24,7 +26,21 @@ def in_format(
             stochastically.
     """
     fixed = tf.stop_gradient(tensor)
-    return estimate(tensor, format.rounded(fixed, format.found(fixed, keras.ops), keras.ops, noise))
+    return estimate(tensor, rounded_in(fixed, format, noise))
+
+
+def rounded_in(tensor: tf.Tensor, format: ArrayFormat, noise: tf.Tensor | None = None) -> tf.Tensor:
+    """Returns `tensor` as `format` stores it, its params found in itself: by a cast where
+    TensorFlow has the format as a type, else by the format's own arithmetic, to the same bits.
+
+    Args:
+        tensor: float32, finite; gets no gradient.
+        format: The format.
+        noise: As for `in_format`.
+    """
+    if noise is None and isinstance(format, Minifloat) and native_type(format) is not None:
+        return through_native(tensor, format)
+    return format.rounded(tensor, format.found(tensor, keras.ops), keras.ops, noise)
 
 
 def in_format_of_range(

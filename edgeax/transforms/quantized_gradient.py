@@ -3,6 +3,7 @@
 from typing import Any, cast
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from edgeax.formats import Integer, NumberFormat
@@ -11,10 +12,13 @@ from edgeax.formats.methods import implements
 from edgeax.formats.names import deserialized, serialized
 from edgeax.transforms.base import Role
 from edgeax.transforms.checks import checked_choice
-from edgeax.transforms.formatted import noise_like
+from edgeax.transforms.formatted import noise_like, rounded_in
 from edgeax.transforms.gradient_transform import GradientTransform
 from edgeax.transforms.grids import on_symmetric_grid
+from edgeax.transforms.native import beyond
 from edgeax.transforms.quantize import ROUNDINGS, trainable_format
+
+OVERFLOWS = ("saturate", "infinity")
 
 _TEST = "tests/transforms/test_quantized_gradient.py::"
 
@@ -37,6 +41,8 @@ class QuantizeGradient(GradientTransform):
             of `edgeax.formats`.
         rounding: `"stochastic"`, which is right on average, or `"nearest"`.
         seed: Of the stochastic rounding.
+        overflow: What a value beyond the format's largest becomes: that one (`"saturate"`), or
+            `"infinity"` in a format that has one, for dynamic loss scaling to see.
 
     Raises:
         ValueError: An argument is out of its range.
@@ -49,12 +55,14 @@ class QuantizeGradient(GradientTransform):
         format: str | NumberFormat = "fp8_e5m2",
         rounding: str = "stochastic",
         seed: int = 0,
+        overflow: str = "saturate",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.format = format
         self.rounding = checked_choice("rounding", rounding, ROUNDINGS)
         self.seed = int(seed)
+        self.overflow = checked_choice("overflow", overflow, OVERFLOWS)
         self.number_format = trainable_format(format)
 
     def bind(self, role: Role, shape: Any) -> None:
@@ -70,10 +78,12 @@ class QuantizeGradient(GradientTransform):
         stochastic = self.rounding == "stochastic"
         noise = noise_like(upstream, self.seed, step) if stochastic else None
         if isinstance(self.number_format, ArrayFormat):
-            params = self.number_format.found(usable, keras.ops)
-            rounded = self.number_format.rounded(usable, params, keras.ops, noise)
+            rounded = rounded_in(usable, self.number_format, noise)
         else:
             rounded = on_symmetric_grid(usable, cast(Integer, self.number_format), noise)
+        too_large = beyond(usable, self.number_format) if self.overflow == "infinity" else None
+        if too_large is not None:
+            rounded = tf.where(too_large, np.inf * tf.sign(usable), rounded)
         return tf.where(finite, rounded, upstream)
 
     def get_config(self) -> dict[str, Any]:
@@ -83,6 +93,7 @@ class QuantizeGradient(GradientTransform):
             "format": format if isinstance(format, str) else serialized(format),
             "rounding": self.rounding,
             "seed": self.seed,
+            "overflow": self.overflow,
         }
 
     @classmethod
