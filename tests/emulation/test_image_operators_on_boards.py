@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgeax.formats.rounding import KINDS
 from tests.emulation import boards, require
 from tests.runtime.mcu import called_steps, image_cases, native_steps
 
@@ -27,12 +28,12 @@ def calls(core: str, rounding: str) -> list[called_steps.Call]:
     return result
 
 
-@pytest.mark.parametrize("rounding", ["single", "double"])
 @pytest.mark.parametrize("core", boards.BOARDS)
-def test_a_board_gives_the_same_codes(core: str, rounding: str, tmp_path: Path) -> None:
+def test_a_board_gives_the_same_codes(core: str, tmp_path: Path) -> None:
     require.board_tools()
     source = tmp_path / "main.cc"
-    source.write_text(called_steps.text(calls(core, rounding)))
-    sources = [source, *called_steps.sources()]
+    both = [call for rounding in KINDS for call in calls(core, rounding)]
+    source.write_text(called_steps.text(both))
+    sources = [source, *called_steps.sources(both)]
     program = boards.build(core, sources, tmp_path / "program", ["-Werror", *called_steps.FLAGS])
     assert boards.run(core, program).code == 0

@@ -2,7 +2,6 @@
 
 import ctypes
 import dataclasses
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,26 +11,17 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from edgeax.formats import flatbuffer
+from edgeax.runtime.mcu.cpp_values import TYPES
 from edgeax.runtime.mcu.node import Node
 from edgeax.runtime.mcu.operators import HANDLERS
 from edgeax.runtime.mcu.program import Alias, Array, Elements, Lowered, Step, Struct, Window
 from edgeax.runtime.mcu.targets import TARGETS
 from tests.emulation import places, process
+from tests.runtime.mcu import kernel_files
 from tests.tflite_kernels.guarded import GuardedArrays
 from tests.tflite_kernels.models import Model, Operator, Tensor
 
 _RESOLVERS = {"double": OpResolverType.BUILTIN_REF, "single": OpResolverType.BUILTIN}
-_INCLUDE = re.compile(r'#include "tflite_kernels/micro/(\w+)\.h"')
-_TYPES = {
-    "int8": "int8_t",
-    "uint8": "uint8_t",
-    "bool": "bool",
-    "int16": "int16_t",
-    "uint16": "uint16_t",
-    "int32": "int32_t",
-    "int64": "int64_t",
-    "float32": "float",
-}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -116,8 +106,8 @@ class Library:
         source, library = folder / "cases.cc", folder / "cases.so"
         source.write_text(text(cases))
         words = ["g++", "-std=c++17", "-O1", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror"]
-        words += ["-DEDGEAX_MICRO_PORTABLE", f"-I{places.REPOSITORY}", "-o", str(library)]
-        process.compile_or_raise([*words, source, *kernels(cases)])
+        words += [f"-I{places.REPOSITORY}", "-o", str(library)]
+        process.compile_or_raise([*words, source, kernel_files.library()])
         self._library = ctypes.CDLL(str(library))
 
     def run(self, number: int, at_end: bool) -> list[np.ndarray]:
@@ -175,16 +165,7 @@ def step_of(one: Case) -> Step | None:
 def kernels(cases: Sequence[Case]) -> list[Path]:
     """Returns the sources of the kernels that the cases call."""
     steps = [step for step in map(step_of, cases) if step is not None]
-    folder = places.REPOSITORY / "tflite_kernels" / "micro"
-    found: set[str] = set()
-    waiting = [step.header.removesuffix(".h") for step in steps]
-    while waiting:
-        name = waiting.pop()
-        source = folder / f"{name}.cc"
-        if name not in found and source.exists():
-            found.add(name)
-            waiting += _INCLUDE.findall(source.read_text())
-    return [folder / f"{name}.cc" for name in sorted(found)]
+    return kernel_files.sources(step.header for step in steps)
 
 
 def _function(number: int, step: Step, one: Case) -> list[str]:
@@ -211,10 +192,10 @@ def _function(number: int, step: Step, one: Case) -> list[str]:
         if isinstance(value, Array):
             words.append(written(value))
         else:
-            words.append(_pointer(f"const {_TYPES[node.tensors[value].dtype]}", "reads", place))
+            words.append(_pointer(f"const {TYPES[node.tensors[value].dtype]}", "reads", place))
             place += 1
     for place, value in enumerate(step.writes):
-        words.append(_pointer(_TYPES[node.tensors[value].dtype], "writes", place))
+        words.append(_pointer(TYPES[node.tensors[value].dtype], "writes", place))
     kind = f"<Rounding::k{one.rounding.capitalize()}>" if step.rounds else ""
     return [
         *arrays,
@@ -229,7 +210,7 @@ def _function(number: int, step: Step, one: Case) -> list[str]:
 def constant(name: str, data: np.ndarray, alignment: int = 4) -> str:
     """Returns an array as a C++ definition."""
     numbers = ", ".join(map(literal, data.reshape(-1).tolist()))
-    kind = _TYPES[data.dtype.name]
+    kind = TYPES[data.dtype.name]
     return f"alignas({alignment}) constexpr {kind} {name}[] = {{{numbers}}};"
 
 

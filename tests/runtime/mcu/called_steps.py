@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from edgeax.runtime.mcu.cpp_values import TYPES
 from edgeax.runtime.mcu.program import Array, Elements, Step, Struct, Window
 from tests.emulation import places
-from tests.runtime.mcu.native_steps import KERNELS, MICRO
-
-_TYPES = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t"}
+from tests.runtime.mcu import kernel_files
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -37,9 +36,9 @@ class Call:
     region: int | None = None
 
 
-def sources() -> list[Path]:
-    """Returns the files of all kernels."""
-    return [MICRO / f"{name}.cc" for name in KERNELS]
+def sources(calls: Sequence[Call]) -> list[Path]:
+    """Returns the files of the kernels that calls need."""
+    return kernel_files.sources(call.step.header for call in calls)
 
 
 FLAGS = (f"-I{places.REPOSITORY}", f"-I{places.COUNTER}")
@@ -70,14 +69,14 @@ def _call(number: int, call: Call) -> Iterator[str]:
     for place, read in enumerate(step.reads):
         data = read.data if isinstance(read, Array) else next(given)
         constants.append(_array(f"read{number}_{place}", data))
-        kind = _TYPES[data.dtype.name]
+        kind = TYPES[data.dtype.name]
         if isinstance(read, Array):
             places_of.append(f"read{number}_{place}")
             continue
         body.append(f"Copy(room + {at}, read{number}_{place}, {data.nbytes});")
         places_of.append(f"reinterpret_cast<{kind}*>(room + {at})")
         at += -(-data.nbytes // 16) * 16
-    kind = _TYPES[call.expected.dtype.name]
+    kind = TYPES[call.expected.dtype.name]
     made = f"reinterpret_cast<{kind}*>(room + {at})"
     if call.in_place is not None:
         made = places_of[call.in_place]
@@ -109,7 +108,7 @@ def checksum(data: bytes) -> int:
 
 def _array(name: str, data: np.ndarray) -> str:
     values = ", ".join(str(int(value)) for value in data.reshape(-1))
-    return f"alignas(4) const {_TYPES[data.dtype.name]} {name}[{data.size}] = {{{values}}};"
+    return f"alignas(4) const {TYPES[data.dtype.name]} {name}[{data.size}] = {{{values}}};"
 
 
 def _aggregate(struct: Struct, prefix: str, lines: list[str]) -> str:

@@ -5,20 +5,16 @@ Everything that a kernel reads ends at a forbidden page.
 
 import ctypes
 import functools
-import hashlib
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edgeax.runtime.mcu.program import Array, Elements, Step, Struct, Window
-from tests.emulation import places, process
+from tests.emulation import process
+from tests.runtime.mcu import kernel_files
 from tests.tflite_kernels.guarded import GuardedArrays
 
-MICRO = places.REPOSITORY / "tflite_kernels" / "micro"
-CORE = places.REPOSITORY / "tflite_kernels" / "core"
 _TYPES = {"int8": "signed char", "int16": "short", "int32": "int"}
 _SPOILT = 77
 
@@ -111,7 +107,7 @@ def _function(signature: str) -> Any:
 
 @functools.cache
 def _library() -> tuple[ctypes.CDLL, dict[str, str]]:
-    path = _built()
+    path = kernel_files.library()
     mangled, plain = (
         process.run(["nm", "-D", "--defined-only", *flag, path], timeout_s=60).output
         for flag in ([], ["-C"])
@@ -121,21 +117,3 @@ def _library() -> tuple[ctypes.CDLL, dict[str, str]]:
         signature = right.split(maxsplit=2)[2].removeprefix("void ")
         names[signature] = left.split()[2]
     return ctypes.CDLL(str(path)), names
-
-
-def _built() -> Path:
-    """Returns the library; its name changes with the sources, so that tests share what is built."""
-    texts = [path.read_bytes() for path in sorted([*MICRO.glob("*"), *CORE.glob("*.h")])]
-    name = hashlib.sha256(b"".join(texts)).hexdigest()[:16]
-    path = places.BUILD / "tests" / f"libedgeax_micro-{name}.so"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        flags = "-std=c++17 -O2 -Wall -Wextra -Werror -fPIC -shared".split()
-        sources = [MICRO / f"{name}.cc" for name in KERNELS]
-        new = path.with_suffix(f".{os.getpid()}")
-        process.compile_or_raise(["g++", *flags, f"-I{places.REPOSITORY}", *sources, "-o", new])
-        new.replace(path)
-    return path
-
-
-KERNELS = ("add", "depthwise_conv2d", "multiply", "pool2d", "reduce", "softmax")

@@ -2,15 +2,11 @@
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
+from edgeax.runtime.mcu.cpp_values import TYPES
 from edgeax.runtime.mcu.program import Array, Step, Struct, Window
-from tests.emulation import places
-
-_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "int16": "int16_t", "int32": "int32_t"}
-_TYPES |= {"int64": "int64_t", "float32": "float"}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -42,27 +38,6 @@ def source(cases: Sequence[Case]) -> str:
         lines += _case(number, case)
         calls.append(f"  if (!Case{number}()) return {number + 1};")
     return "\n".join([*lines, "int main() {", *calls, "  return 0;", "}", ""])
-
-
-def sources(step_headers: Sequence[str]) -> list[Path]:
-    """Returns the kernel files that steps with some headers need."""
-    micro = places.REPOSITORY / "tflite_kernels" / "micro"
-    needed: dict[str, None] = {}
-    pending = list(step_headers)
-    while pending:
-        name = pending.pop()
-        if name in needed:
-            continue
-        needed[name] = None
-        for path in (micro / name, (micro / name).with_suffix(".cc")):
-            text = path.read_text() if path.exists() else ""
-            pending += [
-                line.split("micro/")[1].rstrip('"')
-                for line in text.splitlines()
-                if line.startswith('#include "tflite_kernels/micro/')
-            ]
-    found = [(micro / name).with_suffix(".cc") for name in needed]
-    return sorted(path for path in found if path.exists())
 
 
 _PROLOGUE = """
@@ -99,7 +74,7 @@ bool IsSame(const uint8_t* a, const void* b, int32_t size) {
 
 def _array(name: str, data: np.ndarray, alignment: int) -> str:
     values = ", ".join(str(int(value)) for value in data.reshape(-1))
-    kind = _TYPES[data.dtype.name]
+    kind = TYPES[data.dtype.name]
     return f"alignas({alignment}) const {kind} {name}[{data.size}] = {{{values}}};"
 
 
@@ -145,7 +120,7 @@ def _call(prefix: str, case: Case, begin: int, end: int | None, lines: list[str]
         arguments.append(name)
     name, size = f"{prefix}_expected_{begin}", expected.nbytes
     lines.append(_array(name, expected, 1))
-    arguments.append(f"reinterpret_cast<{_TYPES[expected.dtype.name]}*>(room + 8)")
+    arguments.append(f"reinterpret_cast<{TYPES[expected.dtype.name]}*>(room + 8)")
     if step.scratch_bytes:
         arguments.append("scratch_room + 8")
     rounding = f"<Rounding::k{case.rounding.capitalize()}>" if step.rounds else ""

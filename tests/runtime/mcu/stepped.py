@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from edgeax.runtime.mcu import kernels
+from edgeax.runtime.mcu.cpp_values import TYPES
 from edgeax.runtime.mcu.program import Array, Elements, Program, Step, Struct, Window
 from tests.emulation import places, process
+from tests.runtime.mcu import kernel_files
 
 FLAGS = (f"-I{places.REPOSITORY}", "-Werror")
-_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "int16": "int16_t", "int32": "int32_t"}
-_TYPES |= {"float32": "float", "bool": "bool", "int64": "int64_t"}
+
 
 Run = Mapping[int, np.ndarray]
 
@@ -60,8 +60,7 @@ def text(program: Program, rounding: str, runs: Sequence[Run], resets: Sequence[
 
 def sources(program: Program) -> list[Path]:
     """Returns the files of the kernels that a program calls."""
-    needed = kernels.needed({step.header for step in program.steps})
-    return [kernels.folder() / path for path in needed if path.endswith(".cc")]
+    return kernel_files.sources(step.header for step in program.steps)
 
 
 def run_on_host(folder: Path, program: Program, content: str) -> str:
@@ -90,7 +89,7 @@ def _memory(program: Program) -> str:
 
 
 def _place(program: Program, value: int) -> str:
-    dtype = _TYPES[program.values[value].dtype]
+    dtype = TYPES[program.values[value].dtype]
     return f"reinterpret_cast<{dtype}*>(memory{program.storage(value)})"
 
 
@@ -146,7 +145,7 @@ def _call(program: Program, place: int, step: Step, rounding: str) -> str:
 
 def _array(name: str, data: np.ndarray, alignment: int = 4) -> str:
     numbers = ", ".join(str(number) for number in data.reshape(-1).tolist())
-    kind = _TYPES[data.dtype.name]
+    kind = TYPES[data.dtype.name]
     return f"alignas({alignment}) static constexpr {kind} {name}[{data.size}] = {{{numbers}}};"
 
 

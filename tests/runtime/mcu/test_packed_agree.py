@@ -7,7 +7,7 @@ import pytest
 
 from edgeax.runtime.mcu.program import Struct
 from tests.emulation import boards, process, require
-from tests.runtime.mcu import packed_cases, step_program
+from tests.runtime.mcu import kernel_files, packed_cases, step_program
 from tests.runtime.mcu.declared import fields_of
 
 _SANITIZED = (
@@ -21,7 +21,7 @@ def written(target: str, folder: Path) -> tuple[Path, list[Path]]:
     cases = packed_cases.everything(target, 6)
     program = folder / "cases.cc"
     program.write_text(step_program.source(cases))
-    return program, step_program.sources([case.step.header for case in cases])
+    return program, kernel_files.sources([case.step.header for case in cases])
 
 
 @pytest.mark.parametrize("target", ["cortex-m0plus", "cortex-m4", "cortex-m55"])

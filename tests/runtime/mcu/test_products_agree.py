@@ -8,7 +8,7 @@ import pytest
 from edgeax.formats import rounding
 from edgeax.runtime.mcu.program import Array, Struct
 from tests.emulation import boards, process, require
-from tests.runtime.mcu import product_cases, step_program
+from tests.runtime.mcu import kernel_files, product_cases, step_program
 from tests.runtime.mcu.declared import fields_of
 
 _SANITIZED = (
@@ -22,7 +22,7 @@ def written(target: str, folder: Path) -> tuple[Path, list[Path]]:
     cases = [case for kind in rounding.KINDS for case in product_cases.battery(target, kind)]
     program = folder / "cases.cc"
     program.write_text(step_program.source(cases))
-    return program, step_program.sources([case.step.header for case in cases])
+    return program, kernel_files.sources([case.step.header for case in cases])
 
 
 @pytest.mark.parametrize("target", ["cortex-m0plus", "cortex-m4", "cortex-m55"])

@@ -8,7 +8,7 @@ from edgeax.runtime.mcu import oracle
 from tests.emulation import places, process
 from tests.emulation.rigs import RIGS
 from tests.export import tflm
-from tests.runtime.mcu import product_cases, step_program
+from tests.runtime.mcu import kernel_files, product_cases, step_program
 from tests.runtime.mcu.declared import fields_of
 from tests.runtime.mcu.product_cases import Drawn
 
@@ -60,7 +60,7 @@ def cases(bands: bool = False) -> list[step_program.Case]:
 def code_on_host(folder, program: list[step_program.Case]) -> int:
     source = folder / "program.cc"
     source.write_text(step_program.source(program))
-    kernels = step_program.sources([case.step.header for case in program])
+    kernels = kernel_files.sources([case.step.header for case in program])
     process.compile_or_raise(["g++", *FLAGS, *SANITIZE, "-o", folder / "program", source, *kernels])
     return process.run([folder / "program"], timeout_s=60).code
 
@@ -97,7 +97,7 @@ def test_the_boards_compute_the_same(core, tmp_path):
     rig.require()
     program = [*cases(), DENSE["one row"].case("host", "single")]
     (tmp_path / "program.cc").write_text(step_program.source(program))
-    kernels = step_program.sources([case.step.header for case in program])
+    kernels = kernel_files.sources([case.step.header for case in program])
     flags = (f"-I{places.REPOSITORY}", "-Werror")
     firmware = rig.build(
         [rig.print_hook, tmp_path / "program.cc", *kernels], tmp_path / "program", flags

@@ -8,7 +8,7 @@ from edgeax.formats import rounding as rounding_module
 from edgeax.runtime.mcu.operators import depthwise_conv2d
 from edgeax.runtime.mcu.operators.windows import Axis
 from edgeax.runtime.mcu.program import Window
-from tests.runtime.mcu import declared, image_cases, native_steps
+from tests.runtime.mcu import declared, image_cases, kernel_files, native_steps
 from tests.runtime.mcu.one_operator import File
 from tests.tflite_kernels.models import Tensor
 
@@ -169,7 +169,7 @@ def test_weights_must_be_symmetric_and_have_scales_for_all_channels():
 def test_sizes_of_planes_are_those_of_the_kernels():
     found = {}
     for name in ("depthwise_conv2d.h", "depthwise_columns_helium.h"):
-        text = (native_steps.MICRO / name).read_text()
+        text = (kernel_files.MICRO / name).read_text()
         found |= dict(re.findall(r"constexpr int32_t (k\w+) = (\d+);", text))
     assert found["kDepthwiseBlock"] == str(depthwise_conv2d._BLOCK)
     assert found["kDepthwiseSlack"] == str(depthwise_conv2d._SLACK)

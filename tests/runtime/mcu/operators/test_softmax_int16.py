@@ -15,7 +15,7 @@ from edgeax.runtime.mcu.targets import TARGETS
 from tests.emulation import places, process
 from tests.emulation.rigs import RIGS
 from tests.export import tflm
-from tests.runtime.mcu import step_program
+from tests.runtime.mcu import kernel_files, step_program
 from tests.runtime.mcu.declared import fields_of
 
 SHAPE = (1, 3, 40)
@@ -76,7 +76,7 @@ def program() -> str:
 
 def test_it_gives_the_codes_of_litert(tmp_path):
     (tmp_path / "program.cc").write_text(program())
-    kernels = step_program.sources(["softmax_int16.h"])
+    kernels = kernel_files.sources(["softmax_int16.h"])
     process.compile_or_raise(
         ["g++", *FLAGS, *SANITIZE, "-o", tmp_path / "program", tmp_path / "program.cc", *kernels]
     )
@@ -89,7 +89,7 @@ def test_the_boards_compute_the_same(core, tmp_path):
     rig.require()
     (tmp_path / "program.cc").write_text(program())
     files = [rig.print_hook, tmp_path / "program.cc"]
-    files += step_program.sources(["softmax_int16.h"])
+    files += kernel_files.sources(["softmax_int16.h"])
     flags = (f"-I{places.REPOSITORY}", "-Werror")
     assert rig.run(rig.build(files, tmp_path / "program", flags)).code == 0
 
