@@ -1,5 +1,6 @@
 """From a `.tflite` file to a folder of C++."""
 
+import numbers
 import os
 from pathlib import Path
 
@@ -89,10 +90,11 @@ def check_options(target: str, ram_bytes: int | None, rounding: str) -> None:
             f"`rounding` must be one of {', '.join(KINDS)}. Received: {rounding!r}. Use double "
             "for TensorFlow Lite Micro's integers, single for LiteRT's."
         )
-    if ram_bytes is not None and (isinstance(ram_bytes, bool) or int(ram_bytes) < 1):
+    is_whole = isinstance(ram_bytes, numbers.Integral) and not isinstance(ram_bytes, bool)
+    if ram_bytes is not None and (not is_whole or ram_bytes < 1):
         raise ValueError(
-            f"`ram_bytes` must be positive, or None. Received: {ram_bytes}. Leave it out for no "
-            "limit."
+            "`ram_bytes` must be a positive whole number, or None. Received: "
+            f"{ram_bytes!r}. Leave it out for no limit."
         )
 
 

@@ -143,7 +143,9 @@ def test_the_plans_of_known_models_reach_the_bytes_that_live_at_once(tmp_path, n
     [
         ({"target": "cortex-m3"}, "`target` must be one of cortex-m0plus, cortex-m4"),
         ({"rounding": "up"}, "`rounding` must be one of single, double"),
-        ({"ram_bytes": 0}, "`ram_bytes` must be positive"),
+        ({"ram_bytes": 0}, "`ram_bytes` must be a positive whole number, .* Received: 0"),
+        ({"ram_bytes": "40k"}, "`ram_bytes` must be a positive whole number, .* Received: '40k'"),
+        ({"ram_bytes": 1.5}, "`ram_bytes` must be a positive whole number, .* Received: 1.5"),
         ({"ram_bytes": 20}, "`ram_bytes` must be at least 24 for this model. Received: 20"),
         ({"name": "3d"}, "`name` must be a C++ name .* Received: '3d'. .*'model_3d'"),
         ({"name": "int"}, "`name` must be a C\\+\\+ name"),
