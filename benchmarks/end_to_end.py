@@ -9,7 +9,9 @@ accuracy is not measured.
 
 Both files of a network run in turns on one thread of the stock interpreter, ours with the plugin.
 `speed` is how many times as fast ours is, the median of the ratios within a turn; `noise` how far
-off it may be. `forms` counts how kernels are stored.
+off it may be. `forms` counts how kernels are stored. `instructions` and `int8_instructions` are
+those of one invoke on emulated Cortex-A72 and A76, by the name of the CPU, and `fewer` how many
+times fewer ours are; see kernels_arm.py.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ import numpy as np
 import edgeax
 from benchmarks.formats import say
 from benchmarks.harness import Benchmark, run
+from benchmarks.hosts import prepare_arm
+from benchmarks.kernels_arm import CPUS, Tools, written
 from edgeax.runtime import latency
 
 SIZE = 224
@@ -131,18 +135,60 @@ NETWORKS = (
 
 def measure(benchmark: Benchmark, quick: bool) -> None:
     """Fills the report with one row a network."""
-    for network in NETWORKS:
-        row = row_of(network, quick)
-        benchmark.row(**row)
-        say(f"{network.name}: {row['speed']:.2f} times as fast")
+    plugin = prepare_arm("end_to_end")
+    with tempfile.TemporaryDirectory() as folder:
+        tools = Tools.build(plugin, Path(folder))
+        for network in NETWORKS:
+            row = row_of(network, quick, tools, Path(folder))
+            benchmark.row(**row)
+            say(f"{network.name}: {row['speed']:.2f} times as fast")
 
 
-def row_of(network: Network, quick: bool) -> dict[str, Any]:
-    """Returns bytes and times of both files of a network.
+def row_of(network: Network, quick: bool, tools: Tools, folder: Path) -> dict[str, Any]:
+    """Returns bytes, times and instructions of both files of a network.
 
     Args:
         network: Which.
         quick: Whether a small one and few repeats will do.
+        tools: What counts instructions.
+        folder: For the files.
+    """
+    files, forms, stays_float, samples = exported(network, quick)
+    interpreters = {
+        name: edgeax.Interpreter(model_content=file, num_threads=1) for name, file in files.items()
+    }
+    repeats = _QUICK_REPEATS if quick else _REPEATS
+    times_ms = latency.turns(interpreters, samples[:1], repeats)
+    paths = written(files.values(), folder)
+    counts = {cpu: dict(zip(files, tools.count(cpu, paths), strict=True)) for cpu in CPUS}
+    return {
+        "network": network.name,
+        "size_bytes": len(files["ours"]),
+        "int8_size_bytes": len(files["int8"]),
+        "share": len(files["ours"]) / len(files["int8"]),
+        "ms": statistics.median(times_ms["ours"]),
+        "int8_ms": statistics.median(times_ms["int8"]),
+        "speed": latency.speed(times_ms["ours"], times_ms["int8"]),
+        "noise": latency.noise(times_ms["ours"], times_ms["int8"]),
+        "instructions": {cpu: found["ours"] for cpu, found in counts.items()},
+        "int8_instructions": {cpu: found["int8"] for cpu, found in counts.items()},
+        "fewer": {cpu: found["int8"] / found["ours"] for cpu, found in counts.items()},
+        "forms": forms,
+        "stays_float": stays_float,
+    }
+
+
+def exported(
+    network: Network, quick: bool
+) -> tuple[dict[str, bytes], dict[str, int], int, np.ndarray]:
+    """Exports both forms of a network.
+
+    Args:
+        network: Which.
+        quick: Whether a small one will do.
+    Returns:
+        The files `int8` and `ours`, how many kernels of ours are stored in which way, how many
+        layers of ours stay float, and inputs.
     """
     plain, model = network.int8(quick), network.ours(quick)
     samples = np.random.default_rng(0).normal(size=(_SAMPLES, *plain.input_shape[1:]))
@@ -153,23 +199,8 @@ def row_of(network: Network, quick: bool) -> dict[str, Any]:
         edgeax.export(plain, paths["int8"], runtime="stock", **settings)
         result = edgeax.export(model, paths["ours"], **settings)
         files = {name: path.read_bytes() for name, path in paths.items()}
-    interpreters = {
-        name: edgeax.Interpreter(model_content=file, num_threads=1) for name, file in files.items()
-    }
-    repeats = _QUICK_REPEATS if quick else _REPEATS
-    times_ms = latency.turns(interpreters, samples[:1], repeats)
-    return {
-        "network": network.name,
-        "size_bytes": len(files["ours"]),
-        "int8_size_bytes": len(files["int8"]),
-        "share": len(files["ours"]) / len(files["int8"]),
-        "ms": statistics.median(times_ms["ours"]),
-        "int8_ms": statistics.median(times_ms["int8"]),
-        "speed": latency.speed(times_ms["ours"], times_ms["int8"]),
-        "noise": latency.noise(times_ms["ours"], times_ms["int8"]),
-        "forms": dict(Counter(kernel.how for kernel in result.kernels)),
-        "stays_float": len(result.stays_float),
-    }
+    forms = dict(Counter(kernel.how for kernel in result.kernels))
+    return files, forms, len(result.stays_float), samples
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,6 +6,7 @@ import pytest
 from benchmarks import end_to_end
 from benchmarks.end_to_end import NETWORKS
 from benchmarks.harness import Benchmark
+from benchmarks.kernels_arm import CPUS
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -15,12 +16,22 @@ def tiny():
         yield
 
 
-def test_a_binary_network_is_far_smaller_than_in_int8():
-    row = end_to_end.row_of(NETWORKS[0], quick=True)
+class Counted:
+    """Says that the first file takes 100 instructions, the second 200."""
+
+    def count(self, cpu, files):
+        assert cpu in CPUS and all(file.is_file() for file in files)
+        return [100 * (number + 1) for number, _ in enumerate(files)]
+
+
+def test_a_binary_network_is_far_smaller_than_in_int8(tmp_path):
+    row = end_to_end.row_of(NETWORKS[0], True, Counted(), tmp_path)
     assert row["forms"] == {"binary": 2, "int8": 6}
     assert row["stays_float"] == 0
     assert row["size_bytes"] < row["int8_size_bytes"]
     assert row["speed"] > 0.0 and row["ms"] > 0.0 and row["int8_ms"] > 0.0
+    assert row["instructions"] == {"cortex-a72": 200, "cortex-a76": 200}  # the second file
+    assert row["fewer"] == {"cortex-a72": 0.5, "cortex-a76": 0.5}
     json.dumps(row, allow_nan=False)
 
 
@@ -45,11 +56,13 @@ def test_matrices_are_pruned_and_clustered():
 def test_every_network_has_a_row(monkeypatch):
     seen = []
 
-    def row_of(network, quick):
+    def row_of(network, quick, tools, folder):
         seen.append((network.name, quick))
         return {"network": network.name, "speed": 2.0}
 
     monkeypatch.setattr(end_to_end, "row_of", row_of)
+    monkeypatch.setattr(end_to_end, "prepare_arm", lambda name: None)
+    monkeypatch.setattr(end_to_end.Tools, "build", lambda plugin, folder: None)
     benchmark = Benchmark("end_to_end")
     end_to_end.measure(benchmark, quick=True)
     assert seen == [("quicknet", True), ("mobilenet_v2", True)]
