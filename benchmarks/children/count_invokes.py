@@ -43,9 +43,8 @@ def main() -> None:
         interpreter.allocate_tensors()
         given = interpreter.get_input_details()[0]
         source = np.random.default_rng(0)
-        interpreter.set_tensor(
-            given["index"], source.integers(-128, 128, given["shape"]).astype(np.int8)
-        )
+        codes = source.integers(-128, 128, given["shape"])  # as reals too, where the input is float
+        interpreter.set_tensor(given["index"], codes.astype(given["dtype"]))
         interpreter.invoke()
         visit(region, interpreter.invoke)
 
