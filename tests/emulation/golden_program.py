@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.emulation import places, process
-from tests.golden import cases, to_header
+from tests.golden import cases, int16_cases, sign_sum_cases, to_header
 from tflite_kernels import build_library
 
 
@@ -22,10 +22,11 @@ def flags(folder: Path, header: str | None = None) -> list[str]:
 
 def count() -> int:
     """Vectors that the program runs: multipliers, roundings, rows of codes, operators, those of
-    floats, coded rows.
+    int16 activations, of sums of signs and of floats, coded rows.
     """
     rounding = sum(map(len, cases.load("rounding.json").values()))
     operators = sum(len(cases.load(name)) for name in cases.OPERATOR_FILES)
+    operators += len(int16_cases.load()) + len(sign_sum_cases.load())
     coded = sum(len(case["buffers"]) for case in cases.load("coded.json"))
     floats = len(cases.load("float.json"))
     return rounding + len(cases.rows_of_codes()) + operators + floats + coded

@@ -15,7 +15,7 @@ bytes of bits, as int8, where they are packed. `vector.json`: weights_index hold
 channel the index of each of its sub-vectors, `[channels, places]`, and codebook the numbers of
 codebook_shape, `[tables, length, entries]`. Real numbers are hex strings. `coded.json`: see
 coded_cases.py; `float.json`: float_cases.py; `grouped.json`: grouped_cases.py; `lookup.json`:
-lookup_cases.py.
+lookup_cases.py; `int16.json`: int16_cases.py; `sign_sum.json`: sign_sum_cases.py.
 """
 
 import itertools
@@ -217,7 +217,13 @@ def finish(case: dict[str, Any], acc: int, channel: int) -> int:
         if case["options"]["output_packed"]:
             return int((case["bias"][channel] + acc) * weight < 0)
     multiplier, shift = quantize_multiplier(float(into * weight / out))
-    total = wrap_int32(case["bias"][channel] + acc)
+    total = case["bias"][channel] + acc
+    if case["input"].get("type") == "int16":
+        from tests.golden import int16_cases  # which imports this module
+
+        code = int16_cases.requantize(total, multiplier, shift, case["rounding"])
+        return clamp(code, case["options"]["output_min"], case["options"]["output_max"])
+    total = wrap_int32(total)
     code = case["output"]["zero_point"] + requantize(total, multiplier, shift, case["rounding"])
     return clamp(code, case["options"]["output_min"], case["options"]["output_max"])
 
@@ -827,7 +833,14 @@ def one_per_line(items: Iterable[Any]) -> str:
 def texts() -> dict[str, str]:
     """Returns the text of every golden file by its name."""
     # They import this module.
-    from tests.golden import coded_cases, float_cases, grouped_cases, lookup_cases
+    from tests.golden import (
+        coded_cases,
+        float_cases,
+        grouped_cases,
+        int16_cases,
+        lookup_cases,
+        sign_sum_cases,
+    )
 
     def by_key(table: dict[str, Any]) -> str:
         entries = (f"{json.dumps(key)}: {one_per_line(items)}" for key, items in table.items())
@@ -844,6 +857,8 @@ def texts() -> dict[str, str]:
         "float.json": one_per_line(float_cases.floats()) + "\n",
         "grouped.json": one_per_line(grouped_cases.grouped()) + "\n",
         "lookup.json": one_per_line(lookup_cases.lookup()) + "\n",
+        "int16.json": one_per_line(int16_cases.rows()) + "\n",
+        "sign_sum.json": one_per_line(sign_sum_cases.rows()) + "\n",
     }
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.golden import cases
+from tests.golden import cases, int16_cases, sign_sum_cases
 
 FOLDER = Path(__file__).parent
 
@@ -46,6 +46,45 @@ def test_the_cases_tell_the_kinds_of_rounding_apart():
             if case["operator"] == operator and case["name"].startswith("ties")
         }
         assert outputs["single"] != outputs["double"]
+
+
+@pytest.mark.parametrize("module", [int16_cases, sign_sum_cases])
+def test_codes_of_16_bits_and_sums_of_signs_tell_the_kinds_of_rounding_apart(module):
+    table = module.load()
+    for operator in module.OPTIONS:
+        outputs = [
+            [case["output"]["data"] for case in table if case["operator"] == operator][kind::2]
+            for kind in (0, 1)
+        ]
+        assert len(outputs[0]) >= 3 and outputs[0] != outputs[1]
+
+
+def test_products_of_int16_codes_are_rounded_as_worked_out_by_hand():
+    # 3/4 of 10 and of -10 are 7.5 and -7.5: halves up.
+    for kind in cases.KINDS:
+        assert int16_cases.requantize(10, 3 * 2**29, 0, kind) == 8
+        assert int16_cases.requantize(-10, 3 * 2**29, 0, kind) == -7
+    # A sum that int32 does not hold times a factor of 2**-8 units; 15 bits hold no last unit of it,
+    # and at most 32767 of 2**16 units.
+    found = {
+        kind: [int16_cases.requantize(2**33, m, -10, kind) for m in (2**30 + 2**15 - 1, 2**31 - 1)]
+        for kind in cases.KINDS
+    }
+    assert found == {"single": [2**22 + 128, 2**23], "double": [2**22, 32767 * 2**8]}
+
+
+def test_sums_of_signs_equal_those_worked_out_by_hand():
+    # Of the codes -3, 5 and 0 the first alone lies below 0, and the last alone below an odd number
+    # of -2 and 4: signs - + + and + + -. With the weights + - + they add up to -1 and -1, and with
+    # gains and bias to 3 - 10 - 3 = -10. A quarter is -2.5, beside a zero point of 7.
+    row = [
+        "EdgeaxSignSumFullyConnected", "by_hand", [0, 2, 1, -128, 127], [1, 3], "fd0500", "02", [3],
+        [1.0], [[10], [3]], [[0, -128], [-2, 4]], 4.0, 7,
+    ]  # fmt: skip
+    single, double = sign_sum_cases.expand(row)
+    assert sign_sum_cases.weights(single) == [[[1, -1, 1]]]
+    assert single["output"]["data"] == [5]  # halves up
+    assert double["output"]["data"] == [4]  # halves away from 0
 
 
 def test_indices_of_sub_vectors_are_packed_as_worked_out_by_hand():

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeax.formats.operators import OPERATORS
-from tests.golden import cases, float_cases, grouped_cases
+from tests.golden import cases, float_cases, grouped_cases, int16_cases, sign_sum_cases
 
 KINDS = {kind: number for number, kind in enumerate(cases.KINDS)}  # enum class Rounding
 OPERATOR_NUMBERS = {name: number for number, name in enumerate(OPERATORS)}  # kOperatorSpecs
@@ -44,13 +44,14 @@ struct UnpackCase {
 
 // `operator_number` is the place in kOperatorSpecs; `options` are in the order of its specs. Either
 // `weights` and `codebook` or, for sparse operators, `values` and `indices`.
-struct OperatorCase {
+template <typename Code>
+struct CodeCase {
   const char* name;
   int32_t operator_number, rounding;
   const int32_t* options;
   int32_t rank;
   const int32_t* input_shape;
-  const int8_t* input;
+  const Code* input;
   size_t input_size;
   float input_scale;
   int32_t input_zero_point;
@@ -69,8 +70,18 @@ struct OperatorCase {
   const int8_t* points;           // of lookup operators, 256
   float output_scale;
   int32_t output_zero_point;
-  const int8_t* expected;
+  const Code* expected;
   size_t output_size;
+};
+using OperatorCase = CodeCase<int8_t>;
+using Int16Case = CodeCase<int16_t>;
+
+struct SignSumCase {
+  OperatorCase common;
+  const int32_t* gains;
+  size_t gains_size;
+  const int32_t* thresholds;
+  size_t thresholds_size;
 };
 
 // A product of floats with packed weights; `options` are in the order of its specs.
@@ -138,6 +149,8 @@ def text() -> str:
     operators = [
         _operator(case, array) for name in cases.OPERATOR_FILES for case in cases.load(name)
     ]
+    int16 = [_operator(case, array) for case in int16_cases.load()]
+    sign_sums = [_sign_sum(case, array) for case in sign_sum_cases.load()]
     floats = [_float(case, array) for case in cases.load("float.json")]
     coded = [row for case in cases.load("coded.json") for row in _coded(case, array)]
     tables = [
@@ -145,6 +158,8 @@ def text() -> str:
         _table("RequantizeCase", "kRequantizeCases", requantize),
         _table("UnpackCase", "kUnpackCases", unpack),
         _table("OperatorCase", "kOperatorCases", operators),
+        _table("Int16Case", "kInt16Cases", int16),
+        _table("SignSumCase", "kSignSumCases", sign_sums),
         _table("FloatCase", "kFloatCases", floats),
         _table("CodedCase", "kCodedCases", coded),
     ]
@@ -160,9 +175,10 @@ def write(path: Path) -> Path:
 
 def _operator(case: dict[str, Any], array: Any) -> str:
     operator = OPERATORS[case["operator"]]
-    packed = _packed(case) if "weights_index" in case else []
+    packed = _packed(case) if "weights_index" in case else case.get("packed", [])
     values, indices = case.get("values", []), case.get("indices", [])
     into, out = case["input"], case["output"]
+    code = f"{into.get('type', 'int8')}_t"
     parts = [
         f'"{case["operator"]} {case["name"]}"',
         OPERATOR_NUMBERS[case["operator"]],
@@ -170,7 +186,7 @@ def _operator(case: dict[str, Any], array: Any) -> str:
         array("int32_t", (case["options"][option.name] for option in operator.options)),
         len(into["shape"]),
         array("int32_t", into["shape"]),
-        array("int8_t", into["data"]),
+        array(code, into["data"]),
         len(into["data"]),
         _literal("float", into["scale"]),
         into["zero_point"],
@@ -189,10 +205,19 @@ def _operator(case: dict[str, Any], array: Any) -> str:
         array("int8_t", case.get("points", [])),
         _literal("float", out["scale"]),
         out["zero_point"],
-        array("int8_t", out["data"]),
+        array(code, out["data"]),
         len(out["data"]),
     ]
     return ", ".join(map(str, parts))
+
+
+def _sign_sum(case: dict[str, Any], array: Any) -> str:
+    """A row of the table of sums of signs."""
+    parts = [f"{{{_operator(case, array)}}}"]
+    for rows in (case["gains"], case["thresholds"]):
+        numbers = [number for row in rows for number in row]
+        parts += [array("int32_t", numbers), str(len(numbers))]
+    return ", ".join(parts)
 
 
 def _float(case: dict[str, Any], array: Any) -> str:

@@ -14,6 +14,7 @@
 #include "tflite_kernels/core/lookup_conv2d.h"
 #include "tflite_kernels/core/lookup_fully_connected.h"
 #include "tflite_kernels/core/op_table.h"
+#include "tflite_kernels/core/sign_sum.h"
 #include "tflite_kernels/core/sparse_conv2d.h"
 #include "tflite_kernels/core/sparse_fully_connected.h"
 #include "tflite_kernels/core/vector_conv2d.h"
@@ -110,29 +111,45 @@ edgeax::Window WindowOf(const int32_t* options) {
           static_cast<edgeax::Padding>(options[6])};
 }
 
-edgeax::Shape4 InputShapeOf(const golden::OperatorCase& c) {
+template <typename Code>
+edgeax::Shape4 InputShapeOf(const golden::CodeCase<Code>& c) {
   return {c.input_shape[0], c.input_shape[1], c.input_shape[2], c.input_shape[3]};
 }
 
-edgeax::Quantization QuantizationOf(const golden::OperatorCase& c, const int32_t* clamp) {
+template <typename Code>
+edgeax::Quantization QuantizationOf(const golden::CodeCase<Code>& c, const int32_t* clamp) {
   return {c.input_zero_point, c.output_zero_point, clamp[0], clamp[1],
           static_cast<edgeax::Rounding>(c.rounding)};
 }
 
 // What a kernel reads beside its weights.
-struct CommonTensors {
-  edgeax::Span<const int8_t> input;
+template <typename Code>
+struct CommonCodeTensors {
+  edgeax::Span<const Code> input;
   edgeax::Span<const int32_t> bias;
   edgeax::Span<const edgeax::Requantization> requantization;
-  edgeax::Span<int8_t> output;
+  edgeax::Span<Code> output;
 };
+using CommonTensors = CommonCodeTensors<int8_t>;
 
-edgeax::Conv2DArgs Conv2DArgsOf(const golden::OperatorCase& c, const int32_t* clamp) {
+// The arguments as the kernels of int8 or of int16 codes take them.
+template <typename Code, typename Args>
+auto ArgsFor(const Args& args) {
+  if constexpr (sizeof(Code) == sizeof(int16_t)) {
+    return edgeax::Int16Args<Args>{args};
+  } else {
+    return args;
+  }
+}
+
+template <typename Code>
+edgeax::Conv2DArgs Conv2DArgsOf(const golden::CodeCase<Code>& c, const int32_t* clamp) {
   return {InputShapeOf(c), static_cast<int32_t>(c.channels), c.options[7], WindowOf(c.options),
           QuantizationOf(c, clamp)};
 }
 
-edgeax::FullyConnectedArgs FullyConnectedArgsOf(const golden::OperatorCase& c,
+template <typename Code>
+edgeax::FullyConnectedArgs FullyConnectedArgsOf(const golden::CodeCase<Code>& c,
                                                 const int32_t* clamp) {
   const int32_t depth = c.input_shape[c.rank - 1];
   return {static_cast<int32_t>(c.input_size) / depth, depth, static_cast<int32_t>(c.channels),
@@ -144,7 +161,8 @@ edgeax::SparseFormat FormatOf(const int32_t* options) {
 }
 
 // Scans the weights, and sees that less or more than there is of them is refused.
-Status Scan(const golden::OperatorCase& c, const edgeax::SparseFormat& format, int32_t depth,
+template <typename Code>
+Status Scan(const golden::CodeCase<Code>& c, const edgeax::SparseFormat& format, int32_t depth,
             edgeax::SparseWeights* weights) {
   static edgeax::SparseStart starts[kMaxChannels + 1];
   const auto scan = [&](size_t values, size_t indices) {
@@ -160,22 +178,45 @@ Status Scan(const golden::OperatorCase& c, const edgeax::SparseFormat& format, i
   return scan(c.values_size, c.indices_size);
 }
 
-Status RunSparse(const golden::OperatorCase& c, const CommonTensors& common) {
-  edgeax::SparseTensors tensors = {common.input,          {},           common.bias,
-                                   common.requantization, {nullptr, 0}, common.output};
+template <typename Code>
+Status RunSparse(const golden::CodeCase<Code>& c, const CommonCodeTensors<Code>& common) {
+  edgeax::SparseCodeTensors<Code> tensors = {common.input,          {},           common.bias,
+                                             common.requantization, {nullptr, 0}, common.output};
   const char* name = edgeax::kOperatorSpecs[c.operator_number].name;
   if (name == edgeax::kSparseConv2DName) {
-    const edgeax::SparseConv2DArgs args = {Conv2DArgsOf(c, c.options + 10),
-                                           FormatOf(c.options + 8)};
+    const edgeax::SparseConv2DArgs sparse = {Conv2DArgsOf(c, c.options + 10),
+                                             FormatOf(c.options + 8)};
+    const auto args = ArgsFor<Code>(sparse);
     edgeax::Conv2DGeometry geometry;
     Status status = GeometryOf(args, &geometry);
-    if (status == Status::kOk) status = Scan(c, args.format, geometry.depth, &tensors.weights);
+    if (status == Status::kOk) status = Scan(c, sparse.format, geometry.depth, &tensors.weights);
     return status == Status::kOk ? edgeax::SparseConv2D(args, tensors) : status;
   }
-  const edgeax::SparseFullyConnectedArgs args = {FullyConnectedArgsOf(c, c.options + 3),
-                                                 FormatOf(c.options + 1)};
-  const Status status = Scan(c, args.format, args.fully_connected.depth, &tensors.weights);
-  return status == Status::kOk ? edgeax::SparseFullyConnected(args, tensors) : status;
+  const edgeax::SparseFullyConnectedArgs sparse = {FullyConnectedArgsOf(c, c.options + 3),
+                                                   FormatOf(c.options + 1)};
+  const Status status = Scan(c, sparse.format, sparse.fully_connected.depth, &tensors.weights);
+  if (status != Status::kOk) return status;
+  return edgeax::SparseFullyConnected(ArgsFor<Code>(sparse), tensors);
+}
+
+// Weights that are codes of one codebook.
+template <typename Code>
+Status RunPacked(const golden::CodeCase<Code>& c, const CommonCodeTensors<Code>& common) {
+  const edgeax::CodeTensors<Code> tensors = {
+      common.input,          {c.weights, c.weights_size},   common.bias,
+      common.requantization, {c.codebook, c.codebook_size}, {nullptr, 0},
+      common.output};
+  const int32_t* options = c.options;
+  const char* name = edgeax::kOperatorSpecs[c.operator_number].name;
+  if (name == edgeax::kConv2DName) {
+    return edgeax::Conv2D(ArgsFor<Code>(Conv2DArgsOf(c, options + 8)), tensors);
+  }
+  if (name == edgeax::kDepthwiseConv2DName) {
+    const edgeax::DepthwiseConv2DArgs args = {InputShapeOf(c), options[7], WindowOf(options),
+                                              QuantizationOf(c, options + 8)};
+    return edgeax::DepthwiseConv2D(ArgsFor<Code>(args), tensors);
+  }
+  return edgeax::FullyConnected(ArgsFor<Code>(FullyConnectedArgsOf(c, options + 1)), tensors);
 }
 
 bool IsBinary(const golden::OperatorCase& c) {
@@ -212,6 +253,10 @@ Status FactorsOf(const golden::OperatorCase& c, edgeax::Span<edgeax::Requantizat
   }
   const bool is_packed = BinaryOptionsOf(c)[1] != 0;
   return BinaryRequantization(scale, is_packed ? 1.0f : c.output_scale, factors);
+}
+
+Status FactorsOf(const golden::Int16Case& c, edgeax::Span<edgeax::Requantization> factors) {
+  return RequantizationFromScales(c.input_scale, {c.scale, c.channels}, c.output_scale, factors);
 }
 
 bool IsVector(const golden::OperatorCase& c) {
@@ -291,29 +336,50 @@ Status RunKernel(const golden::OperatorCase& c, const CommonTensors& common) {
     return edgeax::GroupedFullyConnected({sizes, GroupedFormatOf(c, sizes.depth, options[1])},
                                          tensors);
   }
-  if (name == edgeax::kConv2DName) return edgeax::Conv2D(Conv2DArgsOf(c, options + 8), tensors);
-  if (name == edgeax::kDepthwiseConv2DName) {
-    const edgeax::DepthwiseConv2DArgs args = {InputShapeOf(c), options[7], WindowOf(options),
-                                              QuantizationOf(c, options + 8)};
-    return edgeax::DepthwiseConv2D(args, tensors);
-  }
-  return edgeax::FullyConnected(FullyConnectedArgsOf(c, options + 1), tensors);
+  return RunPacked(c, common);
 }
 
-bool OperatorIsRight(const golden::OperatorCase& c) {
+Status RunKernel(const golden::Int16Case& c, const CommonCodeTensors<int16_t>& common) {
+  return c.indices_size > 0 ? RunSparse(c, common) : RunPacked(c, common);
+}
+
+Status RunKernel(const golden::SignSumCase& c, const CommonTensors& common) {
+  const int32_t* options = c.common.options;
+  const bool slides =
+      edgeax::kOperatorSpecs[c.common.operator_number].name == edgeax::kSignSumConv2DName;
+  const int32_t* parts = options + (slides ? 8 : 1);
+  const int32_t thresholds = static_cast<int32_t>(c.thresholds_size) / parts[0];
+  const edgeax::SignSumArgs args =
+      slides ? edgeax::SignSumArgs{Conv2DArgsOf(c.common, parts + 3), parts[0], parts[1],
+                                   thresholds, parts[2]}
+             : SignSumProductArgs(FullyConnectedArgsOf(c.common, parts + 2), parts[0], parts[1],
+                                  thresholds);
+  return edgeax::SignSum(args, {common.input,
+                                {c.common.weights, c.common.weights_size},
+                                common.bias,
+                                common.requantization,
+                                {c.gains, c.gains_size},
+                                {c.thresholds, c.thresholds_size},
+                                {nullptr, 0},
+                                common.output});
+}
+
+// `whole` is what is run, and `c` what it has in common with the others.
+template <typename Code, typename Case>
+bool CodesAreRight(const golden::CodeCase<Code>& c, const Case& whole) {
   static edgeax::Requantization factors[kMaxChannels];
-  static int8_t output[kMaxOutput + 1];
+  static Code output[kMaxOutput + 1];
   if (c.channels > kMaxChannels || c.output_size > kMaxOutput) return false;
-  for (int8_t& value : output) value = kUntouched;
+  for (Code& value : output) value = kUntouched;
   if (FactorsOf(c, {factors, c.channels}) != Status::kOk) return false;
-  CommonTensors tensors = {{c.input, c.input_size},
-                           {c.bias, c.channels},
-                           {factors, c.channels},
-                           {output, c.output_size + 1}};
+  CommonCodeTensors<Code> tensors = {{c.input, c.input_size},
+                                     {c.bias, c.channels},
+                                     {factors, c.channels},
+                                     {output, c.output_size + 1}};
   // A span of the wrong size is an error, and the output stays as it was.
-  if (RunKernel(c, tensors) != Status::kBadShape || output[0] != kUntouched) return false;
+  if (RunKernel(whole, tensors) != Status::kBadShape || output[0] != kUntouched) return false;
   tensors.output.size = c.output_size;
-  if (RunKernel(c, tensors) != Status::kOk) return false;
+  if (RunKernel(whole, tensors) != Status::kOk) return false;
   for (size_t i = 0; i < c.output_size; ++i) {
     if (output[i] != c.expected[i]) return false;
   }
@@ -322,7 +388,16 @@ bool OperatorIsRight(const golden::OperatorCase& c) {
 
 void RunOperators() {
   for (int i = 0; i < SizeOf(golden::kOperatorCases); ++i) {
-    Count(OperatorIsRight(golden::kOperatorCases[i]), golden::kOperatorCases[i].name, i);
+    const golden::OperatorCase& c = golden::kOperatorCases[i];
+    Count(CodesAreRight(c, c), c.name, i);
+  }
+  for (int i = 0; i < SizeOf(golden::kInt16Cases); ++i) {
+    const golden::Int16Case& c = golden::kInt16Cases[i];
+    Count(CodesAreRight(c, c), c.name, i);
+  }
+  for (int i = 0; i < SizeOf(golden::kSignSumCases); ++i) {
+    const golden::SignSumCase& c = golden::kSignSumCases[i];
+    Count(CodesAreRight(c.common, c), c.common.name, i);
   }
 }
 

@@ -279,7 +279,7 @@ def golden_entries() -> list[dict[str, Any]]:
 
 
 def golden_case(entry: dict[str, Any]) -> Case:
-    """A case of one of the golden files of operators."""
+    """A case of one of the golden files of operators, or of int16 activations."""
     into, out = entry["input"], entry["output"]
     is_sparse = "weights" in entry
     weights = entry["weights" if is_sparse else "weights_index"]
@@ -290,7 +290,7 @@ def golden_case(entry: dict[str, Any]) -> Case:
         entry["operator"],
         entry["options"],
         entry["rounding"],
-        np.int8(into["data"]).reshape(into["shape"]),
+        np.array(into["data"], into.get("type", "int8")).reshape(into["shape"]),
         (np.int8 if is_sparse else np.uint8)(weights["data"]).reshape(weights["shape"]),
         np.int32(entry["bias"]),
         np.float32([float.fromhex(scale) for scale in entry["scale"]]),

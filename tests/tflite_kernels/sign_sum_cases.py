@@ -7,6 +7,7 @@ import numpy as np
 
 from edgeax.formats import binary_rows, sign_sum
 from edgeax.formats.operators import OPERATORS
+from tests.golden import sign_sum_cases as golden
 from tests.tflite_kernels import models, oracle
 
 CONV2D, FULLY_CONNECTED = "EdgeaxSignSumConv2D", "EdgeaxSignSumFullyConnected"
@@ -110,6 +111,26 @@ class _Signs:
     is_sparse = True
     input_zero_point = 0
     points = None
+
+
+def golden_case(entry: dict[str, Any]) -> SignSumCase:
+    """A case of sign_sum.json."""
+    options, shape = entry["options"], entry["input"]["shape"]
+    depth = shape[-1] // options.get("groups", 1)
+    weights = np.array(golden.weights(entry))
+    return SignSumCase(
+        entry["operator"],
+        options,
+        np.int8(entry["input"]["data"]).reshape(shape),
+        weights.reshape(*weights.shape[:2], -1, depth),
+        np.int32(entry["bias"]),
+        np.float32([float.fromhex(scale) for scale in entry["scale"]]),
+        np.int32(entry["gains"]),
+        np.int32(entry["thresholds"]),
+        float.fromhex(entry["output"]["scale"]),
+        entry["output"]["zero_point"],
+        entry["rounding"],
+    )
 
 
 def draw(operator: str, seed: int) -> SignSumCase:

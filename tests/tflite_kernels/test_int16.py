@@ -8,6 +8,7 @@ import pytest
 from ai_edge_litert import interpreter as litert
 from ai_edge_litert import schema_py_generated as schema
 
+from tests.golden import int16_cases as golden
 from tests.tflite_kernels import int16_cases, models, native, oracle
 from tests.tflite_kernels.guarded import GuardedArrays
 from tests.tflite_kernels.test_plugin import (
@@ -20,6 +21,7 @@ from tests.tflite_kernels.test_plugin import (
 RANDOM_CASES = 120  # of each operator
 CONV, DEPTHWISE, DENSE, SPARSE_CONV, SPARSE_DENSE = int16_cases.OPERATORS
 SETS = native.isas()
+GOLDEN = golden.load()
 LOWEST, HIGHEST = int16_cases.ENDS.min, int16_cases.ENDS.max
 
 
@@ -56,6 +58,15 @@ def test_a_product_gives_the_codes_worked_out_by_hand():
     # 1000 + 4000 + 9 - 10 = 4999, a half up; -128000 + 381 + 2147483647 is beyond int16.
     for isa in SETS:
         assert native.run(isa, case).tolist() == [[2500, 32767]]
+
+
+@pytest.mark.parametrize("entry", GOLDEN, ids=[f"{e['operator']}_{e['name']}" for e in GOLDEN])
+def test_operators_and_the_numpy_oracle_give_the_golden_codes(entry):
+    case = native.golden_case(entry)
+    expected = np.int16(entry["output"]["data"]).reshape(entry["output"]["shape"])
+    np.testing.assert_array_equal(oracle.run(case), expected)
+    for isa in SETS:
+        np.testing.assert_array_equal(native.run(isa, case), expected, isa)
 
 
 @pytest.mark.parametrize("operator", int16_cases.OPERATORS)

@@ -7,16 +7,34 @@ import numpy as np
 import pytest
 
 from edgeax.formats import binary_rows, sign_sum
+from tests.golden import sign_sum_cases as golden
 from tests.tflite_kernels import native, sign_sum_cases
 from tests.tflite_kernels.guarded import GuardedArrays
 from tests.tflite_kernels.test_plugin import constant, option, run, start, tensor
 
 OPERATORS = (sign_sum_cases.CONV2D, sign_sum_cases.FULLY_CONNECTED)
+GOLDEN = golden.load()
 
 
 @pytest.fixture(scope="module")
 def library() -> str:
     return native.load()._name
+
+
+@pytest.mark.parametrize("entry", GOLDEN, ids=[f"{e['operator']}_{e['name']}" for e in GOLDEN])
+def test_operators_and_numpy_give_the_golden_codes(entry, library):
+    case = sign_sum_cases.golden_case(entry)
+    expected = np.int8(entry["output"]["data"]).reshape(entry["output"]["shape"])
+    np.testing.assert_array_equal(case.expected(), expected)
+    assert sign_sum.pack_bases(case.weights).ravel().tolist() == entry["packed"]
+    for isa in native.isas():
+        if case.kind == "single":  # as the plugin rounds
+            interpreter = start(library, case.model().write(), isa)
+            np.testing.assert_array_equal(run(interpreter, case.input), expected, isa)
+        if case.operator == sign_sum_cases.CONV2D:
+            status, output = call(case, isa)
+            assert status == 0
+            np.testing.assert_array_equal(output, expected.ravel(), isa)
 
 
 @pytest.mark.parametrize("isa", native.isas())
@@ -63,7 +81,7 @@ def arguments(case: sign_sum_cases.SignSumCase) -> Args:
         case.output_zero_point,
         options["output_min"],
         options["output_max"],
-        native.KINDS.index("single"),
+        native.KINDS.index(case.kind),
     )
     shape = (*case.input.shape, len(case.bias), options["groups"], window, quantization)
     parts = (options["planes"], options["bases"], case.thresholds.shape[1], options["pad_value"])
