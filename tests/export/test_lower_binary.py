@@ -168,7 +168,7 @@ def test_a_gain_too_small_for_its_bias_keeps_the_built_in_operator(tmp_path):
         QuantDense(4, name="second", **SIGNS),
     )
     gamma, *rest = model.layers[1].get_weights()
-    model.layers[1].set_weights([np.where(np.arange(8) == 3, 0, gamma), *rest])
+    model.layers[1].set_weights([np.where(np.arange(8) == 3, 1e-6, gamma), *rest])
     path, samples = tmp_path / "m.tflite", images()
     result, graph = exported(model, samples, path)
     assert [kernel.how for kernel in result.kernels] == ["packed", "binary"]

@@ -132,7 +132,8 @@ def test_no_program_is_forgotten():
     }
     mains = {"golden_main", "isa_main", "resolver_main", "threads_main"}
     fuzzing = {"fuzz_replay"}  # what it runs has sanitizers in test_fuzzing.py
-    assert programs == {*mains, *fuzzing, *ON_ANY_HOST, *ON_ARM_ONLY}
+    micro = {"tflm_main", "tflm_tree_main"}  # test_tflm.py builds what they run with sanitizers
+    assert programs == {*mains, *fuzzing, *micro, *ON_ANY_HOST, *ON_ARM_ONLY}
 
 
 def run_python(*words: str) -> subprocess.CompletedProcess[str]:
