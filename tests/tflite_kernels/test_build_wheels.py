@@ -63,6 +63,9 @@ def test_a_wheel_holds_the_package_and_nothing_of_one_python_version(wheel):
     package = source_tree.REPOSITORY / "edgeax"
     files = [*package.rglob("*.py"), *package.rglob("*.json"), package / "py.typed"]
     expected = {str(path.relative_to(package.parent)) for path in files} | {LIBRARY}
+    kernels = source_tree.REPOSITORY / "tflite_kernels"  # programs for microcontrollers carry them
+    for path in (*kernels.glob("core/*.*"), *kernels.glob("micro/*.*")):
+        expected.add(f"edgeax/runtime/mcu/sources/{path.relative_to(kernels.parent)}")
     held = {name for name in wheel.namelist() if ".dist-info/" not in name}
     assert held == expected
 
