@@ -15,7 +15,7 @@ def test_inputs_of_binary_layers_are_signs():
 def test_inputs_of_sums_of_signs_are_such_sums():
     kinds = {kind.name: kind for kind in KINDS}
     sums = kinds["sums of 2 signs"]
-    assert sums.inputs == [-50, 0, 50]
+    assert sums.inputs == (-50, 0, 50)
     layer = sums.draw(conv(2, 64, 16, 1), np.random.default_rng(1))
     assert layer.operator == "EdgeaxSignSum" and layer.options["planes"] == 2
     assert layer.options["bases"] == 1
