@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from edgeax.export.constants import Constants, zero_point_of
-from edgeax.export.placeholder import PREFIX, Placeholder, kept_whole
+from edgeax.export.placeholder import PREFIX, ValueByValue
 from edgeax.export.rounding import SIGN_TOP, Formatted, Grid
 from edgeax.export.sign_sums import expand_steps
 from edgeax.formats.flatbuffer import Operator, Subgraph, Tensor
@@ -84,7 +84,7 @@ def as_nearest(rounding: Any) -> Nearest | None:
     return Nearest(tuple(map(float, points))) if np.any(points) else None
 
 
-class WholeNearest(Placeholder):
+class WholeNearest(ValueByValue):
     """The point nearest to each value.
 
     Args:
@@ -93,20 +93,11 @@ class WholeNearest(Placeholder):
     """
 
     def __init__(self, nearest: Nearest, number: int | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(f"{_OPERATOR}{number}", **kwargs)
         self.nearest = nearest
-        self.operator = f"{_OPERATOR}{number}"
-        self._whole = kept_whole(self._values, self.operator)
 
-    def call(self, tensor: tf.Tensor) -> tf.Tensor:
+    def values(self, tensor: tf.Tensor) -> tf.Tensor:
         """Returns the points."""
-        return tf.ensure_shape(self._whole(tensor), tensor.shape)
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Returns the input's shape."""
-        return input_shape
-
-    def _values(self, tensor: tf.Tensor) -> tf.Tensor:
         flat = tf.reshape(tensor, [-1])
         places = tf.searchsorted(np.array(self.nearest.ends, np.float32), flat, side="right")
         return tf.reshape(

@@ -23,6 +23,31 @@ def kept_whole(function: Callable[..., Any], operator: str) -> Callable[..., Any
     return tf.function(function, experimental_implements=mark, autograph=False)
 
 
+class ValueByValue(Placeholder):
+    """A placeholder for a function of single values.
+
+    Args:
+        name: What `operator` is called.
+    """
+
+    def __init__(self, name: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.operator = name
+        self._whole = kept_whole(self.values, name)
+
+    def values(self, tensor: tf.Tensor) -> tf.Tensor:
+        """Returns the function's values, in the shape of `tensor`."""
+        raise NotImplementedError
+
+    def call(self, tensor: tf.Tensor) -> tf.Tensor:
+        """Returns the function's values."""
+        return tf.ensure_shape(self._whole(tensor), tensor.shape)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Returns the input's shape."""
+        return input_shape
+
+
 def integer_sources(graph: Subgraph, place: int, path: str) -> list[int]:
     """Returns the integer tensors that the float inputs of the placeholder at `place` come from.
 

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from edgeax.export.constants import Constants, zero_point_of
-from edgeax.export.placeholder import PREFIX, Placeholder, kept_whole
+from edgeax.export.placeholder import PREFIX, ValueByValue
 from edgeax.export.rounding import SIGN_TOP, Formatted, Grid
 from edgeax.export.signs import (
     CHOICE,
@@ -115,7 +115,7 @@ def _residual_flips(gains: Sequence[float]) -> tuple[tuple[float, ...], ...]:
     return tuple(found)
 
 
-class WholeSignSum(Placeholder):
+class WholeSignSum(ValueByValue):
     """The sum of signs of each value.
 
     Args:
@@ -124,20 +124,11 @@ class WholeSignSum(Placeholder):
     """
 
     def __init__(self, sums: SignSums, number: int | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(f"{_OPERATOR}{number}", **kwargs)
         self.sums = sums
-        self.operator = f"{_OPERATOR}{number}"
-        self._whole = kept_whole(self._values, self.operator)
 
-    def call(self, tensor: tf.Tensor) -> tf.Tensor:
+    def values(self, tensor: tf.Tensor) -> tf.Tensor:
         """Returns the sums."""
-        return tf.ensure_shape(self._whole(tensor), tensor.shape)
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Returns the input's shape."""
-        return input_shape
-
-    def _values(self, tensor: tf.Tensor) -> tf.Tensor:
         values = tf.fill(tf.shape(tensor), np.float32(self.sums.levels[0]))
         for end, level in zip(self.sums.ends, self.sums.levels[1:], strict=True):
             values = tf.where(tensor >= np.float32(end), np.float32(level), values)

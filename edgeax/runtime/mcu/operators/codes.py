@@ -27,6 +27,18 @@ def require_dtype(node: Node, tensor: Tensor, dtypes: tuple[str, ...], what: str
     )
 
 
+def require_symmetric_weights(node: Node, tensor: Tensor) -> None:
+    """Fails unless weights are int8 with zero points of 0."""
+    require_dtype(node, tensor, ("int8",), "its weights")
+    zero_points = tensor.zero_point
+    node.require(
+        zero_points is None or not np.any(zero_points),
+        "its weights must be symmetric, with zero points of 0",
+        None if zero_points is None else sorted({int(zero) for zero in zero_points}),
+        "Convert the model again, with a converter of TensorFlow 2.",
+    )
+
+
 def scale_of(node: Node, tensor: Tensor, what: str) -> float:
     """Returns the one scale of a tensor; fails where it has none or several."""
     scale = tensor.scale

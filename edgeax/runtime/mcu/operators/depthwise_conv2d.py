@@ -167,14 +167,7 @@ def _room(node: Node) -> int:
 
 def _weights(node: Node) -> np.ndarray:
     tensor = node.input(1)
-    codes.require_dtype(node, tensor, ("int8",), "its weights")
-    zero_points = tensor.zero_point
-    node.require(
-        zero_points is None or not np.any(zero_points),
-        "its weights must be symmetric, with zero points of 0",
-        None if zero_points is None else sorted({int(zero) for zero in zero_points}),
-        "Convert the model again, with a converter of TensorFlow 2.",
-    )
+    codes.require_symmetric_weights(node, tensor)
     node.require(
         len(tensor.shape) == 4
         and tensor.shape[0] == 1

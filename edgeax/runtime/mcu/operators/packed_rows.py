@@ -9,12 +9,11 @@ import numpy as np
 from edgeax.formats import coded, grouped_rows, packing, sparse, vector_rows
 from edgeax.formats.flatbuffer import Tensor
 from edgeax.formats.operators import OPERATORS, PADDING_SAME
-from edgeax.formats.same_padding import same_padding
 from edgeax.runtime.mcu.node import Node
 from edgeax.runtime.mcu.operators import codes, tiles
 from edgeax.runtime.mcu.operators.conv2d import Shape
 from edgeax.runtime.mcu.operators.products import Products
-from edgeax.runtime.mcu.operators.windows import Axis
+from edgeax.runtime.mcu.operators.windows import Axis, axis, require_output
 
 Stored = grouped_rows.GroupedRows | vector_rows.VectorRows
 _CODEBOOKS = (16, 4, 2)
@@ -159,12 +158,7 @@ def axes_of(node: Node, options: dict[str, int]) -> tuple[Axis, Axis]:
     height, width = (
         _axis(options, name, size) for name, size in zip(("height", "width"), x[1:3], strict=True)
     )
-    expected = (x[0], height.output, width.output)
-    node.require(
-        output[:3] == expected and min(expected) > 0,
-        f"its output must have the shape {expected} and its channels",
-        output,
-    )
+    require_output(node, height, width)
     return height, width
 
 
@@ -193,11 +187,8 @@ def constant(
 def _axis(options: dict[str, int], name: str, size: int) -> Axis:
     kernel, stride = options[f"kernel_{name}"], options[f"stride_{name}"]
     dilation = options.get(f"dilation_{name}", 1)
-    if options["padding"] == PADDING_SAME:
-        pad, _ = same_padding(size, kernel, stride, dilation)
-        return Axis(size, -(-size // stride), kernel, stride, dilation, pad)
-    output = (size - (kernel - 1) * dilation - 1) // stride + 1
-    return Axis(size, output, kernel, stride, dilation, 0)
+    padding = "SAME" if options["padding"] == PADDING_SAME else "VALID"
+    return axis(size, kernel, stride, dilation, padding)
 
 
 def _read_rows(node: Node, options: dict[str, int], rows: int, depth: int) -> PackedRows:

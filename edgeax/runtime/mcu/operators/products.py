@@ -154,14 +154,7 @@ def bias_array(bias: np.ndarray, groups: int = 1) -> Array:
 
 def _weights(node: Node, position: int) -> np.ndarray:
     tensor = node.input(position)
-    codes.require_dtype(node, tensor, ("int8",), "its weights")
-    zero_points = tensor.zero_point
-    node.require(
-        zero_points is None or not np.any(zero_points),
-        "its weights must be symmetric, with zero points of 0",
-        None if zero_points is None else sorted({int(zero) for zero in zero_points}),
-        "Convert the model again, with a converter of TensorFlow 2.",
-    )
+    codes.require_symmetric_weights(node, tensor)
     return node.constant(position)
 
 

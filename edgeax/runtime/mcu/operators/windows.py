@@ -60,23 +60,44 @@ def axes_of(node: Node, kernel: tuple[int, int], has_dilation: bool) -> tuple[Ax
         f"{kernel}, {strides} and {dilations}",
     )
     height, width = (
-        _axis(size, taps, stride, dilation, padding, border)
+        axis(size, taps, stride, dilation, padding, border)
         for size, taps, stride, dilation, border in zip(
             x[1:3], kernel, strides, dilations, node.borders, strict=True
         )
     )
-    expected = (x[0], height.output, width.output)
+    require_output(node, height, width)
+    return height, width
+
+
+def require_output(node: Node, height: Axis, width: Axis) -> None:
+    """Fails unless the output has an image of each of the input, of as many rows and columns."""
+    output = node.output().shape
+    expected = (node.input(0).shape[0], height.output, width.output)
     node.require(
         output[:3] == expected and min(expected) > 0,
         f"its output must have the shape {expected} and its channels",
         output,
     )
-    return height, width
 
 
-def _axis(
-    size: int, taps: int, stride: int, dilation: int, padding: str, border: tuple[int, int]
+def axis(
+    size: int,
+    taps: int,
+    stride: int,
+    dilation: int,
+    padding: str,
+    border: tuple[int, int] = (0, 0),
 ) -> Axis:
+    """Returns how windows lie on an axis.
+
+    Args:
+        size: Positions of the input.
+        taps: Of a window.
+        stride: Positions between two windows.
+        dilation: Positions between two taps.
+        padding: "SAME" or "VALID".
+        border: Zeros before and behind the input where `padding` is "VALID".
+    """
     if padding == "SAME":
         pad, _ = same_padding(size, taps, stride, dilation)
         return Axis(size, -(-size // stride), taps, stride, dilation, pad)
