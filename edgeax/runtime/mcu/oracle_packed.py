@@ -24,14 +24,16 @@ def packed(
     """
     x, y = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
     weights = weights_of(operator, graph.tensors)
-    centered = source.astype(np.int64) - _zero(x)
+    centered, input_scale = source.astype(np.int64) - _zero(x), float(_scale(x))
+    if weights.points is not None:
+        centered, input_scale = weights.points.astype(np.int64)[source.astype(np.int64) + 128], 1.0
     if operator.name.endswith("FullyConnected"):
         sums = centered.reshape(-1, centered.shape[-1]) @ weights.codes.astype(np.int64).T
     else:
         sums = _convolved(centered, weights, operator.name.endswith("DepthwiseConv2D"))
     sums = sums + weights.bias
     factors = [
-        rounding_kinds.quantize_multiplier(float(_scale(x)) * float(scale) / float(_scale(y)))
+        rounding_kinds.quantize_multiplier(input_scale * float(scale) / float(_scale(y)))
         for scale in weights.scale
     ]
     multipliers, shifts = np.array(factors).T

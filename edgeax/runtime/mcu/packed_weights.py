@@ -9,8 +9,11 @@ from edgeax.formats.flatbuffer import Operator, Tensor
 from edgeax.formats.operators import OPERATORS
 
 PREFIX = "Edgeax"
-FORMS = ("", "Sparse", "Vector", "Grouped", "Coded")
+FORMS = ("", "Sparse", "Vector", "Grouped", "Coded", "Lookup")
 KINDS = ("Conv2D", "DepthwiseConv2D", "FullyConnected")
+
+LOOKUP_GROUP_BITS = 16
+"""Rows of look-ups are one group, see tflite_kernels/core/lookup.h."""
 
 NAMES = tuple(f"{PREFIX}{form}{kind}" for form in FORMS for kind in KINDS)
 """Operators whose weights are int8 codes in one form or another; some of them do not exist."""
@@ -26,12 +29,15 @@ class Weights:
         bias: int32, one for each output channel.
         scale: float32, one for each output channel.
         options: The options of the operator.
+        points: int8, what the input codes from -128 on stand for; None: for themselves, less the
+            zero point.
     """
 
     codes: np.ndarray
     bias: np.ndarray
     scale: np.ndarray
     options: dict[str, int]
+    points: np.ndarray | None = None
 
 
 def weights_of(operator: Operator, tensors: list[Tensor]) -> Weights:
@@ -54,7 +60,7 @@ def weights_of(operator: Operator, tensors: list[Tensor]) -> Weights:
     found = {name: np.asarray(array) for name, array in constants.items() if array is not None}
     found.setdefault("weights", np.zeros(0, np.int8))  # none is left of a layer of zeros
     codes = _codes(operator.name, found, options, _depth(operator.name, inputs[0].shape, options))
-    return Weights(codes, found["bias"], found["scale"], options)
+    return Weights(codes, found["bias"], found["scale"], options, found.get("points"))
 
 
 def _depth(name: str, input_shape: tuple[int, ...], options: dict[str, int]) -> int:
@@ -81,7 +87,7 @@ def _codes(
     bits = codebook.shape[-1].bit_length() - 1
     packed = -(-depth * bits // 8)
     indices = packing.unpack(weights[:, :packed], bits, depth, signed=False)
-    if name.startswith(f"{PREFIX}Grouped"):
-        groups = np.arange(depth) >> options["group_bits"]
+    if name.startswith((f"{PREFIX}Grouped", f"{PREFIX}Lookup")):
+        groups = np.arange(depth) >> options.get("group_bits", LOOKUP_GROUP_BITS)
         return codebook[weights[:, packed:][:, groups], indices]
     return codebook[indices]

@@ -7,6 +7,7 @@ from edgeax.formats.flatbuffer import Model, Operator, Subgraph, Tensor
 from edgeax.runtime.mcu.fold import fold_pads
 from edgeax.runtime.mcu.node import NO_BORDERS, Node, value_of
 from edgeax.runtime.mcu.operators import HANDLERS
+from edgeax.runtime.mcu.operators.looked_up import add_points
 from edgeax.runtime.mcu.program import Alias, Array, Lowered, Program, Step, Value
 from edgeax.runtime.mcu.read_state import read_variables, settle
 from edgeax.runtime.mcu.targets import Target
@@ -48,6 +49,7 @@ def read_program(
     _check_floats(graph)
     variables = read_variables(model)
     borders, folded = fold_pads(graph)
+    add_points(graph)
     nodes = [
         Node(
             index,

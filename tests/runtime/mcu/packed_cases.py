@@ -10,6 +10,7 @@ from edgeax.formats.flatbuffer import Model
 from edgeax.formats.operators import OPERATORS
 from edgeax.runtime.mcu.node import Node
 from edgeax.runtime.mcu.operators import HANDLERS
+from edgeax.runtime.mcu.operators.looked_up import add_points
 from edgeax.runtime.mcu.program import Step
 from edgeax.runtime.mcu.targets import TARGETS
 from tests.runtime.mcu.step_program import Case
@@ -33,6 +34,8 @@ PACKED = (
     "EdgeaxVectorFullyConnected",
     "EdgeaxGroupedConv2D",
     "EdgeaxGroupedFullyConnected",
+    "EdgeaxLookupConv2D",
+    "EdgeaxLookupFullyConnected",
 )
 BINARY = ("EdgeaxBinaryConv2D", "EdgeaxBinaryFullyConnected")
 CODED = ("EdgeaxSparseConv2D", "EdgeaxFullyConnected")
@@ -42,13 +45,15 @@ WIDE = ("EdgeaxConv2D", "EdgeaxFullyConnected", "EdgeaxSparseConv2D", "EdgeaxDep
 def node_of(content: bytes, target: str, kind: str) -> Node:
     """Returns the operator of a file of one operator."""
     graph = Model.from_bytes(content).subgraphs[0]
+    add_points(graph)
     return Node(0, graph.operators[0], graph.tensors, TARGETS[target], kind)
 
 
 def step_of(content: bytes, target: str, kind: str) -> Step:
-    """Returns the step that its handler makes."""
+    """Returns the step that its handler makes; of inputs on points the one behind the points."""
     node = node_of(content, target, kind)
-    (step,) = HANDLERS[node.operator.name](node)
+    *before, step = HANDLERS[node.operator.name](node)
+    assert len(before) == ("Lookup" in node.operator.name)
     assert isinstance(step, Step)
     return step
 
@@ -58,6 +63,8 @@ def case_of(drawn: native.Case, content: bytes, target: str, kind: str) -> Case:
     expected, codes = oracle.run(dataclasses.replace(drawn, kind=kind)), drawn.input
     if drawn.options.get("input_packed"):
         codes = codes.view(np.uint8)
+    if drawn.points is not None:
+        codes = drawn.points[codes.astype(np.int32) + 128]
     if drawn.options.get("output_packed"):
         expected = expected.view(np.uint8)
     return Case(step_of(content, target, kind), (codes,), expected, kind)

@@ -28,7 +28,7 @@ def test_golden_vectors_have_both_roundings_and_every_form():
     assert {entry["rounding"] for entry in GOLDEN} == {"single", "double"}
     found = {entry["operator"] for entry in GOLDEN}
     assert {"EdgeaxConv2D", "EdgeaxDepthwiseConv2D", "EdgeaxSparseFullyConnected"} <= found
-    assert {"EdgeaxVectorConv2D", "EdgeaxGroupedConv2D"} <= found
+    assert {"EdgeaxVectorConv2D", "EdgeaxGroupedConv2D", "EdgeaxLookupConv2D"} <= found
 
 
 def test_a_changed_code_changes_the_output():

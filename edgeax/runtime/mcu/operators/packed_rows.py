@@ -14,6 +14,7 @@ from edgeax.runtime.mcu.operators import codes, tiles
 from edgeax.runtime.mcu.operators.conv2d import Shape
 from edgeax.runtime.mcu.operators.products import Products
 from edgeax.runtime.mcu.operators.windows import Axis, axis, require_output
+from edgeax.runtime.mcu.packed_weights import LOOKUP_GROUP_BITS
 
 Stored = grouped_rows.GroupedRows | vector_rows.VectorRows
 _CODEBOOKS = (16, 4, 2)
@@ -255,7 +256,8 @@ def _grouped(node: Node, options: dict[str, int], rows: int, depth: int) -> Pack
         "its codebooks must be a power of two up to 256, of 4 or 16 values",
         codebooks.shape,
     )
-    bits, group = codebooks.shape[1].bit_length() - 1, 1 << options["group_bits"]
+    bits = codebooks.shape[1].bit_length() - 1
+    group = 1 << options.get("group_bits", LOOKUP_GROUP_BITS)
     size = -(-depth * bits // 8)
     weights = constant(node, 1, "uint8", (rows, size + -(-depth // group)), "its weights")
     stored = grouped_rows.GroupedRows(
@@ -286,4 +288,9 @@ def _at(node: Node, error: ValueError) -> ValueError:
 
 
 _Reader = Callable[[Node, dict[str, int], int, int], PackedRows]
-_READERS: dict[str, _Reader] = {"Sparse": _sparse, "Vector": _vector, "Grouped": _grouped}
+_READERS: dict[str, _Reader] = {
+    "Sparse": _sparse,
+    "Vector": _vector,
+    "Grouped": _grouped,
+    "Lookup": _grouped,
+}
