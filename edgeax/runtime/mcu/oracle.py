@@ -16,7 +16,7 @@ import numpy as np
 from edgeax.formats import rounding as rounding_kinds
 from edgeax.formats.flatbuffer import Model, Operator, Subgraph, Tensor
 from edgeax.runtime.interpreter import Interpreter
-from edgeax.runtime.mcu import oracle_signs, packed_weights, tables
+from edgeax.runtime.mcu import oracle_float, oracle_signs, packed_weights, tables
 from edgeax.runtime.mcu.oracle_lstm import lstm
 from edgeax.runtime.mcu.oracle_packed import packed
 
@@ -170,6 +170,7 @@ _COMPUTED_HERE: dict[str, _Compute] = {
     "SUM": total,
     "UNIDIRECTIONAL_SEQUENCE_LSTM": lstm,
     **dict.fromkeys(_SIGMOIDS, sigmoid),
+    oracle_float.NAME: oracle_float.float_product,
     **dict.fromkeys(packed_weights.NAMES, packed),
     **dict.fromkeys(oracle_signs.NAMES, oracle_signs.signs),
 }

@@ -4,6 +4,7 @@ import dataclasses
 import os
 
 from edgeax.formats.flatbuffer import Model, Operator, Subgraph, Tensor
+from edgeax.runtime.mcu import oracle_float
 from edgeax.runtime.mcu.fold import fold_pads
 from edgeax.runtime.mcu.node import NO_BORDERS, Node, value_of
 from edgeax.runtime.mcu.operators import HANDLERS
@@ -14,7 +15,10 @@ from edgeax.runtime.mcu.targets import Target
 from edgeax.runtime.mcu.unread import without_unread
 
 _TYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "bool", "float32")
-_FLOAT_OPERATORS = ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "SQUEEZE", "EXPAND_DIMS")
+_FLOAT_OPERATORS = (
+    *("QUANTIZE", "DEQUANTIZE", "RESHAPE", "SQUEEZE", "EXPAND_DIMS"),
+    oracle_float.NAME,
+)
 _MOST_NAMED = 8  # places that an error names
 _SPLITTING = ("SPLIT", "SPLIT_V", "UNPACK")
 _OUTPUTS = {"ASSIGN_VARIABLE": 0, "CALL_ONCE": 0}  # of all others but the splitting 1
@@ -216,7 +220,7 @@ def _check_order(graph: Subgraph) -> None:
 
 
 def _check_floats(graph: Subgraph) -> None:
-    """Checks that nothing but the ends of the graph is in float."""
+    """Checks that nothing is in float but the ends of the graph and products of packed weights."""
     found = []
     for index, operator in enumerate(graph.operators):
         tensors = [graph.tensors[i] for i in (*operator.inputs, *operator.outputs) if i >= 0]

@@ -15,7 +15,7 @@ from tests.emulation import process
 from tests.runtime.mcu import kernel_files
 from tests.tflite_kernels.guarded import GuardedArrays
 
-_TYPES = {"int8": "signed char", "int16": "short", "int32": "int"}
+_TYPES = {"int8": "signed char", "int16": "short", "int32": "int", "float32": "float"}
 _SPOILT = 77
 
 
@@ -95,7 +95,7 @@ def _placed(struct: Struct, memory: GuardedArrays) -> ctypes.Structure:
             fields.append((name, ctypes.c_void_p))
         else:
             values[name] = value
-            fields.append((name, ctypes.c_int32))
+            fields.append((name, ctypes.c_float if isinstance(value, float) else ctypes.c_int32))
     kind = type(struct.type, (ctypes.Structure,), {"_fields_": fields})
     return kind(**values)
 
