@@ -39,7 +39,13 @@ PACKED = (
 )
 BINARY = ("EdgeaxBinaryConv2D", "EdgeaxBinaryFullyConnected")
 CODED = ("EdgeaxSparseConv2D", "EdgeaxFullyConnected")
-WIDE = ("EdgeaxConv2D", "EdgeaxFullyConnected", "EdgeaxSparseConv2D", "EdgeaxDepthwiseConv2D")
+WIDE = (
+    "EdgeaxConv2D",
+    "EdgeaxFullyConnected",
+    "EdgeaxSparseConv2D",
+    "EdgeaxSparseFullyConnected",
+    "EdgeaxDepthwiseConv2D",
+)
 
 
 def node_of(content: bytes, target: str, kind: str) -> Node:

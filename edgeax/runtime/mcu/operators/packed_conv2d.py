@@ -18,6 +18,7 @@ from edgeax.runtime.mcu.operators import (
     tiles,
 )
 from edgeax.runtime.mcu.operators.packed_form import Form, packed_layer, tiles_of
+from edgeax.runtime.mcu.operators.packed_int16 import packed_int16
 from edgeax.runtime.mcu.operators.packed_rows import PackedRows
 from edgeax.runtime.mcu.operators.products import Products
 from edgeax.runtime.mcu.program import Lowered, Step
@@ -85,8 +86,7 @@ def depthwise_layer_of(node: Node) -> depthwise_conv2d.Layer:
 
 def _step(node: Node, found: Products, rows: PackedRows, shape: conv2d.Shape) -> Step:
     if node.input(0).dtype == "int16":
-        wide = dataclasses.replace(found, bias=found.bias.astype(np.int64))
-        return conv2d.convolution_int16(node, wide, shape)
+        return packed_int16(node, found, shape)
     forms = [_packed(node, found, rows, shape)]
     if rows.stored is None:
         simpler = products.without_constant_channels(found, node.rounding)

@@ -12,8 +12,9 @@ from edgeax.runtime.mcu.operators import tiles
 from edgeax.runtime.mcu.program import Array, Struct
 
 _GROUP = 16  # bytes of a group of codes, see micro/codebook_conv2d.h
-_PIECES = (1, 4, 16)  # of micro/masked_conv2d.h
 _WIDTHS = (1, 2, 4)
+PIECES = (1, 4, 16)
+"""Weights of a piece of micro/masked_conv2d.h."""
 BLOCK = 16
 """Weights of a block of micro/sparse_conv2d.h: 4 of each channel of a tile."""
 
@@ -48,15 +49,20 @@ def packings_of(content: np.ndarray) -> Iterator[Packing]:
         content: int8 `(tiles, weights of a tile)`, in the order of tile.h.
     """
     yield from _in_codes(content)
-    for piece in _PIECES:
+    for piece in PIECES:
         yield _masked(content, piece)
+
+
+def bits_for(values: int) -> int | None:
+    """Returns the bits of a code of so many values; None: kernels have no such codes."""
+    return next((bits for bits in _WIDTHS if values <= 1 << bits), None)
 
 
 def _in_codes(content: np.ndarray) -> Iterator[Packing]:
     """Yields weights in codes, if there are few different ones."""
     codebook = np.unique(content)
     codes = np.searchsorted(codebook, content)
-    bits = next((bits for bits in _WIDTHS if codebook.size <= 1 << bits), None)
+    bits = bits_for(codebook.size)
     if bits is None:
         return
     packed = [_packed_codes(tile, bits) for tile in codes.astype(np.uint8)]
