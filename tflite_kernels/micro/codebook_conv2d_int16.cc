@@ -1,24 +1,10 @@
 #include "tflite_kernels/micro/codebook_conv2d_int16.h"
 
 #include "tflite_kernels/micro/convolution_int16.h"
+#include "tflite_kernels/micro/packed_codes.h"
 
 namespace edgeax {
 namespace micro {
-namespace {
-
-// Decodes `count` weights; returns where the codes go on.
-template <int kBits>
-const uint8_t* Decode(const uint8_t* codes, const int8_t* codebook, int32_t count, int8_t* to) {
-  constexpr int32_t kPerByte = 8 / kBits;
-  for (; count > 0; count -= kPerByte, to += kPerByte) {
-    const uint32_t byte = *codes++;
-    for (int32_t i = 0; i < kPerByte; ++i)
-      to[i] = codebook[byte >> (i * kBits) & ((1 << kBits) - 1)];
-  }
-  return codes;
-}
-
-}  // namespace
 
 template <Rounding kRounding>
 void CodebookConv2D(const CodebookConv2DInt16Args& args, const Rows& rows, const int16_t* input,
@@ -27,11 +13,10 @@ void CodebookConv2D(const CodebookConv2DInt16Args& args, const Rows& rows, const
   const int32_t channels = shape.output_channels / shape.groups;
   const int32_t size = ChannelSize(shape);
   const int32_t output_size = (rows.end - rows.begin) * shape.output_width * shape.output_channels;
-  const auto decode = args.bits == 4 ? Decode<4> : args.bits == 2 ? Decode<2> : Decode<1>;
   int8_t* const weights = static_cast<int8_t*>(scratch);
   const uint8_t* codes = args.codes;
   for (int32_t channel = 0; channel < shape.output_channels; ++channel) {
-    codes = decode(codes, args.codebook, size, weights);
+    codes = DecodeCodes(args.bits, codes, args.codebook, size, weights);
     const int16_t* image = input + channel / channels * (shape.input_channels / shape.groups);
     int16_t* to = output + channel;
     for (int32_t batch = 0; batch < shape.batches; ++batch, to += output_size) {

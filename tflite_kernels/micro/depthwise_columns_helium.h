@@ -190,22 +190,24 @@ inline void SweepPairs(const int8_t* plane, const Window& window, const Lanes& l
   }
 }
 
-// The channels [channel, channel + planes).
 template <Rounding kRounding, int32_t kStride>
 __attribute__((noinline)) void RunColumns(const DepthwiseConv2DArgs& args, const Rows& rows,
-                                          const int8_t* input, int8_t* output, int8_t* scratch,
-                                          int32_t channel, int32_t planes) {
+                                          const Block<int8_t>& block) {
+  const int32_t channel = block.channel, planes = block.planes;
   const int32_t channels = args.channels;
+  const int32_t step = block.weight_step;
+  int8_t* const scratch = block.scratch;
+  int8_t* output = block.output;
   const int32_t plane_size = kColumn * args.plane_pitch;
   const Lanes lanes = LanesOf(args, false);
   const Lanes pairs = LanesOf(args, true);
   Window windows[kDepthwiseBlock];
   const uint32x4_t numbers = vidupq_n_u32(0, 1);
-  const uint32x4_t steps = vmulq_n_u32(numbers, static_cast<uint32_t>(channels));
+  const uint32x4_t steps = vmulq_n_u32(numbers, static_cast<uint32_t>(step));
   const uint32x4_t places = vmulq_n_u32(numbers, kColumn);
   for (int32_t i = 0; i < planes; ++i) {
-    windows[i] = {WeightsOf(args.weights + channel + i, channels, steps, places),
-                  args.bias[channel + i], FactorOf(args.factors, channel + i)};
+    windows[i] = {WeightsOf(block.weights + i, step, steps, places), args.bias[channel + i],
+                  FactorOf(args.factors, channel + i)};
   }
   int32_t row = 0;
   for (int32_t begin = rows.begin; begin < rows.end; begin += 4 / kStride) {
@@ -217,7 +219,7 @@ __attribute__((noinline)) void RunColumns(const DepthwiseConv2DArgs& args, const
     const int32_t of_image = args.height - first < needed ? args.height - first : needed;
     if (row < of_image) {
       const int32_t y = first + row - rows.input_begin;
-      TakeRows(args, input + y * args.width * channels + channel, of_image - row, planes,
+      TakeRows(args, block.input + y * args.width * channels + channel, of_image - row, planes,
                scratch + kColumn * args.pad_left + row);
       row = of_image;
     }
@@ -232,7 +234,7 @@ __attribute__((noinline)) void RunColumns(const DepthwiseConv2DArgs& args, const
         SweepPairs<kRounding, kStride>(plane, windows[i], pairs, args.output_width, count, to);
       } else {
         SweepAny<kRounding, uint32_t>(
-            args, Sweep<int8_t>{plane, to, count, channels, args.weights + channel + i,
+            args, Sweep<int8_t>{plane, to, count, channels, block.weights + i, step,
                                 windows[i].bias, windows[i].factor, 1, kColumn});
       }
     }

@@ -23,15 +23,6 @@ struct Held {
   int32_t begin, end;
 };
 
-// Input channels `channel` to `channel + planes` of one image.
-template <typename Code>
-struct Block {
-  const Code* input;  // of row `input_begin`
-  Code* output;       // of row `begin`
-  Code* scratch;
-  int32_t channel, planes;
-};
-
 // Makes the planes hold the rows of `wanted`, of which they may have some.
 template <typename Code>
 void Refill(const DepthwiseConv2DArgs& args, int32_t input_begin, const Block<Code>& block,
@@ -73,10 +64,11 @@ void SweepBlock(const DepthwiseConv2DArgs& args, const Block<Code>& block, Code*
   int32_t channel = block.channel * args.depth_multiplier;
   const int32_t end = channel + block.planes * args.depth_multiplier;
   const Code* plane = block.scratch;
-  for (int32_t of_plane = 0; channel < end; ++channel) {
+  const int8_t* weights = block.weights;
+  for (int32_t of_plane = 0; channel < end; ++channel, ++weights) {
     SweepRows<kRounding>(
         args,
-        Sweep<Code>{plane, output + channel, rows, channels, args.weights + channel,
+        Sweep<Code>{plane, output + channel, rows, channels, weights, block.weight_step,
                     args.bias[channel], FactorOf(args.factors, channel), args.plane_pitch, 1},
         stride3x3);
     if (++of_plane == args.depth_multiplier) {
@@ -96,7 +88,7 @@ void RunBlock(const DepthwiseConv2DArgs& args, const Rows& rows, const Block<Cod
   if constexpr (sizeof(Code) == 1) {
     if (HasColumns(args, stride3x3)) {
       const auto run = stride3x3 == 1 ? RunColumns<kRounding, 1> : RunColumns<kRounding, 2>;
-      run(args, rows, block.input, block.output, block.scratch, block.channel, block.planes);
+      run(args, rows, block);
       return;
     }
   }
@@ -114,9 +106,22 @@ void RunBlock(const DepthwiseConv2DArgs& args, const Rows& rows, const Block<Cod
   }
 }
 
+// The weights of output channels [channel, channel + count).
+void SetWeights(const DepthwiseConv2DArgs& args, const DepthwiseSource* source, int32_t channel,
+                int32_t count, const int8_t** weights, int32_t* step) {
+  if (source == nullptr) {
+    *weights = args.weights + channel;
+    *step = args.channels * args.depth_multiplier;
+  } else {
+    source->decode(source->packed, channel, count, source->decoded);
+    *weights = source->decoded;
+    *step = count;
+  }
+}
+
 template <Rounding kRounding, typename Code>
-void Run(const DepthwiseConv2DArgs& args, const Rows& rows, const Code* input, Code* output,
-         Code* scratch) {
+void Run(const DepthwiseConv2DArgs& args, const DepthwiseSource* source, const Rows& rows,
+         const Code* input, Code* output, Code* scratch) {
   Fill(scratch, kDepthwiseBlock * args.plane_rows * args.plane_pitch + kDepthwiseSlack,
        static_cast<Code>(args.input_zero_point));
   const int32_t output_channels = args.channels * args.depth_multiplier;
@@ -124,7 +129,10 @@ void Run(const DepthwiseConv2DArgs& args, const Rows& rows, const Code* input, C
     for (int32_t channel = 0; channel < args.channels; channel += kDepthwiseBlock) {
       const int32_t left = args.channels - channel;
       const int32_t planes = left < kDepthwiseBlock ? left : kDepthwiseBlock;
-      RunBlock<kRounding>(args, rows, Block<Code>{input, output, scratch, channel, planes});
+      Block<Code> block = {input, output, scratch, channel, planes, nullptr, 0};
+      SetWeights(args, source, channel * args.depth_multiplier, planes * args.depth_multiplier,
+                 &block.weights, &block.weight_step);
+      RunBlock<kRounding>(args, rows, block);
     }
     input += args.height * args.width * args.channels;
     output += args.output_height * args.output_width * output_channels;
@@ -136,17 +144,32 @@ void Run(const DepthwiseConv2DArgs& args, const Rows& rows, const Code* input, C
 template <Rounding kRounding>
 void DepthwiseConv2D(const DepthwiseConv2DArgs& args, const Rows& rows, const int8_t* input,
                      int8_t* output, void* scratch) {
-  Run<kRounding>(args, rows, input, output, static_cast<int8_t*>(scratch));
+  Run<kRounding>(args, nullptr, rows, input, output, static_cast<int8_t*>(scratch));
+}
+
+template <Rounding kRounding>
+void DepthwiseConv2D(const DepthwiseConv2DArgs& args, const DepthwiseSource& source,
+                     const Rows& rows, const int8_t* input, int8_t* output, void* scratch) {
+  Run<kRounding>(args, &source, rows, input, output, static_cast<int8_t*>(scratch));
 }
 
 template void DepthwiseConv2D<Rounding::kSingle>(const DepthwiseConv2DArgs&, const Rows&,
                                                  const int8_t*, int8_t*, void*);
 template void DepthwiseConv2D<Rounding::kDouble>(const DepthwiseConv2DArgs&, const Rows&,
                                                  const int8_t*, int8_t*, void*);
+template void DepthwiseConv2D<Rounding::kSingle>(const DepthwiseConv2DArgs&, const DepthwiseSource&,
+                                                 const Rows&, const int8_t*, int8_t*, void*);
+template void DepthwiseConv2D<Rounding::kDouble>(const DepthwiseConv2DArgs&, const DepthwiseSource&,
+                                                 const Rows&, const int8_t*, int8_t*, void*);
 
 void DepthwiseConv2D(const DepthwiseConv2DArgs& args, const Rows& rows, const int16_t* input,
                      int16_t* output, void* scratch) {
-  Run<Rounding::kDouble>(args, rows, input, output, static_cast<int16_t*>(scratch));
+  Run<Rounding::kDouble>(args, nullptr, rows, input, output, static_cast<int16_t*>(scratch));
+}
+
+void DepthwiseConv2D(const DepthwiseConv2DArgs& args, const DepthwiseSource& source,
+                     const Rows& rows, const int16_t* input, int16_t* output, void* scratch) {
+  Run<Rounding::kDouble>(args, &source, rows, input, output, static_cast<int16_t*>(scratch));
 }
 
 }  // namespace micro

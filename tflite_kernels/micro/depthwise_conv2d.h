@@ -41,9 +41,24 @@ template <Rounding kRounding>
 void DepthwiseConv2D(const DepthwiseConv2DArgs& args, const Rows& rows, const int8_t* input,
                      int8_t* output, void* scratch);
 
+// Weights that are decoded block by block. `decode` writes those of the output channels [channel,
+// channel + count) to `decoded`, a row of `count` per position of the window.
+struct DepthwiseSource {
+  void (*decode)(const void* packed, int32_t channel, int32_t count, int8_t* decoded);
+  const void* packed;
+  int8_t* decoded;
+};
+
+// The same with the weights of a source in place of `args.weights`.
+template <Rounding kRounding>
+void DepthwiseConv2D(const DepthwiseConv2DArgs& args, const DepthwiseSource& source,
+                     const Rows& rows, const int8_t* input, int8_t* output, void* scratch);
+
 // Sums of 64 bits; rounded as TFLite rounds those, see RequantizeInt16Double.
 void DepthwiseConv2D(const DepthwiseConv2DArgs& args, const Rows& rows, const int16_t* input,
                      int16_t* output, void* scratch);
+void DepthwiseConv2D(const DepthwiseConv2DArgs& args, const DepthwiseSource& source,
+                     const Rows& rows, const int16_t* input, int16_t* output, void* scratch);
 
 }  // namespace micro
 }  // namespace edgeax

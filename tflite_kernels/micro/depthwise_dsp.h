@@ -67,7 +67,7 @@ static inline uint32_t Halves(int32_t low, int32_t high) {
 }
 
 static inline Window3x3 WindowOf(const Sweep<int8_t>& sweep, int32_t zero_point) {
-  const int32_t step = sweep.channels;
+  const int32_t step = sweep.weight_step;
   const int8_t* row0 = sweep.weights;
   const int8_t* row1 = row0 + 3 * step;
   const int8_t* row2 = row1 + 3 * step;
@@ -76,7 +76,7 @@ static inline Window3x3 WindowOf(const Sweep<int8_t>& sweep, int32_t zero_point)
           (1 << (shift - 1)) + zero_point * (1 << shift),
           2 * sweep.bias,
           shift,
-          step,
+          sweep.channels,
           Halves(2 * row0[0], 2 * row0[2 * step]),
           Halves(2 * row1[0], 2 * row1[2 * step]),
           Halves(2 * row2[0], 2 * row2[2 * step]),

@@ -6,8 +6,19 @@ namespace edgeax {
 namespace micro {
 namespace {
 
+// Input channels `channel` to `channel + planes` of one image.
+template <typename Code>
+struct Block {
+  const Code* input;  // of row `input_begin`
+  Code* output;       // of row `begin`
+  Code* scratch;
+  int32_t channel, planes;
+  const int8_t* weights;  // of the first output channel
+  int32_t weight_step;    // from a position of the window to the next
+};
+
 // What a sweep over the rows of one plane needs to know of its output channel. Weights lie
-// `channels` apart, and so do outputs of neighboring columns.
+// `weight_step` apart, outputs of neighboring columns `channels`.
 template <typename Code>
 struct Sweep {
   const Code* plane;
@@ -15,6 +26,7 @@ struct Sweep {
   int32_t rows;
   int32_t channels;
   const int8_t* weights;
+  int32_t weight_step;
   int32_t bias;
   Requantization factor;
   int32_t row_pitch, column_pitch;  // of the plane
@@ -58,7 +70,7 @@ __attribute__((noinline)) void SweepAny(const DepthwiseConv2DArgs& args, const S
         for (int32_t kx = 0; kx < args.kernel_width; ++kx) {
           sum += static_cast<Sum>(int32_t{*tap} * *weight);
           tap += column_step;
-          weight += sweep.channels;
+          weight += sweep.weight_step;
         }
         line += row_step;
       }

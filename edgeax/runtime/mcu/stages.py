@@ -139,7 +139,7 @@ class Prices:
 _HELIUM = Prices(110.0, 400.0, 37.0, 0.1, 4.0, 0.7, 0.4)
 _DSP = Prices(110.0, 400.0, 52.0, 0.8, 3.0, 0.7, 1.2)
 _PORTABLE = Prices(110.0, 400.0, 52.0, 0.8, 3.0, 0.7, 6.0)
-_TAKES_APART = ("DepthwiseConv2D",)  # kernels
+_TAKES_APART = ("DepthwiseConv2D", "PackedDepthwiseConv2D")  # kernels
 
 
 def prices_on(target: Target) -> Prices:

@@ -8,7 +8,9 @@ from edgeax.runtime.mcu.node import Node
 from edgeax.runtime.mcu.operators import codes, tiles, windows
 from edgeax.runtime.mcu.program import Array, Lowered, Step, Struct
 
-_BLOCK = 4  # kDepthwiseBlock of micro/depthwise_conv2d.h
+BLOCK = 4
+"""Input channels that are taken apart together: kDepthwiseBlock of micro/depthwise_conv2d.h."""
+
 _SLACK = 16  # kDepthwiseSlack
 _LEAST_BYTES, _MOST_BYTES = 640, 2048  # of all planes, where they may be chosen
 _COLUMN = 6  # kColumn of micro/depthwise_columns_helium.h
@@ -31,7 +33,7 @@ class Planes:
 
     def scratch_bytes(self, element_bytes: int) -> int:
         """Bytes of scratch."""
-        elements = _BLOCK * self.rows * self.pitch + _SLACK
+        elements = BLOCK * self.rows * self.pitch + _SLACK
         return -(-elements * element_bytes // 8) * 8
 
 
@@ -142,7 +144,7 @@ def planes_for(
 ) -> Planes:
     """Returns planes that fit some bytes, or of the rows of one output row."""
     pitch = _pitch(width)
-    room = room_bytes // (_BLOCK * pitch * element_bytes)
+    room = room_bytes // (BLOCK * pitch * element_bytes)
     group_rows = max(1, min(height.output, (room - height.reach) // height.stride + 1))
     return Planes(group_rows, (group_rows - 1) * height.stride + height.reach, pitch)
 

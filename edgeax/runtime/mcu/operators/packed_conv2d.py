@@ -10,7 +10,6 @@ from edgeax.formats.vector_rows import VectorRows
 from edgeax.runtime.mcu.node import Node
 from edgeax.runtime.mcu.operators import (
     conv2d,
-    depthwise_conv2d,
     packed_rows,
     packings,
     products,
@@ -52,36 +51,6 @@ def layer_of(node: Node) -> tuple[Products, PackedRows, conv2d.Shape]:
     found, rows_found = packed_rows.read_layer(node, options, shape.output_channels, depth)
     image = found.weights.reshape(shape.output_channels, *kernel, -1)
     return dataclasses.replace(found, weights=image), rows_found, shape
-
-
-def packed_depthwise_conv2d(node: Node) -> Lowered:
-    """Returns the step of a depthwise convolution: its few weights lie in flash as int8."""
-    return [depthwise_conv2d.depthwise(node, depthwise_layer_of(node))]
-
-
-def depthwise_layer_of(node: Node) -> depthwise_conv2d.Layer:
-    """Returns the numbers of a depthwise convolution."""
-    options = packed_rows.options_of(node)
-    height, width = packed_rows.axes_of(node, options)
-    multiplier = options["depth_multiplier"]
-    channels = node.input(0).shape[3] * multiplier
-    node.require(
-        node.output().shape[3] == channels,
-        f"its output must have {channels} channels",
-        node.output().shape,
-    )
-    taps = height.kernel * width.kernel
-    found, _ = packed_rows.read_layer(node, options, taps, channels)
-    sums = found.weights.astype(np.int64).sum(axis=0)
-    return depthwise_conv2d.Layer(
-        height=height,
-        width=width,
-        multiplier=multiplier,
-        weights=found.weights.reshape(1, height.kernel, width.kernel, channels),
-        bias=(found.bias - found.input_zero_point * sums).astype(np.int32),
-        factors=found.factors,
-        limits=found.output_limits,
-    )
 
 
 def _step(node: Node, found: Products, rows: PackedRows, shape: conv2d.Shape) -> Step:
@@ -130,7 +99,6 @@ def _ways(content: np.ndarray, rows: PackedRows, groups: int) -> Iterator[packin
 
 _FAMILIES = ("", "Sparse", "Vector", "Grouped", "Coded")
 HANDLERS = {
-    "EdgeaxDepthwiseConv2D": packed_depthwise_conv2d,
     **{f"Edgeax{family}Conv2D": packed for family in _FAMILIES},
     **{f"Edgeax{family}FullyConnected": packed for family in _FAMILIES},
 }

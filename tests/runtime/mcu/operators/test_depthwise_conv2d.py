@@ -171,6 +171,6 @@ def test_sizes_of_planes_are_those_of_the_kernels():
     for name in ("depthwise_conv2d.h", "depthwise_columns_helium.h"):
         text = (kernel_files.MICRO / name).read_text()
         found |= dict(re.findall(r"constexpr int32_t (k\w+) = (\d+);", text))
-    assert found["kDepthwiseBlock"] == str(depthwise_conv2d._BLOCK)
+    assert found["kDepthwiseBlock"] == str(depthwise_conv2d.BLOCK)
     assert found["kDepthwiseSlack"] == str(depthwise_conv2d._SLACK)
     assert found["kColumn"] == str(depthwise_conv2d._COLUMN)
