@@ -4,25 +4,6 @@ namespace edgeax {
 namespace micro {
 namespace {
 
-// Goes through some loops; `offset` is where it stands.
-struct Walk {
-  int32_t at[kMostReduceLoops] = {};
-  int32_t offset = 0;
-};
-
-// Steps; returns whether there was a step left.
-inline bool Step(const Loops& loops, Walk* walk) {
-  for (int32_t loop = loops.count - 1; loop >= 0; --loop) {
-    const int32_t count = loops.loops[2 * loop];
-    const int32_t step = loops.loops[2 * loop + 1];
-    walk->offset += step;
-    if (++walk->at[loop] < count) return true;
-    walk->at[loop] = 0;
-    walk->offset -= count * step;
-  }
-  return false;
-}
-
 // The innermost loop, `reduced` being those around it.
 template <typename Code>
 int32_t SumAt(const Loops& reduced, const Code* input) {

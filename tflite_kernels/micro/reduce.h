@@ -1,15 +1,10 @@
 #pragma once  // micro/reduce.h: sums and means over axes.
 
+#include "tflite_kernels/micro/loops.h"
 #include "tflite_kernels/micro/types.h"
 
 namespace edgeax {
 namespace micro {
-
-// Loops, outermost first: of each its count and the step in the input.
-struct Loops {
-  const int32_t* loops;
-  int32_t count;
-};
 
 // output = Clamped((bias + sum of the input over the loops of `reduced`) * factor +
 // output_zero_point), for all of the loops of `kept`. `bias` is -input_zero_point times the number
@@ -21,8 +16,6 @@ struct ReduceArgs {
   int32_t output_zero_point;
   Clamp clamp;
 };
-
-constexpr int32_t kMostReduceLoops = 4;
 
 template <Rounding kRounding>
 void Reduce(const ReduceArgs& args, const int8_t* input, int8_t* output);

@@ -1,5 +1,6 @@
-"""MEAN and SUM."""
+"""MEAN, SUM, REDUCE_MAX and REDUCE_MIN."""
 
+import functools
 import math
 
 import numpy as np
@@ -9,7 +10,7 @@ from edgeax.runtime.mcu.node import Node
 from edgeax.runtime.mcu.operators import codes
 from edgeax.runtime.mcu.program import Array, Lowered, Step, Struct
 
-_MOST_LOOPS = 4  # kMostReduceLoops of micro/reduce.h
+_MOST_LOOPS = 4  # kMostLoops of micro/loops.h
 
 
 def mean(node: Node) -> Lowered:
@@ -22,7 +23,27 @@ def total(node: Node) -> Lowered:
     return _reduce(node, is_mean=False)
 
 
-def _reduce(node: Node, is_mean: bool) -> Lowered:
+def extreme_of(node: Node, sign: int) -> Lowered:
+    """Returns the step of a REDUCE_MAX, `sign` 1, or a REDUCE_MIN, of the codes as they are."""
+    _, kept, reduced = _ways(node)
+    into, out = (codes.meaning_of(node, tensor) for tensor in (node.input(0), node.output()))
+    node.require(
+        into == out, "its input and output must have one scale and zero point", (into, out)
+    )
+    return [
+        Step(
+            label=node.label,
+            kernel="ReduceExtreme",
+            header="reduce_extreme.h",
+            arguments=Struct("ReduceExtremeArgs", {"sign": sign, "kept": kept, "reduced": reduced}),
+            reads=(node.inputs[0],),
+            writes=(node.outputs[0],),
+        )
+    ]
+
+
+def _ways(node: Node) -> tuple[set[int], Struct, Struct]:
+    """Returns the axes that vanish, and the loops over those that stay and those that do not."""
     x, output = node.input(0), node.output()
     codes.require_dtype(node, x, ("int8", "int16"), "its input")
     codes.require_dtype(node, output, (x.dtype,), "its output")
@@ -32,6 +53,12 @@ def _reduce(node: Node, is_mean: bool) -> Lowered:
     node.require(
         max(len(kept), len(reduced)) <= _MOST_LOOPS, "its axes must alternate less", sorted(axes)
     )
+    return axes, _struct("kept", kept), _struct("reduced", reduced)
+
+
+def _reduce(node: Node, is_mean: bool) -> Lowered:
+    x, output = node.input(0), node.output()
+    axes, kept, reduced = _ways(node)
     count = math.prod(x.shape[axis] for axis in axes)
     bits = 8 if x.dtype == "int8" else 16
     node.require(0 < count < 2 ** (31 - bits), f"it must sum below {2 ** (31 - bits)}", count)
@@ -40,8 +67,8 @@ def _reduce(node: Node, is_mean: bool) -> Lowered:
     arguments = Struct(
         "ReduceArgs",
         {
-            "kept": _struct("kept", kept),
-            "reduced": _struct("reduced", reduced),
+            "kept": kept,
+            "reduced": reduced,
             "bias": -zero_point * count,
             "factor": _factor(node, count if is_mean else None),
             "output_zero_point": codes.zero_point_of(node, output, "its output"),
@@ -116,4 +143,9 @@ def _factor(node: Node, count: int | None) -> Struct:
     return codes.requantization(multiplier, shift)
 
 
-HANDLERS = {"MEAN": mean, "SUM": total}
+HANDLERS = {
+    "MEAN": mean,
+    "REDUCE_MAX": functools.partial(extreme_of, sign=1),
+    "REDUCE_MIN": functools.partial(extreme_of, sign=-1),
+    "SUM": total,
+}

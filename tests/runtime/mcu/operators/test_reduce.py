@@ -60,6 +60,33 @@ def test_drawn_sums_are_those_that_programs_are_tested_against(dtype):
         assert np.array_equal(image_cases.made(drawn), expected)
 
 
+def extreme(rng: np.random.Generator, name: str, dtype: str) -> image_cases.Drawn:
+    drawn = image_cases.reduction(rng, name, dtype)
+    x, y = drawn.file.inputs[0], drawn.file.output
+    y.scale, y.zero_point = x.scale, x.zero_point
+    drawn.file.version = 2 if dtype == "int8" else 3
+    return drawn
+
+
+@pytest.mark.parametrize("name", ["REDUCE_MAX", "REDUCE_MIN"])
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+def test_drawn_extremes_equal_those_of_the_interpreter(dtype, name):
+    rng = np.random.default_rng(13)
+    for _ in range(CASES):
+        drawn = extreme(rng, name, dtype)
+        assert np.array_equal(image_cases.made(drawn), drawn.file.interpreted(drawn.inputs))
+
+
+def test_extremes_are_codes_of_the_input():
+    file = file_of("REDUCE_MAX")
+    with pytest.raises(ValueError, match="input and output must have one scale and zero point"):
+        file.step()
+    file.output.zero_point = 1
+    fields = file.step().arguments.fields
+    assert [*fields] == declared.fields_of("ReduceExtremeArgs") and fields["sign"] == 1
+    assert made(file, [[-128, 5, 4], [-9, -10, -11]]) == [5, -9]
+
+
 def test_neighboring_axes_become_one_loop():
     kept = reduce._loops((2, 3, 4, 5), {1, 2}, False)
     assert kept == [[2, 60], [5, 1]]
