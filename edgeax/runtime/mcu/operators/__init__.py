@@ -6,6 +6,7 @@ from edgeax.runtime.mcu.node import Node
 from edgeax.runtime.mcu.operators import (
     activation,
     arithmetic,
+    batch_matmul,
     conv2d,
     depthwise_conv2d,
     extremes,
@@ -37,6 +38,7 @@ Handler = Callable[[Node], Lowered]
 _FAMILIES = (
     activation,
     arithmetic,
+    batch_matmul,
     conv2d,
     depthwise_conv2d,
     extremes,
