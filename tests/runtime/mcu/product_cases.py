@@ -149,6 +149,7 @@ def transpose_conv(
     activation: str = "NONE",
     has_bias: bool = True,
     per_channel: bool = True,
+    dtype: str = "int8",
 ) -> Drawn:
     """Draws a TRANSPOSE_CONV."""
     random = np.random.default_rng(seed)
@@ -178,6 +179,7 @@ def transpose_conv(
         has_bias=has_bias,
         per_channel=per_channel,
         gain=1.0,
+        dtype=dtype,
     )
 
 
@@ -313,6 +315,8 @@ def _wide(target: str) -> list[Case]:
         (conv2d(54, (1, 8, 9, 5), 7, (3, 2), (1, 2), (2, 1), dtype="int16"), (4,)),
     ]
     connected = [
+        transpose_conv(57, (1, 4, 5, 8), 6, (3, 3), dtype="int16"),
+        transpose_conv(58, (2, 3, 3, 5), 3, (4, 5), (3, 2), "VALID", dtype="int16"),
         fully_connected(55, (3, 30), 7, dtype="int16"),
         fully_connected(56, (1, 64), 10, activation="RELU", per_channel=True, dtype="int16"),
     ]

@@ -31,9 +31,10 @@ class Phase:
 
 def transpose_conv(node: Node) -> Lowered:
     """Returns the step of a TRANSPOSE_CONV."""
-    codes.require_dtype(node, node.input(_INPUT), ("int8",), "its input")
     found = products.read_products(node, (_INPUT, _WEIGHTS, _BIAS))
     shape = _shape(node, found.weights.shape)
+    if found.bias.dtype == np.int64:
+        return [_int16(node, found, shape)]
     layers = [
         (phase, dataclasses.replace(found, weights=phase.weights))
         for phase in phases(shape, found.weights)
@@ -79,9 +80,37 @@ def transpose_conv(node: Node) -> Lowered:
             writes=(node.outputs[0],),
             rounds=True,
             scratch_bytes=dataclasses.replace(plan, patch=largest).scratch_bytes,
-            macs=math.prod(node.input(_INPUT).shape) * found.weights[..., 0].size,
+            macs=_macs(node, found),
         )
     ]
+
+
+def _int16(node: Node, found: products.Products, shape: Shape) -> Step:
+    """Returns the step of int16 codes."""
+    arguments = Struct(
+        "TransposeConvInt16Args",
+        {
+            "shape": shape.struct(),
+            "clamp": codes.clamp(found.output_limits),
+            "factor_step": 0 if found.factors.is_one else 1,
+            "factors": found.factors.struct(),
+            "bias": Array("bias", found.bias, alignment=8),
+            "weights": Array("weights", found.weights.reshape(-1)),
+        },
+    )
+    return Step(
+        label=node.label,
+        kernel="TransposeConv",
+        header="transpose_conv_int16.h",
+        arguments=arguments,
+        reads=(node.inputs[_INPUT],),
+        writes=(node.outputs[0],),
+        macs=_macs(node, found),
+    )
+
+
+def _macs(node: Node, found: products.Products) -> int:
+    return math.prod(node.input(_INPUT).shape) * found.weights[..., 0].size
 
 
 def phases(shape: Shape, weights: np.ndarray) -> list[Phase]:

@@ -4,7 +4,7 @@ import pytest
 from edgeax.runtime.mcu.operators import HANDLERS
 from edgeax.runtime.mcu.operators.conv2d import Shape
 from edgeax.runtime.mcu.operators.transpose_conv import phases
-from tests.runtime.mcu import product_cases
+from tests.runtime.mcu import native_steps, product_cases
 
 
 def test_outputs_two_apart_are_one_convolution():
@@ -27,6 +27,28 @@ def test_outputs_without_a_tap_get_a_weight_of_zero():
 def test_a_step_tells_its_products():
     step = product_cases.transpose_conv(1, (1, 4, 5, 8), 6, (3, 2)).case("host", "double").step
     assert step.macs == 4 * 5 * 8 * 6 * 3 * 2 and step.extent is None
+
+
+def int16(*arguments, **options) -> product_cases.Drawn:
+    return product_cases.transpose_conv(*arguments, **options, dtype="int16")
+
+
+WIDE = [
+    int16(1, (1, 4, 5, 8), 6, (3, 3)),
+    int16(2, (2, 3, 3, 5), 3, (4, 4), padding="VALID", activation="RELU"),
+    int16(3, (1, 3, 3, 7), 5, (2, 5), (3, 1), activation="RELU6"),
+    int16(4, (1, 3, 4, 4), 4, (1, 1), (2, 3), padding="VALID", per_channel=False),
+    int16(5, (1, 4, 4, 20), 4, (5, 3), (2, 2), has_bias=False),
+]
+
+
+@pytest.mark.parametrize("drawn", WIDE, ids=range(len(WIDE)))
+@pytest.mark.parametrize("rounding", ["single", "double"])
+def test_int16_codes_are_those_of_the_interpreter(drawn, rounding):
+    case = drawn.case("host", rounding)
+    (x,), wanted = case.inputs, case.expected
+    made = native_steps.run(case.step, [x], (wanted.shape, "int16"), rounding)
+    assert np.array_equal(made, wanted)
 
 
 @pytest.mark.parametrize(
