@@ -11,11 +11,11 @@ struct Loops {
   int32_t count;
 };
 
-constexpr int32_t kMostLoops = 4;
+constexpr int32_t kMostReduceLoops = 4;
 
 // Goes through some loops; `offset` is where it stands.
 struct Walk {
-  int32_t at[kMostLoops] = {};
+  int32_t at[kMostReduceLoops] = {};
   int32_t offset = 0;
 };
 

@@ -10,7 +10,7 @@ from edgeax.runtime.mcu.node import Node
 from edgeax.runtime.mcu.operators import codes
 from edgeax.runtime.mcu.program import Array, Lowered, Step, Struct
 
-_MOST_LOOPS = 4  # kMostLoops of micro/loops.h
+_MOST_LOOPS = 4  # kMostReduceLoops of micro/loops.h
 
 
 def mean(node: Node) -> Lowered:
