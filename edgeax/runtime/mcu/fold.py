@@ -1,7 +1,8 @@
-"""Zeros around an image that become the padding of the convolutions that read it.
+"""Operators that become part of their neighbors: borders of zeros, and activations.
 
 A model that pads by an operator of its own and convolves without padding, as PyTorch and Keras's
-ZeroPadding2D make it, then holds and writes no padded image.
+ZeroPadding2D make it, then holds and writes no padded image. An activation that only cuts codes off
+is done by the operator that writes them.
 """
 
 import numpy as np
@@ -10,6 +11,11 @@ from edgeax.formats.flatbuffer import Operator, Subgraph, Tensor
 from edgeax.runtime.mcu.node import Borders
 
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
+_CUTTING = (
+    *(*_CONVOLUTIONS, "TRANSPOSE_CONV", "FULLY_CONNECTED", "ADD", "SUB", "MUL"),
+    *("AVERAGE_POOL_2D", "MAX_POOL_2D"),
+)
+_ACTIVATIONS = {"RELU": 1, "RELU_N1_TO_1": 2, "RELU6": 3}  # numbers of the schema
 
 
 def fold_pads(graph: Subgraph) -> tuple[dict[int, Borders], set[int]]:
@@ -35,6 +41,36 @@ def fold_pads(graph: Subgraph) -> tuple[dict[int, Borders], set[int]]:
                 inputs = graph.operators[reader].inputs
                 graph.operators[reader].inputs = (operator.inputs[0], *inputs[1:])
     return borders, folded
+
+
+def fold_activations(graph: Subgraph) -> set[int]:
+    """Lets operators do the activation that alone reads their output, in the same codes.
+
+    Returns:
+        The places of the activations, which need not run.
+    """
+    folded: set[int] = set()
+    for place, operator in enumerate(graph.operators):
+        writer = _cutting_writer(graph, operator) if operator.name in _ACTIVATIONS else None
+        if writer is not None:
+            number = _ACTIVATIONS[operator.name]
+            writer.retarget(writer.version, {"fusedActivationFunction": number})
+            writer.outputs = operator.outputs
+            folded.add(place)
+    return folded
+
+
+def _cutting_writer(graph: Subgraph, activation: Operator) -> Operator | None:
+    """Returns the operator that can do an activation itself; None: it must stay."""
+    (source, *_), (result, *_) = activation.inputs, activation.outputs
+    place = graph.producer(source)
+    writer = None if place is None else graph.operators[place]
+    if writer is None or writer.name not in _CUTTING or source in graph.outputs:
+        return None
+    is_plain = writer.options.get("fused_activation_function", "NONE") == "NONE"
+    before, after = graph.tensors[source], graph.tensors[result]
+    same = _codes(before) == _codes(after) and before.shape == after.shape
+    return writer if is_plain and same and len(_readers(graph, source)) == 1 else None
 
 
 def _readers(graph: Subgraph, tensor: int) -> list[int]:

@@ -5,7 +5,7 @@ import os
 
 from edgeax.formats.flatbuffer import Model, Operator, Subgraph, Tensor
 from edgeax.runtime.mcu import oracle_float
-from edgeax.runtime.mcu.fold import fold_pads
+from edgeax.runtime.mcu.fold import fold_activations, fold_pads
 from edgeax.runtime.mcu.node import NO_BORDERS, Node, value_of
 from edgeax.runtime.mcu.operators import HANDLERS
 from edgeax.runtime.mcu.operators.looked_up import add_points
@@ -52,6 +52,7 @@ def read_program(
     _check_order(graph)
     _check_floats(graph)
     variables = read_variables(model)
+    activations = fold_activations(graph)
     borders, folded = fold_pads(graph)
     add_points(graph)
     nodes = [
@@ -65,7 +66,7 @@ def read_program(
             is_thrifty,
         )
         for index, operator in enumerate(graph.operators)
-        if index not in folded
+        if index not in folded | activations
     ]
     lowered = [part for node in nodes for part in HANDLERS[node.operator.name](node)]
     lowered = settle(lowered, variables, graph.inputs, graph.outputs)
