@@ -24,17 +24,28 @@ class Board:
     linker_script: str
 
 
+_HARD = "-mfloat-abi=hard"
+
 BOARDS = {
     board.core: board
     for board in (
-        Board("cortex-m4", "mps2-an386", ("-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16"), "an386.ld"),
-        Board("cortex-m7", "mps2-an500", ("-mcpu=cortex-m7", "-mfpu=fpv5-d16"), "an386.ld"),
-        Board("cortex-m55", "mps3-an547", ("-mcpu=cortex-m55",), "an547.ld"),
+        Board(
+            "cortex-m4", "mps2-an386", ("-mcpu=cortex-m4", "-mfpu=fpv4-sp-d16", _HARD), "an386.ld"
+        ),
+        Board("cortex-m7", "mps2-an500", ("-mcpu=cortex-m7", "-mfpu=fpv5-d16", _HARD), "an386.ld"),
+        Board("cortex-m55", "mps3-an547", ("-mcpu=cortex-m55", _HARD), "an547.ld"),
     )
 }
+SMALL_BOARDS = {
+    board.core: board
+    for board in (Board("cortex-m0plus", "microbit", ("-mcpu=cortex-m0plus",), "microbit.ld"),)
+}
+"""Boards of 16 KiB of RAM and 256 KiB of flash. QEMU plays a Cortex-M0, which has the instructions
+of an M0+."""
+
 
 _COMPILE_FLAGS = (
-    "-mthumb -mfloat-abi=hard -std=c++17 -O2 -Wall -Wextra -ffunction-sections -fdata-sections "
+    "-mthumb -std=c++17 -O2 -Wall -Wextra -ffunction-sections -fdata-sections "
     "-fno-exceptions -fno-rtti -fno-threadsafe-statics"
 ).split()
 _PLAIN_LOOPS = "-fno-tree-loop-distribute-patterns"  # the start-up code calls no library
@@ -46,7 +57,7 @@ def build(core: str, sources: Sequence[Path], output: Path, flags: Sequence[str]
     """Compiles C++17 sources into firmware.
 
     Args:
-        core: A name of `BOARDS`.
+        core: A name of `BOARDS` or `SMALL_BOARDS`.
         sources: C++ files or objects, without the start-up code.
         output: ELF file to write.
         flags: Further compiler flags; the start-up code is compiled without them.
@@ -68,7 +79,7 @@ def compile_object(core: str, source: Path, output: Path, flags: Sequence[str] =
     """Compiles one C++17 source into an object file, with the flags of `build`.
 
     Args:
-        core: A name of `BOARDS`.
+        core: A name of `BOARDS` or `SMALL_BOARDS`.
         source: C++ file.
         output: Object file to write, which `build` takes as a source.
         flags: Further compiler flags.
@@ -83,7 +94,8 @@ def run(core: str, program: Path, counter: str | None = None) -> process.Outcome
     """Runs firmware to its end.
 
     Args:
-        core: A name of `BOARDS`; not necessarily the one the program was built for.
+        core: A name of `BOARDS` or `SMALL_BOARDS`, of another one than the program was built for
+            too.
         program: ELF file that `build` made.
         counter: Value of QEMU's -plugin option, see counting.py.
     Returns:
@@ -102,6 +114,7 @@ def _compiler(core: str) -> list[str]:
 
 
 def _known(core: str) -> Board:
-    if core not in BOARDS:
-        raise ValueError(f"`core` must be one of {', '.join(BOARDS)}. Received: {core}.")
-    return BOARDS[core]
+    known = BOARDS | SMALL_BOARDS
+    if core not in known:
+        raise ValueError(f"`core` must be one of {', '.join(known)}. Received: {core}.")
+    return known[core]

@@ -9,6 +9,7 @@ BOARDS = ("qemu-system-arm",)
 USER_MODE = ("qemu-user",)
 CROSS_COMPILER = ("g++-aarch64-linux-gnu",)
 ARMV7_COMPILER = ("g++-arm-linux-gnueabihf",)
+RISCV_COMPILER = ("gcc-riscv64-unknown-elf",)
 HOST_COMPILER = ("gcc",)
 FUZZER = ("clang-14", "libclang-rt-14-dev")  # for tests/tflite_kernels/test_fuzzing.py
 CMAKE = ("cmake", "ninja-build")  # for tests/tflite_kernels/test_resolver.py
@@ -16,6 +17,7 @@ BAZEL = ("bazel-bootstrap", "bazel-rules-java", "bazel-rules-proto")  # for test
 
 ALL = (
     *(*BARE_METAL, *BOARDS, *USER_MODE, *CROSS_COMPILER, *ARMV7_COMPILER, *HOST_COMPILER),
+    *RISCV_COMPILER,
     *FUZZER,
     *CMAKE,
     *BAZEL,

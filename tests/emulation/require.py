@@ -38,6 +38,12 @@ def cross_tools() -> None:
     _tool("qemu-aarch64", packages.USER_MODE)
 
 
+def riscv_tools() -> None:
+    """Needs the 32-bit RISC-V compiler and QEMU's user mode."""
+    _tool("riscv64-unknown-elf-g++", packages.RISCV_COMPILER)
+    _tool("qemu-riscv32", packages.USER_MODE)
+
+
 def armv7_tools() -> None:
     """Needs the 32-bit Arm Linux compiler and QEMU's user mode."""
     _tool("arm-linux-gnueabihf-g++", packages.ARMV7_COMPILER)

@@ -96,7 +96,7 @@ def test_every_operator_gives_its_codes_in_the_tree_on_a_cortex_m4(tmp_path):
     require.board_tools()
     words, sources, count = prepare(tmp_path)
     core = boards.BOARDS["cortex-m4"]
-    compiler = (boards.COMPILER, *core.flags, "-mthumb", "-mfloat-abi=hard")
+    compiler = (boards.COMPILER, *core.flags, "-mthumb")
     library = interpreter(core.core, compiler)
     objects = []
     for file in [*sources, places.FIRMWARE / "print.cc"]:

@@ -52,10 +52,12 @@ int __aeabi_atexit(void*, void (*)(void*), void*) { return 0; }  // nothing outl
 // that copies .data: the FPU must be on before the first of them runs.
 [[gnu::naked, noreturn]] void Reset() {
   __asm__ volatile(
+#if __ARM_ARCH > 6
       "ldr r0, =0xE000ED88\n"  // CPACR: full access to coprocessors 10 and 11 (FPU and MVE)
       "ldr r1, [r0]\n"
       "orr r1, r1, #0xF00000\n"
       "str r1, [r0]\n"
+#endif
 #if __ARM_ARCH >= 8
       "ldr r0, =0xE000ED14\n"  // CCR: branch cache and low-overhead loops
       "ldr r1, [r0]\n"
@@ -66,14 +68,14 @@ int __aeabi_atexit(void*, void (*)(void*), void*) { return 0; }  // nothing outl
       "isb\n"
       "ldr r0, =stack_top\n"
       "mov sp, r0\n"
-      "b StartProgram\n"
+      "bl StartProgram\n"
       ".ltorg\n");
 }
 
 [[gnu::naked, noreturn]] void Fault() {
   __asm__ volatile(
       "ldr r0, [sp, #24]\n"  // where the core has put the address of the faulting instruction
-      "b ReportFault\n");
+      "bl ReportFault\n");
 }
 
 }  // extern "C"
