@@ -16,18 +16,25 @@ from edgeax.runtime.mcu.targets import TARGETS
 from edgeax.runtime.mcu.work import whole
 from tests.runtime.mcu import drawn as codes
 from tests.runtime.mcu import image_cases, product_cases
+from tests.runtime.mcu.built_in_cases import Case
 from tests.runtime.mcu.one_operator import File
 from tests.runtime.mcu.operators import (
     test_activation,
+    test_batch_matmul,
     test_extremes,
     test_join,
+    test_packed_depthwise_conv2d,
+    test_packed_int16,
     test_pad,
     test_prelu,
     test_quantize,
+    test_reduce,
+    test_repeat,
     test_resize,
     test_slices,
     test_softmax_int16,
 )
+from tests.tflite_kernels import float_cases, models
 from tests.tflite_kernels.models import Tensor
 
 _SCALES = {"SAME": 0, "VALID": 1}
@@ -89,6 +96,7 @@ def layers(rounding: str) -> Iterator[Layer]:
     yield from _convolutions()
     yield from _depthwise(rng)
     yield from _dense()
+    yield from _packed()
     yield from _images(rng)
     yield from _others(rng, rounding)
     for rows in (1, 4, 9):
@@ -135,8 +143,11 @@ def _convolutions() -> Iterator[Layer]:
         yield Layer(product_cases.conv2d(seed, image, channels, (3, 3), dtype="int16").file)
         yield Layer(product_cases.conv2d(seed, image, channels, (1, 1), dtype="int16").file)
         for stride in (1, 2):
-            drawn = product_cases.transpose_conv(seed, image, channels, (3, 3), (stride, stride))
-            yield Layer(drawn.file)
+            for dtype in ("int8", "int16"):
+                drawn = product_cases.transpose_conv(
+                    seed, image, channels, (3, 3), (stride, stride), dtype=dtype
+                )
+                yield Layer(drawn.file)
 
 
 def _depthwise(rng: np.random.Generator) -> Iterator[Layer]:
@@ -219,6 +230,27 @@ def _dense() -> Iterator[Layer]:
         yield Layer(product_cases.fully_connected(seed, (1, depth), 12, dtype="int16").file)
 
 
+def _packed() -> Iterator[Layer]:
+    """Layers whose weights stay packed, beside int16 codes or of depthwise windows; floats."""
+    for image, channels, kernel in (((6, 12, 8), 8, 3), ((5, 8, 24), 12, 1), ((1, 2, 200), 9, 1)):
+        sizes = {"image": image, "channels": channels, "kernel": kernel}
+        for entries in (16, 4):
+            drawn = test_packed_int16.drawn("EdgeaxConv2D", entries, **sizes)
+            yield Layer(models.model_of(drawn).write())
+        for left, piece in ((0.25, 1), (0.4, 4), (0.25, 4)):
+            drawn = test_packed_int16.drawn("EdgeaxSparseConv2D", left=left, piece=piece, **sizes)
+            yield Layer(models.model_of(drawn).write())
+    for channels, size, kernel, stride in (
+        *((32, (12, 12), 3, 1), (20, (9, 13), 3, 2), (48, (5, 6), 3, 1)),
+        *((16, (8, 9), 5, 1), (24, (10, 4), 4, 2)),
+    ):
+        for wide in (False, True):
+            drawn = test_packed_depthwise_conv2d.drawn(4, channels, 1, wide, size, kernel, stride)
+            yield Layer(models.model_of(drawn).write())
+    for seed in range(8):
+        yield Layer(float_cases.model_of(float_cases.draw(seed)).write())
+
+
 def _images(rng: np.random.Generator) -> Iterator[Layer]:
     """Sums and pools of images of usual sizes, then drawn small ones of all kinds."""
     for shape in ((1, 32, 32, 16), (1, 8, 8, 64), (1, 16, 4, 10), (1, 1, 1, 40)):
@@ -235,6 +267,9 @@ def _images(rng: np.random.Generator) -> Iterator[Layer]:
     for draw in image_cases.DRAWERS.values():
         for _ in range(4):
             yield Layer(draw(rng).file.content())
+    for dtype in ("int8", "int16"):
+        for name in 3 * ("REDUCE_MAX", "REDUCE_MIN"):
+            yield Layer(test_reduce.extreme(rng, name, dtype).file.content())
 
 
 def _binary_file(name: str, shape: tuple[int, ...]) -> bytes:
@@ -288,4 +323,11 @@ def _others(rng: np.random.Generator, rounding: str) -> Iterator[Layer]:
             test_extremes.extreme_of("MAXIMUM", [image, image]),
             test_slices.transpose(wide, order),
         ]
+        cases += [test_repeat.tile(image, (1, 1, 2, 3)), *_matrices(rng, side, rounding)]
         yield from (Layer(case.file) for case in cases)
+
+
+def _matrices(rng: np.random.Generator, side: int, rounding: str) -> Iterator[Case]:
+    shapes = (1, 2, side, 3 * side), (1, 2, 3 * side, side)
+    for dtype in (np.int8, np.int16):
+        yield test_batch_matmul.product(rng, *shapes, dtype=dtype, rounding=rounding)

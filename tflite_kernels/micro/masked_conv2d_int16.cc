@@ -31,24 +31,40 @@ void CopyPatch(const ConvolutionShape& shape, const PatchInt16& patch, int32_t f
   while (to < end_of_all) *to++ = 0;
 }
 
+// The number of the lowest bit that is set.
+inline int32_t LowestBit(uint32_t bits) {
+#if defined(__ARM_FEATURE_CLZ) || defined(__x86_64__)
+  return __builtin_ctz(bits);
+#else  // a function of a library otherwise
+  int32_t number = 0;
+  for (; (bits & 1) == 0; bits >>= 1) ++number;
+  return number;
+#endif
+}
+
 // The stored pieces of a channel times a patch; `pieces` moves behind them.
 template <int32_t kPiece>
 int64_t SumOfStored(const uint8_t* mask, int32_t mask_bytes, const int16_t* patch,
                     const int8_t** pieces) {
   const int8_t* stored = *pieces;
   int64_t sum = 0;
-  for (; mask_bytes > 0; --mask_bytes, patch += 8 * kPiece) {
-    const int16_t* codes = patch;
-    for (uint32_t bits = *mask; bits != 0; bits >>= 1, codes += kPiece) {
-      if ((bits & 1) == 0) continue;
+  while (mask_bytes > 0) {
+    uint32_t bits = *mask;
+    const int32_t size = mask_bytes >= 4 ? 4 : 1;
+    if (size == 4) __builtin_memcpy(&bits, mask, 4);
+    for (; bits != 0; bits &= bits - 1, stored += kPiece) {
+      const int16_t* codes = patch + LowestBit(bits) * kPiece;
       if constexpr (kPiece == 1) {
         sum += *codes * *stored;
+      } else if constexpr (kPiece == 4) {
+        sum = DotOfFour(codes, stored, sum);
       } else {
         sum = DotInt16(codes, stored, kPiece, sum);
       }
-      stored += kPiece;
     }
-    ++mask;
+    patch += 8 * kPiece * size;
+    mask += size;
+    mask_bytes -= size;
   }
   *pieces = stored;
   return sum;

@@ -165,9 +165,18 @@ def _fully_connected(call: _Call) -> tuple[str, Amounts]:
     }
 
 
-def _depthwise(call: _Call) -> tuple[str, Amounts]:
+def _packed_depthwise(call: _Call) -> tuple[str, Amounts]:
+    """The same whose weights are decoded block by block."""
+    layer = _members(call.fields["layer"])
+    loop, amounts = _depthwise(call, layer)
+    taps = layer["kernel_height"] * layer["kernel_width"]
+    decoded = layer["batch"] * layer["channels"] * layer["depth_multiplier"] * taps
+    return loop, {**amounts, "weights prepared": decoded}
+
+
+def _depthwise(call: _Call, layer: Mapping[str, Any] | None = None) -> tuple[str, Amounts]:
     """A depthwise convolution as micro/depthwise_conv2d.cc runs it."""
-    fields = call.fields
+    fields = call.fields if layer is None else layer
     begin, end = call.part or (0, fields["output_height"])
     channels = fields["batch"] * fields["channels"]
     blocks = fields["batch"] * -(-fields["channels"] // _DEPTHWISE_BLOCK)
@@ -205,4 +214,5 @@ _FAMILIES: dict[str, Callable[[_Call], tuple[str, Amounts]]] = {
     "Conv2DArgs": _convolution,
     "DepthwiseConv2DArgs": _depthwise,
     "FullyConnectedArgs": _fully_connected,
+    "PackedDepthwiseConv2DArgs": _packed_depthwise,
 }

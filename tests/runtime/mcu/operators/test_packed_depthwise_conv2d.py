@@ -9,21 +9,31 @@ from tests.tflite_kernels import int16_cases, models, random_cases
 NAME = "EdgeaxDepthwiseConv2D"
 
 
-def drawn(entries: int, channels: int = 30, multiplier: int = 1, wide: bool = False):
-    """A layer of 3 x 3 windows over so many channels, of so many different weights."""
+def drawn(
+    entries: int,
+    channels: int = 30,
+    multiplier: int = 1,
+    wide: bool = False,
+    size: tuple[int, int] = (6, 7),
+    kernel: int = 3,
+    stride: int = 1,
+):
+    """A layer over so many channels, of so many different weights."""
     random = np.random.default_rng(entries + multiplier)
     case = (int16_cases if wide else random_cases).draw(NAME, 1)
-    window = dict(kernel_height=3, kernel_width=3, stride_height=1, stride_width=1, padding=0)
+    window = dict(kernel_height=kernel, kernel_width=kernel, padding=0)
+    window |= dict(stride_height=stride, stride_width=stride)
+    window |= dict(output_min=-(2**15) if wide else -128, output_max=2**15 - 1 if wide else 127)
     case.options |= window | dict(dilation_height=1, dilation_width=1, depth_multiplier=multiplier)
     ends = np.iinfo(case.input.dtype)
-    case.input = random.integers(ends.min, ends.max, (1, 6, 7, channels)).astype(case.input.dtype)
+    case.input = random.integers(ends.min, ends.max, (1, *size, channels)).astype(case.input.dtype)
     outputs = channels * multiplier
-    case.output_shape = (1, 6, 7, outputs)
+    case.output_shape = (1, *(-(-side // stride) for side in size), outputs)
     case.bias = random.integers(-999, 999, outputs).astype(np.int32)
     case.scale = np.float32(random.uniform(0.001, 0.01, outputs))
     case.output_scale = 0.5
     case.codebook = random.choice(np.arange(-128, 128), entries, replace=False).astype(np.int8)
-    case.weights = random.integers(0, entries, (9, outputs), dtype=np.uint8)
+    case.weights = random.integers(0, entries, (kernel * kernel, outputs), dtype=np.uint8)
     return case
 
 

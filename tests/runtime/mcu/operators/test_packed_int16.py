@@ -13,24 +13,34 @@ from tests.tflite_kernels import int16_cases, models, oracle, random_cases
 CONV, SPARSE = "EdgeaxConv2D", "EdgeaxSparseConv2D"
 
 
-def drawn(operator: str, entries: int = 16, left: float = 1.0, piece: int = 1):
-    """A layer of 16 channels of 3 x 3 taps over 20 channels, of as many values, so much left."""
+def drawn(
+    operator: str,
+    entries: int = 16,
+    left: float = 1.0,
+    piece: int = 1,
+    image: tuple[int, int, int] = (5, 6, 20),
+    channels: int = 16,
+    kernel: int = 3,
+):
+    """A layer with strides of 1 and 2, of so many values, with so much of its pieces left."""
     random = np.random.default_rng(entries)
     case = int16_cases.draw(operator, 1)
-    window = dict(kernel_height=3, kernel_width=3, stride_height=1, stride_width=2, padding=0)
-    case.options |= window | dict(dilation_height=1, dilation_width=1, groups=1)
-    case.input = random.integers(-32768, 32768, (1, 5, 6, 20)).astype(np.int16)
-    case.output_shape = (1, 5, 3, 16)
-    case.bias = random.integers(-9999, 9999, 16).astype(np.int32)
-    case.scale = np.float32(random.uniform(0.001, 0.01, 16))
+    height, width, inputs = image
+    depth = kernel * kernel * inputs
+    case.options |= dict(kernel_height=kernel, kernel_width=kernel, stride_height=1, stride_width=2)
+    case.options |= dict(dilation_height=1, dilation_width=1, groups=1, padding=0)
+    case.input = random.integers(-32768, 32768, (1, *image)).astype(np.int16)
+    case.output_shape = (1, height, -(-width // 2), channels)
+    case.bias = random.integers(-9999, 9999, channels).astype(np.int32)
+    case.scale = np.float32(random.uniform(0.001, 0.01, channels))
     case.output_scale = 0.5
     if case.is_sparse:
-        keeps = np.repeat(random.random((16, 180 // piece)) < left, piece, axis=1)
-        case.weights = np.int8(random.integers(1, 127, (16, 180)) * keeps)
+        keeps = np.repeat(random.random((channels, depth // piece)) < left, piece, axis=1)
+        case.weights = np.int8(random.integers(1, 127, (channels, depth)) * keeps)
         random_cases.store(case)
     else:
         case.codebook = random.choice(np.arange(-128, 128), entries, replace=False).astype(np.int8)
-        case.weights = random.integers(0, entries, (16, 180), dtype=np.uint8)
+        case.weights = random.integers(0, entries, (channels, depth), dtype=np.uint8)
     return case
 
 
