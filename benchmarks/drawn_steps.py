@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -150,26 +151,28 @@ def _convolutions() -> Iterator[Layer]:
                 yield Layer(drawn.file)
 
 
+_DEPTHWISE = (
+    ((1, 48, 48, 8), 3, 1, 1),
+    ((1, 24, 24, 32), 3, 1, 1),
+    ((1, 24, 24, 16), 3, 2, 1),
+    ((1, 12, 12, 64), 3, 1, 1),
+    ((1, 12, 12, 64), 3, 2, 1),
+    ((1, 6, 6, 128), 3, 1, 1),
+    ((1, 6, 6, 128), 3, 2, 1),
+    ((1, 3, 3, 200), 3, 1, 1),
+    ((1, 25, 5, 22), 3, 1, 1),
+    ((1, 13, 17, 10), 3, 2, 1),
+    ((1, 16, 16, 8), 5, 1, 1),
+    ((1, 12, 9, 16), 5, 2, 1),
+    ((1, 20, 4, 12), 4, 1, 1),
+    ((1, 8, 8, 6), 3, 1, 2),
+    ((1, 9, 11, 4), 3, 2, 3),
+    ((1, 9, 11, 4), 5, 1, 2),
+)
+
+
 def _depthwise(rng: np.random.Generator) -> Iterator[Layer]:
-    sizes = [
-        ((1, 48, 48, 8), 3, 1, 1),
-        ((1, 24, 24, 32), 3, 1, 1),
-        ((1, 24, 24, 16), 3, 2, 1),
-        ((1, 12, 12, 64), 3, 1, 1),
-        ((1, 12, 12, 64), 3, 2, 1),
-        ((1, 6, 6, 128), 3, 1, 1),
-        ((1, 6, 6, 128), 3, 2, 1),
-        ((1, 3, 3, 200), 3, 1, 1),
-        ((1, 25, 5, 22), 3, 1, 1),
-        ((1, 13, 17, 10), 3, 2, 1),
-        ((1, 16, 16, 8), 5, 1, 1),
-        ((1, 12, 9, 16), 5, 2, 1),
-        ((1, 20, 4, 12), 4, 1, 1),
-        ((1, 8, 8, 6), 3, 1, 2),
-        ((1, 9, 11, 4), 3, 2, 3),
-        ((1, 9, 11, 4), 5, 1, 2),
-    ]
-    for image, kernel, stride, multiplier in sizes:
+    for image, kernel, stride, multiplier in _DEPTHWISE:
         for largest in (0, 30_000):
             yield Layer(depthwise_file(rng, image, kernel, stride, multiplier), largest)
 
@@ -230,9 +233,18 @@ def _dense() -> Iterator[Layer]:
         yield Layer(product_cases.fully_connected(seed, (1, depth), 12, dtype="int16").file)
 
 
+_INT16 = (
+    ((6, 12, 8), 8, 3),
+    ((5, 8, 24), 12, 1),
+    ((1, 2, 200), 9, 1),
+    ((7, 6, 5), 11, 2),
+    ((4, 4, 40), 6, 3),
+)
+
+
 def _packed() -> Iterator[Layer]:
     """Layers whose weights stay packed, beside int16 codes or of depthwise windows; floats."""
-    for image, channels, kernel in (((6, 12, 8), 8, 3), ((5, 8, 24), 12, 1), ((1, 2, 200), 9, 1)):
+    for image, channels, kernel in _INT16:
         sizes = {"image": image, "channels": channels, "kernel": kernel}
         for entries in (16, 4):
             drawn = test_packed_int16.drawn("EdgeaxConv2D", entries, **sizes)
@@ -240,14 +252,26 @@ def _packed() -> Iterator[Layer]:
         for left, piece in ((0.25, 1), (0.4, 4), (0.25, 4)):
             drawn = test_packed_int16.drawn("EdgeaxSparseConv2D", left=left, piece=piece, **sizes)
             yield Layer(models.model_of(drawn).write())
-    for channels, size, kernel, stride in (
-        *((32, (12, 12), 3, 1), (20, (9, 13), 3, 2), (48, (5, 6), 3, 1)),
-        *((16, (8, 9), 5, 1), (24, (10, 4), 4, 2)),
-    ):
+    for image, kernel, stride, multiplier in _DEPTHWISE:
         for wide in (False, True):
-            drawn = test_packed_depthwise_conv2d.drawn(4, channels, 1, wide, size, kernel, stride)
-            yield Layer(models.model_of(drawn).write())
-    for seed in range(8):
+            drawn = test_packed_depthwise_conv2d.drawn(
+                16, image[3], multiplier, wide, image[1:3], kernel, stride
+            )
+            if not wide or math.prod(image) < 1000:
+                yield Layer(models.model_of(drawn).write())
+    for multiplier in (2, 4):
+        for stride in (1, 2):
+            for size in ((5, 6), (9, 8)):
+                drawn = test_packed_depthwise_conv2d.drawn(
+                    16, 6, multiplier, False, size, 3, stride
+                )
+                yield Layer(models.model_of(drawn).write())
+    for image, channels, kernel in (((4, 5, 8), 6, 3), ((3, 3, 24), 5, 2), ((2, 6, 13), 4, 4)):
+        drawn = product_cases.transpose_conv(
+            kernel, (1, *image), channels, (kernel, kernel), dtype="int16"
+        )
+        yield Layer(drawn.file)
+    for seed in range(16):
         yield Layer(float_cases.model_of(float_cases.draw(seed)).write())
 
 

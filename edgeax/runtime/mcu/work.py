@@ -171,7 +171,7 @@ def _packed_depthwise(call: _Call) -> tuple[str, Amounts]:
     loop, amounts = _depthwise(call, layer)
     taps = layer["kernel_height"] * layer["kernel_width"]
     decoded = layer["batch"] * layer["channels"] * layer["depth_multiplier"] * taps
-    return loop, {**amounts, "weights prepared": decoded}
+    return "any" if "int16" in call.types else loop, {**amounts, "weights prepared": decoded}
 
 
 def _depthwise(call: _Call, layer: Mapping[str, Any] | None = None) -> tuple[str, Amounts]:
@@ -210,9 +210,53 @@ def _depthwise(call: _Call, layer: Mapping[str, Any] | None = None) -> tuple[str
     }
 
 
+def _int16(call: _Call) -> tuple[str, Amounts]:
+    """A convolution of int16 codes as micro/convolution_int16.h runs it."""
+    fields, shape = call.fields, _members(call.fields["shape"])
+    pixels = shape["batches"] * shape["output_height"] * shape["output_width"] * call.share
+    outputs = pixels * shape["output_channels"]
+    taps = shape["kernel_height"] * shape["kernel_width"]
+    depth = shape["input_channels"] // shape["groups"]
+    joined = shape["groups"] == 1 and shape["dilation_width"] == 1
+    amounts = {
+        "outputs": outputs,
+        "runs": outputs * shape["kernel_height"] * (1 if joined else shape["kernel_width"]),
+        "macs": call.step.macs * call.share,
+        "weights prepared": shape["output_channels"] * taps * depth,
+    }
+    if "masks" not in fields:
+        return "", amounts
+    piece = fields["piece"]
+    return f"pieces of {piece}", {
+        "outputs": outputs,
+        "pieces": pixels * fields["pieces"].data.size / piece,
+        "mask bytes": pixels * fields["masks"].data.size,
+        "runs copied": pixels * shape["groups"] * taps,
+        "bytes copied": pixels * shape["groups"] * taps * depth,
+    }
+
+
+def _float(call: _Call) -> tuple[str, Amounts]:
+    """A product of floats as micro/float_product.cc runs it."""
+    fields = call.fields
+    outputs = fields["rows"] * fields["outputs"]
+    groups = -(-fields["depth"] // fields["group"])
+    return "", {
+        "outputs": outputs,
+        "groups": outputs * groups,
+        "bytes": outputs * -(-fields["depth"] * fields["bits"] // 8),
+        "macs": call.step.macs,
+    }
+
+
 _FAMILIES: dict[str, Callable[[_Call], tuple[str, Amounts]]] = {
+    "CodebookConv2DInt16Args": _int16,
     "Conv2DArgs": _convolution,
+    "Conv2DInt16Args": _int16,
     "DepthwiseConv2DArgs": _depthwise,
+    "FloatProductArgs": _float,
     "FullyConnectedArgs": _fully_connected,
+    "MaskedConv2DInt16Args": _int16,
     "PackedDepthwiseConv2DArgs": _packed_depthwise,
+    "TransposeConvInt16Args": _int16,
 }

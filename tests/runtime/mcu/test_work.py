@@ -10,6 +10,12 @@ from edgeax.runtime.mcu.read import read_program
 from edgeax.runtime.mcu.targets import TARGETS
 from edgeax.runtime.mcu.work import whole, work
 from tests.runtime.mcu import networks, product_cases
+from tests.runtime.mcu.operators import (
+    test_float_product,
+    test_packed_depthwise_conv2d,
+    test_packed_int16,
+)
+from tests.tflite_kernels import models
 
 
 def program_of(drawn, target="cortex-m4"):
@@ -93,3 +99,40 @@ def test_a_step_of_constants_alone_has_a_kind():
     reads = (Array("a", np.int8([1, 2])),)
     step = Step("f", "F", "f.h", Struct("FArgs", {}), reads, (1,))
     assert work(Program(values, (step,), {}, (), (1,)), step, None).kind == "F int16"
+
+
+def program_of_packed(content):
+    return read_program(content, TARGETS["cortex-m4"], "double")
+
+
+def test_int16_layers_count_runs_and_what_is_decoded():
+    """5 x 3 outputs of 16 channels, 3 runs of 60 products each; one group, so runs are rows."""
+    drawn = test_packed_int16.drawn("EdgeaxConv2D")
+    found = amounts(program_of_packed(models.model_of(drawn).write()), (0, 5))
+    assert found["outputs"] == 15 * 16 and found["runs"] == 3 * 15 * 16
+    assert found["macs"] == 15 * 16 * 180 and found["weights prepared"] == 16 * 180
+
+
+def test_stored_pieces_count_once_a_pixel():
+    drawn = test_packed_int16.drawn("EdgeaxSparseConv2D", left=0.25, piece=4)
+    program = program_of_packed(models.model_of(drawn).write())
+    done = work(program, program.steps[0], (0, 5))
+    assert done.kind == "MaskedConv2D int16 pieces of 4"
+    stored = np.any(drawn.weights.reshape(16, 45, 4), axis=2).sum()
+    assert done.amounts["pieces"] == 15 * stored
+    assert done.amounts["mask bytes"] == 15 * 16 * 6
+    assert done.amounts["runs copied"] == 15 * 9 and done.amounts["bytes copied"] == 15 * 180
+
+
+def test_packed_depthwise_layers_are_depthwise_layers_that_decode():
+    drawn = test_packed_depthwise_conv2d.drawn(4)
+    found = amounts(program_of_packed(models.model_of(drawn).write()), (0, 6))
+    assert found["outputs"] == 6 * 7 * 30 and found["weights prepared"] == 9 * 30
+
+
+def test_products_of_floats_count_groups_and_bytes():
+    program = program_of_packed(test_float_product.chain((1,)))
+    fields = program.steps[0].arguments.fields
+    found = amounts(program, None)
+    assert fields["bits"] == 4 and found["outputs"] == 2 * 11
+    assert found["groups"] == 2 * 11 * 4 and found["bytes"] == 2 * 11 * 15
