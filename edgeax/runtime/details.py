@@ -10,7 +10,7 @@ from typing import Any
 from edgeax.formats import decode_graph, decode_lut, dtypes, vector_rows
 from edgeax.formats.codebook import Codebook
 from edgeax.formats.flatbuffer import Model, Operator, Subgraph, Tensor
-from edgeax.formats.operators import OPERATORS
+from edgeax.formats.operators import GRADIENT_OPERATORS, OPERATORS
 from edgeax.formats.tables import text_table
 
 METADATA_KEY = "edgeax"
@@ -109,12 +109,16 @@ class FileDetails:
     @property
     def plugin_operators(self) -> tuple[str, ...]:
         """Names of the custom operators that edgeax's plugin brings."""
-        return tuple(name for name in self.custom_operators if name.startswith(_OUR_PREFIX))
+        return tuple(
+            name
+            for name in self.custom_operators
+            if name.startswith(_OUR_PREFIX) or name in GRADIENT_OPERATORS
+        )
 
     @property
     def unknown_operators(self) -> tuple[str, ...]:
         """Names of the custom operators that this release of edgeax does not know."""
-        known = {*OPERATORS, decode_lut.OPERATOR}
+        known = {*OPERATORS, *GRADIENT_OPERATORS, decode_lut.OPERATOR}
         return tuple(name for name in self.custom_operators if name not in known)
 
     @property

@@ -49,12 +49,6 @@ bool Splits(const CodedKernel<PackedArgs, SparseArgs>& kernel, const CodedArgs<S
   return kernel.splits(args);
 }
 
-template <typename TensorsOfArgs>
-void GiveShare(Share share, Span<uint8_t> scratch, TensorsOfArgs* tensors) {
-  tensors->share = share;
-  tensors->scratch = scratch;
-}
-
 void GiveShare(Share share, Span<uint8_t> scratch, CodedTensors* tensors) {
   GiveShare(share, scratch, &tensors->packed);
   GiveShare(share, scratch, &tensors->sparse);

@@ -20,20 +20,25 @@ static_assert(AllOperatorsFit(), "name the largest operators here and in tflite_
 
 constexpr char kScratchName[] = "edgeax_scratch";
 
-// One operator of a model. Init copies what the original node says, unchecked; Prepare checks it.
-struct Node {
+// What every operator of a model has. Init copies what the original node says, unchecked; Prepare
+// checks it.
+struct HostNode {
   const KernelSet* kernels;
   ThreadPool* threads;
   int32_t shares;      // parts that are computed at the same time
   size_t share_bytes;  // scratch of each
-  int32_t options[kMaxOptionNumbers];
-  int64_t option_bytes;
   // Tensors in the order of the original node: the delegate's own node has them sorted.
   int input_count;
   int inputs[kInputCount];
   int output_count;
   int output;
   int scratch;  // a tensor of the arena, so that all nodes share its memory
+};
+
+// One of the operators with packed weights.
+struct Node : HostNode {
+  int32_t options[kMaxOptionNumbers];
+  int64_t option_bytes;
   // The files' vectors may lie unaligned: a copy of the bias, and what follows from the scales.
   Buffer<int32_t> bias;
   Buffer<Requantization> requantization;

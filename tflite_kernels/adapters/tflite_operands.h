@@ -53,6 +53,12 @@ static inline Span<const int8_t> CodesOf(Span<const uint8_t> bytes) {
   return {reinterpret_cast<const int8_t*>(bytes.data), bytes.size};
 }
 
+template <typename TensorsOfArgs>
+void GiveShare(Share share, Span<uint8_t> scratch, TensorsOfArgs* tensors) {
+  tensors->share = share;
+  tensors->scratch = scratch;
+}
+
 template <typename T>
 Span<const T> BytesOf(const TfLiteTensor& tensor) {
   static_assert(sizeof(T) == 1, "a tensor of the file may lie unaligned");

@@ -26,10 +26,12 @@ template <typename Resolver>
 TfLiteStatus edgeax_register_ops(Resolver* resolver) {
   const TfLiteStatus checked = edgeax::CheckResolver(resolver);
   if (checked != kTfLiteOk) return checked;
-  const edgeax::Span<const TfLiteRegistration> operators = edgeax::ResolverRegistrations();
-  for (size_t i = 0; i < operators.size; ++i) {
-    const TfLiteRegistration& one = operators.data[i];
-    resolver->AddCustom(one.custom_name, &one, one.version);
+  for (const edgeax::Span<const TfLiteRegistration>& operators :
+       {edgeax::ResolverRegistrations(), edgeax::GradientResolverRegistrations()}) {
+    for (size_t i = 0; i < operators.size; ++i) {
+      const TfLiteRegistration& one = operators.data[i];
+      resolver->AddCustom(one.custom_name, &one, one.version);
+    }
   }
   return kTfLiteOk;
 }

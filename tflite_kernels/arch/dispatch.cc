@@ -95,6 +95,11 @@ constexpr KernelSet Reference() {
   set.int16_sparse_conv2d = {SparseConv2D, NoScratch<Conv2DGeometry>};
   set.int16_sparse_fully_connected = {SparseFullyConnected,
                                       NoScratch<Int16SparseProduct, CheckSparseFullyConnected>};
+  set.backprop_filter = {Conv2DBackpropFilter, NoScratch<Conv2DGradientArgs, CheckBackpropFilter>};
+  set.backprop_input = {Conv2DBackpropInput, NoScratch<Conv2DGradientArgs, CheckBackpropInput>};
+  set.max_pool_grad = {MaxPoolGrad, NoScratch<PoolGradientArgs, CheckMaxPoolGrad>};
+  set.avg_pool_grad = {AvgPoolGrad, NoScratch<PoolGradientArgs, CheckAvgPoolGrad>};
+  set.activation_grad = {ActivationGrad, NoScratch<ActivationGradientArgs, CheckActivationGrad>};
   return set;
 }
 

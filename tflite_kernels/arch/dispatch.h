@@ -7,6 +7,7 @@
 #include "tflite_kernels/core/depthwise_conv2d.h"
 #include "tflite_kernels/core/float_fully_connected.h"
 #include "tflite_kernels/core/fully_connected.h"
+#include "tflite_kernels/core/gradients.h"
 #include "tflite_kernels/core/grouped_conv2d.h"
 #include "tflite_kernels/core/grouped_fully_connected.h"
 #include "tflite_kernels/core/lookup_conv2d.h"
@@ -55,6 +56,10 @@ struct KernelSet {
   Kernel<GroupedFullyConnectedArgs> grouped_fully_connected;
   Kernel<LookupConv2DArgs, LookupTensors> lookup_conv2d;
   Kernel<LookupFullyConnectedArgs, LookupTensors> lookup_fully_connected;
+  // Of layers on floats: a convolution's kernel and input, and those of the others' inputs.
+  Kernel<Conv2DGradientArgs, GradientTensors> backprop_filter, backprop_input;
+  Kernel<PoolGradientArgs, GradientTensors> max_pool_grad, avg_pool_grad;
+  Kernel<ActivationGradientArgs, GradientTensors> activation_grad;
   // Whether the products read Tensors::weight_sums and SparseTensors::balanced, if they are there.
   bool takes_weight_sums = false, takes_balanced = false;
 };

@@ -1,6 +1,6 @@
 #pragma once  // arch/no_scratch.h: the scratch of kernels that ask for none.
 
-#include "tflite_kernels/core/types.h"
+#include "tflite_kernels/core/gradients.h"
 
 namespace edgeax {
 namespace {
@@ -18,6 +18,13 @@ template <typename Args, Status (*Check)(const Args&)>
 Status NoScratch(const Args& args, size_t* bytes) {
   *bytes = 0;
   return Check(args);
+}
+
+template <typename Args, Status (*Check)(const Args&, GradientSizes*)>
+Status NoScratch(const Args& args, size_t* bytes) {
+  *bytes = 0;
+  GradientSizes sizes;
+  return Check(args, &sizes);
 }
 
 }  // namespace

@@ -1104,4 +1104,46 @@ constexpr OperatorSpec kOperatorSpecs[] = {
 };
 // clang-format on
 
+// Gradients under TensorFlow's names. Their custom options are a flexbuffer of attributes.
+
+// clang-format off
+constexpr const char* kConv2DBackpropFilterInputNames[] = {"input", "filter_sizes", "out_backprop"};
+constexpr const char* kConv2DBackpropInputInputNames[] = {"input_sizes", "filter", "out_backprop"};
+constexpr const char* kDepthwiseConv2dNativeBackpropFilterInputNames[] = {"input", "filter_sizes", "out_backprop"};
+constexpr const char* kDepthwiseConv2dNativeBackpropInputInputNames[] = {"input_sizes", "filter", "out_backprop"};
+constexpr const char* kMaxPoolGradInputNames[] = {"orig_input", "orig_output", "grad"};
+constexpr const char* kAvgPoolGradInputNames[] = {"orig_input_shape", "grad"};
+constexpr const char* kReluGradInputNames[] = {"gradients", "features"};
+constexpr const char* kRelu6GradInputNames[] = {"gradients", "features"};
+constexpr const char* kLeakyReluGradInputNames[] = {"gradients", "features"};
+constexpr const char* kEluGradInputNames[] = {"gradients", "outputs"};
+
+constexpr OperatorSpec kGradientSpecs[] = {
+  {"Conv2DBackpropFilter", 1, 3, kConv2DBackpropFilterInputNames, 0, nullptr},
+  {"Conv2DBackpropInput", 1, 3, kConv2DBackpropInputInputNames, 0, nullptr},
+  {"DepthwiseConv2dNativeBackpropFilter", 1, 3, kDepthwiseConv2dNativeBackpropFilterInputNames, 0, nullptr},
+  {"DepthwiseConv2dNativeBackpropInput", 1, 3, kDepthwiseConv2dNativeBackpropInputInputNames, 0, nullptr},
+  {"MaxPoolGrad", 1, 3, kMaxPoolGradInputNames, 0, nullptr},
+  {"AvgPoolGrad", 1, 2, kAvgPoolGradInputNames, 0, nullptr},
+  {"ReluGrad", 1, 2, kReluGradInputNames, 0, nullptr},
+  {"Relu6Grad", 1, 2, kRelu6GradInputNames, 0, nullptr},
+  {"LeakyReluGrad", 1, 2, kLeakyReluGradInputNames, 0, nullptr},
+  {"EluGrad", 1, 2, kEluGradInputNames, 0, nullptr},
+};
+// clang-format on
+
+// Places in kGradientSpecs.
+enum GradientIndex : int32_t {
+  kConv2DBackpropFilter,
+  kConv2DBackpropInput,
+  kDepthwiseConv2dNativeBackpropFilter,
+  kDepthwiseConv2dNativeBackpropInput,
+  kMaxPoolGrad,
+  kAvgPoolGrad,
+  kReluGrad,
+  kRelu6Grad,
+  kLeakyReluGrad,
+  kEluGrad,
+};
+
 }  // namespace edgeax
