@@ -109,6 +109,14 @@ constexpr KernelSet Reference() {
   LookupOn<Lookup##Operator##Args, Grouped##Operator##Args, Grouped##Operator##Isa, \
            Grouped##Operator##ScratchBytes##Isa, PutOnPoints>::kKernel
 
+#define EDGEAX_GRADIENTS(Isa, set)                                                             \
+  set.backprop_filter = EDGEAX_KERNEL(BackpropFilter, Isa);                                    \
+  set.backprop_input = EDGEAX_KERNEL(BackpropInput, Isa);                                      \
+  set.max_pool_grad = {MaxPoolGrad##Isa, NoScratch<PoolGradientArgs, CheckMaxPoolGrad>, true}; \
+  set.avg_pool_grad = {AvgPoolGrad##Isa, NoScratch<PoolGradientArgs, CheckAvgPoolGrad>, true}; \
+  set.activation_grad = {ActivationGrad##Isa,                                                  \
+                         NoScratch<ActivationGradientArgs, CheckActivationGrad>, true}
+
 #if defined(__x86_64__)
 constexpr KernelSet Avx2() {
   KernelSet set = Reference();
@@ -126,6 +134,7 @@ constexpr KernelSet Avx2() {
   set.binary_conv2d = EDGEAX_KERNEL(BinaryConv2D, Avx2);
   set.binary_fully_connected = EDGEAX_KERNEL(BinaryFullyConnected, Avx2);
   set.float_fully_connected = EDGEAX_KERNEL(FloatFullyConnected, Avx2);
+  EDGEAX_GRADIENTS(Avx2, set);
   set.sign_sum = EDGEAX_KERNEL(SignSum, Avx2);
   set.vector_conv2d = EDGEAX_KERNEL(VectorConv2D, Avx2);
   set.vector_fully_connected = EDGEAX_KERNEL(VectorFullyConnected, Avx2);
@@ -153,6 +162,7 @@ constexpr KernelSet Avx512() {
   set.binary_conv2d = EDGEAX_KERNEL(BinaryConv2D, Avx512);
   set.binary_fully_connected = EDGEAX_KERNEL(BinaryFullyConnected, Avx512);
   set.float_fully_connected = EDGEAX_KERNEL(FloatFullyConnected, Avx512);
+  EDGEAX_GRADIENTS(Avx512, set);
   set.sign_sum = EDGEAX_KERNEL(SignSum, Avx512);
   set.vector_conv2d = EDGEAX_KERNEL(VectorConv2D, Avx512);
   set.vector_fully_connected = EDGEAX_KERNEL(VectorFullyConnected, Avx512);
@@ -181,6 +191,7 @@ constexpr KernelSet Neon() {
   set.binary_conv2d = EDGEAX_KERNEL(BinaryConv2D, Neon);
   set.binary_fully_connected = EDGEAX_KERNEL(BinaryFullyConnected, Neon);
   set.float_fully_connected = EDGEAX_KERNEL(FloatFullyConnected, Neon);
+  EDGEAX_GRADIENTS(Neon, set);
   set.sign_sum = EDGEAX_KERNEL(SignSum, Neon);
   set.vector_conv2d = EDGEAX_KERNEL(VectorConv2D, Neon);
   set.vector_fully_connected = EDGEAX_KERNEL(VectorFullyConnected, Neon);
@@ -229,6 +240,7 @@ constexpr KernelSet kSets[] = {Reference(), Neon()};
 constexpr KernelSet kSets[] = {Reference()};
 #endif
 #undef EDGEAX_KERNEL
+#undef EDGEAX_GRADIENTS
 #undef EDGEAX_LOOKUP
 
 bool SameText(const char* a, const char* b) {

@@ -6,6 +6,7 @@
 #include "tflite_kernels/core/depthwise_conv2d.h"
 #include "tflite_kernels/core/float_fully_connected.h"
 #include "tflite_kernels/core/fully_connected.h"
+#include "tflite_kernels/core/gradients.h"
 #include "tflite_kernels/core/grouped_conv2d.h"
 #include "tflite_kernels/core/grouped_fully_connected.h"
 #include "tflite_kernels/core/sign_sum.h"
@@ -32,7 +33,21 @@
   EDGEAX_DECLARE_INT16_KERNEL(SparseConv2D, Isa, Int16SparseTensors) \
   EDGEAX_DECLARE_INT16_KERNEL(SparseFullyConnected, Isa, Int16SparseTensors)
 
+// Gradients; those that declare no ScratchBytes need no scratch.
+#define EDGEAX_DECLARE_GRADIENTS(Isa)                                                         \
+  Status BackpropFilter##Isa(const Conv2DGradientArgs& args, const GradientTensors& tensors); \
+  Status BackpropFilterScratchBytes##Isa(const Conv2DGradientArgs& args, size_t* bytes);      \
+  Status BackpropInput##Isa(const Conv2DGradientArgs& args, const GradientTensors& tensors);  \
+  Status BackpropInputScratchBytes##Isa(const Conv2DGradientArgs& args, size_t* bytes);       \
+  Status MaxPoolGrad##Isa(const PoolGradientArgs& args, const GradientTensors& tensors);      \
+  Status AvgPoolGrad##Isa(const PoolGradientArgs& args, const GradientTensors& tensors);      \
+  Status ActivationGrad##Isa(const ActivationGradientArgs& args, const GradientTensors& tensors);
+
 namespace edgeax {
+
+EDGEAX_DECLARE_GRADIENTS(Avx2)
+EDGEAX_DECLARE_GRADIENTS(Avx512)
+EDGEAX_DECLARE_GRADIENTS(Neon)
 
 EDGEAX_DECLARE_KERNEL(Conv2D, Avx2, Tensors)
 EDGEAX_DECLARE_KERNEL(DepthwiseConv2D, Avx2, Tensors)
@@ -100,3 +115,4 @@ void PutOnPointsAvx512(const int8_t* points, const int8_t* input, size_t size, i
 #undef EDGEAX_DECLARE_INT16_KERNELS
 #undef EDGEAX_DECLARE_INT16_KERNEL
 #undef EDGEAX_DECLARE_KERNEL
+#undef EDGEAX_DECLARE_GRADIENTS

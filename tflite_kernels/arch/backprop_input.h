@@ -1,0 +1,320 @@
+#pragma once  // arch/backprop_input.h: the gradient of a convolution's input.
+
+#include "tflite_kernels/arch/float_matmul.h"
+#include "tflite_kernels/arch/scratch.h"
+#include "tflite_kernels/core/gradients.h"
+
+// An instruction set gives, beside what float_matmul.h asks for, Store(lanes, to) and
+// kInputPixels, how many pixels of the input are computed at a time.
+
+namespace edgeax {
+namespace {
+
+// The taps of an axis that read an input position of some phase, and the output position whose tap
+// it is where the input is the phase's first one; the next input of the phase has the next output.
+struct PhaseTap {
+  int32_t tap, output;
+};
+
+static inline int32_t FloorDivide(int32_t value, int32_t by) {
+  const int32_t quotient = value / by;
+  return quotient - (value % by < 0 ? 1 : 0);
+}
+
+// Output positions from the lowest that a tap of input position 0 belongs to.
+static inline int32_t LowestOutput(const Axis& axis) {
+  return FloorDivide(axis.pad - (axis.kernel - 1) * axis.dilation, axis.stride);
+}
+
+// Returns how many taps read `input`.
+static inline int32_t TapsOf(const Axis& axis, int32_t input, PhaseTap* taps) {
+  int32_t count = 0;
+  for (int32_t k = 0; k < axis.kernel; ++k) {
+    const int32_t start = input + axis.pad - k * axis.dilation;
+    if (start % axis.stride == 0) taps[count++] = {k, start / axis.stride};
+  }
+  return count;
+}
+
+// How a share is computed, and where its parts lie in scratch. Rows of gradients are copied, with
+// zeros around them, into strips, which some rows of the input have in common.
+struct InputPlan {
+  bool is_depthwise, is_regular;
+  int32_t inputs, outputs;  // channels of a group
+  int32_t units;            // groups, or blocks of channels of a depthwise kernel
+  int32_t blocks;           // of input channels of a unit
+  int32_t pixel;            // numbers of a pixel of a strip
+  int32_t first, width;     // pixels of a strip
+  int32_t strips;
+  size_t weights, gradients, rows, tags, vertical, horizontal;  // bytes before each
+  size_t total_bytes;
+};
+
+// Windows that reach farther than that are left to core/.
+constexpr int64_t kMostStripNumbers = 1 << 22;
+
+template <typename Simd>
+Status PlanInput(const Conv2DGradientArgs& args, InputPlan* plan) {
+  GradientSizes sizes;
+  const Status status = CheckBackpropInput(args, &sizes);
+  if (status != Status::kOk) return status;
+  const Axis &height = args.window.height, &width = args.window.width;
+  *plan = {};
+  plan->inputs = args.input.channels / args.groups;
+  plan->outputs = args.output_channels / args.groups;
+  plan->is_depthwise = plan->inputs == 1 && args.groups > 1;
+  const int32_t all_blocks = (args.input.channels - 1) / kFloatLanes + 1;
+  plan->units = plan->is_depthwise ? all_blocks : args.groups;
+  plan->blocks = plan->is_depthwise ? 1 : (plan->inputs - 1) / kFloatLanes + 1;
+  plan->first = LowestOutput(width);
+  const int64_t reach = int64_t{width.kernel - 1} * width.dilation;
+  const int64_t strip = (int64_t{width.input} + reach) / width.stride + 2 + Simd::kInputPixels;
+  const int64_t strips = int64_t{height.kernel - 1} * height.dilation / height.stride + 2;
+  const int64_t pixel = int64_t{plan->outputs} * (plan->is_depthwise ? kFloatLanes : 1);
+  const int64_t numbers = CheckedProduct(strips + 1, strip, pixel);
+  const int64_t weights =
+      CheckedProduct(height.kernel, width.kernel, plan->outputs, plan->blocks, kFloatLanes);
+  plan->is_regular =
+      numbers > 0 && numbers <= kMostStripNumbers && weights > 0 && weights <= kMaxElements / 8;
+  if (!plan->is_regular) return Status::kOk;
+  plan->pixel = static_cast<int32_t>(pixel);
+  plan->width = static_cast<int32_t>(strip);
+  plan->strips = static_cast<int32_t>(strips);
+  plan->gradients = AlignedBytes(size_t(weights) * sizeof(float));
+  plan->tags = plan->gradients + AlignedBytes(size_t(numbers) * sizeof(float));
+  plan->rows = plan->tags + AlignedBytes(size_t(strips) * sizeof(int32_t));
+  plan->vertical = plan->rows + AlignedBytes(size_t(height.kernel) * sizeof(float*));
+  plan->horizontal = plan->vertical + AlignedBytes(size_t(height.kernel) * sizeof(PhaseTap));
+  plan->total_bytes =
+      plan->horizontal + AlignedBytes(size_t(width.kernel) * sizeof(PhaseTap)) + kScratchAlignment;
+  return Status::kOk;
+}
+
+template <typename Simd>
+class InputGradient {
+ public:
+  InputGradient(const Conv2DGradientArgs& args, const InputPlan& plan,
+                const GradientTensors& tensors)
+      : args_(args), plan_(plan), tensors_(tensors) {
+    uint8_t* start = AlignedStart(tensors.scratch.data);
+    weights_ = reinterpret_cast<float*>(start + plan.weights);
+    strips_ = reinterpret_cast<float*>(start + plan.gradients);
+    tags_ = reinterpret_cast<int32_t*>(start + plan.tags);
+    rows_ = reinterpret_cast<const float**>(start + plan.rows);
+    vertical_ = reinterpret_cast<PhaseTap*>(start + plan.vertical);
+    horizontal_ = reinterpret_cast<PhaseTap*>(start + plan.horizontal);
+  }
+
+  // Rows of the input, through units and batch, are shared.
+  void Run() {
+    const size_t strip = StripNumbers();
+    for (size_t i = 0; i < strip; ++i) strips_[i] = 0.0f;
+    const int32_t height = args_.input.height, batch = args_.input.batch;
+    const Range rows = RangeOf(plan_.units * batch * height, 1, tensors_.share);
+    int32_t last_unit = -1, last_image = -1;
+    for (int32_t row = rows.begin; row < rows.end; ++row) {
+      const int32_t image = row / height, unit = image / batch;
+      if (unit != last_unit) PackWeights(unit);
+      if (image != last_image) {
+        for (int32_t i = 0; i < plan_.strips; ++i) tags_[i] = -1;
+      }
+      last_unit = unit;
+      last_image = image;
+      RunRow(unit, image % batch, row % height);
+    }
+  }
+
+ private:
+  using Lanes = typename Simd::Lanes;
+  static constexpr int32_t kPixels = Simd::kInputPixels;
+
+  size_t StripNumbers() const { return size_t(plan_.width) * plan_.pixel; }
+
+  // Input channels of a block, at most kFloatLanes.
+  int32_t FirstOf(int32_t unit, int32_t block) const {
+    return plan_.is_depthwise ? unit * kFloatLanes : unit * plan_.inputs + block * kFloatLanes;
+  }
+  int32_t CountOf(int32_t unit, int32_t block) const {
+    const int32_t end = plan_.is_depthwise ? args_.input.channels : (unit + 1) * plan_.inputs;
+    const int32_t left = end - FirstOf(unit, block);
+    return left < kFloatLanes ? left : kFloatLanes;
+  }
+
+  // Weights by block, tap and output channel of the group, each those of kFloatLanes inputs.
+  void PackWeights(int32_t unit) {
+    const int32_t taps = args_.window.height.kernel * args_.window.width.kernel;
+    float* to = weights_;
+    for (int32_t block = 0; block < plan_.blocks; ++block) {
+      const int32_t count = CountOf(unit, block), first = FirstOf(unit, block);
+      for (int32_t tap = 0; tap < taps; ++tap) {
+        for (int32_t o = 0; o < plan_.outputs; ++o, to += kFloatLanes) {
+          for (int32_t i = 0; i < kFloatLanes; ++i) {
+            to[i] = i < count ? WeightOf(unit, tap, first + i, o) : 0.0f;
+          }
+        }
+      }
+    }
+  }
+
+  float WeightOf(int32_t unit, int32_t tap, int32_t input, int32_t output) const {
+    if (plan_.is_depthwise) {
+      return tensors_.values
+          .data[size_t(tap) * args_.output_channels + input * plan_.outputs + output];
+    }
+    const size_t row = size_t(tap) * plan_.inputs + input % plan_.inputs;
+    return tensors_.values.data[row * args_.output_channels + unit * plan_.outputs + output];
+  }
+
+  // The row `y` of the gradients in a strip; that of zeros where it lies outside.
+  const float* StripOf(int32_t unit, int32_t n, int32_t y) {
+    if (y < 0 || y >= args_.window.height.output) return strips_;
+    const int32_t slot = y % plan_.strips;
+    float* strip = strips_ + (1 + size_t(slot)) * StripNumbers();
+    if (tags_[slot] == y) return strip;
+    tags_[slot] = y;
+    const int32_t output = args_.window.width.output;
+    const float* row = tensors_.gradients.data + (size_t(n) * args_.window.height.output + y) *
+                                                     output * args_.output_channels;
+    float* to = strip;
+    for (int32_t i = 0; i < plan_.width; ++i, to += plan_.pixel) {
+      const int32_t x = plan_.first + i;
+      CopyPixel(unit, x >= 0 && x < output ? row + size_t(x) * args_.output_channels : nullptr, to);
+    }
+    return strip;
+  }
+
+  void CopyPixel(int32_t unit, const float* from, float* to) const {
+    if (from == nullptr) {
+      for (int32_t i = 0; i < plan_.pixel; ++i) to[i] = 0.0f;
+      return;
+    }
+    if (!plan_.is_depthwise) {
+      from += unit * plan_.outputs;
+      for (int32_t i = 0; i < plan_.pixel; ++i) to[i] = from[i];
+      return;
+    }
+    const int32_t first = FirstOf(unit, 0), count = CountOf(unit, 0);
+    if (plan_.outputs == 1 && count == kFloatLanes) {
+      Simd::Store(Simd::Load(from + first), to);
+      return;
+    }
+    for (int32_t o = 0; o < plan_.outputs; ++o, to += kFloatLanes) {
+      for (int32_t i = 0; i < kFloatLanes; ++i) {
+        to[i] = i < count ? from[(first + i) * plan_.outputs + o] : 0.0f;
+      }
+    }
+  }
+
+  void RunRow(int32_t unit, int32_t n, int32_t y) {
+    const Axis& width = args_.window.width;
+    const int32_t lines = TapsOf(args_.window.height, y, vertical_);
+    for (int32_t i = 0; i < lines; ++i) rows_[i] = StripOf(unit, n, vertical_[i].output);
+    const size_t image = size_t(n) * args_.input.height + y;
+    float* output = tensors_.output.data + image * args_.input.width * args_.input.channels;
+    for (int32_t phase = 0; phase < width.stride && phase < width.input; ++phase) {
+      const int32_t columns = TapsOf(width, phase, horizontal_);
+      const int32_t count = (width.input - 1 - phase) / width.stride + 1;
+      for (int32_t block = 0; block < plan_.blocks; ++block) {
+        const Place place = {lines, columns, FirstOf(unit, block), CountOf(unit, block)};
+        for (int32_t i = 0; i < count; i += kPixels) {
+          const int32_t left = count - i < kPixels ? count - i : kPixels;
+          RunPixels(place, block, i, left, phase, output);
+        }
+      }
+    }
+  }
+
+  // Taps that read the pixels of a phase, and channels.
+  struct Place {
+    int32_t lines, columns, channel, count;
+  };
+
+  // `left` pixels of a phase, from number `pixel` on.
+  void RunPixels(const Place& place, int32_t block, int32_t pixel, int32_t left, int32_t phase,
+                 float* output) const {
+    Several<Lanes, kPixels> sums;
+    Repeat<kPixels>([&](auto p) { At<p.value>(sums) = Simd::Zero(); });
+    const int32_t kernel_width = args_.window.width.kernel;
+    const float* weights = weights_ + size_t(block) * args_.window.height.kernel * kernel_width *
+                                          plan_.outputs * kFloatLanes;
+    for (int32_t l = 0; l < place.lines; ++l) {
+      for (int32_t c = 0; c < place.columns; ++c) {
+        const size_t tap = size_t(vertical_[l].tap) * kernel_width + horizontal_[c].tap;
+        const float* row =
+            rows_[l] + size_t(horizontal_[c].output + pixel - plan_.first) * plan_.pixel;
+        AddTap(row, weights + tap * plan_.outputs * kFloatLanes, &sums);
+      }
+    }
+    const size_t step = size_t(args_.window.width.stride) * args_.input.channels;
+    const size_t start = size_t(phase) * args_.input.channels + pixel * step + place.channel;
+    Repeat<kPixels>([&](auto p) {
+      if (p.value >= left) return;
+      float* to = output + start + p.value * step;
+      if (place.count == kFloatLanes) {
+        Simd::Store(At<p.value>(sums), to);
+      } else {
+        float numbers[kFloatLanes];
+        Simd::Store(At<p.value>(sums), numbers);
+        for (int32_t i = 0; i < place.count; ++i) to[i] = numbers[i];
+      }
+    });
+  }
+
+  __attribute__((always_inline)) void AddTap(const float* row, const float* weights,
+                                             Several<Lanes, kPixels>* sums) const {
+    const size_t pixel = static_cast<size_t>(plan_.pixel);
+    const int32_t width = plan_.is_depthwise ? kFloatLanes : 1;
+    for (int32_t o = 0; o < plan_.outputs; ++o, weights += kFloatLanes, row += width) {
+      const Lanes several = Simd::Load(weights);
+      if (plan_.is_depthwise) {
+        Repeat<kPixels>([&](auto p) {
+          Lanes& sum = At<p.value>(*sums);
+          sum = Simd::MultiplyAdd(Simd::Load(row + p.value * pixel), several, sum);
+        });
+      } else {
+        Repeat<kPixels>([&](auto p) {
+          Lanes& sum = At<p.value>(*sums);
+          sum = Simd::MultiplyAdd(Simd::Broadcast(row[p.value * pixel]), several, sum);
+        });
+      }
+    }
+  }
+
+  const Conv2DGradientArgs& args_;
+  const InputPlan& plan_;
+  const GradientTensors& tensors_;
+  float* weights_;
+  float* strips_;  // the first is zeros
+  int32_t* tags_;  // the row of the gradients in each other strip, or -1
+  const float** rows_;
+  PhaseTap* vertical_;
+  PhaseTap* horizontal_;
+};
+
+template <typename Simd>
+Status BackpropInputScratchBytesOn(const Conv2DGradientArgs& args, size_t* bytes) {
+  InputPlan plan;
+  *bytes = 0;
+  const Status status = PlanInput<Simd>(args, &plan);
+  if (status == Status::kOk) *bytes = plan.total_bytes;
+  return status;
+}
+
+template <typename Simd>
+Status BackpropInputOn(const Conv2DGradientArgs& args, const GradientTensors& tensors) {
+  GradientSizes sizes;
+  InputPlan plan;
+  Status status = CheckBackpropInput(args, &sizes);
+  if (status == Status::kOk) status = CheckGradientTensors(sizes, tensors);
+  if (status == Status::kOk) status = PlanInput<Simd>(args, &plan);
+  if (status != Status::kOk) return status;
+  if (!plan.is_regular) {
+    return tensors.share.index == 0 ? Conv2DBackpropInput(args, tensors) : Status::kOk;
+  }
+  if (tensors.scratch.size < plan.total_bytes) return Status::kBadScratch;
+  InputGradient<Simd>(args, plan, tensors).Run();
+  return Status::kOk;
+}
+
+}  // namespace
+}  // namespace edgeax

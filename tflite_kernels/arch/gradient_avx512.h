@@ -1,0 +1,17 @@
+#pragma once  // arch/gradient_avx512.h: gradients on AVX-512.
+
+#include "tflite_kernels/arch/float_avx512.h"
+
+namespace edgeax {
+namespace {
+
+struct GradientAvx512 : FloatAvx512 {
+  static constexpr int32_t kGradientRows = 14, kGradientLanes = 2, kGradientTaps = 9;
+  static constexpr int32_t kInputPixels = 14;
+
+  static void Store(Lanes lanes, float* to) { _mm512_storeu_ps(to, lanes.all); }
+  static Lanes Add(Lanes a, Lanes b) { return {_mm512_add_ps(a.all, b.all)}; }
+};
+
+}  // namespace
+}  // namespace edgeax
