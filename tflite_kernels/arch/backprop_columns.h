@@ -33,6 +33,19 @@ static inline int64_t NumbersOf(const Columns& columns) {
   return int64_t{columns.rows} * kGradientPositions + kFloatLanes;
 }
 
+// Copies numbers, or writes zeros where `from` is null.
+template <typename Simd>
+void CopyNumbers(const float* from, int32_t count, float* to) {
+  int32_t i = 0;
+  if (from == nullptr) {
+    for (; i + kFloatLanes <= count; i += kFloatLanes) Simd::Store(Simd::Zero(), to + i);
+    for (; i < count; ++i) to[i] = 0.0f;
+    return;
+  }
+  for (; i + kFloatLanes <= count; i += kFloatLanes) Simd::Store(Simd::Load(from + i), to + i);
+  for (; i < count; ++i) to[i] = from[i];
+}
+
 // Writes the windows of a block and where each begins. copy(pixel, to) copies the channels of a
 // pixel of the batch, or zeros where its number is negative.
 template <typename CopyPixel>
@@ -51,18 +64,20 @@ void GatherColumns(const Shape4& input, const WindowGeometry& window, const Colu
     for (int32_t i = 0; i < count; ++i, ++done) {
       starts[done] = static_cast<int32_t>(next - to) + i * columns.step;
     }
-    for (int32_t c = 0; c < wide; ++c) {
-      const int32_t column = columns.shares
-                                 ? AxisInput(width, x, 0) + c
-                                 : AxisInput(width, x + c / width.kernel, c % width.kernel);
-      const bool is_inside = AxisHas(width, column);
-      for (int32_t ky = 0; ky < height.kernel; ++ky, next += columns.channels) {
-        const int32_t line = AxisInput(height, y, ky);
-        const bool has_pixel = is_inside && AxisHas(height, line);
-        copy(has_pixel ? (int64_t{n} * input.height + line) * input.width + column : int64_t{-1},
-             next);
+    const int32_t step = height.kernel * columns.channels;
+    for (int32_t ky = 0; ky < height.kernel; ++ky) {
+      const int32_t line = AxisInput(height, y, ky);
+      const bool has_line = AxisHas(height, line);
+      const int64_t first = (int64_t{n} * input.height + line) * input.width;
+      float* to_column = next + ky * columns.channels;
+      for (int32_t c = 0; c < wide; ++c, to_column += step) {
+        const int32_t column = columns.shares
+                                   ? AxisInput(width, x, 0) + c
+                                   : AxisInput(width, x + c / width.kernel, c % width.kernel);
+        copy(has_line && AxisHas(width, column) ? first + column : int64_t{-1}, to_column);
       }
     }
+    next += size_t(wide) * step;
   }
   for (int32_t i = 0; i < kFloatLanes; ++i) next[i] = 0.0f;  // read, and not used
 }

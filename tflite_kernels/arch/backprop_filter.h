@@ -266,8 +266,8 @@ class FilterGradient {
     const float* input = tensors_.values.data + group * plan_.inputs + first;
     GatherColumns(args_.input, args_.window, columns, block_, columns_, starts_,
                   [&](int64_t pixel, float* to) {
-                    const float* from = input + pixel * args_.input.channels;
-                    for (int32_t i = 0; i < chunk; ++i) to[i] = pixel < 0 ? 0.0f : from[i];
+                    const float* from = pixel < 0 ? nullptr : input + pixel * args_.input.channels;
+                    CopyNumbers<Simd>(from, chunk, to);
                   });
     for (int32_t i = 0; i < columns.rows; ++i) {
       rows_[i] = KernelRow(args_.window, columns, i, plan_.inputs, first);

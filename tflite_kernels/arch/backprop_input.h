@@ -1,6 +1,6 @@
 #pragma once  // arch/backprop_input.h: the gradient of a convolution's input.
 
-#include "tflite_kernels/arch/float_matmul.h"
+#include "tflite_kernels/arch/backprop_columns.h"
 #include "tflite_kernels/arch/scratch.h"
 #include "tflite_kernels/core/gradients.h"
 
@@ -175,32 +175,40 @@ class InputGradient {
     const int32_t output = args_.window.width.output;
     const float* row = tensors_.gradients.data + (size_t(n) * args_.window.height.output + y) *
                                                      output * args_.output_channels;
-    float* to = strip;
-    for (int32_t i = 0; i < plan_.width; ++i, to += plan_.pixel) {
-      const int32_t x = plan_.first + i;
-      CopyPixel(unit, x >= 0 && x < output ? row + size_t(x) * args_.output_channels : nullptr, to);
-    }
+    // Zeros, pixels of the row, zeros.
+    const int32_t begin = plan_.first < 0 ? -plan_.first : 0;
+    const int32_t last = output - plan_.first;
+    const int32_t end = last < plan_.width ? last : plan_.width;
+    CopyNumbers<Simd>(nullptr, begin * plan_.pixel, strip);
+    CopyPixels(unit, row + size_t(plan_.first + begin) * args_.output_channels, end - begin,
+               strip + size_t(begin) * plan_.pixel);
+    CopyNumbers<Simd>(nullptr, (plan_.width - end) * plan_.pixel,
+                      strip + size_t(end) * plan_.pixel);
     return strip;
   }
 
-  void CopyPixel(int32_t unit, const float* from, float* to) const {
-    if (from == nullptr) {
-      for (int32_t i = 0; i < plan_.pixel; ++i) to[i] = 0.0f;
-      return;
-    }
+  void CopyPixels(int32_t unit, const float* from, int32_t count, float* to) const {
+    const size_t step = static_cast<size_t>(args_.output_channels);
     if (!plan_.is_depthwise) {
       from += unit * plan_.outputs;
-      for (int32_t i = 0; i < plan_.pixel; ++i) to[i] = from[i];
+      for (int32_t i = 0; i < count; ++i, from += step, to += plan_.pixel) {
+        CopyNumbers<Simd>(from, plan_.pixel, to);
+      }
       return;
     }
-    const int32_t first = FirstOf(unit, 0), count = CountOf(unit, 0);
-    if (plan_.outputs == 1 && count == kFloatLanes) {
-      Simd::Store(Simd::Load(from + first), to);
+    const int32_t channels = CountOf(unit, 0);
+    from += FirstOf(unit, 0) * plan_.outputs;
+    if (plan_.outputs == 1 && channels == kFloatLanes) {
+      for (int32_t i = 0; i < count; ++i, from += step, to += kFloatLanes) {
+        Simd::Store(Simd::Load(from), to);
+      }
       return;
     }
-    for (int32_t o = 0; o < plan_.outputs; ++o, to += kFloatLanes) {
-      for (int32_t i = 0; i < kFloatLanes; ++i) {
-        to[i] = i < count ? from[(first + i) * plan_.outputs + o] : 0.0f;
+    for (int32_t i = 0; i < count; ++i, from += step) {
+      for (int32_t o = 0; o < plan_.outputs; ++o, to += kFloatLanes) {
+        for (int32_t c = 0; c < kFloatLanes; ++c) {
+          to[c] = c < channels ? from[c * plan_.outputs + o] : 0.0f;
+        }
       }
     }
   }
@@ -218,7 +226,11 @@ class InputGradient {
         const Place place = {lines, columns, FirstOf(unit, block), CountOf(unit, block)};
         for (int32_t i = 0; i < count; i += kPixels) {
           const int32_t left = count - i < kPixels ? count - i : kPixels;
-          RunPixels(place, block, i, left, phase, output);
+          if (plan_.is_depthwise) {
+            RunPixels<true>(place, block, i, left, phase, output);
+          } else {
+            RunPixels<false>(place, block, i, left, phase, output);
+          }
         }
       }
     }
@@ -230,6 +242,7 @@ class InputGradient {
   };
 
   // `left` pixels of a phase, from number `pixel` on.
+  template <bool kIsDepthwise>
   void RunPixels(const Place& place, int32_t block, int32_t pixel, int32_t left, int32_t phase,
                  float* output) const {
     Several<Lanes, kPixels> sums;
@@ -242,7 +255,7 @@ class InputGradient {
         const size_t tap = size_t(vertical_[l].tap) * kernel_width + horizontal_[c].tap;
         const float* row =
             rows_[l] + size_t(horizontal_[c].output + pixel - plan_.first) * plan_.pixel;
-        AddTap(row, weights + tap * plan_.outputs * kFloatLanes, &sums);
+        AddTap<kIsDepthwise>(row, weights + tap * plan_.outputs * kFloatLanes, &sums);
       }
     }
     const size_t step = size_t(args_.window.width.stride) * args_.input.channels;
@@ -260,13 +273,14 @@ class InputGradient {
     });
   }
 
+  template <bool kIsDepthwise>
   __attribute__((always_inline)) void AddTap(const float* row, const float* weights,
                                              Several<Lanes, kPixels>* sums) const {
     const size_t pixel = static_cast<size_t>(plan_.pixel);
-    const int32_t width = plan_.is_depthwise ? kFloatLanes : 1;
-    for (int32_t o = 0; o < plan_.outputs; ++o, weights += kFloatLanes, row += width) {
+    constexpr int32_t kWidth = kIsDepthwise ? kFloatLanes : 1;
+    for (int32_t o = 0; o < plan_.outputs; ++o, weights += kFloatLanes, row += kWidth) {
       const Lanes several = Simd::Load(weights);
-      if (plan_.is_depthwise) {
+      if constexpr (kIsDepthwise) {
         Repeat<kPixels>([&](auto p) {
           Lanes& sum = At<p.value>(*sums);
           sum = Simd::MultiplyAdd(Simd::Load(row + p.value * pixel), several, sum);
