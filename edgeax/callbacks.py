@@ -9,6 +9,7 @@ from edgeax.training.kurtosis import KURE
 from edgeax.training.minibatch_dropping import MinibatchDropping
 from edgeax.training.optimizer_state import MaskOptimizerState
 from edgeax.training.predicted_signs import PredictedSigns
+from edgeax.training.progressive_precision import ProgressivePrecision
 from edgeax.training.proximal import ProximalGroupLasso
 from edgeax.training.quantization_error import MSQE, PartialL2
 from edgeax.training.slimming import SlimmingL1
@@ -27,6 +28,7 @@ __all__ = [
     "MinibatchDropping",
     "PartialL2",
     "PredictedSigns",
+    "ProgressivePrecision",
     "ProximalGroupLasso",
     "SlimmingL1",
     "StructuredSparsity",

@@ -1,20 +1,24 @@
 """Arithmetics of the literature by name: `Recipe(arithmetic="bfloat16")`."""
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from edgeax.formats import implements
+from edgeax.formats import Integer, implements
 from edgeax.formats.block_float import Flex16, HybridBlockFloat, SmallBlockFloat
 from edgeax.formats.fixed_point import FixedPoint
 from edgeax.formats.minifloat import Minifloat
 from edgeax.formats.power_of_two import PowerOfTwo
 from edgeax.transforms.arithmetic import Arithmetic
 from edgeax.transforms.autoflex import Autoflex
+from edgeax.transforms.bit_choices import BitChoices
 from edgeax.transforms.dorefa import DoReFa, DoReFaGradient
 from edgeax.transforms.followed_exponent import FollowedExponent, FollowedGradient
 from edgeax.transforms.overflow_scale import OverflowScale
+from edgeax.transforms.quantize import Quantize
+from edgeax.transforms.quantized_gradient import QuantizeGradient
 from edgeax.transforms.round_to import RoundTo
+from edgeax.transforms.stages import BitStages
 from edgeax.transforms.wage import WAGE, WAGEError, WAGEUpdate
 
 _TEST = "tests/model/test_arithmetics.py::"
@@ -252,9 +256,69 @@ def powers_of_two(bits: int = 7) -> Arithmetic:
     return Arithmetic({"kernel": power}, power)
 
 
+@implements("FYZ20", test=_TEST + "test_fyz20_pfq_has_the_widths_of_its_stage")
+def pfq(
+    forward: Sequence[int] = (3, 4, 6, 8), backward: Sequence[int] = (6, 6, 8, 8), seed: int = 0
+) -> Arithmetic:
+    """Progressive fractional quantization: integers whose widths grow from stage to stage.
+
+    `edgeax.callbacks.ProgressivePrecision` moves from stage to stage; without it the last widths
+    hold. Errors are rounded stochastically. Source: [FYZ20].
+
+    Args:
+        forward: Bits of kernels and inputs in each stage.
+        backward: Bits of errors in each stage; the paper's other schedule is 6, 8, 12, 16.
+        seed: Of the stochastic rounding.
+
+    Raises:
+        ValueError: There are not as many of one as of the other, or a width is out of its range.
+    """
+    _check_as_many("forward", forward, "backward", backward)
+    last = Integer(forward[-1])
+    kernel = Quantize(Integer(forward[-1], axis=-1), bits=BitStages([*forward]))
+    value = RoundTo(last, bits=BitStages([*forward]))
+    error = QuantizeGradient(Integer(backward[-1]), seed=seed, bits=BitStages([*backward]))
+    return Arithmetic({"kernel": kernel, "input": value}, error)
+
+
+@implements("FYZ20", test=_TEST + "test_fyz20_dfq_rounds_each_sample_to_the_widths_of_its_choice")
+def dfq(
+    activations: Sequence[int] = (3, 4, 4, 6, 6),
+    gradients: Sequence[int] = (6, 6, 8, 8, 12),
+    weights: int = 4,
+    seed: int = 0,
+) -> Arithmetic:
+    """Dynamic fractional quantization: integers whose widths a gate chooses for each sample.
+
+    It is the arithmetic of the layers in a `edgeax.layers.FractionalBlock`; elsewhere the last
+    widths hold. Errors are rounded stochastically. Source: [FYZ20].
+
+    Args:
+        activations: Bits of inputs, choice by choice.
+        gradients: Bits of errors, choice by choice.
+        weights: Bits of kernels.
+        seed: Of the stochastic rounding.
+
+    Raises:
+        ValueError: There are not as many of one as of the other, or a width is out of its range.
+    """
+    _check_as_many("activations", activations, "gradients", gradients)
+    value = RoundTo(Integer(activations[-1]), bits=BitChoices([*activations]))
+    error = QuantizeGradient(Integer(gradients[-1]), seed=seed, bits=BitChoices([*gradients]))
+    return Arithmetic({"kernel": Integer(weights, axis=-1), "input": value}, error)
+
+
+def _check_as_many(name: str, widths: Sequence[int], other: str, others: Sequence[int]) -> None:
+    if not widths or len(widths) != len(others):
+        raise ValueError(
+            f"`{name}` and `{other}` must have as many widths each, at least one. "
+            f"Received: {name}={widths}, {other}={others}."
+        )
+
+
 _MAKERS = (
     *(bfloat16, fp16, fixed16, fp8, wide_fp8, enhanced_fp8, hbfp, s2fp8, dfp16, flexpoint),
-    *(dynamic_fixed, swalp, wage, dorefa, powers_of_two),
+    *(dynamic_fixed, swalp, wage, dorefa, powers_of_two, pfq, dfq),
 )
 
 ARITHMETICS: dict[str, Callable[..., Arithmetic]] = {made.__name__: made for made in _MAKERS}

@@ -2,17 +2,15 @@
 
 import dataclasses
 import zlib
-from typing import Any, cast
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-from edgeax.formats import Integer, NumberFormat
-from edgeax.formats.array_format import ArrayFormat
+from edgeax.formats import NumberFormat
 from edgeax.model.layout import Layout
 from edgeax.transforms.arithmetic import Arithmetic
-from edgeax.transforms.formatted import noise_like, rounded_in
-from edgeax.transforms.grids import on_symmetric_grid
+from edgeax.transforms.formatted import noise_like, rounded_to
 
 # Layers that apply their activation to the sum of products and do nothing else behind that.
 _LAST_IS_ACTIVATION = (
@@ -72,19 +70,16 @@ class StoredWeight:
             f"{self.called} must stay finite in training. Lower the learning rate, or leave out "
             "such steps by loss_scale='dynamic'. Received after a step",
         )
-        return value if self.format is None else self._rounded(value)
+        return value if self.format is None else self._rounded(value, self.format)
 
-    def _rounded(self, value: tf.Tensor) -> tf.Tensor:
+    def _rounded(self, value: tf.Tensor, format: NumberFormat) -> tf.Tensor:
         weight = self.layout.to_canonical(tf.cast(value, tf.float32))
         noise = None
         if self.steps is not None:
             step = tf.convert_to_tensor(self.steps.value)
             noise = noise_like(weight, self.seed, step)
             self.steps.assign(step + 1)
-        if isinstance(self.format, ArrayFormat):
-            rounded = rounded_in(weight, self.format, noise)
-        else:
-            rounded = on_symmetric_grid(weight, cast(Integer, self.format), noise)
+        rounded = rounded_to(weight, format, noise)
         return tf.cast(self.layout.from_canonical(rounded), value.dtype)
 
     def get_config(self) -> dict[str, Any]:

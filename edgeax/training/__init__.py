@@ -28,6 +28,7 @@ from edgeax.training.predictive_models import (
     with_predictive_gradients,
     without_predictive_gradients,
 )
+from edgeax.training.progressive_precision import ProgressivePrecision
 from edgeax.training.proximal import ProximalGroupLasso
 from edgeax.training.psg import (
     PredictiveConv1D,
@@ -100,6 +101,7 @@ __all__ = [
     "PredictiveDepthwiseConv1D",
     "PredictiveDepthwiseConv2D",
     "PredictiveSignSGD",
+    "ProgressivePrecision",
     "ProximalGroupLasso",
     "SelectionGate",
     "SelectiveBlock",

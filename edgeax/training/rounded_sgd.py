@@ -5,13 +5,11 @@ from typing import Any, cast
 import keras
 import tensorflow as tf
 
-from edgeax.formats import Integer, NumberFormat
-from edgeax.formats.array_format import ArrayFormat
+from edgeax.formats import NumberFormat
 from edgeax.formats.methods import implements
 from edgeax.formats.names import deserialized, serialized
 from edgeax.transforms.checks import checked_choice
-from edgeax.transforms.formatted import noise_like, rounded_in
-from edgeax.transforms.grids import on_symmetric_grid
+from edgeax.transforms.formatted import noise_like, rounded_to
 from edgeax.transforms.quantize import ROUNDINGS, trainable_format
 
 _TEST = "tests/training/test_rounded_sgd.py::"
@@ -96,11 +94,7 @@ class RoundedSGD(keras.optimizers.Optimizer):
             noise = noise_like(x, self.seed + 3 * place + sum_number, step)
         finite = tf.math.is_finite(x)
         usable = tf.where(finite, x, 0.0)
-        if isinstance(self.number_format, ArrayFormat):
-            rounded = rounded_in(usable, self.number_format, noise)
-        else:
-            rounded = on_symmetric_grid(usable, cast(Integer, self.number_format), noise)
-        return tf.where(finite, rounded, x)
+        return tf.where(finite, rounded_to(usable, self.number_format, noise), x)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

@@ -6,6 +6,7 @@ from edgeax.transforms.admm_prune import ADMMPrune
 from edgeax.transforms.arithmetic import Arithmetic
 from edgeax.transforms.autoflex import Autoflex
 from edgeax.transforms.base import Chain, Transform
+from edgeax.transforms.bit_choices import BitChoices
 from edgeax.transforms.cluster import Cluster
 from edgeax.transforms.cluster_activations import ClusterActivations
 from edgeax.transforms.dorefa import DoReFa, DoReFaGradient
@@ -36,6 +37,7 @@ from edgeax.transforms.round_to import RoundTo
 from edgeax.transforms.sampled import SampledWeight
 from edgeax.transforms.schedules import BitSchedule, ConstantSparsity, PolynomialDecay, Schedule
 from edgeax.transforms.signs import Heaviside, Sign, Ternary
+from edgeax.transforms.stages import BitStages
 from edgeax.transforms.structures import Blocks, NofM, Structure
 from edgeax.transforms.sums_of_signs import MultiStepSign, ShiftedSigns, TernaryActivation
 from edgeax.transforms.vector_cluster import VectorCluster
@@ -56,7 +58,9 @@ __all__ = [
     "FollowedExponent",
     "FollowedGradient",
     "OverflowScale",
+    "BitChoices",
     "BitSchedule",
+    "BitStages",
     "Blocks",
     "Chain",
     "Cluster",

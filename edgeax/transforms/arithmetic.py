@@ -9,7 +9,7 @@ from edgeax.formats import NumberFormat
 from edgeax.formats import names as format_names
 from edgeax.formats.fixed_point import FixedPoint
 from edgeax.formats.minifloat import Minifloat
-from edgeax.transforms.base import Transform, fresh
+from edgeax.transforms.base import Transform
 from edgeax.transforms.checks import checked_choice, checked_count
 from edgeax.transforms.quantize import ROUNDINGS, Quantize, trainable_format
 from edgeax.transforms.quantized_gradient import QuantizeGradient
@@ -128,7 +128,7 @@ class Arithmetic:
         if given is None:
             return []
         if isinstance(given, Transform):
-            return [fresh(given)]
+            return [_salted(given, salt)]
         seed = (self.seed + salt) % 2**31
         format = _named(part, given, axis)
         return [kind(format, rounding=self.rounding[part], seed=seed, **kwargs)]
@@ -202,6 +202,14 @@ class Arithmetic:
         for part in PARTS[1:]:
             config[part] = _from_data(config[part])
         return cls(**config)
+
+
+def _salted(given: Transform, salt: int) -> Transform:
+    """Returns a transform of the same settings, its seed moved by `salt`, with no state."""
+    config = given.get_config()
+    if "seed" in config:
+        config["seed"] = (config["seed"] + salt) % 2**31
+    return type(given).from_config(config)
 
 
 def _checked_operands(given: Any) -> dict[str, Given]:

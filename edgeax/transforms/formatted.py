@@ -1,15 +1,16 @@
 """Any number format in the graph: rounding by the format's own arithmetic, over tensors."""
 
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from edgeax.formats import EncodedTensor
+from edgeax.formats import EncodedTensor, Integer, NumberFormat
 from edgeax.formats.array_format import ArrayFormat
 from edgeax.formats.minifloat import Minifloat
 from edgeax.transforms.gradients import Estimator, clipped
+from edgeax.transforms.grids import on_symmetric_grid
 from edgeax.transforms.native import native_type, through_native
 
 
@@ -41,6 +42,26 @@ def rounded_in(tensor: tf.Tensor, format: ArrayFormat, noise: tf.Tensor | None =
     if noise is None and isinstance(format, Minifloat) and native_type(format) is not None:
         return through_native(tensor, format)
     return format.rounded(tensor, format.found(tensor, keras.ops), keras.ops, noise)
+
+
+def rounded_to(
+    tensor: tf.Tensor,
+    format: NumberFormat,
+    noise: tf.Tensor | None = None,
+    count: tf.Tensor | float | None = None,
+) -> tf.Tensor:
+    """Returns `tensor` in any format that finds its params in the tensor itself.
+
+    Args:
+        tensor: float32, finite, canonical layout; gets no gradient.
+        format: An `ArrayFormat` or a symmetric `Integer`.
+        noise: As for `in_format`.
+        count: Number of codes of an `Integer`, where it changes; None: that of `format`.
+    """
+    if isinstance(format, ArrayFormat):
+        return rounded_in(tensor, format, noise)
+    top = None if count is None else count / 2.0 - 1.0
+    return on_symmetric_grid(tensor, cast(Integer, format), noise, top)
 
 
 def in_format_of_range(

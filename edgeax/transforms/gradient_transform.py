@@ -1,6 +1,7 @@
 """GradientTransform: values pass as they are, the gradient on its way back is changed."""
 
 import abc
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -36,13 +37,22 @@ class GradientTransform(Transform):
             step: int32 scalar, training steps done so far.
         """
 
+    def backward_of_pass(self, step: tf.Tensor) -> Callable[[tf.Tensor], tf.Tensor]:
+        """Returns `backward` of the forward pass that is being made, as a function of `upstream`.
+
+        Args:
+            step: As for `backward`.
+        """
+        return lambda upstream: self.backward(upstream, step)
+
     def call(self, tensor: tf.Tensor, step: tf.Tensor, renew: tf.Tensor | None = None) -> tf.Tensor:
         """Returns `tensor`; see `Transform.call`."""
         del renew
+        backward = self.backward_of_pass(step)
 
         @tf.custom_gradient
         def passed(tensor: tf.Tensor) -> tf.Tensor:
-            return tf.identity(tensor), lambda upstream: self.backward(upstream, step)
+            return tf.identity(tensor), backward
 
         return passed(tensor)
 

@@ -15,6 +15,7 @@ from edgeax.formats.methods import implements
 from edgeax.formats.names import deserialized, format_of, serialized
 from edgeax.formats.vector_codebook import VectorCodebook
 from edgeax.transforms.base import Role, Transform, now
+from edgeax.transforms.bit_choices import BitChoices
 from edgeax.transforms.checks import checked_choice
 from edgeax.transforms.cluster import Cluster
 from edgeax.transforms.formatted import encoded_in, in_format, in_format_of_range, noise_like
@@ -29,8 +30,11 @@ from edgeax.transforms.grids import (
 from edgeax.transforms.mask import Mask
 from edgeax.transforms.ranges import KINDS, FollowedParams, Range, check_kind
 from edgeax.transforms.schedules import BitSchedule
+from edgeax.transforms.stages import BitStages
 
 ROUNDINGS = ("nearest", "stochastic")
+
+Widths = BitSchedule | BitStages | BitChoices
 
 # Narrowest range of an activation: below it a tensor is all zeros for any user.
 _SMALLEST_SPAN = 1e-6
@@ -140,7 +144,8 @@ class Quantize(Quantizer):
             through, that of an activation only within the range.
         rounding: `"nearest"`, or `"stochastic"` while training.
         seed: Of the stochastic rounding.
-        bits: For integer formats of up to 8 bits: a schedule of widths that ends with the format's.
+        bits: For integer formats: widths that end with the format's, a `BitSchedule` by steps or
+            `BitStages` by stages. Of an activation up to 8 bits.
 
     Raises:
         ValueError: An argument is out of its range.
@@ -159,7 +164,7 @@ class Quantize(Quantizer):
         gradient: str | None = None,
         rounding: str = "nearest",
         seed: int = 0,
-        bits: BitSchedule | None = None,
+        bits: BitSchedule | BitStages | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -180,7 +185,7 @@ class Quantize(Quantizer):
         self.seed = int(seed)
         self._estimate = None if gradient is None else estimator(gradient)
         self.number_format = trainable_format(format, axis)
-        self.bits = _checked_schedule(bits, self.number_format)
+        self.bits = checked_widths(bits, self.number_format, (BitSchedule, BitStages))
         if isinstance(range, str):
             check_kind(range, momentum)
         self.fixed_range = None if isinstance(range, str) else _checked_range(range)
@@ -191,8 +196,17 @@ class Quantize(Quantizer):
         self.clustered = False
 
     def bind(self, role: Role, shape: Sequence[int | None]) -> None:
-        """Creates the range of an activation."""
+        """Creates the range of an activation.
+
+        Raises:
+            ValueError: Widths that change end with more than 8 bits for an activation.
+        """
         if role == "activation":
+            if self.bits is not None and self.bits.last_bits > 8:
+                raise ValueError(
+                    "`bits` of an activation must end with 8 bits at most, for its codes are "
+                    f"affine. Received: {self.bits.last_bits}. Use RoundTo for wider ones."
+                )
             if isinstance(self.number_format, Integer):
                 # A grid over a range: the zero point is where the range says.
                 symmetric = self.number_format.bits > 8
@@ -211,6 +225,8 @@ class Quantize(Quantizer):
             per_channel = getattr(self.number_format, "axis", None) == -1
             channels = [int(size or 0) for size in shape[-1:]] if per_channel else ()
             self.limit = self.state("limit", channels)
+        if isinstance(self.bits, BitStages):
+            self.bits.bind(role, ())
         super().bind(role, shape)
 
     def calibrate(self, low: Any, high: Any) -> None:
@@ -370,7 +386,7 @@ class Quantize(Quantizer):
         """
         if self.clustered:
             return tensor
-        value, format = tensor.decode(), self.number_format
+        value, format = tensor.decode(), self._stored_format()
         if isinstance(format, ArrayFormat):
             limited = np.asarray(self._limited(tf.constant(value)))
             return encoded_in(format, limited, tensor.mask)
@@ -380,6 +396,12 @@ class Quantize(Quantizer):
             rounded = {**tensor.params, "codebook": format.decode(table, params)}
             return dataclasses.replace(tensor, params=rounded)
         return EncodedTensor(format.encode(value, params), format, params, tensor.mask)
+
+    def _stored_format(self) -> NumberFormat:
+        """Returns the format of a frozen weight: in an early stage a narrower one."""
+        if not isinstance(self.bits, BitStages):
+            return self.number_format
+        return dataclasses.replace(self._grid, bits=self.bits.current_bits(0))
 
     def _ends_of_weight(self, value: np.ndarray) -> np.ndarray:
         """Returns the two ends of the range that a weight is rounded in, last axis the channel."""
@@ -425,23 +447,29 @@ class Quantize(Quantizer):
         return cls(**{**config, "format": format, "bits": bits})
 
 
-def _checked_schedule(bits: Any, format: NumberFormat) -> BitSchedule | None:
-    """Returns a schedule of widths that suits a format.
+def checked_widths(bits: Any, format: NumberFormat, kinds: tuple[type, ...]) -> Any:
+    """Returns widths that change, if they suit a format.
+
+    Args:
+        bits: The widths, or None.
+        format: What they must end with.
+        kinds: Those of `Widths` that do.
 
     Raises:
-        ValueError: It is no schedule, the format has no widths, or it ends with another one.
+        ValueError: They are none, the format has no widths, or they end with another one.
     """
     if bits is None:
         return None
-    if not isinstance(bits, BitSchedule):
+    if not isinstance(bits, kinds):
         raise ValueError(
-            "`bits` must be a BitSchedule or None: the format itself says how many bits it has. "
-            f"Received: bits={bits!r}."
+            f"`bits` must be a {' or '.join(kind.__name__ for kind in kinds)} or None: the format "
+            f"itself says how many bits it has. Received: bits={bits!r}."
         )
-    if not isinstance(format, Integer) or format.bits != bits.last_bits:
+    last = bits.last_bits  # type: ignore[attr-defined]
+    if not isinstance(format, Integer) or format.bits != last:
         raise ValueError(
-            f"`bits` must end with the width of an integer format, such as 'int{bits.last_bits}'. "
-            f"Received: a schedule that ends with {bits.last_bits} bits for {format}."
+            f"`bits` must end with the width of an integer format, such as 'int{last}'. "
+            f"Received: a schedule that ends with {last} bits for {format}."
         )
     return bits
 

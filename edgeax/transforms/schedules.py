@@ -304,6 +304,10 @@ class BitSchedule:
         """How many training steps it takes to come to it."""
         return self.steps[-1] if self.steps else 0
 
+    def current_bits(self, step: int) -> int:
+        """Returns the width at a step."""
+        return self.bits[sum(step >= change for change in self.steps)]
+
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         """Returns the width at `step` (int32 scalar) as an int32 scalar."""
         return tf.gather(self.bits, self._place(step))

@@ -9,6 +9,7 @@ import edgeax
 from edgeax.formats import FixedPoint, Minifloat
 from edgeax.model.arithmetics import ARITHMETICS, as_arithmetic, fixed16, fp8, fp16
 from edgeax.training import Arithmetic
+from edgeax.transforms.bit_choices import chosen
 
 layers = keras.layers
 
@@ -239,3 +240,39 @@ def test_sg94_one_factor_of_each_product_is_a_power_of_two():
     assert np.array_equal(powers, np.round(powers))
     # Unbiased in the logarithm.
     assert np.mean(powers - np.log2(values)) == pytest.approx(0.0, abs=5e-3)
+
+
+def test_fyz20_pfq_has_the_widths_of_its_stage():
+    made = ARITHMETICS["pfq"]()
+    (kernel,), (value,), (error,) = (
+        made.kernel_members(),
+        made.input_members(),
+        made.error_members(),
+    )
+    assert kernel.bits.bits == value.bits.bits == [3, 4, 6, 8]
+    assert error.bits.bits == [6, 6, 8, 8] and error.rounding == "stochastic"
+    assert kernel.number_format.axis == -1 and made.update is None
+    wide = ARITHMETICS["pfq"](backward=(6, 8, 12, 16)).error_members()[0]
+    assert wide.bits.bits == [6, 8, 12, 16]
+    with pytest.raises(ValueError, match="must have as many widths each"):
+        ARITHMETICS["pfq"](forward=(3, 8))
+
+
+def test_fyz20_dfq_rounds_each_sample_to_the_widths_of_its_choice():
+    made = ARITHMETICS["dfq"]()
+    (value,), (error,) = made.input_members(), made.error_members()
+    assert value.bits.bits == [3, 4, 4, 6, 6] and error.bits.bits == [6, 6, 8, 8, 12]
+    assert made.kernel_members()[0].number_format.bits == 4
+    x = np.random.default_rng(0).normal(size=(2, 3)).astype(np.float32)
+    with chosen(tf.constant([[1.0, 0, 0, 0, 0], [0, 0, 0, 0, 1.0]])):
+        y, _ = kernel_gradient(made, np.ones((2, 2), np.float32), x)
+    steps = np.abs(x).max() / np.array([[3.0], [31.0]])  # 3 bits and 6 bits
+    rounded = np.round(x / steps) * steps
+    np.testing.assert_allclose(y, np.repeat(rounded.sum(1, keepdims=True), 2, axis=1), rtol=1e-5)
+    with pytest.raises(ValueError, match="must have as many widths each"):
+        ARITHMETICS["dfq"](gradients=(6, 8))
+
+
+def test_layers_of_one_shape_draw_different_noise():
+    seeds = {ARITHMETICS["pfq"]().error_members(salt)[0].seed for salt in range(3)}
+    assert len(seeds) == 3

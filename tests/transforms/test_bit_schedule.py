@@ -73,7 +73,7 @@ def test_settings_survive_json():
         (lambda: BitSchedule.linear(8, 4, 10, 12), "`end_step` must lie at least 4 steps"),
         (lambda: Quantize("int8", bits=BitSchedule([8, 4], [5])), "`bits` must end with.*'int4'"),
         (lambda: Quantize("ternary", bits=BitSchedule([8, 2], [5])), "integer format"),
-        (lambda: Quantize("int4", bits=4), "`bits` must be a BitSchedule or None"),
+        (lambda: Quantize("int4", bits=4), "`bits` must be a BitSchedule or BitStages or None"),
         (
             lambda: Chain([Cluster(4), Quantize("int4", bits=BitSchedule([8, 4], [5]))]),
             "`bits` must be None after Cluster",
