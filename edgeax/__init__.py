@@ -20,6 +20,7 @@ _OBJECTS = {
     "at_once": "edgeax.model",
     "auto_pruned_channels": "edgeax.training",
     "BitSchedule": "edgeax.transforms",
+    "BitStages": "edgeax.transforms",
     "Blocks": "edgeax.transforms",
     "BrainDamage": "edgeax.pruning",
     "BrainSurgeon": "edgeax.pruning",
