@@ -16,7 +16,7 @@ from edgeax.model.training_cost import (
     step_cost,
     training_cost,
 )
-from edgeax.model.training_work import TrainingFormats
+from edgeax.model.training_formats import TrainingFormats
 
 __all__ = [
     "TABLES",

@@ -98,12 +98,14 @@ class Product:
         first: An operand.
         second: The other one.
         result: What is summed up; each addition reads and writes it.
+        sums: How wide a sum is while it is being made; None: as the table has it.
     """
 
     macs: float
     first: Operand
     second: Operand
     result: Operand
+    sums: Width | None = None
 
     @property
     def bit_operations(self) -> float:
@@ -127,8 +129,8 @@ class EnergyTable(abc.ABC):
     sum_bits: int
 
     @abc.abstractmethod
-    def mac(self, first: Width, second: Width) -> float:
-        """Returns the picojoules of one multiply-accumulate."""
+    def mac(self, first: Width, second: Width, sums: Width | None = None) -> float:
+        """Returns the picojoules of one multiply-accumulate; `sums`: see `Product`."""
 
     @abc.abstractmethod
     def access(self, level: Level, width: Width) -> float:
@@ -136,8 +138,9 @@ class EnergyTable(abc.ABC):
 
     def on_chip(self, product: Product) -> float:
         """Returns the picojoules of a product's arithmetic and of all levels but DRAM."""
-        sums = dataclasses.replace(product.result, width=Width(self.sum_bits))
-        energy = product.macs * self.mac(product.first.width, product.second.width)
+        width = product.sums or Width(self.sum_bits)
+        sums = dataclasses.replace(product.result, width=width)
+        energy = product.macs * self.mac(product.first.width, product.second.width, product.sums)
         for operand, times in ((product.first, 1), (product.second, 1), (sums, 2)):
             for level, count in accesses(product.macs, operand, times).items():
                 energy += count * self.access(level, operand.width)
@@ -191,10 +194,10 @@ class FortyFiveNanometres(EnergyTable):
 
     sum_bits = 32
 
-    def mac(self, first: Width, second: Width) -> float:
+    def mac(self, first: Width, second: Width, sums: Width | None = None) -> float:
         """See `EnergyTable.mac`."""
         is_float = first.is_float or second.is_float
-        return self.multiply(first, second) + self.add(Width(self.sum_bits, is_float))
+        return self.multiply(first, second) + self.add(sums or Width(self.sum_bits, is_float))
 
     def multiply(self, first: Width, second: Width) -> float:
         """Returns the picojoules of one multiplication."""
@@ -228,8 +231,9 @@ class Eyeriss(EnergyTable):
     sum_bits = 16
     unit = FortyFiveNanometres().mac(Width(16), Width(16))
 
-    def mac(self, first: Width, second: Width) -> float:
-        """See `EnergyTable.mac`."""
+    def mac(self, first: Width, second: Width, sums: Width | None = None) -> float:
+        """See `EnergyTable.mac`; the sum is part of it, whatever its width."""
+        del sums
         return self.unit * first.bits * second.bits / (16 * 16)
 
     def access(self, level: Level, width: Width) -> float:

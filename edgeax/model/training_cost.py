@@ -14,6 +14,7 @@ _TEST = "tests/model/test_training_cost.py::"
 PHASES = ("forward", "input_gradient", "weight_gradient", "update")
 
 Share = float | Mapping[str, float]
+Chosen = Mapping[str, Sequence[float]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +113,11 @@ class StepCost:
     slots: int = 1
 
     def __call__(
-        self, run_fraction: float = 1.0, kept: Share = 1.0, predicted_fraction: Share = 0.0
+        self,
+        run_fraction: float = 1.0,
+        kept: Share = 1.0,
+        predicted_fraction: Share = 0.0,
+        chosen: Chosen | None = None,
     ) -> ModelTrainingCost:
         """Returns the mean cost of a step; arguments as in `training_cost`."""
         blocks = {work.block for work in self.work if work.block is not None}
@@ -125,10 +130,24 @@ class StepCost:
             if work.block is not None:
                 ran *= _share_of(kept, work.block, 1.0)
             predicted = _share_of(predicted_fraction, work.path, 0.0)
-            phases = self._phases(work, predicted)
+            shares = (chosen or {}).get(work.block or "", work.chosen) if work.choices else ()
+            phases = self._mixed(work, predicted, shares)
             scaled = {phase: cost.scaled(ran) for phase, cost in phases.items()}
             layers.append(LayerTrainingCost(work.path, work.kind, scaled))
         return ModelTrainingCost(tuple(layers))
+
+    def _mixed(self, work: LayerWork, predicted: float, shares: Sequence[float]) -> dict[str, Cost]:
+        """Returns the cost by phase, of a layer with a choice of formats the mean over them."""
+        if not shares:
+            return self._phases(work, predicted)
+        parts = [self._phases(choice, predicted) for choice in work.choices]
+        mixed = {
+            phase: _sum(
+                part[phase].scaled(share) for part, share in zip(parts, shares, strict=True)
+            )
+            for phase in PHASES
+        }
+        return {**mixed, "update": parts[-1]["update"]}
 
     def _phases(self, work: LayerWork, predicted: float) -> dict[str, Cost]:
         weight_gradient = _sum(map(self._product, work.weight_gradient))
@@ -202,6 +221,7 @@ def training_cost(
     kept: Share = 1.0,
     predicted_fraction: Share = 0.0,
     slots: int = 1,
+    chosen: Chosen | None = None,
 ) -> ModelTrainingCost:
     """Returns what a training step of a model costs on the modelled hardware, layer by layer.
 
@@ -217,14 +237,16 @@ def training_cost(
     Args:
         model: Plain or compressed, nested models included.
         batch_size: Samples in a step, at least 1.
-        formats: Those in which all layers are trained; None: what each layer's transforms say, and
-            float32 where they say nothing.
+        formats: Those in which all layers are trained; None: what each layer's transforms and
+            arithmetic say now, and float32 where they say nothing.
         energy: `"45nm"`, `"eyeriss"`, or a table of one's own.
         run_fraction: Share of steps that are run, as with mini-batch dropping.
         kept: Share of steps in which a selective block runs, for all or by its path.
         predicted_fraction: Share of a weight's gradient that its most significant bits decide, for
             all layers that predict it or by path.
         slots: How many numbers the optimizer remembers for each weight: 1 for momentum, 2 for Adam.
+        chosen: Shares of samples that have each of the widths that a gate chooses from, by the path
+            of the block; those of the last training step where a block is left out.
 
     Raises:
         ValueError: A share lies outside [0, 1] or names what is not there, or another argument is
@@ -233,7 +255,7 @@ def training_cost(
     Example: `print(edgeax.cost.training_cost(model, batch_size=32, run_fraction=0.5))`
     """
     step = step_cost(model, batch_size, formats, energy, slots)
-    return step(run_fraction, kept, predicted_fraction)
+    return step(run_fraction, kept, predicted_fraction, chosen)
 
 
 def _sum(costs: Iterable[Cost]) -> Cost:

@@ -7,40 +7,17 @@ from typing import Any
 
 import keras
 
-from edgeax.formats.base import NumberFormat
-from edgeax.formats.energy import FLOAT32, Operand, Product, Width, width_of
+from edgeax.formats.energy import Operand, Product, Width, width_of
 from edgeax.model.graph import Call, Graph
 from edgeax.model.macs import macs_of_call
 from edgeax.model.placement import plain
 from edgeax.model.summary import plain_graph
-from edgeax.model.wrapper import Compressed, has_kernel, slot_of
-from edgeax.transforms.gradient_transform import GradientTransform
-from edgeax.transforms.quantize import Quantizer
-
-Format = str | int | NumberFormat | Width
+from edgeax.model.training_formats import Format, TrainingFormats, count_of_choices, formats_of
+from edgeax.model.wrapper import has_kernel, slot_of
+from edgeax.transforms.base import now
 
 # Entries of the scratch pads of one of Eyeriss's processing elements [CES16].
 _INPUTS, _WEIGHTS, _SUMS = 12, 224, 24
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainingFormats:
-    """The number formats that a layer is trained in: names, format objects or bits of integers.
-
-    Attributes:
-        activation: Of the layer's input.
-        weight: Of its kernel, as it is multiplied.
-        gradient: Of the gradient of its output.
-        update: Of the weight that the optimizer moves, and of what it remembers.
-        predicted: Of the most significant bits of an input and of an output's gradient, from which
-            the weight's gradient is predicted first; None: it is not predicted.
-    """
-
-    activation: Format = "float32"
-    weight: Format = "float32"
-    gradient: Format = "float32"
-    update: Format = "float32"
-    predicted: tuple[Format, Format] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +35,8 @@ class LayerWork:
         predicted: The same from the most significant bits, one for each of `weight_gradient`.
         trained: How many numbers the optimizer moves.
         update: Width of these.
+        choices: The same in each of the formats that a gate chooses from; none where none chooses.
+        chosen: How large a share of the last batch had each of `choices`; none before training.
     """
 
     path: str
@@ -69,6 +48,8 @@ class LayerWork:
     predicted: tuple[Product, ...]
     trained: int
     update: Width
+    choices: tuple["LayerWork", ...] = ()
+    chosen: tuple[float, ...] = ()
 
 
 def training_work(
@@ -95,9 +76,22 @@ class _Counter:
     formats: TrainingFormats | None
 
     def layers(
-        self, model: keras.Model, prefix: str, block: str | None, moved: bool
+        self,
+        model: keras.Model,
+        prefix: str,
+        block: str | None,
+        moved: bool,
+        chosen: tuple[float, ...] = (),
     ) -> Iterator[LayerWork]:
-        """Yields the work of a model's layers; `moved`: whether its inputs need a gradient."""
+        """Yields the work of a model's layers.
+
+        Args:
+            model: The model, or the inner one of a block.
+            prefix: Of their paths.
+            block: Path of the block.
+            moved: Whether the inputs need a gradient.
+            chosen: What the gate of the block has chosen last; see `LayerWork`.
+        """
         graph, originals = plain_graph(model)
         needing = {id(t) for t in keras.tree.flatten(graph.inputs)} if moved else set()
         calls: dict[int, list[tuple[Call, bool]]] = {}
@@ -114,10 +108,28 @@ class _Counter:
             path = prefix + graph.path(copy)
             inner = getattr(layer, "block", None)
             if isinstance(inner, keras.Model):
-                yield from self.layers(inner, f"{path}/", path, uses[0][1])
+                yield from self.layers(inner, f"{path}/", path, uses[0][1], _chosen_in(layer))
             elif layer.trainable_variables or has_kernel(layer):
-                formats = self.formats or formats_of(graph, originals, uses[0][0])
-                yield self._layer(path, layer, uses, formats, block)
+                work = self._work(path, layer, uses, (graph, originals), block)
+                yield dataclasses.replace(work, chosen=chosen if work.choices else ())
+
+    def _work(
+        self,
+        path: str,
+        layer: keras.layers.Layer,
+        calls: list[tuple[Call, bool]],
+        where: tuple[Graph, dict[int, keras.layers.Layer]],
+        block: str | None,
+    ) -> LayerWork:
+        """Returns the work of a layer, with that of each choice where a gate chooses formats."""
+        call = calls[0][0]
+        work = self._layer(path, layer, calls, self.formats or formats_of(*where, call), block)
+        count = count_of_choices(layer) if self.formats is None else None
+        choices = tuple(
+            self._layer(path, layer, calls, formats_of(*where, call, choice), block)
+            for choice in range(count or 0)
+        )
+        return dataclasses.replace(work, choices=choices)
 
     def _layer(
         self,
@@ -135,6 +147,8 @@ class _Counter:
         trained = sum(math.prod(v.shape) for v in layer.trainable_variables)
         learns = any(slot_of(v.name) == "kernel" for v in layer.trainable_variables)
         predicted = formats.predicted
+        value, error = predicted or (formats.activation, formats.gradient)
+        most = dataclasses.replace(formats, activation=value, gradient=error)
         return LayerWork(
             path=path,
             kind=type(plain(layer)).__name__,
@@ -142,13 +156,9 @@ class _Counter:
             forward=tuple(tensors.forward(formats) for tensors, _ in products),
             input_gradient=tuple(t.input_gradient(formats) for t, needs in products if needs),
             weight_gradient=tuple(
-                t.weight_gradient(formats.activation, formats.gradient, predicted is not None)
-                for t, _ in products
-                if learns
+                t.weight_gradient(formats, predicted is not None) for t, _ in products if learns
             ),
-            predicted=tuple(
-                t.weight_gradient(*predicted, signs=True) for t, _ in products if learns
-            )
+            predicted=tuple(t.weight_gradient(most, signs=True) for t, _ in products if learns)
             if predicted is not None
             else (),
             trained=trained,
@@ -190,23 +200,33 @@ class _Tensors:
     def forward(self, formats: TrainingFormats) -> Product:
         activation, weight = width_of(formats.activation), width_of(formats.weight)
         return Product(
-            self.macs, self._input(activation), self._kernel(weight), self._output(activation)
+            self.macs,
+            self._input(activation),
+            self._kernel(weight),
+            self._output(activation),
+            _sums(formats),
         )
 
     def input_gradient(self, formats: TrainingFormats) -> Product:
         gradient, weight = width_of(formats.gradient), width_of(formats.weight)
         return Product(
-            self.macs, self._output(gradient), self._kernel(weight), self._input(gradient)
+            self.macs,
+            self._output(gradient),
+            self._kernel(weight),
+            self._input(gradient),
+            _sums(formats),
         )
 
-    def weight_gradient(self, activation: Format, gradient: Format, signs: bool) -> Product:
+    def weight_gradient(self, formats: TrainingFormats, signs: bool) -> Product:
         """Returns the product; with `signs` its result is one bit for each weight."""
-        result = Width(1) if signs else width_of(gradient)
+        own = formats.weight_gradient
+        result: Format = formats.gradient if own is None else own
         return Product(
             self.macs,
-            self._input(width_of(activation)),
-            self._output(width_of(gradient)),
-            self._kernel(result),
+            self._input(width_of(formats.activation)),
+            self._output(width_of(formats.gradient)),
+            self._kernel(Width(1) if signs else width_of(result)),
+            _sums(formats),
         )
 
     def _input(self, width: Width) -> Operand:
@@ -219,67 +239,14 @@ class _Tensors:
         return Operand(self.weights, width, self.across, self.down)
 
 
-def formats_of(
-    graph: Graph, originals: dict[int, keras.layers.Layer], call: Call
-) -> TrainingFormats:
-    """Returns the formats that a layer is trained in, as its transforms say.
-
-    A layer with an attribute `training_formats` says it itself.
-
-    Args:
-        graph: The calls of a plain copy of the model.
-        originals: The layers of the model by the ids of the copies.
-        call: One of the layer's.
-    """
-    layer = originals[id(call.operation)]
-    own = getattr(layer, "training_formats", None)
-    if own is not None:
-        return own
-    return TrainingFormats(
-        activation=_activation_width(graph, originals, call),
-        weight=_kernel_width(layer),
-        gradient=_gradient_width(layer),
-    )
+def _chosen_in(block: Any) -> tuple[float, ...]:
+    """Returns the shares of samples for which the gate of a block chose each width last."""
+    chosen = getattr(block, "chosen", None)
+    return () if chosen is None else tuple(map(float, now(chosen)))
 
 
-def _activation_width(
-    graph: Graph, originals: dict[int, keras.layers.Layer], call: Call | None
-) -> Width:
-    """Returns the width of what comes to a call: its own rounding, or one since the last kernel."""
-    layer = originals.get(id(call.operation)) if call is not None else None
-    if isinstance(layer, Compressed) and layer.quantizer("input") is not None:
-        return width_of(layer.quantizer("input").number_format)
-    while call is not None and call.input_tensors:
-        call = graph.producer(call.input_tensors[0])
-        layer = originals.get(id(call.operation)) if call is not None else None
-        if isinstance(layer, Compressed):
-            quantizer = layer.quantizer("output") or layer.quantizer("before_activation")
-            if quantizer is not None:
-                return width_of(quantizer.number_format)
-        if layer is not None and has_kernel(layer):
-            break
-    return FLOAT32
-
-
-def _kernel_width(layer: keras.layers.Layer) -> Width:
-    widths = [
-        width_of(transform.number_format)
-        for weight in (layer.weight_chains if isinstance(layer, Compressed) else ())
-        for transform in weight.chain.transforms
-        if isinstance(transform, Quantizer) and slot_of(weight.variable.name) == "kernel"
-    ]
-    return max(widths, key=lambda width: width.bits, default=FLOAT32)
-
-
-def _gradient_width(layer: keras.layers.Layer) -> Width:
-    """Returns the width of the gradient that comes to the layer's product."""
-    if isinstance(layer, Compressed):
-        for slot in ("before_activation", "output"):
-            for transform in layer.slots.templates[slot]:
-                if isinstance(transform, GradientTransform):
-                    format = getattr(transform, "number_format", None)
-                    return width_of(format if format is not None else transform.bits)
-    return FLOAT32
+def _sums(formats: TrainingFormats) -> Width | None:
+    return None if formats.sums is None else width_of(formats.sums)
 
 
 def _trained(layer: Any) -> bool:

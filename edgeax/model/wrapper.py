@@ -400,14 +400,26 @@ class Compressed(keras.layers.Wrapper):
         """Returns the quantizer that ends the chain of the slot `"input"`, `"between"`,
         `"before_activation"` or `"output"`, or None; of several inputs that of the one at `place`.
         """
-        chain = {
+        chain = self.chain(slot, place)
+        members = reversed(chain.transforms) if chain is not None else ()
+        return next((member for member in members if isinstance(member, Quantizer)), None)
+
+    def chain(self, slot: str, place: int = 0) -> Chain | None:
+        """Returns what an activation passes through, None where nothing is done to it.
+
+        Args:
+            slot: `"input"`, `"between"`, `"before_activation"` or `"output"`; of the arithmetic
+                `"operand"`, an input behind its slot, or `"error"`, the result before its slots.
+            place: Of several inputs, which.
+        """
+        return {
             "input": self._inputs[place],
+            "operand": self._operands[place],
+            "error": self._error,
             "before_activation": self._before_activation,
             "output": self._output,
             "between": self._between,
         }[slot]
-        members = reversed(chain.transforms) if chain is not None else ()
-        return next((member for member in members if isinstance(member, Quantizer)), None)
 
     def around(self, layer: keras.layers.Layer) -> "Compressed":
         """Returns a wrapper of the same settings around another layer, with new state."""

@@ -16,7 +16,7 @@ import keras
 import tensorflow as tf
 
 from edgeax.formats.methods import implements
-from edgeax.model.training_work import TrainingFormats
+from edgeax.model.training_formats import TrainingFormats
 from edgeax.training.code_bits import coded, limit_of
 from edgeax.transforms.checks import checked_bits
 

@@ -159,6 +159,7 @@ class FollowedGradient(_Follows, GradientTransform):
     ) -> None:
         super().__init__(**kwargs)
         self.settle(rule, rounding, seed)
+        self.number_format = rule.number_format
 
     def bind(self, role: Role, shape: Sequence[int | None]) -> None:
         """Creates the state of the rule."""

@@ -112,3 +112,12 @@ def test_bad_names_are_told():
         energy.width_of("int99x")
     with pytest.raises(ValueError, match="bits=0"):
         Width(0)
+
+
+def test_wcb18_sums_in_16_bits_cost_what_they_are_wide():
+    inputs, weights, result = (Operand(n, Width(8, is_float=True)) for n in (4, 8, 2))
+    wide, narrow = (Product(16, inputs, weights, result, sums) for sums in (None, FLOAT16))
+    # An addition of 0.4 for one of 0.9, and two accesses to the buffer of 2.5 for two of 5.
+    assert NODE.on_chip(wide) - NODE.on_chip(narrow) == pytest.approx(16 * (0.5 + 5))
+    assert NODE.off_chip(wide) == NODE.off_chip(narrow)
+    assert EYERISS.mac(Width(8), Width(8), Width(32)) == EYERISS.mac(Width(8), Width(8))

@@ -7,6 +7,7 @@ import pytest
 import edgeax
 from edgeax.callbacks import TrainingCost
 from edgeax.cost import step_cost
+from edgeax.training.progressive_precision import staged
 from tests.training import small_models
 
 X, Y = small_models.points(64)
@@ -83,6 +84,36 @@ def test_wjc19_predicted_signs_are_taken_from_the_layers():
     found = fitted(model)["step_bit_operations"][0]
     none, every = (step(predicted_fraction=share).total.bit_operations for share in (0.0, 1.0))
     assert every < found < none
+
+
+def test_fyz20_each_step_costs_what_its_stage_has_bits():
+    def small():
+        return edgeax.compress(small_models.mlp(), edgeax.Recipe(arithmetic="pfq"))
+
+    def cost(stage):
+        model = small()
+        for one in staged(model):
+            one.enter(stage, np.zeros(20))
+        return step_cost(model, 16, energy="eyeriss")().total.energy_pj
+
+    model = small()
+    model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=False)
+    callbacks = [edgeax.callbacks.ProgressivePrecision(10.0, epochs=2), TrainingCost(16, "eyeriss")]
+    history = model.fit(X, Y, batch_size=16, epochs=3, verbose=0, callbacks=callbacks).history
+    assert history["step_energy_pj"] == pytest.approx([cost(0), cost(0), cost(1)])
+    assert cost(0) < cost(1) < cost(2) < cost(3)
+
+
+def test_fgl21_an_epoch_of_several_widths_costs_their_mean():
+    def small(*schedule):
+        kernel = edgeax.Quantize("int8", bits=edgeax.BitSchedule(*schedule))
+        return edgeax.compress(small_models.mlp(), edgeax.Recipe([edgeax.Rule(".*", kernel)]))
+
+    three, eight = (
+        step_cost(small([bits, 8], [9]), 16, energy="eyeriss")().total.energy_pj for bits in (3, 8)
+    )
+    history = fitted(small([3, 8], [3]))  # three steps of the four
+    assert history["step_energy_pj"] == [pytest.approx((3 * three + eight) / 4)]
 
 
 def test_it_serializes():
