@@ -16,6 +16,7 @@ from edgeax.model.slots import serialized
 from edgeax.model.wrapper import SLOTS, Compressed, arithmetic_as_data, slot_of, unwrappable
 from edgeax.transforms.arithmetic import Arithmetic
 from edgeax.transforms.base import Transform
+from edgeax.transforms.gradient_transform import GradientTransform
 from edgeax.transforms.quantize import Quantize
 
 _NO_RULE = -1
@@ -100,7 +101,7 @@ def make_plans(
                 plans[id(layer)].arithmetic = rule.arithmetic
                 placed[place].add("arithmetic")
             for end in _place_outputs(rule, graph, layer, plans):
-                output_rules[id(end.operation)] = place if rule.slots["output"] else _NO_RULE
+                output_rules[id(end.operation)] = place if _rounds(rule) else _NO_RULE
                 placed[place].add("output")
     rounded_by = _rounded_by(graph, output_rules)
     _place_inputs(recipe, picks, graph, plans, rounded_by, placed)
@@ -319,6 +320,11 @@ def _rounded_by(graph: Graph, output_rules: dict[int, int]) -> dict[int, int]:
             rounding = min(before, default=_NO_RULE)
         found |= {id(tensor): rounding for tensor in call.output_tensors}
     return {tensor: place for tensor, place in found.items() if place != _NO_RULE}
+
+
+def _rounds(rule: Rule) -> bool:
+    """Returns whether a rule does anything to the values of outputs, and not to gradients alone."""
+    return not all(isinstance(one, GradientTransform) for one in rule.slots["output"])
 
 
 def _place_output(

@@ -144,6 +144,13 @@ def inner_layers():
             {"conv", "head"},
         ),
         ([Rule("head", input="ste_sign"), Rule(".*", input="int8", output="int8")], {"conv"}),
+        # Of an output whose gradient alone is rounded the values are not.
+        ([Rule(".*", input="int8", output="gradient_fp8_e5m2")], {"conv", "head"}),
+        (
+            [Rule(".*", input="int8", output="int8"), Rule("norm", output="gradient_int8")],
+            {"conv", "head"},
+        ),
+        ([Rule(".*", input="int8", output=["int8", "gradient_int8"])], {"conv"}),
         # What a rule takes back is not rounded.
         ([Rule(".*", input="int8", output="int8"), Rule("norm", output=[])], {"conv", "head"}),
         (
