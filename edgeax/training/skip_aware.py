@@ -55,6 +55,7 @@ class SkipAware(keras.optimizers.Optimizer):
         super().__init__(learning_rate=0.0, name=name)
         self.built: bool
         self.inner_optimizer = optimizer
+        self.loss_scale_factor = optimizer.loss_scale_factor  # it scales; others ask this one
         self._gated = _Gated(optimizer)
 
     def build(self, variables: list[keras.Variable]) -> None:
@@ -104,10 +105,14 @@ class SkipAware(keras.optimizers.Optimizer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "SkipAware":
-        """Returns the optimizer that `get_config` described."""
-        inner = keras.saving.deserialize_keras_object(
-            config["optimizer"], custom_objects=custom_objects
-        )
+        """Returns the optimizer that `get_config` described; a `loss_scale_factor` beside its
+        arguments becomes that of the wrapped one.
+        """
+        wrapped = config["optimizer"]
+        if "loss_scale_factor" in config:
+            scaled = {**wrapped["config"], "loss_scale_factor": config["loss_scale_factor"]}
+            wrapped = {**wrapped, "config": scaled}
+        inner = keras.saving.deserialize_keras_object(wrapped, custom_objects=custom_objects)
         return cls(inner, config["name"])
 
 

@@ -173,12 +173,14 @@ class Arithmetic:
 
     @staticmethod
     def _format(part: str, given: Given) -> NumberFormat | None:
-        """Returns the format of a part; None for float32 and for a transform.
+        """Returns the format of a part; None for float32 and for a transform that names none.
 
         Raises:
             ValueError: It is given what is none.
         """
-        return None if given is None or isinstance(given, Transform) else _named(part, given, None)
+        if isinstance(given, Transform):
+            return getattr(given, "number_format", None)
+        return None if given is None else _named(part, given, None)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

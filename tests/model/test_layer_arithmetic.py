@@ -93,6 +93,32 @@ def test_a_weight_that_is_not_finite_raises_with_the_name_of_its_layer():
 
 
 @pytest.mark.parametrize("steps", [1, 4])
+@pytest.mark.parametrize(
+    "arithmetic",
+    [Arithmetic("fp16", "fp16", "fp16", loss_scale=128.0), "hbfp", "pfq"],
+    ids=["static scale", "hbfp", "pfq"],
+)
+def test_so_does_a_step_in_any_arithmetic_that_leaves_none_out(arithmetic, steps):
+    x, y = data()
+    x[30, 2] = np.nan  # in the last of four batches
+    scale = getattr(arithmetic, "loss_scale", None)
+    optimizer = edgeax.optimizers.loss_scaled(keras.optimizers.SGD(0.5), scale)
+    model = compiled(arithmetic, optimizer, steps_per_execution=steps)
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match="of layer '(hidden|head)' must stay f"
+    ):
+        model.fit(x, y, batch_size=8, shuffle=False, verbose=0)
+
+
+def test_gradients_that_overflow_under_a_static_scale_raise_too():
+    x, y = data()
+    optimizer = edgeax.optimizers.loss_scaled(keras.optimizers.SGD(0.5), 65000.0)
+    model = compiled(Arithmetic("fp16", "fp16", "fp16", loss_scale=65000.0), optimizer)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="leave out such steps by loss_scale"):
+        model.fit(100 * x, 1000 * y, batch_size=8, verbose=0)
+
+
+@pytest.mark.parametrize("steps", [1, 4])
 def test_such_a_step_is_left_out_under_dynamic_scaling(steps):
     x, y = data()
     x[3, 2] = np.nan  # in the first of four batches

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from edgeax.model.loss_scaling import loss_scaled
 from edgeax.training.optimizer_state import slots_of
 from edgeax.training.skip_aware import SkipAware, mark_skipped_with
 
@@ -86,6 +87,19 @@ def test_a_loss_scale_goes_around_it():
         optimizer.apply([gradient * 32768.0] * 2, [free, skipped])
         assert np.array_equal(before, skipped.numpy()) == (not flag)
     assert len(slots_of(optimizer, skipped)) == 1
+
+
+def test_a_static_loss_scale_is_that_of_the_wrapped_optimizer():
+    found = []
+    for optimizer in (keras.optimizers.SGD(0.5), SkipAware(keras.optimizers.SGD(0.5))):
+        scaled = loss_scaled(optimizer, 128.0)
+        weight = keras.Variable(np.float32([1.0, 2.0]))
+        scaled.build([weight])
+        assert float(scaled.scale_loss(1.0)) == 128.0
+        scaled.apply([keras.ops.convert_to_tensor(np.float32([128.0, 256.0]))], [weight])
+        found.append(weight.numpy().tolist())
+        assert loss_scaled(scaled, "dynamic") is scaled  # scales the loss already
+    assert found[0] == found[1] == [0.5, 1.0]
 
 
 def test_the_learning_rate_is_that_of_the_wrapped_optimizer():

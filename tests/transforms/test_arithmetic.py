@@ -65,6 +65,19 @@ def test_it_is_the_same_after_it_was_saved(arithmetic):
             {"gradient": "fixed2_14", "loss_scale": 1000},
             "`gradient` can represent, at most 1.99994. Received: loss_scale=1000",
         ),
+        # What a transform rounds to counts as a format does.
+        (
+            {"backward": QuantizeGradient("fp16"), "loss_scale": 2.0**24},
+            "`backward` can represent, at most 65504. Received: loss_scale=1.67772e+07",
+        ),
+        (
+            {
+                "forward": {"kernel": Quantize("bfloat16"), "input": RoundTo("bfloat16")},
+                "backward": QuantizeGradient("bfloat16"),
+                "accumulate": "fp16",
+            },
+            "16 significant bits for bfloat16 times bfloat16. Received: accumulate='fp16' with 11",
+        ),
         ({"forward": "fp16", "chunk": 64}, "`chunk` must be None where nothing accumulates"),
         ({"accumulate": "int8"}, "`accumulate` must be a floating-point format without a scale"),
         (
@@ -80,6 +93,13 @@ def test_it_is_the_same_after_it_was_saved(arithmetic):
 def test_what_makes_no_sense_is_rejected(arguments, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         Arithmetic(**arguments)
+
+
+def test_an_accumulator_may_be_as_narrow_as_what_transforms_make():
+    narrow = Minifloat(5, 2)
+    forward = {"kernel": narrow, "input": RoundTo(narrow, "stochastic")}
+    made = Arithmetic(forward, QuantizeGradient(narrow), accumulate=Minifloat(6, 9))
+    assert made.accumulate_format == Minifloat(6, 9)
 
 
 def test_formats_that_adapt_hold_any_loss_scale():
