@@ -14,6 +14,8 @@ from edgeax.model.sugar import (
 )
 from edgeax.model.xnor import XnorConv2D
 from edgeax.training.auto_pruner import AutoPruner
+from edgeax.training.fractional_block import FractionalBlock
+from edgeax.training.precision_gate import PrecisionGate
 from edgeax.training.psg import (
     PredictiveConv1D,
     PredictiveConv1DTranspose,
@@ -28,9 +30,11 @@ from edgeax.training.selective_block import SelectiveBlock
 
 __all__ = [
     "AutoPruner",
+    "FractionalBlock",
     "PaddedConv1D",
     "PaddedConv2D",
     "PaddedDepthwiseConv2D",
+    "PrecisionGate",
     "PredictiveConv1D",
     "PredictiveConv1DTranspose",
     "PredictiveConv2D",

@@ -138,7 +138,7 @@ class StepCost:
 
     def _mixed(self, work: LayerWork, predicted: float, shares: Sequence[float]) -> dict[str, Cost]:
         """Returns the cost by phase, of a layer with a choice of formats the mean over them."""
-        if not shares:
+        if not len(shares):
             return self._phases(work, predicted)
         parts = [self._phases(choice, predicted) for choice in work.choices]
         mixed = {
@@ -229,7 +229,7 @@ def training_cost(
     before is trained), gradient of the weight (none of a frozen layer); and the update of every
     trained number. Each tensor of a product passes the border of the chip once; on the chip a
     row-stationary array with the scratch pads of Eyeriss says how often a number is used again.
-    Normalizations, activations, and the gates of selective blocks are not counted.
+    Products of normalizations and activations are not counted.
 
     Source: [CES16] for the hierarchy, [SH16] and [HLM16] for the 45 nm table, [WJC19] for what
     skips save.

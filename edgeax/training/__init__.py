@@ -15,6 +15,7 @@ from edgeax.training.constraints import WeightClip
 from edgeax.training.deep_kmeans import DeepKMeans
 from edgeax.training.distillation import Distiller
 from edgeax.training.dropped_data import drop
+from edgeax.training.fractional_block import FractionalBlock
 from edgeax.training.gradient_l1 import GradientL1
 from edgeax.training.group_lasso import GroupLasso
 from edgeax.training.incremental_regularization import IncrementalRegularization
@@ -23,6 +24,7 @@ from edgeax.training.lars import LARS
 from edgeax.training.lottery import LotteryTicket, lottery_ticket
 from edgeax.training.minibatch_dropping import MinibatchDropping
 from edgeax.training.optimizer_state import MaskOptimizerState
+from edgeax.training.precision_gate import PrecisionGate
 from edgeax.training.predicted_signs import PredictedSigns
 from edgeax.training.predictive_models import (
     with_predictive_gradients,
@@ -83,6 +85,7 @@ __all__ = [
     "CompressionLogger",
     "Distiller",
     "Euclidean",
+    "FractionalBlock",
     "GradientL1",
     "GroupLasso",
     "IncrementalRegularization",
@@ -92,6 +95,7 @@ __all__ = [
     "MaskOptimizerState",
     "MinibatchDropping",
     "PartialL2",
+    "PrecisionGate",
     "PredictedSigns",
     "PredictiveConv1D",
     "PredictiveConv1DTranspose",

@@ -152,4 +152,5 @@ class ProgressivePrecision(keras.callbacks.Callback):
 
 def staged(model: keras.Model) -> list[Stages]:
     """Returns what has stages in a model, once each."""
-    return [layer for layer in model._flatten_layers() if isinstance(layer, Stages) and layer.built]
+    found = (layer for layer in model._flatten_layers() if isinstance(layer, Stages))
+    return [layer for layer in found if layer.built and layer.count_of_stages > 1]

@@ -1,7 +1,5 @@
 """SelectiveBlock: a residual block that some training steps skip."""
 
-import dataclasses
-import inspect
 import numbers
 from collections.abc import Sequence
 from typing import Any
@@ -13,16 +11,10 @@ from keras import ops
 
 from edgeax.formats import implements
 from edgeax.model.wrapper import RecordingScope
+from edgeax.training.block_gate import Untracked, with_decision
 from edgeax.training.selection_gate import SelectionGate
 from edgeax.training.skip_aware import mark_skipped_with
 from edgeax.transforms.checks import checked_seed
-
-
-@dataclasses.dataclass(frozen=True)
-class _Untracked:
-    """Holds a gate, which is a layer of the model and not a part of the block."""
-
-    value: Any
 
 
 @implements(
@@ -90,19 +82,12 @@ class SelectiveBlock(keras.layers.Layer):
             )
         self.block = block
         self.seed = int(np.random.randint(2**31)) if seed is None else checked_seed(seed)
-        self._gate = _Untracked(float(gate) if fixed else gate)
+        self._gate = Untracked(float(gate) if fixed else gate)
 
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         gate = self._gate.value
         if isinstance(gate, SelectionGate) and not isinstance(inputs, (list, tuple)):
-            if not isinstance(inputs, keras.KerasTensor) or _in_a_sequential_model():
-                raise ValueError(
-                    f"SelectiveBlock {self.name!r} with a SelectionGate must be called on a "
-                    "keras.Input or what is made of it, in a functional model. Received: "
-                    f"{type(inputs).__name__}, or the layer in a Sequential model, which would not "
-                    "train the gate. Build a functional model of it, or give a probability."
-                )
-            inputs = [inputs, gate.decide(inputs, self.name)]
+            inputs = with_decision(self, gate, inputs)
         return super().__call__(inputs, *args, **kwargs)
 
     @property
@@ -211,17 +196,6 @@ class SelectiveBlock(keras.layers.Layer):
     def from_config(cls, config: dict[str, Any]) -> "SelectiveBlock":
         """Returns the layer that `get_config` described."""
         return cls(**{**config, "block": keras.saving.deserialize_keras_object(config["block"])})
-
-
-def _in_a_sequential_model() -> bool:
-    """Returns whether a Sequential model is being built: it holds its own layers alone."""
-    frame = inspect.currentframe()
-    while frame is not None:
-        owner = frame.f_locals.get("self")
-        if frame.f_code.co_name == "build" and isinstance(owner, keras.Sequential):
-            return True
-        frame = frame.f_back
-    return False
 
 
 def _beside(share: Any, inputs: Any) -> Any:
