@@ -71,6 +71,7 @@ _OBJECTS = {
     "MultiStepSign": "edgeax.transforms",
     "NearZero": "edgeax.transforms",
     "NofM": "edgeax.transforms",
+    "OnDeviceTraining": "edgeax.export",
     "OutlierCluster": "edgeax.transforms",
     "pack_blocks": "edgeax.pruning",
     "pack_permutation": "edgeax.pruning",

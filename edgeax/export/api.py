@@ -14,17 +14,19 @@ from edgeax._version import __version__
 from edgeax.export.assemble import assemble, dense_int8, with_decode
 from edgeax.export.choice import Choice
 from edgeax.export.convert import errors_only
-from edgeax.export.parity import compare
+from edgeax.export.on_device_training import OnDeviceTraining
+from edgeax.export.parity import compare, compare_outputs
 from edgeax.export.result import LEAST_MARGIN, Result
 from edgeax.export.slim import slim
 from edgeax.export.stateful import check_stateful, stateful_layers
+from edgeax.export.training_file import TrainingFile, training_file
 from edgeax.formats import decode_lut, micro_operators
 from edgeax.formats.files import check_writable, write_atomically
 from edgeax.formats.flatbuffer import Model
-from edgeax.formats.operators import OPERATORS
+from edgeax.formats.operators import GRADIENT_OPERATORS, OPERATORS
 from edgeax.formats.speeds import Speeds, read_speeds, speeds_for_kernels
 from edgeax.model.rewrite import check_model, paths_of_compressed
-from edgeax.model.samples import take_samples
+from edgeax.model.samples import random_samples, take_samples
 from edgeax.model.subclassed import as_functional
 from edgeax.runtime import latency
 from edgeax.runtime.details import METADATA_KEY
@@ -45,7 +47,7 @@ _TIMED_RUNS = 30
 def export(
     model: keras.Model,
     path: str | os.PathLike[str],
-    samples: Any,
+    samples: Any = None,
     activations: str = "int8",
     io: str = "float32",
     runtime: str = "edgeax",
@@ -53,6 +55,7 @@ def export(
     measure: bool = True,
     optimize: str | None = None,
     target: str | os.PathLike[str] | None = None,
+    train: OnDeviceTraining | None = None,
 ) -> Result:
     """Writes a model as a `.tflite` file and returns a receipt.
 
@@ -67,7 +70,8 @@ def export(
             `keras.ops`; compressed by `edgeax.compress` or plain.
         path: The file to write; its folder must exist.
         samples: Typical inputs: an array, a list or dict of arrays, or a `tf.data.Dataset` of
-            batches. A few hundred are plenty.
+            batches. A few hundred are plenty. With `train` they may be missing: the file computes
+            in float then, and is checked with random inputs.
         activations: `"int8"` or `"int16"` computes in integers; `"float32"` writes a float file, in
             which products of matrices may still take kernels in codes, with `runtime="edgeax"`.
             Where training rounded activations it is their width that counts: a model trained with
@@ -97,6 +101,10 @@ def export(
         target: With `optimize="latency"`, whose speeds count: the name of a table that comes with
             edgeax, such as `"x86-64-avx512"`, or the path of one that `edgeax tune` wrote on the
             device. None: the table for the kernels that this machine has.
+        train: What the file can learn where it runs; see `OnDeviceTraining`. It then has the
+            signatures `infer`, `train`, `gradients`, `save`, `restore` and `reset`, for
+            `edgeax.runtime.Trainer`. What is trained computes in float, as do the layers behind;
+            those in front get what the other arguments ask for.
 
     Returns:
         Sizes, operators, parity per layer and times.
@@ -127,11 +135,16 @@ def export(
             "`io` can be 'int8' only with activations='int8'. "
             f"Received: io={io!r}, activations={activations!r}."
         )
+    if train is not None:
+        _check_for_training(train, runtime, io)
     check_writable(path)
     model = as_functional(model)
     check_model(model)
     check_stateful(model)
-    arrays = take_samples(samples, model)
+    if train is not None and samples is None:
+        arrays, activations = random_samples(model), "float32"
+    else:
+        arrays = take_samples(samples, model)
     unsettled = _unsettled(model)
     if unsettled:
         warnings.warn(
@@ -142,15 +155,14 @@ def export(
 
     integer = activations != "float32"
     wide = activations == "int16"
-    plain = assemble(
-        model,
-        arrays,
-        integer,
-        io,
-        pack=runtime in PACKED,
-        wide=wide,
-        choice=Choice(optimize, speeds),
-    )
+    choice = Choice(optimize, speeds)
+    if train is not None:
+        pack = runtime in PACKED
+        trainable = training_file(
+            model, arrays, train, integer=integer, pack=pack, wide=wide, choice=choice
+        )
+        return _write_for_training(model, trainable, path, arrays, runtime, strict, measure, choice)
+    plain = assemble(model, arrays, integer, io, pack=runtime in PACKED, wide=wide, choice=choice)
     made = with_decode(plain) if runtime == "tflm" else plain
     file, frozen, stays_float = made.file, made.frozen, made.stays_float
     check_runtime(file, runtime)
@@ -189,6 +201,76 @@ def export(
         needs_tflm=is_decoded,
         target="" if speeds is None else speeds.title,
         decode_arena_bytes=_more(file.peak_activation_bytes(), plain.file.peak_activation_bytes()),
+        **measured,
+    )
+
+
+def _check_for_training(train: Any, runtime: str, io: str) -> None:
+    """Checks the arguments that training on the device leaves no choice in.
+
+    Raises:
+        ValueError: One is something else.
+    """
+    if not isinstance(train, OnDeviceTraining):
+        raise ValueError(f"`train` must be an edgeax.OnDeviceTraining. Received: train={train!r}.")
+    if runtime not in ("edgeax", "stock"):
+        raise ValueError(
+            "`train` can be given only with runtime='edgeax' or 'stock'. Received: "
+            f"runtime={runtime!r}. For microcontrollers use edgeax.mcu.generate_training."
+        )
+    if io != "float32":
+        raise ValueError(f"`train` can be given only with io='float32'. Received: io={io!r}.")
+
+
+def _write_for_training(
+    model: keras.Model,
+    made: TrainingFile,
+    path: str | os.PathLike[str],
+    samples: list[np.ndarray],
+    runtime: str,
+    strict: bool,
+    measure: bool,
+    choice: Choice,
+) -> Result:
+    """Checks and writes a file that can be trained, and returns its receipt."""
+    file, report, trunk = made.file, made.report, made.trunk
+    if runtime == "stock" and report.gradient_operators:
+        raise ValueError(
+            "`runtime` can be 'stock' only where training needs built-in operators alone. "
+            f"Received: a model that needs {[*report.gradient_operators]}. Train fewer layers, or "
+            "use runtime='edgeax'."
+        )
+    stays_float = () if trunk is None else trunk.stays_float
+    if strict and (stays_float or report.float_behind):
+        raise ValueError(
+            "`strict` allows no operator to compute in float but those of trained layers. Received "
+            f"a model that needs: {[*stays_float, *report.float_behind]}. Use strict=False."
+        )
+    operators = Counter(operator.name for graph in file.subgraphs for operator in graph.operators)
+    ours = sorted(set(operators) & {*OPERATORS, *GRADIENT_OPERATORS})
+    file.metadata[METADATA_KEY] = _note(ours, False, False)
+    if choice.optimize == "size":
+        slim(file)
+    content = file.to_bytes()
+    parity = compare_outputs(model, content, samples, made.signature.infer_batch_size)
+    measured: dict[str, Any] = {"float_size_bytes": None, "latency_ms": {}}
+    if measure:
+        files = _rivals(model, samples, None, False)
+        measured = _sizes(files)
+        if made.signature.infer_batch_size == 1:
+            measured |= _times({**files, "file": content}, samples)
+    write_atomically(path, content)
+    return Result(
+        path=os.fspath(path),
+        size_bytes=len(content),
+        operators=dict(operators),
+        kernels=() if trunk is None else trunk.kernels,
+        stays_float=stays_float,
+        peak_activation_bytes=file.peak_activation_bytes(),
+        parity=parity,
+        needs_plugin=bool(ours),
+        target="" if choice.speeds is None else choice.speeds.title,
+        training=report,
         **measured,
     )
 

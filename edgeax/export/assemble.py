@@ -59,6 +59,7 @@ def assemble(
     wide: bool = False,
     choice: Choice = BY_BYTES,
     uncounted: frozenset[str] = frozenset(),
+    batch: int = 1,
 ) -> Assembled:
     """Returns the file of a model.
 
@@ -73,18 +74,20 @@ def assemble(
             fewest, custom ones may also hold kernels that are decoded when a file is loaded.
         uncounted: Places of sums of signs for which no operator was found that counts their bits;
             where 8-bit integers do not hold them, operators of floats compute from them.
+        batch: The batch of the file.
 
     Raises:
         ValueError: The model has no file of that kind.
     """
-    frozen = freeze(model, samples, integer, wide, pack, uncounted)
+    frozen = freeze(model, samples, integer, wide, pack, uncounted, batch)
     if io == "int8":
         _check_narrow(frozen)
     file = convert(frozen.model, integer, io)
     converted = file.to_bytes() if pack else b""
     kernels, rounded = _lower(file, frozen, integer, io, _forms(pack, choice), choice)
     if rounded:
-        return assemble(model, samples, integer, io, pack, wide, choice, uncounted | rounded)
+        uncounted |= rounded
+        return assemble(model, samples, integer, io, pack, wide, choice, uncounted, batch)
     kernels += tuple(
         Stored(path, AS_CONVERTED, None, frozen.whole.get(path, _NO_FORM))
         for path in frozen.left_out

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -37,13 +38,13 @@ def convert(model: keras.Model, quantized: bool, io: str = "float32") -> Model:
             converter.inference_input_type = tf.int8
             converter.inference_output_type = tf.int8
     converter.allow_custom_ops = any(isinstance(layer, Placeholder) for layer in model.layers)
-    with _quiet():
+    with quiet():
         try:
             content = bytes(converter.convert())
         except Exception as error:  # what the converter raises has no common base
             raise ValueError(
                 "`model` must consist of layers that TFLite has operators for. Received: one of "
-                f"which the converter says: {_reason(error)}. Replace that layer."
+                f"which the converter says: {reason(error)}. Replace that layer."
             ) from error
     file = Model.from_bytes(content)
     _check_operators(file)
@@ -61,9 +62,12 @@ def _check_operators(file: Model) -> None:
         )
 
 
-def output_names(model: keras.Model) -> list[str]:
-    """Returns the names of a model's outputs in its file, in the order of `keras.tree.flatten`."""
-    outputs = model.output
+def output_names(outputs: Any) -> list[str]:
+    """Returns the names of a model's outputs in its file, in the order of `keras.tree.flatten`.
+
+    Args:
+        outputs: A tensor, a list or a flat dict of tensors.
+    """
     if isinstance(outputs, dict):
         return sorted(outputs)
     return [f"output_{index}" for index, _ in enumerate(keras.tree.flatten(outputs))]
@@ -75,10 +79,10 @@ def _order_ends(file: Model, model: keras.Model) -> None:
     graph = file.subgraphs[signature.subgraph]
     names = [tensor.name for tensor in model.inputs]
     graph.inputs = [signature.inputs[name] for name in names if name in signature.inputs]
-    graph.outputs = [signature.outputs[name] for name in output_names(model)]
+    graph.outputs = [signature.outputs[name] for name in output_names(model.output)]
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """Returns what matters of the converter's many lines: what is wrong, and in which layer."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     line = next((line for line in lines if "error: loc(" in line), None)
@@ -101,7 +105,7 @@ def errors_only() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keeps what the converter prints off the user's terminal, all but errors.
 
     Native code writes to the descriptors. Python prints to a stream, which in a notebook leads

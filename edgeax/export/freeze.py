@@ -1,7 +1,7 @@
 """Freeze: a trained model becomes a plain one whose every number the device will use is fixed.
 
 Kernels are baked onto their grids with batch normalization folded in, activations are rounded by
-fixed ranges, and all shapes are pinned, the batch to 1: dimensions that may vary leave shape
+fixed ranges, and all shapes are pinned, the batch too: dimensions that may vary leave shape
 arithmetic behind.
 """
 
@@ -106,7 +106,7 @@ class Frozen:
     """What `freeze` returns.
 
     Attributes:
-        model: Plain functional model, batch 1. Its inputs and outputs come in the order of the
+        model: Plain functional model, batch pinned. Its inputs and outputs come in the order of the
             original's when flattened.
         weights: The kernels in integer codes.
         trained: The kernels in the codes of training, where the file computes in float.
@@ -178,6 +178,7 @@ def freeze(
     wide: bool = False,
     counts: bool = False,
     uncounted: Container[str] = (),
+    batch: int = 1,
 ) -> Frozen:
     """Returns `model` with everything fixed that training had left open.
 
@@ -190,6 +191,7 @@ def freeze(
         counts: Whether there are operators that count sums of signs in bits; without them, those
             that 8-bit integers do not hold stay in their format.
         uncounted: Places of such sums that stay so all the same; see `SignSums`.
+        batch: The batch to which the model is pinned.
 
     Raises:
         ValueError: The model rounds activations to a width that there are no operators for, to 16
@@ -200,7 +202,7 @@ def freeze(
         copy = clone(model, fresh_copy, made)
         copy_weights(model, made)
         freezer = _Freezer(trace(copy), model.name, samples, integer, wide, counts, uncounted)
-        return freezer.run()
+        return freezer.run(batch)
 
 
 def layers_in(tensor: str) -> set[str]:
@@ -256,14 +258,14 @@ class _Freezer:
         self._entries = {id(call): self._entry(call) for call in graph.calls}
         self._leave_to_entries()
 
-    def run(self) -> Frozen:
+    def run(self, batch: int) -> Frozen:
         if self.integer:
             self._set_ranges()
             self._shift_biases()
         else:
             self._set_input_formats()
         rounding = _FixedRounding()
-        inputs, outputs = self._build(1, rounding)
+        inputs, outputs = self._build(batch, rounding)
         model = keras.Model(inputs if len(inputs) > 1 else inputs[0], outputs, name=self.name)
         left_out = tuple(self._left_out()) if self.integer else ()
         points = tuple(rounding.points)

@@ -87,6 +87,32 @@ def compare(
     )
 
 
+def compare_outputs(
+    model: keras.Model, content: bytes, samples: Sequence[np.ndarray], batch: int
+) -> Parity:
+    """Returns how far the outputs of a file are from those of the model it was made of.
+
+    Args:
+        model: The trained model, not stateful.
+        content: The file.
+        samples: One array per input.
+        batch: The batch of the file.
+    """
+    count = min(_MOST_SAMPLES, len(samples[0]))
+    few = [
+        np.resize(values[:count], (-(-count // batch) * batch, *values.shape[1:]))
+        for values in samples
+    ]
+    interpreter = Interpreter(model_content=content)
+    rows = [
+        _as_list(interpreter.run(*(values[at : at + batch] for values in few)))
+        for at in range(0, len(few[0]), batch)
+    ]
+    outputs = [np.concatenate(parts)[:count] for parts in zip(*rows, strict=True)]
+    expected = _outputs_of(model, [values[:count] for values in samples])
+    return Parity((), *_compare_outputs(outputs, expected), samples=count)
+
+
 def _outputs_of_file(content: bytes, samples: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Returns the outputs of a file, every row from a cleared state."""
     interpreter = Interpreter(model_content=content)

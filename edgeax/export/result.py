@@ -6,6 +6,7 @@ from typing import Any
 
 from edgeax.export.parity import Parity
 from edgeax.export.stored import FLOAT32, Stored
+from edgeax.export.training_report import TrainingReport
 from edgeax.formats import micro_operators
 from edgeax.formats.files import write_atomically
 from edgeax.runtime.mcu.generate import generate
@@ -48,6 +49,7 @@ class Result:
             that is not known.
         target: Where speed decided how kernels are stored: the table of what was measured, with the
             processor and the date.
+        training: What the file learns on the device; None if it was not exported for that.
     """
 
     path: str
@@ -65,6 +67,7 @@ class Result:
     needs_tflm: bool = False
     decode_arena_bytes: int | None = 0
     target: str = ""
+    training: TrainingReport | None = None
 
     @property
     def gains(self) -> tuple[str, ...]:
@@ -140,6 +143,8 @@ class Result:
             lines.append(f"  as fast as can be by what was measured on {self.target}")
         lines += [f"  {_kernel_line(kernel)}" for kernel in self.kernels]
         lines += [f"  stays float: {name}" for name in self.stays_float]
+        if self.training is not None:
+            lines += [f"  {line}" for line in self.training.lines()]
         lines += _parity_lines(self.parity)
         if self.needs_plugin:
             lines.append("  runs with the plugin: edgeax.Interpreter, edgeax.load_delegate()")

@@ -3,6 +3,7 @@
 Weights are written at 16-byte boundaries of the file, as kernels like them.
 """
 
+import copy
 import dataclasses
 import os
 import re
@@ -192,6 +193,12 @@ class Tensor:
         self._raw.externalBuffer = 0
         self._raw.sparsity = None
         self.shape = array.shape
+
+    @property
+    def content(self) -> bytes:
+        """Content as it lies in the file; empty without any."""
+        content = self._model._buffers[self._raw.buffer].data
+        return b"" if content is None else bytes(content)
 
     def _buffer_bytes(self) -> int:
         content = self._model._buffers[self._raw.buffer].data
@@ -649,6 +656,65 @@ class Model:
             for raw in self._raw.signatureDefs or ()
         ]
 
+    def replace_signature(self, old: str, new: Signature) -> None:
+        """Gives a signature another name, graph and ends.
+
+        Args:
+            old: Its name.
+            new: What it becomes.
+        Raises:
+            ValueError: there is no such signature.
+        """
+        raws = {flatbuffer_raw.text(raw.signatureKey): raw for raw in self._raw.signatureDefs or ()}
+        if old not in raws:
+            raise ValueError(
+                f"`old` must be one of {sorted(raws)}. Received: {old!r}. Look at `signatures`."
+            )
+        raw = raws[old]
+        raw.signatureKey, raw.subgraphIndex = new.name.encode(), new.subgraph
+        raw.inputs, raw.outputs = _entries(new.inputs), _entries(new.outputs)
+
+    def share_buffers(self) -> None:
+        """Lets tensors of equal content share a buffer; the others go when `prune` is called."""
+        first: dict[bytes, int] = {}
+        for raw in self._tensor_raws():
+            content = self._buffers[raw.buffer].data
+            if content is not None and len(content):
+                raw.buffer = first.setdefault(bytes(content), raw.buffer)
+
+    def graft(self, subgraph: int | Subgraph, other: "Model") -> dict[int, int]:
+        """Puts the operators of another model's main graph in front of those of a graph.
+
+        Args:
+            subgraph: The graph or its index; its ends stay what they are.
+            other: The other model. Its operators must not call graphs of its own.
+        Returns:
+            The indices in the graph of the tensors of `other`, by their indices there.
+        """
+        graph, front = self._subgraph(subgraph), other.subgraphs[0]
+        count = len(graph.tensors)
+        places = {-1: -1} | {old: old + count for old, _ in enumerate(front.tensors)}
+        buffers = {0: 0}
+        for tensor in front.tensors:
+            raw = copy.deepcopy(tensor._raw)
+            if raw.buffer not in buffers:
+                self._buffers.append(_AlignedBuffer(other._buffers[raw.buffer].data))
+                buffers[raw.buffer] = len(self._buffers) - 1
+            raw.buffer = buffers[raw.buffer]
+            for field, index in flatbuffer_raw.scale_tensors(raw).items():
+                setattr(raw.quantization.details, field, places[index])
+            graph.tensors.append(Tensor(self, raw))
+        operators = []
+        for operator in front.operators:
+            raw, code = copy.deepcopy(operator._raw), operator._code
+            kind = flatbuffer_raw.builtin_code(code), flatbuffer_raw.text(code.customCode)
+            raw.opcodeIndex = self._operator_code(*kind, code.version)
+            for field in ("inputs", "outputs", "intermediates"):
+                _renumber(raw, field, places)
+            operators.append(Operator(self, raw))
+        graph.operators = [*operators, *graph.operators]
+        return places
+
     def replace_with_custom(
         self,
         subgraph: int | Subgraph,
@@ -791,7 +857,7 @@ class Model:
         sizes, always = {}, 0
         for index in used:
             tensor = graph.tensors[index]
-            if tensor.is_constant:
+            if tensor.is_constant or tensor.dtype == "resource":  # a handle, whose size is nothing
                 continue
             size = tensor.size_bytes
             if size is None:
@@ -838,6 +904,16 @@ class _AlignedBuffer(schema.BufferT):
         if self.data is not None and len(self.data):
             builder.Prep(ALIGNMENT, len(self.data))
         return super().Pack(builder)
+
+
+def _entries(ends: Mapping[str, int]) -> list[Any]:
+    """Returns the ends of a signature as the schema has them."""
+    entries = []
+    for name, index in ends.items():
+        entry = schema.TensorMapT()
+        entry.name, entry.tensorIndex = name.encode(), index
+        entries.append(entry)
+    return entries
 
 
 def _places(used: Iterable[int]) -> dict[int, int]:

@@ -54,6 +54,24 @@ def take_samples(samples: Any, model: keras.Model, most: int = MOST_SAMPLES) -> 
     return found
 
 
+def random_samples(model: keras.Model, count: int = 8, seed: int = 0) -> list[np.ndarray]:
+    """Returns inputs for a check: standard normal floats, and zeros where integers are wanted.
+
+    Args:
+        model: Sequential or functional; sizes that it leaves open are 1.
+        count: How many.
+        seed: Of the random numbers.
+    """
+    generator = np.random.default_rng(seed)
+    samples = []
+    for tensor in keras.tree.flatten(inputs_of(model)):
+        shape = (count, *(size or 1 for size in tensor.shape[1:]))
+        is_float = keras.backend.is_float_dtype(tensor.dtype)
+        values = generator.normal(size=shape) if is_float else np.zeros(shape)
+        samples.append(values.astype(tensor.dtype))
+    return samples
+
+
 def take_as_given(samples: Any, most: int = MOST_SAMPLES) -> list[np.ndarray]:
     """Returns samples of a model whose inputs nobody knows, one array for each.
 

@@ -71,7 +71,7 @@ def test_inputs_and_outputs_come_in_the_order_of_the_model():
 def test_outputs_given_as_a_dict_come_in_the_order_in_which_keras_flattens_them():
     given = keras.Input(batch_shape=(1, 2))
     model = keras.Model(given, {"z": layers.Dense(1)(given), "a b": layers.Dense(3)(given)})
-    assert output_names(model) == ["a b", "z"]
+    assert output_names(model.output) == ["a b", "z"]
     file = convert(model, quantized=False)
     graph = file.subgraphs[0]
     assert [graph.tensors[i].shape for i in graph.outputs] == [(1, 3), (1, 1)]

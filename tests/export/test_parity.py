@@ -4,7 +4,14 @@ import pytest
 
 import edgeax
 from edgeax.export.assemble import assemble
-from edgeax.export.parity import LayerParity, Parity, _compare_outputs, _Tally, compare
+from edgeax.export.parity import (
+    LayerParity,
+    Parity,
+    _compare_outputs,
+    _Tally,
+    compare,
+    compare_outputs,
+)
 from edgeax.formats.flatbuffer import Model
 from tests.export import networks
 from tests.export.lowered import constants, converted
@@ -162,3 +169,10 @@ def test_a_layer_that_differs_nowhere_has_no_decibels(sound, net, classifier):
     corrupted = parity(net, classifier, [IMAGES], change=swapped("stem"))
     assert corrupted.worst.path == "stem" and corrupted.worst.snr_db < 10.0
     assert all(layer.snr_db is None or layer.snr_db > 30.0 for layer in sound.layers)
+
+
+def test_outputs_of_a_file_of_several_rows_are_compared_row_by_row(classifier):
+    content = assemble(classifier, [IMAGES], integer=False, batch=3).file.to_bytes()
+    found = compare_outputs(classifier, content, [IMAGES[:7]], batch=3)
+    assert (found.samples, found.layers, found.argmax_agreement) == (7, (), 1.0)
+    assert found.most_output_difference < 1e-5

@@ -7,7 +7,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from edgeax.formats import packing
-from edgeax.formats.flatbuffer import Model
+from edgeax.formats.flatbuffer import Model, Signature
 from tests.data import data_file
 from tests.formats import small_models
 from tests.golden import cases
@@ -711,3 +711,47 @@ def test_an_empty_model_takes_tensors_and_operators_and_runs():
     graph.inputs, graph.outputs = [0], [1]
     (y,) = outputs(model.to_bytes(), [np.float32([[1, -2, 3]])])
     assert y.tolist() == [[-1.0, 2.0, -3.0]]
+
+
+def test_another_models_operators_are_put_in_front(small, graph):
+    graph.operators = graph.operators[1:]  # what is left adds twice, to what is in front now
+    front = Model.from_bytes(WHOLE)
+    places = small.graft(graph, front)
+    graph.redirect(5, places[front.subgraphs[0].outputs[0]])
+    graph.inputs = [places[front.subgraphs[0].inputs[0]]]
+    small.replace_signature("serve", Signature("go", 0, {"a": graph.inputs[0]}, {"b": 7}))
+    small.prune()
+    x = np.float32([[1, 2, 3, 4]])
+    (before,) = outputs(WHOLE, [x])
+    (after,) = outputs(small.to_bytes(), [x])
+    np.testing.assert_allclose(after, before + 2 * np.float32([[1, -2, 3]]))
+    assert [operator.version for operator in graph.operators] == [1, 2, 2, 2, 2]
+    (signature,) = Model.from_bytes(small.to_bytes()).signatures
+    assert (signature.name, [*signature.inputs], [*signature.outputs]) == ("go", ["a"], ["b"])
+
+
+def test_a_signature_that_is_not_there_is_not_replaced(small):
+    with pytest.raises(ValueError, match=r"one of \['serve'\]. Received: 'go'"):
+        small.replace_signature("go", Signature("go", 0, {}, {}))
+
+
+def test_tensors_of_equal_content_share_a_buffer(small, graph):
+    first = graph.add_tensor("a", np.float32([1, 2, 3]))
+    other = graph.add_tensor("b", np.float32([1, 2, 3]))
+    same_bytes = graph.add_tensor("c", np.float32([1, 2, 3]).view(np.int32))
+    graph.tensors[0].name = "input"  # without content, it has no buffer to share
+    before = small.weight_bytes()
+    small.share_buffers()
+    assert small.weight_bytes() == before - 24
+    for index in (first, other):
+        np.testing.assert_array_equal(graph.tensors[index].data, [1, 2, 3])
+    content = graph.tensors[same_bytes].content
+    assert content == graph.tensors[first].content == np.float32([1, 2, 3]).tobytes()
+    assert graph.tensors[0].content == b""
+
+
+def test_a_handle_of_a_variable_takes_no_activations(small, graph):
+    graph.add_state("handle", "resource", (), is_variable=False)
+    before = small.peak_activation_bytes()
+    graph.insert(0, "VAR_HANDLE", [], [len(graph.tensors) - 1])
+    assert small.peak_activation_bytes() == before

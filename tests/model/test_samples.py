@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from edgeax.model.samples import MOST_SAMPLES, take_samples
+from edgeax.model.samples import MOST_SAMPLES, random_samples, take_samples
 from tests.export.networks import normal
 
 layers = keras.layers
@@ -164,3 +164,13 @@ def test_indices_must_be_rows_of_the_embedding(samples, message):
     with pytest.raises(ValueError, match=message):
         take_samples(np.array(samples), embedded())
     assert take_samples(np.array([[0.0, 9.0, 2.0]]), embedded())[0].dtype == np.int32
+
+
+def test_random_samples_have_the_types_and_shapes_of_the_inputs_and_a_seed():
+    given = [keras.Input((None, 3)), keras.Input((2,), dtype="int32")]
+    model = keras.Model(given, [keras.layers.Dense(1)(given[0]), given[1] + 1])
+    floats, integers = random_samples(model, count=500, seed=3)
+    assert (floats.shape, floats.dtype) == ((500, 1, 3), np.float32)
+    assert (integers.shape, integers.dtype, integers.any()) == ((500, 2), np.int32, False)
+    assert abs(floats.mean()) < 0.1 and abs(floats.std() - 1.0) < 0.1
+    np.testing.assert_array_equal(floats, random_samples(model, count=500, seed=3)[0])

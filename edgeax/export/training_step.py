@@ -1,0 +1,359 @@
+"""The training step of a model as functions of TensorFlow over variables of its own."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from edgeax.export.on_device_training import OnDeviceTraining
+from edgeax.formats.training_signature import Variable
+from edgeax.model.device_optimizer import device_optimizer, kept_variables
+from edgeax.model.graph import Call, Graph
+from edgeax.model.trained_weights import NORMALIZATION, TrainedWeight, names_of
+
+_layers = keras.layers
+
+
+class TrainingStep:
+    """The part of a model that is trained, its loss and its optimizer.
+
+    Weights that are trained, statistics that follow the batches and what the optimizer keeps are
+    variables, all other weights constants.
+
+    Attributes:
+        state: The variables by name: first those that are trained, in the order of the layers.
+        names: Names of those that are trained.
+        output_shape: Shape of the output, without the batch.
+        classes: Size of the output's last axis.
+        optimizer: The optimizer, over the variables.
+    """
+
+    def __init__(
+        self, graph: Graph, weights: Sequence[TrainedWeight], training: OnDeviceTraining
+    ) -> None:
+        """Makes the variables.
+
+        Args:
+            graph: Of plain layers that may be changed; its inputs may be results of other layers.
+            weights: What is trained.
+            training: How.
+
+        Raises:
+            ValueError: The model has several outputs, or one that the loss is not for, layers do
+                not compute in float32, or the optimizer is none for a device.
+        """
+        self._graph = graph
+        self._training = training
+        self._weights = list(weights)
+        _check_types(graph)
+        (output,) = _one_output(graph)
+        _check_output(output, training.loss)
+        self.output_shape = tuple(map(int, output.shape[1:]))
+        self.classes = self.output_shape[-1] if self.output_shape else 1
+        self._softmax = training.loss == "cross_entropy" and _take_softmax(graph, output)
+        self.names = names_of(self._weights)
+        values = [_trained_part(weight) for weight in self._weights]
+        self._trained = [
+            keras.Variable(value, dtype="float32", name=name.replace("/", "_"))
+            for value, name in zip(values, self.names, strict=True)
+        ]
+        for mine, weight in zip(self._trained, self._weights, strict=True):
+            mine.constraint = weight.variable.constraint
+        self.optimizer = device_optimizer(training.optimizer, self._trained)
+        self._followed = self._statistics() if training.batch_norm == "live" else {}
+        self.state: dict[str, keras.Variable] = dict(zip(self.names, self._trained, strict=True))
+        self.state.update(self._followed)
+        for kept in kept_variables(self.optimizer):
+            self.state[f"optimizer/{_name_among(kept, self.state)}"] = kept
+        self._constants = {
+            id(variable): (variable, keras.ops.convert_to_numpy(variable))
+            for layer in _layers_in(graph)
+            for variable in layer.variables
+        }
+        self._parts = {
+            id(weight.layer): (weight, mine)
+            for weight, mine in zip(self._weights, self._trained, strict=True)
+            if weight.channels is not None
+        }
+
+    @property
+    def variables(self) -> tuple[Variable, ...]:
+        """What the file says of the variables."""
+        return tuple(
+            Variable(
+                name,
+                tuple(map(int, one.shape)),
+                np.dtype(one.dtype).name,
+                name in self.names,
+            )
+            for name, one in self.state.items()
+        )
+
+    @property
+    def constants(self) -> list[bytes]:
+        """Contents of the weights that are not trained."""
+        own = {id(weight.variable) for weight in self._weights if weight.channels is None}
+        own |= {id(variable) for variable in self._followed.values()}
+        return [value.tobytes() for key, (_, value) in self._constants.items() if key not in own]
+
+    def input_specs(self, batch_size: int) -> list[tf.TensorSpec]:
+        """Returns shapes and types of the inputs.
+
+        Raises:
+            ValueError: A size other than the batch is unknown.
+        """
+        specs = []
+        for tensor in keras.tree.flatten(self._graph.inputs):
+            if None in tensor.shape[1:]:
+                raise ValueError(
+                    "`model` must have inputs of known sizes to be trained on the device. "
+                    f"Received: {tensor.name!r} of shape {tuple(tensor.shape)}. Build it with "
+                    "sizes, and take the weights over by set_weights."
+                )
+            specs.append(tf.TensorSpec((batch_size, *tensor.shape[1:]), tensor.dtype))
+        return specs
+
+    @property
+    def trackable(self) -> tf.Module:
+        """What a SavedModel has to hold."""
+        module = tf.Module()
+        module.state = [one.value for one in self.state.values()]
+        module.rate = self.optimizer.learning_rate.value
+        return module
+
+    def infer(self, *inputs: tf.Tensor) -> list[tf.Tensor]:
+        """Returns the outputs of the model."""
+        outputs, _ = self._run(inputs, training=False)
+        return [self._outputs(outputs)]
+
+    def gradients(self, *arguments: tf.Tensor) -> list[tf.Tensor]:
+        """Returns the loss and the gradient of each trained variable; the last argument is `y`."""
+        loss, _, gradients, _ = self._differentiate(*arguments)
+        return [loss, *gradients]
+
+    def train(self, *arguments: tf.Tensor) -> list[tf.Tensor]:
+        """Does a step and returns the loss and the outputs before it.
+
+        Args:
+            *arguments: The inputs, `y`, the learning rate.
+        """
+        *arguments, rate = arguments  # type: ignore[assignment]
+        self.optimizer.learning_rate.assign(rate)
+        loss, outputs, gradients, followed = self._differentiate(*arguments)
+        self.optimizer.apply(gradients, self._trained)
+        for variable, value in followed:
+            variable.assign(value)
+        return [loss, self._outputs(outputs)]
+
+    def save(self) -> list[tf.Tensor]:
+        """Returns all variables."""
+        return [one.value.read_value() for one in self.state.values()]
+
+    def restore(self, *values: tf.Tensor) -> list[tf.Tensor]:
+        """Sets all variables."""
+        for variable, value in zip(self.state.values(), values, strict=True):
+            variable.value.assign(value)
+        return [tf.constant(1)]
+
+    def reset_to(self, values: Sequence[np.ndarray]) -> Callable[[], list[tf.Tensor]]:
+        """Returns a function that sets all variables to constants."""
+        return lambda: self.restore(*map(tf.constant, values))
+
+    def _differentiate(self, *arguments: tf.Tensor) -> Any:
+        """Returns loss, raw outputs, gradients, and what statistics become."""
+        *inputs, labels = arguments
+        values = [variable.value for variable in self._trained]
+        with tf.GradientTape() as tape:
+            outputs, followed = self._run(inputs, training=True)
+            loss = self._loss(labels, outputs)
+        gradients = tape.gradient(loss, values, unconnected_gradients="zero")
+        return loss, outputs, gradients, followed
+
+    def _loss(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        if self._training.loss == "mean_square":
+            return tf.reduce_mean(tf.square(outputs - labels))
+        classes = tf.one_hot(labels, self.classes)
+        return tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(classes, outputs))
+
+    def _outputs(self, outputs: tf.Tensor) -> tf.Tensor:
+        return tf.nn.softmax(outputs) if self._softmax else outputs
+
+    def _run(self, inputs: Sequence[tf.Tensor], training: bool) -> tuple[tf.Tensor, Any]:
+        """Returns the output, logits where the loss wants these, and new statistics."""
+        values = {key: (one, tf.constant(value)) for key, (one, value) in self._constants.items()}
+        for weight, mine in zip(self._weights, self._trained, strict=True):
+            whole = values[id(weight.variable)][1]
+            values[id(weight.variable)] = (weight.variable, _whole(weight, mine.value, whole))
+        for variable in self._followed.values():
+            del values[id(variable)]
+
+        def emit(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+            operation = call.operation
+            if id(operation) in self._parts:
+                weight, mine = self._parts[id(operation)]
+                return _run_with_part(weight, mine.value, values[id(weight.variable)][1], *args)
+            if isinstance(operation, NORMALIZATION):
+                live = training and self._training.batch_norm == "live"
+                kwargs = {**kwargs, "training": live and operation.trainable}
+            return operation(*args, **kwargs)
+
+        with keras.StatelessScope(state_mapping=list(values.values())) as scope:
+            structure = keras.tree.pack_sequence_as(self._graph.inputs, list(inputs))
+            (output,) = keras.tree.flatten(self._graph.rebuild(emit, structure))
+        followed = [
+            (one, scope.get_current_value(one))
+            for one in self._followed.values()
+            if scope.get_current_value(one) is not None
+        ]
+        return output, followed
+
+    def _statistics(self) -> dict[str, keras.Variable]:
+        """Returns the statistics of normalizations that are trained, by name."""
+        trained = {id(weight.layer) for weight in self._weights}
+        return {
+            f"{self._graph.path(layer)}/{variable.name}": variable
+            for layer in _layers_in(self._graph)
+            if isinstance(layer, NORMALIZATION) and id(layer) in trained
+            for variable in layer.non_trainable_variables
+        }
+
+
+def _layers_in(graph: Graph) -> list[keras.layers.Layer]:
+    found = {
+        id(call.operation): call.operation
+        for call in graph.calls
+        if isinstance(call.operation, keras.layers.Layer)
+    }
+    return [*found.values()]
+
+
+def _check_types(graph: Graph) -> None:
+    for layer in _layers_in(graph):
+        if layer.compute_dtype != "float32":
+            raise ValueError(
+                "`model` must compute in float32 where it is trained on the device. Received: "
+                f"{layer.compute_dtype} in {graph.path(layer)!r}. Build it with that policy, and "
+                "take the weights over by set_weights."
+            )
+
+
+def _one_output(graph: Graph) -> list[keras.KerasTensor]:
+    outputs = keras.tree.flatten(graph.outputs)
+    if len(outputs) != 1:
+        raise ValueError(
+            "`model` must have one output to be trained on the device. Received: "
+            f"{len(outputs)} outputs. Export a model of the one that the loss is for."
+        )
+    return list(outputs)
+
+
+def _check_output(output: keras.KerasTensor, loss: str) -> None:
+    shape = tuple(output.shape)
+    if loss == "cross_entropy" and (len(shape) != 2 or not shape[1] or shape[1] < 2):
+        raise ValueError(
+            "`loss` can be 'cross_entropy' only for an output of shape (batch, classes), at least "
+            f"2 classes. Received: a model with output {shape}. Use 'mean_square'."
+        )
+    if None in shape[1:]:
+        raise ValueError(
+            f"`model` must have an output of known shape. Received: {shape}. Build it with sizes."
+        )
+
+
+def _take_softmax(graph: Graph, output: keras.KerasTensor) -> bool:
+    """Takes the softmax off the layer that makes the output; returns whether there was one."""
+    call = graph.producer(output)
+    if call is None:
+        return False
+    layer = call.operation
+    if isinstance(layer, _layers.Softmax):
+        call.operation = _layers.Identity()
+        call.kwargs = {}
+        return True
+    if getattr(layer, "activation", None) is not keras.activations.softmax:
+        return False
+    layer.activation = keras.activations.linear
+    return True
+
+
+def _trained_part(weight: TrainedWeight) -> np.ndarray:
+    value = keras.ops.convert_to_numpy(weight.variable)
+    if weight.channels is None:
+        return np.asarray(value)
+    return np.asarray(np.take(value, np.arange(weight.channels), weight.axis))
+
+
+def _whole(weight: TrainedWeight, part: tf.Tensor, whole: tf.Tensor) -> tf.Tensor:
+    """Returns the value of a weight of which a part is a variable."""
+    if weight.channels is None:
+        return tf.convert_to_tensor(part)
+    _, rest = _split(whole, weight)
+    return tf.concat([part, rest], weight.axis)
+
+
+def _split(tensor: tf.Tensor, weight: TrainedWeight) -> list[tf.Tensor]:
+    size = tensor.shape[weight.axis]
+    channels = weight.channels or size
+    return tf.split(tensor, [channels, size - channels], weight.axis)
+
+
+def _run_with_part(
+    weight: TrainedWeight, part: tf.Variable, kernel: tf.Tensor, inputs: tf.Tensor
+) -> tf.Tensor:
+    """Returns what a layer makes of its inputs; on the way back only a part of its kernel counts.
+
+    Nothing is computed for the rest, and of the inputs only their first channels are kept.
+    """
+    layer = weight.layer
+    depth = inputs.shape[-1]
+
+    @tf.custom_gradient
+    def product(inputs: tf.Tensor, part: tf.Tensor) -> Any:
+        first = inputs[..., : weight.channels]
+
+        def gradients(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            with tf.GradientTape() as tape:
+                tape.watch(inputs)
+                outputs = _product(layer, weight.variable, kernel, inputs)
+            to_inputs = tape.gradient(outputs, inputs, upstream)
+            if isinstance(layer, _layers.DepthwiseConv2D):
+                upstream = upstream[..., : upstream.shape[-1] // depth * first.shape[-1]]
+            with tf.GradientTape() as tape:
+                tape.watch(part)
+                outputs = _product(layer, weight.variable, part, first)
+            return to_inputs, tape.gradient(outputs, part, upstream)
+
+        return _product(layer, weight.variable, kernel, inputs), gradients
+
+    outputs = product(inputs, tf.convert_to_tensor(part))
+    if layer.bias is not None:
+        outputs = outputs + keras.ops.convert_to_tensor(layer.bias)
+    return layer.activation(outputs)
+
+
+def _product(layer: Any, variable: keras.Variable, kernel: tf.Tensor, inputs: Any) -> tf.Tensor:
+    """Returns what a layer's kernel makes of inputs, without bias and activation."""
+    if isinstance(layer, _layers.Dense):
+        return tf.matmul(inputs, kernel)
+    convolution = (
+        keras.ops.depthwise_conv if isinstance(layer, _layers.DepthwiseConv2D) else keras.ops.conv
+    )
+    return convolution(
+        inputs,
+        kernel,
+        strides=layer.strides,
+        padding=layer.padding,
+        dilation_rate=layer.dilation_rate,
+        data_format=layer.data_format,
+    )
+
+
+def _name_among(kept: keras.Variable, taken: dict[str, Any]) -> str:
+    """Returns the name of an optimizer's variable, different from the others."""
+    name, count = kept.name, 1
+    while f"optimizer/{name}" in taken:
+        count += 1
+        name = f"{kept.name}_{count}"
+    return name

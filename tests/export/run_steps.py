@@ -1,0 +1,33 @@
+"""Trains a file in one interpreter: numpy, that interpreter, nothing else.
+
+    python run_steps.py MODULE LIBRARY FILE DATA OUT
+
+MODULE: "ai_edge_litert.interpreter" or "tflite_runtime.interpreter". LIBRARY: the plugin. DATA: an
+.npz with images, labels and rate, one batch for each step. OUT gets `loss` of each step, `infer` of
+the first image in the fresh interpreter, before all else, and the variables afterwards.
+"""
+
+import importlib
+import sys
+
+import numpy as np
+
+
+def main(module_name, library, file, data, out):
+    module = importlib.import_module(module_name)
+    interpreter = module.Interpreter(
+        model_path=file, experimental_delegates=[module.load_delegate(library)]
+    )
+    given = np.load(data)
+    infer, train, save = map(interpreter.get_signature_runner, ("infer", "train", "save"))
+    ((name, _),) = infer.get_input_details().items()
+    (fresh,) = infer(**{name: given["images"][0][:1]}).values()
+    losses = [
+        train(**{name: x, "y": y, "learning_rate": given["rate"]})["loss"]
+        for x, y in zip(given["images"], given["labels"], strict=True)
+    ]
+    np.savez(out, loss=np.array(losses), infer=fresh, **save())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,26 @@
+import keras
+import pytest
+
+import edgeax
+
+
+def test_a_name_becomes_an_optimizer():
+    assert type(edgeax.OnDeviceTraining("adam").optimizer) is keras.optimizers.Adam
+    own = keras.optimizers.SGD(0.5)
+    assert edgeax.OnDeviceTraining(own).optimizer is own
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        ({"optimizer": "sdg"}, "`optimizer` must be a Keras optimizer.*Received: 'sdg'"),
+        ({"loss": "hinge"}, "`loss` must be one of .*'mean_square'.*Received: 'hinge'"),
+        ({"batch_norm": "on"}, "`batch_norm` must be one of .*Received: 'on'"),
+        ({"batch_size": 0}, "`batch_size` must be an integer of at least 1. Received: 0"),
+        ({"batch_size": True}, "`batch_size` must be an integer of at least 1. Received: True"),
+        ({"infer_batch_size": 1.5}, "`infer_batch_size` must be an integer.*Received: 1.5"),
+    ],
+)
+def test_an_argument_out_of_its_range_is_refused(arguments, said):
+    with pytest.raises(ValueError, match=said):
+        edgeax.OnDeviceTraining(**arguments)

@@ -1,0 +1,149 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+import edgeax
+from edgeax.export.cut import cut, plain_graph
+from edgeax.export.training_step import TrainingStep
+from edgeax.model.trained_weights import trained_weights
+from edgeax.model.update_plan import UpdatePart, UpdatePlan
+
+LABELS = np.array([0, 1, 2, 1], np.int32)
+
+
+def step_of(model, **training):
+    training = edgeax.OnDeviceTraining(**{"batch_size": 4, **training})
+    graph = plain_graph(model)
+    weights = trained_weights(graph, training.trainable, training.batch_norm == "live")
+    return TrainingStep(cut(model, graph, weights).back, weights, training)
+
+
+def network():
+    keras.utils.set_random_seed(0)
+    given = keras.Input((8, 8, 6))
+    x = layers.Conv2D(4, 3, strides=2, padding="same", activation="relu", name="conv")(given)
+    x = layers.DepthwiseConv2D(3, depth_multiplier=2, activation="relu", name="depthwise")(x)
+    x = layers.Flatten()(x)
+    return keras.Model(given, layers.Dense(3, activation="softmax", name="last")(x))
+
+
+def inputs():
+    return np.random.default_rng(1).normal(size=(4, 8, 8, 6)).astype(np.float32)
+
+
+def gradients_of(model):
+    variables = {v.path: v for v in model.trainable_variables}
+    with tf.GradientTape() as tape:
+        losses = keras.losses.sparse_categorical_crossentropy(LABELS, model(inputs()))
+        loss = tf.reduce_mean(losses)
+    return loss, dict(
+        zip(variables, tape.gradient(loss, [v.value for v in variables.values()]), strict=True)
+    )
+
+
+def test_a_part_of_the_channels_has_the_gradient_of_that_part():
+    model = network()
+    plan = UpdatePlan(
+        (
+            UpdatePart("conv", channels=2),
+            UpdatePart("depthwise", channels=3, bias=False),
+            UpdatePart("last", channels=5),
+        )
+    )
+    step = step_of(model, trainable=plan)
+    names = ["conv/kernel", "conv/bias", "depthwise/kernel", "last/kernel", "last/bias"]
+    assert step.names == names
+    shapes = [tuple(step.state[name].shape) for name in names]
+    assert shapes == [(3, 3, 2, 4), (4,), (3, 3, 3, 2), (5, 3), (3,)]
+    loss, *found = step.gradients(tf.constant(inputs()), tf.constant(LABELS))
+    expected, wanted = gradients_of(model)
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    for name, gradient in zip(names, found, strict=True):
+        part = wanted[name].numpy()[tuple(map(slice, gradient.shape))]
+        np.testing.assert_allclose(gradient, part, rtol=1e-4, atol=1e-6, err_msg=name)
+    np.testing.assert_allclose(step.infer(tf.constant(inputs()))[0], model(inputs()), rtol=1e-5)
+
+
+def test_only_the_part_of_a_kernel_moves():
+    model = network()
+    step = step_of(model, trainable=UpdatePlan((UpdatePart("last", channels=5),)))
+    features = tf.random.stateless_normal((4, 32), [1, 2])
+    before = step.infer(features)[0].numpy()
+    step.train(features, tf.constant(LABELS), tf.constant(0.5))
+    kernel = np.concatenate([step.state["last/kernel"].numpy(), model.layers[-1].kernel[5:]])
+    logits = features @ kernel + step.state["last/bias"].numpy()
+    after = step.infer(features)[0]
+    np.testing.assert_allclose(after, tf.nn.softmax(logits), rtol=1e-4, atol=1e-6)
+    assert np.abs(after - before).max() > 1e-3
+
+
+def test_a_softmax_of_its_own_layer_is_taken_as_logits_too():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((3,)), layers.Dense(3), layers.Softmax()])
+    step = step_of(model)
+    large = np.array([[1e4, -1e4, 0.0]] * 4, np.float32)  # a logarithm of 0 would be infinite
+    loss, outputs = step.train(tf.constant(large), tf.constant(LABELS), tf.constant(0.0))
+    assert np.isfinite(loss) and loss > 10.0
+    np.testing.assert_allclose(outputs, model(large), rtol=1e-5)
+
+
+def test_a_constraint_holds_after_each_step():
+    model = keras.Sequential(
+        [keras.Input((3,)), layers.Dense(3, kernel_constraint="non_neg", name="last")]
+    )
+    step = step_of(model)
+    step.train(tf.ones((4, 3)), tf.constant(LABELS), tf.constant(5.0))
+    assert step.state["last/kernel"].numpy().min() == 0.0
+
+
+def test_dropout_is_off_and_frozen_statistics_stay():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((3,)),
+            layers.Dense(8, name="first"),
+            layers.BatchNormalization(name="norm"),
+            layers.Dropout(0.9),
+            layers.Dense(3, name="last"),
+        ]
+    )
+    step = step_of(model)
+    assert [*step.state] == [
+        *("first/kernel", "first/bias", "last/kernel", "last/bias", "optimizer/iteration")
+    ]
+    given = tf.random.stateless_normal((4, 3), [1, 2])
+    _, outputs = step.train(given, tf.constant(LABELS), tf.constant(0.1))
+    np.testing.assert_allclose(outputs, model(given, training=False), rtol=1e-4, atol=1e-6)
+
+
+def dense(**settings):
+    return keras.Sequential([keras.Input((3,)), layers.Dense(**settings)])
+
+
+def two_outputs():
+    given = keras.Input((3,))
+    return keras.Model(given, [layers.Dense(2)(given), layers.Dense(2)(given)])
+
+
+@pytest.mark.parametrize(
+    "make, training, said",
+    [
+        (two_outputs, {}, "one output.*Received: 2 outputs"),
+        (lambda: dense(units=1), {}, r"'cross_entropy' only for.*\(None, 1\).*'mean_square'"),
+        (lambda: dense(units=2, dtype="float16"), {}, "compute in float32.*float16 in 'dense"),
+        (lambda: dense(units=2), {"optimizer": object()}, "`optimizer` must be a Keras optimizer"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(make, training, said):
+    with pytest.raises(ValueError, match=said):
+        step_of(make(), **training)
+
+
+def test_open_sizes_are_refused():
+    model = keras.Sequential(
+        [keras.Input((None, None, 1)), layers.Conv2D(2, 3), layers.GlobalAveragePooling2D()]
+    )
+    with pytest.raises(ValueError, match=r"inputs of known sizes.*\(None, None, None, 1\)"):
+        step_of(model).input_specs(4)
