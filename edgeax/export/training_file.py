@@ -19,11 +19,12 @@ import tensorflow as tf
 from edgeax.export.assemble import Assembled, assemble
 from edgeax.export.convert import output_names, quiet, reason
 from edgeax.export.cut import Cut, cut, plain_graph
+from edgeax.export.frugal import order_frugally
 from edgeax.export.on_device_training import OnDeviceTraining
 from edgeax.export.training_report import TrainingReport
 from edgeax.export.training_step import TrainingStep
 from edgeax.formats import training_signature
-from edgeax.formats.flatbuffer import Model, Signature
+from edgeax.formats.flatbuffer import Model, Signature, Subgraph
 from edgeax.formats.operators import GRADIENT_OPERATORS, OPERATORS
 from edgeax.formats.training_signature import Ends, TrainingSignature
 from edgeax.model.device_optimizer import described, learning_rate_of
@@ -82,7 +83,9 @@ def training_file(
     for name in training_signature.SIGNATURES:
         size = training.infer_batch_size if name == "infer" else training.batch_size
         trunk = trunks[size].file if trunks and name in _WITH_INPUTS else None
-        _finish(file, name, ends[name], parts, trunk)
+        made = _finish(file, name, ends[name], parts, trunk)
+        if name in _WITH_INPUTS:
+            order_frugally(made)
     file.share_buffers()
     file.prune()
     signature = _signature(file, step, ends, training, trunks)
@@ -195,8 +198,8 @@ def _labels(step: TrainingStep, training: OnDeviceTraining) -> tf.TensorSpec:
     return tf.TensorSpec((training.batch_size, *step.output_shape), tf.float32)
 
 
-def _finish(file: Model, name: str, ends: Ends, parts: Cut, trunk: Model | None) -> None:
-    """Puts the layers in front of a signature's graph, and names its ends."""
+def _finish(file: Model, name: str, ends: Ends, parts: Cut, trunk: Model | None) -> Subgraph:
+    """Puts the layers in front of a signature's graph and names its ends; returns the graph."""
     signature = next(one for one in file.signatures if one.name == _key(name))
     graph = file.subgraphs[signature.subgraph]
     given = [signature.inputs[f"i{number}"] for number in range(len(signature.inputs))]
@@ -225,6 +228,7 @@ def _finish(file: Model, name: str, ends: Ends, parts: Cut, trunk: Model | None)
             dict(zip(ends.outputs, results, strict=True)),
         ),
     )
+    return graph
 
 
 def _check_operators(file: Model, graph: Graph) -> None:

@@ -79,6 +79,11 @@ class TrainingStep:
         }
 
     @property
+    def gives_probabilities(self) -> bool:
+        """Whether the outputs are classes' probabilities: a softmax was taken off for the loss."""
+        return self._softmax
+
+    @property
     def variables(self) -> tuple[Variable, ...]:
         """What the file says of the variables."""
         return tuple(

@@ -1,5 +1,6 @@
-"""What a model bears: sensitivity of its layers, robustness of the whole."""
+"""What a model bears, and what a device can train of it."""
 
+from edgeax.search.plan_update import plan_update
 from edgeax.search.robustness import (
     RobustnessCurve,
     RobustnessPoint,
@@ -12,6 +13,7 @@ __all__ = [
     "RobustnessCurve",
     "RobustnessPoint",
     "Sensitivity",
+    "plan_update",
     "plot_curves",
     "robustness_curve",
     "sensitivity",

@@ -195,11 +195,9 @@ def test_layers_in_front_stay_packed_in_int8_and_what_is_trained_is_float(tmp_pa
     assert rows == [1, networks.BATCH, networks.BATCH]
     assert receipt.parity.argmax_agreement > 0.9
     train = networks.interpreter(path).get_signature_runner("train")
-    rate = np.float32(0.1)
-    losses = [
-        train(x=x, y=y, learning_rate=rate)["loss"] for x, y in zip(images, labels, strict=True)
-    ]
-    assert np.mean(losses[-4:]) < 0.7 * np.mean(losses[:4])
+    step = {"x": images[0], "y": labels[0], "learning_rate": np.float32(0.5)}
+    losses = [train(**step)["loss"] for _ in range(12)]
+    assert losses[-1] < 0.8 * losses[0]
 
 
 def test_a_mean_square_has_targets_of_the_outputs_shape(tmp_path):
