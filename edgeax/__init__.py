@@ -133,6 +133,7 @@ _MODULES = {
     "data": "edgeax.data",
     "formats": "edgeax.formats",
     "layers": "edgeax.layers",
+    "lifelong": "edgeax.lifelong",
     "losses": "edgeax.losses",
     "mcu": "edgeax.mcu",
     "optimizers": "edgeax.optimizers",

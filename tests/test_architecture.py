@@ -33,6 +33,7 @@ FACADES = {
     "cost.py",
     "data.py",
     "layers.py",
+    "lifelong.py",
     "losses.py",
     "mcu.py",
     "optimizers.py",
