@@ -87,7 +87,7 @@ _OBJECTS = {
     "Quantizer": "edgeax.transforms",
     "Recipe": "edgeax.model",
     "RecurrentState": "edgeax.transforms",
-    "reestimate_batch_norm": "edgeax.post_training",
+    "reestimate_batch_norm": "edgeax.model",
     "reinitialized": "edgeax.training",
     "remove_channels": "edgeax.model",
     "Result": "edgeax.export",

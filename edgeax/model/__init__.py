@@ -1,5 +1,6 @@
 """Which tensor of which layer gets which transforms."""
 
+from edgeax.model.batch_norm import reestimate_batch_norm
 from edgeax.model.channels import ChannelGroup, channel_groups
 from edgeax.model.copying import compressed_layers
 from edgeax.model.deep_compression import deep_compression
@@ -53,6 +54,7 @@ __all__ = [
     "mask_channels",
     "permute_channels",
     "preset",
+    "reestimate_batch_norm",
     "remove_channels",
     "strip",
     "summary",

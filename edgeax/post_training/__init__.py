@@ -4,7 +4,6 @@
 """
 
 from edgeax.post_training.api import quantize
-from edgeax.post_training.batch_norm import reestimate_batch_norm
 from edgeax.post_training.calibration import Calibration
 from edgeax.post_training.case import Case, Correction
 from edgeax.post_training.distilled_samples import distilled_samples
@@ -23,6 +22,5 @@ __all__ = [
     "distilled_samples",
     "equalize",
     "quantize",
-    "reestimate_batch_norm",
     "split_outlier_channels",
 ]

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from edgeax.post_training.batch_norm import inputs_of_plain_layer, normalizations_of
+from edgeax.model.batch_norm import inputs_of_plain_layer, normalizations_of
 
 _FAR = 10.0  # standard deviations
 

@@ -12,10 +12,10 @@ import tensorflow as tf
 
 from edgeax.formats import Integer, NumberFormat
 from edgeax.formats.tables import text_table
+from edgeax.model.batch_norm import reestimate_batch_norm
 from edgeax.model.layout import Layout, layout_of
 from edgeax.model.rewrite import strip
 from edgeax.model.wrapper import slot_of
-from edgeax.post_training.batch_norm import reestimate_batch_norm
 from edgeax.search.pictures import figure
 
 BITS = (8, 6, 5, 4, 3, 2)

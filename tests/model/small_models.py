@@ -68,3 +68,13 @@ def unsettle(model, seed=0):
             for variable in layer.weights:
                 low, high = (0.5, 2.0) if "variance" in variable.name else (-1.0, 1.0)
                 variable.assign(generator.uniform(low, high, variable.shape))
+
+
+def two_normalizations():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((6, 6, 2))])
+    for place in range(2):
+        model.add(layers.Conv2D(4, 3, use_bias=False, name=f"conv{place}"))
+        model.add(layers.BatchNormalization(name=f"norm{place}"))
+        model.add(layers.ReLU())
+    return model

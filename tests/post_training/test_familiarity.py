@@ -5,7 +5,7 @@ import warnings
 import keras
 import pytest
 
-from edgeax.post_training.batch_norm import reestimate_batch_norm
+from edgeax.model.batch_norm import reestimate_batch_norm
 from edgeax.post_training.familiarity import warn_of_unfamiliar_samples
 from tests.model import small_models
 
