@@ -4,8 +4,8 @@ A convolutional network with batch normalization is trained on a part of Fashion
 halved to 14x14, for equally many epochs from the same first weights, under each arithmetic of
 `edgeax.training`. "FP8 in one sum" has neither chunks nor a loss scale nor stochastic updates; "FP8
 alone" stores its weights in FP8 too and must be visibly worse, or the emulation would not do its
-job. SWALP's weights are averaged over the last
-half of the steps, and its batch normalizations estimated anew.
+job. SWALP's weights are averaged over the last third of the steps by `edgeax.callbacks.SWA`, which
+estimates its batch normalizations anew.
 
 The arithmetics are emulated bit by bit (bfloat16 and fp16 by casts): times say what the emulation
 costs, not what hardware would gain. Points lost are against float, means over the seeds; the spread
@@ -56,7 +56,7 @@ class Setting:
         name: What it is called.
         recipe: Returns the recipe, None for float.
         optimizer: Returns the optimizer for a learning rate.
-        averages: Whether the weights of the last half of the steps are averaged.
+        averages: Whether the weights of the last third of the steps are averaged.
         target: `"close"` to float, visibly `"worse"`, or None.
     """
 
@@ -131,34 +131,13 @@ def network() -> keras.Model:
     return keras.Model(given, layers.Dense(10, name="logits")(x))
 
 
-class Averages(keras.callbacks.Callback):
-    """Keeps the mean of a model's trained weights over steps from one on."""
-
-    def __init__(self, first_step: int) -> None:
-        super().__init__()
-        self.first_step = first_step
-        self.step, self.count = 0, 0
-        self.means: list[np.ndarray] = []
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Takes the weights after a step."""
-        self.step += 1
-        if self.step <= self.first_step:
-            return
-        now = [variable.numpy() for variable in self.model.trainable_variables]
-        self.means = self.means or [np.zeros_like(value) for value in now]
-        self.count += 1
-        for mean, value in zip(self.means, now, strict=True):
-            mean += (value - mean) / self.count
-
-
 def halved(x: np.ndarray) -> np.ndarray:
     """Returns images `(count, 28, 28, 1)` as `(count, 14, 14, 1)`, means of four."""
     return x.reshape(len(x), 14, 2, 14, 2, 1).mean(axis=(2, 4))
 
 
 def trained(setting: Setting, data: Images, seed: int, epochs: int) -> keras.Model:
-    """Returns the network trained under an arithmetic; a plain one where weights are averaged."""
+    """Returns the network trained under an arithmetic."""
     keras.utils.set_random_seed(seed)
     plain = network()
     recipe = setting.recipe()
@@ -170,7 +149,7 @@ def trained(setting: Setting, data: Images, seed: int, epochs: int) -> keras.Mod
         optimizer = edgeax.optimizers.loss_scaled(optimizer, recipe.loss_scale)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer, loss, jit_compile=False)
-    averages = Averages(steps // 2)
+    averages = edgeax.callbacks.SWA(2 * epochs // 3, frequency=1, samples=data.x[:2048])
     callbacks = [averages] if setting.averages else []
     keras.utils.set_random_seed(seed)
     count = len(data.x) // BATCH * BATCH
@@ -182,12 +161,7 @@ def trained(setting: Setting, data: Images, seed: int, epochs: int) -> keras.Mod
         callbacks=callbacks,
         verbose=0,
     )
-    if not setting.averages:
-        return model
-    for variable, mean in zip(plain.trainable_variables, averages.means, strict=True):
-        variable.assign(mean)
-    edgeax.reestimate_batch_norm(plain, data.x[:2048])
-    return plain
+    return model
 
 
 def measure(benchmark: Benchmark, quick: bool, settings: Sequence[Setting] = SETTINGS) -> None:

@@ -14,12 +14,14 @@ from edgeax.training.proximal import ProximalGroupLasso
 from edgeax.training.quantization_error import MSQE, PartialL2
 from edgeax.training.slimming import SlimmingL1
 from edgeax.training.structured_sparsity import StructuredSparsity
+from edgeax.training.swa import SWA
 from edgeax.training.training_cost import TrainingCost
 
 __all__ = [
     "DeepKMeans",
     "KURE",
     "MSQE",
+    "SWA",
     "AutoBalanced",
     "CompressionLogger",
     "GradientL1",

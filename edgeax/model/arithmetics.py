@@ -197,15 +197,16 @@ def dynamic_fixed(
 def swalp(width: int = 8, seed: int = 0) -> Arithmetic:
     """Everything in small-block floating point of 8 bits, rounded stochastically.
 
-    Use `edgeax.optimizers.RoundedSGD(format="swalp8")` for an 8-bit momentum, and average the
-    weights of the last epochs. Source: [YZK19].
+    Weights are stored in it and used as they are stored, so that the model computes with a mean of
+    them in float. Use `edgeax.optimizers.RoundedSGD(format="swalp8")` for an 8-bit momentum, and
+    `edgeax.callbacks.SWA` for the mean of the last epochs. Source: [YZK19].
 
     Args:
         width: Bits of a code with its sign.
         seed: Of the stochastic rounding.
     """
     block = SmallBlockFloat(width)
-    return Arithmetic(block, block, block, block, rounding="stochastic", seed=seed)
+    return Arithmetic({"input": block}, block, block, block, rounding="stochastic", seed=seed)
 
 
 @implements("WLCS18", test=_TEST + "test_wlcs18_has_the_four_widths_of_wage")

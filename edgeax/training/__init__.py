@@ -59,6 +59,7 @@ from edgeax.training.soft_targets import SoftTargets
 from edgeax.training.stretched import StretchedSchedule
 from edgeax.training.strip_auto_pruners import auto_pruned_channels, strip_auto_pruners
 from edgeax.training.structured_sparsity import StructuredSparsity
+from edgeax.training.swa import SWA
 from edgeax.training.teacher_effects import (
     SyntheticTeacher,
     TeacherEffects,
@@ -77,6 +78,7 @@ __all__ = [
     "KURE",
     "LARS",
     "MSQE",
+    "SWA",
     "AddedLoss",
     "Arithmetic",
     "AutoBalanced",

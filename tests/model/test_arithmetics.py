@@ -214,6 +214,7 @@ def test_yzk19_everything_is_8_bit_and_stochastic():
     members = [*made.kernel_members(), *made.input_members(), *made.error_members()]
     assert {(member.format.width, member.rounding) for member in members} == {(8, "stochastic")}
     assert made.update_format.bits == 8 and {*made.rounding.values()} == {"stochastic"}
+    assert made.forward["kernel"] is None  # rounded where it is stored, and not once more
 
 
 def test_wlcs18_has_the_four_widths_of_wage():
