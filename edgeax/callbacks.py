@@ -14,6 +14,7 @@ from edgeax.training.proximal import ProximalGroupLasso
 from edgeax.training.quantization_error import MSQE, PartialL2
 from edgeax.training.slimming import SlimmingL1
 from edgeax.training.structured_sparsity import StructuredSparsity
+from edgeax.training.svrg import SVRG
 from edgeax.training.swa import SWA
 from edgeax.training.training_cost import TrainingCost
 
@@ -21,6 +22,7 @@ __all__ = [
     "DeepKMeans",
     "KURE",
     "MSQE",
+    "SVRG",
     "SWA",
     "AutoBalanced",
     "CompressionLogger",

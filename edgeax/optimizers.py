@@ -5,6 +5,7 @@ from edgeax.model.loss_scaling import (
     EnhancedLossScaleOptimizer,
     loss_scaled,
 )
+from edgeax.training.halp import HALP
 from edgeax.training.lars import LARS
 from edgeax.training.rounded_sgd import RoundedSGD
 from edgeax.training.sign_optimizers import PredictiveSignSGD, SignSGD, Signum, majority_vote
@@ -12,6 +13,7 @@ from edgeax.training.skip_aware import SkipAware
 from edgeax.training.stretched import StretchedSchedule
 
 __all__ = [
+    "HALP",
     "LARS",
     "DynamicLossScaleOptimizer",
     "EnhancedLossScaleOptimizer",

@@ -18,6 +18,7 @@ from edgeax.training.dropped_data import drop
 from edgeax.training.fractional_block import FractionalBlock
 from edgeax.training.gradient_l1 import GradientL1
 from edgeax.training.group_lasso import GroupLasso
+from edgeax.training.halp import HALP
 from edgeax.training.incremental_regularization import IncrementalRegularization
 from edgeax.training.kurtosis import KURE, Kurtosis
 from edgeax.training.lars import LARS
@@ -59,6 +60,7 @@ from edgeax.training.soft_targets import SoftTargets
 from edgeax.training.stretched import StretchedSchedule
 from edgeax.training.strip_auto_pruners import auto_pruned_channels, strip_auto_pruners
 from edgeax.training.structured_sparsity import StructuredSparsity
+from edgeax.training.svrg import SVRG
 from edgeax.training.swa import SWA
 from edgeax.training.teacher_effects import (
     SyntheticTeacher,
@@ -75,9 +77,11 @@ __all__ = [
     "DeepKMeans",
     "DynamicLossScaleOptimizer",
     "EnhancedLossScaleOptimizer",
+    "HALP",
     "KURE",
     "LARS",
     "MSQE",
+    "SVRG",
     "SWA",
     "AddedLoss",
     "Arithmetic",

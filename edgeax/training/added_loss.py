@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from edgeax.model.wrapper import slot_of
 
+_ARGUMENTS = ("x", "y", "y_pred", "sample_weight", "training")
 _EXTENDED = ("compute_loss", "train_step", "make_train_function")
 
 
@@ -22,11 +23,15 @@ class TrainingStep:
         model: The model.
         loss: What the model's own `compute_loss` returned, before anything was added.
         tape: Recorded the forward pass from its start; None where the callback wants no tape.
+        compute_loss: The model's own.
+        arguments: What it was called with by name: `x`, `y`, `y_pred`, `sample_weight`, `training`.
     """
 
     model: keras.Model
     loss: Any
     tape: tf.GradientTape | None
+    compute_loss: Callable[..., Any]
+    arguments: dict[str, Any]
 
 
 class AddedLoss(keras.callbacks.Callback):
@@ -163,9 +168,12 @@ class _Extension:
             return loss
         self.replica.calls += 1
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        own = self.original["compute_loss"]
+        arguments = {**dict(zip(_ARGUMENTS, args, strict=False)), **kwargs}
         total = loss
         for callback in self.callbacks:
-            term = callback.term(TrainingStep(self.model, loss, tapes.get(id(callback))))
+            tape = tapes.get(id(callback))
+            term = callback.term(TrainingStep(self.model, loss, tape, own, arguments))
             # The gradients of the replicas are summed up; the model's loss is scaled for it too.
             total = total + tf.cast(term / replicas, loss.dtype)
         return total
