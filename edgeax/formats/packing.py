@@ -38,7 +38,8 @@ def pack(codes: np.ndarray, bits: int) -> np.ndarray:
     per_byte = 8 // bits
     pad = [(0, 0)] * (codes.ndim - 1) + [(0, -codes.shape[-1] % per_byte)]
     fields = np.pad(codes.astype(np.uint8), pad) & np.uint8((1 << bits) - 1)
-    fields = fields.reshape(*codes.shape[:-1], -1, per_byte) << _offsets(bits)
+    rows = -(-codes.shape[-1] // per_byte)
+    fields = fields.reshape(*codes.shape[:-1], rows, per_byte) << _offsets(bits)
     return np.bitwise_or.reduce(fields, axis=-1)
 
 
@@ -68,7 +69,7 @@ def unpack(packed: np.ndarray, bits: int, count: int, signed: bool) -> np.ndarra
     # Moving a field to the top of its byte drops its neighbors; moving it back extends the sign.
     fields = (fields << np.uint8(8 - bits)).view(np.int8 if signed else np.uint8)
     fields = fields >> fields.dtype.type(8 - bits)
-    return fields.reshape(*packed.shape[:-1], -1)[..., :count]
+    return fields.reshape(*packed.shape[:-1], row * (8 // bits))[..., :count]
 
 
 def _offsets(bits: int) -> np.ndarray:

@@ -153,9 +153,9 @@ class RehearsalBuffer:
             labels=reservoir.labels,
             seen=reservoir.seen,
             full=reservoir.full,
-            shape=np.int64(self.shape),
+            shape=np.array(self.shape, np.int64),
             bits=self.bits,
-            span=np.float64(self.span),
+            span=np.array(self.span),
             seed=reservoir.seed,
         )
         write_atomically(path, file.getvalue())

@@ -15,6 +15,7 @@ from edgeax.training.constraints import WeightClip
 from edgeax.training.deep_kmeans import DeepKMeans
 from edgeax.training.distillation import Distiller
 from edgeax.training.dropped_data import drop
+from edgeax.training.e2train import E2Train
 from edgeax.training.fractional_block import FractionalBlock
 from edgeax.training.gradient_l1 import GradientL1
 from edgeax.training.group_lasso import GroupLasso
@@ -44,6 +45,8 @@ from edgeax.training.psg import (
 )
 from edgeax.training.quantization_error import MSQE, PartialL2
 from edgeax.training.regularizers import Bipolar, Euclidean, Manhattan
+from edgeax.training.rehearsed_data import rehearse
+from edgeax.training.residual_blocks import with_selective_blocks
 from edgeax.training.rounded_sgd import RoundedSGD
 from edgeax.training.scratch import reinitialized, retraining_dropout, scratch_epochs
 from edgeax.training.selection_gate import SelectionGate
@@ -90,6 +93,7 @@ __all__ = [
     "Bipolar",
     "CompressionLogger",
     "Distiller",
+    "E2Train",
     "Euclidean",
     "FractionalBlock",
     "GradientL1",
@@ -135,6 +139,7 @@ __all__ = [
     "loss_scaled",
     "lottery_ticket",
     "majority_vote",
+    "rehearse",
     "reinitialized",
     "retraining_dropout",
     "scratch_epochs",
@@ -142,6 +147,7 @@ __all__ = [
     "teacher_effects",
     "with_predictive_gradients",
     "variance_retained",
+    "with_selective_blocks",
     "with_teacher_logits",
     "without_predictive_gradients",
 ]

@@ -56,6 +56,11 @@ def test_unpack_ignores_the_spare_bits():
     assert packing.unpack(np.uint8([0xF3]), 4, 1, signed=True).tolist() == [3]
 
 
+def test_no_rows_are_packed_to_no_rows():
+    packed = packing.pack(np.zeros((0, 5), np.uint8), 4)
+    assert packed.shape == (0, 3) and packing.unpack(packed, 4, 5, signed=False).shape == (0, 5)
+
+
 def test_pack_takes_wide_integers():
     assert packing.pack(np.array([1, -8]), 4).tolist() == [0x81]
 

@@ -1,0 +1,172 @@
+"""E2Train: dropped batches, skipped blocks and predicted signs, set up together."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import keras
+
+from edgeax.formats import implements
+from edgeax.training.minibatch_dropping import MinibatchDropping
+from edgeax.training.predicted_signs import PredictedSigns
+from edgeax.training.predictive_models import (
+    predictive_layers,
+    with_predictive_gradients,
+    without_predictive_gradients,
+)
+from edgeax.training.residual_blocks import with_selective_blocks
+from edgeax.training.selection_gate import SelectionGate
+from edgeax.training.sign_optimizers import PredictiveSignSGD
+from edgeax.training.skip_aware import SkipAware
+from edgeax.training.training_cost import TrainingCost
+
+
+@implements(
+    "WJC19",
+    test="tests/training/test_e2train.py::test_wjc19_the_three_savings_multiply",
+)
+@keras.saving.register_keras_serializable("edgeax")
+class E2Train:
+    """Trains for less in plain `fit`: mini-batches, residual blocks and low bits are left out.
+
+    What each of the three does stands in `edgeax.callbacks.MinibatchDropping`,
+    `edgeax.layers.SelectiveBlock` and `edgeax.with_predictive_gradients`; any of them can be
+    switched off. The dropping saves its share of the time; skipped blocks save theirs; what
+    predicted signs save is modelled, for in `fit` both gradients are computed.
+
+    Source: [WJC19].
+
+    Args:
+        drop: Probability that a batch is dropped, in [0, 1); 0 drops none.
+        keep: Share of the selective blocks that a step runs, above 0 and at most 1; 1 leaves the
+            blocks as they are.
+        predict: Whether signs of gradients are predicted; or settings of
+            `edgeax.with_predictive_gradients`, such as `{"beta": 0.1}`.
+        stretch: How many steps are seen for each step of a training without dropping; see
+            MinibatchDropping.
+        gate: Settings of `edgeax.layers.SelectionGate` beside `target`, such as `strength`.
+        seed: Of what is dropped and skipped, an integer, at least 0.
+
+    Raises:
+        ValueError: An argument is out of its range.
+
+    Example:
+        e2 = edgeax.lifelong.E2Train(drop=0.5, keep=0.4)
+        model = e2.prepare(resnet)
+        e2.compile(model, 0.003, "sparse_categorical_crossentropy", metrics=["accuracy"])
+        model.fit(x, y, batch_size=64, epochs=e2.epochs(20), callbacks=e2.callbacks(batch_size=64))
+        edgeax.export(e2.finished(model), "model.tflite", x)
+    """
+
+    def __init__(
+        self,
+        drop: float = 0.5,
+        keep: float = 0.4,
+        predict: bool | Mapping[str, Any] = True,
+        stretch: float = 1.0,
+        gate: Mapping[str, Any] | None = None,
+        seed: int = 0,
+    ) -> None:
+        dropping = MinibatchDropping(drop, seed, stretch)
+        self.drop, self.seed, self.stretch = dropping.rate, dropping.seed, dropping.stretch
+        self.gate = dict(gate or {})
+        self.keep = self._new_gate(keep).target
+        self.predict = dict(predict) if isinstance(predict, Mapping) else bool(predict)
+
+    @property
+    def compute_ratio(self) -> float:
+        """Steps that are run, as a share of those of a training without dropping."""
+        return MinibatchDropping(self.drop, self.seed, self.stretch).compute_ratio
+
+    def epochs(self, count: int) -> int:
+        """Returns how many epochs stand for `count` without dropping."""
+        return MinibatchDropping(self.drop, self.seed, self.stretch).epochs(count)
+
+    def prepare(self, model: keras.Model, blocks: Iterable[str] | None = None) -> keras.Model:
+        """Returns a copy of a model that is trained so, not compiled.
+
+        Args:
+            model: Sequential or functional, built.
+            blocks: Which residual blocks can be skipped; see
+                `edgeax.lifelong.with_selective_blocks`. None: all that are found but the first.
+
+        Raises:
+            ValueError: The model has no graph; with `keep` below 1 no residual blocks, or none of
+                these names; with `predict` no layer whose gradient has a rule.
+        """
+        if self.predict is not False:
+            model = with_predictive_gradients(model, **self._predictive_settings())
+        if self.keep < 1.0:
+            model = with_selective_blocks(model, self._new_gate(self.keep), blocks)
+        return model
+
+    def optimizer(self, optimizer: Any) -> keras.optimizers.Optimizer:
+        """Returns an optimizer that leaves skipped blocks alone.
+
+        Args:
+            optimizer: A learning rate or a schedule: of PredictiveSignSGD where signs are
+                predicted, else of SGD with a momentum of 0.9. A schedule is stretched and counts
+                dropped steps too. Or a Keras optimizer, which is taken as it is.
+        """
+        if not isinstance(optimizer, keras.optimizers.Optimizer):
+            rate = optimizer
+            if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+                rate = MinibatchDropping(self.drop, self.seed, self.stretch).schedule(rate)
+            if self.predict is not False:
+                optimizer = PredictiveSignSGD(rate)
+            else:
+                optimizer = keras.optimizers.SGD(rate, momentum=0.9)
+        return SkipAware(optimizer) if self.keep < 1.0 else optimizer
+
+    def compile(self, model: keras.Model, optimizer: Any, loss: Any, **settings: Any) -> None:
+        """Compiles a model that `prepare` returned.
+
+        Args:
+            model: The model.
+            optimizer: As for `optimizer`.
+            loss: As for `keras.Model.compile`.
+            **settings: The same, such as `metrics`.
+        """
+        model.compile(self.optimizer(optimizer), loss, **settings)
+
+    def callbacks(self, batch_size: int, energy: str = "45nm") -> list[keras.callbacks.Callback]:
+        """Returns callbacks for `fit`: what drops batches, and what tells savings in `logs`.
+
+        Args:
+            batch_size: Samples in a step.
+            energy: Table of `edgeax.callbacks.TrainingCost`.
+        """
+        made: list[keras.callbacks.Callback] = []
+        if self.drop or self.stretch != 1.0:
+            made.append(MinibatchDropping(self.drop, self.seed, self.stretch))
+        if self.predict is not False:
+            made.append(PredictedSigns())
+        return [*made, TrainingCost(batch_size, energy)]
+
+    def finished(self, model: keras.Model) -> keras.Model:
+        """Returns a trained model with plain layers for those that predict, to export.
+
+        Selective blocks stay, with what the gate says of each sample as their weight.
+        """
+        return without_predictive_gradients(model) if predictive_layers(model) else model
+
+    def _new_gate(self, keep: float) -> SelectionGate:
+        return SelectionGate(target=keep, **{"seed": self.seed, **self.gate})
+
+    def _predictive_settings(self) -> dict[str, Any]:
+        return dict(self.predict) if isinstance(self.predict, Mapping) else {}
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return {
+            "drop": self.drop,
+            "keep": self.keep,
+            "predict": self.predict,
+            "stretch": self.stretch,
+            "gate": self.gate,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "E2Train":
+        """Returns what `get_config` described."""
+        return cls(**config)

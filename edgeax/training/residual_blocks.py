@@ -1,0 +1,161 @@
+"""Residual blocks of a network, found in its graph and made ones that a step can skip."""
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+
+from edgeax.formats import implements
+from edgeax.model.copying import clone, copy_weights, fresh_copy
+from edgeax.model.graph import Call, Graph, new_inputs, trace
+from edgeax.model.rewrite import check_model, name_when_folded
+from edgeax.model.wrapper import has_kernel
+from edgeax.training.selection_gate import SelectionGate
+from edgeax.training.selective_block import SelectiveBlock
+
+
+@implements(
+    "WJC19",
+    test="tests/training/test_residual_blocks.py::test_wjc19_all_blocks_but_the_first_can_be_skipped",
+)
+def with_selective_blocks(
+    model: keras.Model, gate: SelectionGate | float, blocks: Iterable[str] | None = None
+) -> keras.Model:
+    """Returns a copy of a model whose residual blocks are `SelectiveBlock`s, not compiled.
+
+    A residual block adds to a tensor what it computes from that tensor alone: `x + f(x)`, with a
+    kernel in `f`. It ends at the addition, whose name the `SelectiveBlock` has; an activation
+    behind it stays where it is. Of blocks in blocks the inner ones are taken. Layers of nested
+    models become the copy's own, named by their paths.
+
+    Source: [WJC19].
+
+    Args:
+        model: Sequential or functional, built.
+        gate: A new SelectionGate for all of them, or the probability of running each, in (0, 1].
+        blocks: Names of the additions that end them, or of nested models that hold them. None: all
+            that are found but the first, which always runs in [WJC19].
+
+    Raises:
+        ValueError: The model has no graph, or no such residual block.
+
+    Example: `with_selective_blocks(resnet, edgeax.layers.SelectionGate(target=0.4))`
+    """
+    check_model(model)
+    copies: dict[int, Any] = {}
+    skeleton = clone(model, fresh_copy, copies)
+    copy_weights(model, copies)
+    graph = trace(skeleton)
+    found = _residual_blocks(graph)
+    names = [graph.path(block.end.operation) for block in found]
+    chosen = found[1:] if blocks is None else _named(found, names, [*blocks])
+    if not chosen:
+        raise ValueError(
+            "`model` must have residual blocks that add what they make to what they get: two at "
+            f"least, for the first always runs, or name one in `blocks`. Received: {names}."
+        )
+    block_of = {id(call): block for block in chosen for call in block.calls}
+
+    def plainly(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        call.operation.name = name_when_folded(graph, call.operation)
+        return call.operation(*args, **kwargs)
+
+    def emit(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        block = block_of.get(id(call))
+        if block is None:
+            return plainly(call, args, kwargs)
+        if call is not block.end:
+            return call.outputs  # nothing outside the block reads it
+        given = keras.Input(batch_shape=block.given.shape, dtype=block.given.dtype)
+        part = Graph(block.given, call.outputs, block.calls, graph.paths)
+        name = name_when_folded(graph, call.operation)
+        inner = keras.Model(given, part.rebuild(plainly, given), name=f"{name}_block")
+        actual = keras.tree.flatten((args, kwargs))[block.shortcut]
+        seed = None if isinstance(gate, SelectionGate) else chosen.index(block)
+        return SelectiveBlock(inner, gate, seed, name=name)(actual)
+
+    inputs = new_inputs(skeleton)
+    return keras.Model(inputs, graph.rebuild(emit, inputs), name=model.name)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Residual:
+    """A residual block of a graph.
+
+    Attributes:
+        given: What it gets.
+        calls: Its calls in their order; the last one adds.
+        shortcut: Which argument of the addition `given` is.
+    """
+
+    given: keras.KerasTensor
+    calls: list[Call]
+    shortcut: int
+
+    @property
+    def end(self) -> Call:
+        return self.calls[-1]
+
+
+def _residual_blocks(graph: Graph) -> list[_Residual]:
+    found: list[_Residual] = []
+    taken: set[int] = set()
+    for end in graph.calls:
+        if type(end.operation).__name__ != "Add" or len(end.input_tensors) != 2:
+            continue
+        for shortcut, given in enumerate(end.input_tensors):
+            calls = _calls_between(graph, given, end)
+            if calls and not taken & {id(call) for call in calls}:
+                found.append(_Residual(given, calls, shortcut))
+                taken |= {id(call) for call in calls}
+                break
+    return found
+
+
+def _calls_between(graph: Graph, given: keras.KerasTensor, end: Call) -> list[Call]:
+    """Returns the calls that make what `end` adds to `given`, and `end`.
+
+    None if they read anything else, are read by others, are used twice, or have no kernel.
+    """
+    if tuple(given.shape[1:]) != tuple(end.output_tensors[0].shape[1:]):
+        return []
+    inside: dict[int, Call] = {id(end): end}
+    waiting = [end]
+    while waiting:
+        for tensor in waiting.pop().input_tensors:
+            call = graph.producer(tensor)
+            if tensor is given or call is not None and id(call) in inside:
+                continue
+            if call is None:
+                return []
+            inside[id(call)] = call
+            waiting.append(call)
+    for call in inside.values():
+        if len(graph.calls_of(call.operation)) > 1:
+            return []
+        read = [after for tensor in call.output_tensors for after in graph.consumers(tensor)]
+        if call is not end and (
+            graph.is_output(call) or not all(id(after) in inside for after in read)
+        ):
+            return []
+    if not any(has_kernel(call.operation) for call in inside.values()):
+        return []
+    return [call for call in graph.calls if id(call) in inside]
+
+
+def _named(found: list[_Residual], paths: list[str], names: list[str]) -> list[_Residual]:
+    def answers(path: str, name: str) -> bool:
+        return path == name or path.startswith(f"{name}/")
+
+    unknown = [name for name in names if not any(answers(path, name) for path in paths)]
+    if unknown:
+        raise ValueError(
+            f"`blocks` must name residual blocks of the model: some of {paths}, or nested models "
+            f"that hold them. Received: {unknown}, where there is none."
+        )
+    return [
+        block
+        for block, path in zip(found, paths, strict=True)
+        if any(answers(path, name) for name in names)
+    ]

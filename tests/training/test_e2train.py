@@ -1,0 +1,127 @@
+"""E2Train: the three savings together in `fit`, each alone, and what a training leaves."""
+
+import keras
+import numpy as np
+import pytest
+
+import edgeax
+from edgeax.cost import training_cost
+from edgeax.training.e2train import E2Train
+from edgeax.training.predictive_models import predictive_layers
+from edgeax.training.selection_gate import SelectionGate
+from edgeax.training.skip_aware import SkipAware
+from edgeax.training.stretched import StretchedSchedule
+from tests.training.selective_models import blocks_of, dense_block
+
+layers = keras.layers
+X = np.random.default_rng(0).normal(size=(256, 4)).astype(np.float32)
+Y = (X[:, 0] > X[:, 1]).astype(np.int32)
+LOSS = "sparse_categorical_crossentropy"
+
+
+def plain_network():
+    keras.utils.set_random_seed(0)
+    given = keras.Input((4,))
+    x = layers.Dense(64, name="first")(given)
+    for i in range(3):
+        x = dense_block(64, name=f"b{i}")(x)
+    return keras.Model(given, layers.Dense(2, "softmax", name="head")(x))
+
+
+def train(e2, epochs, rate=0.003):
+    model = e2.prepare(plain_network())
+    e2.compile(model, rate, LOSS, metrics=["accuracy"], jit_compile=False)
+    callbacks = e2.callbacks(batch_size=16)
+    history = model.fit(X, Y, batch_size=16, epochs=epochs, verbose=0, callbacks=callbacks)
+    return model, history.history
+
+
+def test_wjc19_the_three_savings_multiply():
+    """The energy in the logs is that of the cost model at what the logs say was left out."""
+    model, history = train(E2Train(seed=3), epochs=4)
+    assert sum(history["steps_seen"]) == 64 and 20 < sum(history["steps_run"]) < 44
+    ran = history["steps_run"][-1] / history["steps_seen"][-1]
+    decided = history["predicted_fraction"][-1]
+    assert 0.2 < decided <= 1.0
+    free = training_cost(model, 16, run_fraction=ran, kept=0.0, predicted_fraction=1.0).total
+    paid = training_cost(model, 16, run_fraction=ran, kept=1.0, predicted_fraction=0.0).total
+    assert free.energy_pj < history["step_energy_pj"][-1] < paid.energy_pj
+    plain = training_cost(plain_network(), 16).total
+    assert history["step_energy_pj"][-1] < 0.5 * plain.energy_pj
+
+
+def test_each_part_can_be_left_out():
+    def parts(**settings):
+        e2 = E2Train(**{"drop": 0.0, "keep": 1.0, "predict": False, **settings})
+        model = e2.prepare(plain_network()) if e2.keep < 1.0 or e2.predict else plain_network()
+        kinds = {type(one).__name__ for one in e2.callbacks(16)} - {"TrainingCost"}
+        skips = isinstance(e2.optimizer(0.1), SkipAware)
+        return len(blocks_of(model)), len(predictive_layers(model)), skips, kinds
+
+    assert parts() == (0, 0, False, set())
+    assert parts(drop=0.5) == (0, 0, False, {"MinibatchDropping"})
+    assert parts(keep=0.4) == (2, 0, True, set())
+    assert parts(predict={"beta": 0.2}) == (0, 5, False, {"PredictedSigns"})
+    plain = plain_network()
+    assert E2Train(drop=0.5, keep=1.0, predict=False).prepare(plain) is plain
+    predicting = E2Train(keep=1.0, predict={"beta": 0.2}).prepare(plain)
+    assert {layer.beta for layer in predictive_layers(predicting)} == {0.2}
+
+
+def test_blocks_and_the_gate_are_those_asked_for():
+    e2 = E2Train(keep=0.7, predict=False, gate={"strength": 0.01, "inference": "threshold"}, seed=4)
+    model = e2.prepare(plain_network(), blocks=["b0"])
+    (gate,) = [layer for layer in model.layers if isinstance(layer, SelectionGate)]
+    config = gate.get_config()
+    assert (config["target"], config["strength"], config["seed"]) == (0.7, 0.01, 4)
+    assert config["inference"] == "threshold"
+    assert [block.name.split("_")[0] for block in blocks_of(model)] == ["b0"]
+
+
+def test_the_optimizer_is_made_of_a_rate_or_taken_as_it_is():
+    assert isinstance(E2Train(keep=1.0).optimizer(0.1), edgeax.optimizers.PredictiveSignSGD)
+    plain = E2Train(keep=1.0, predict=False).optimizer(0.1)
+    assert type(plain) is keras.optimizers.SGD and plain.momentum == 0.9
+    adam = keras.optimizers.Adam()
+    assert E2Train(keep=0.5).optimizer(adam).inner_optimizer is adam
+    schedule = keras.optimizers.schedules.PiecewiseConstantDecay([100], [0.1, 0.01])
+    rate = E2Train(drop=0.5, keep=1.0, stretch=2.0).optimizer(schedule)._learning_rate
+    assert isinstance(rate, StretchedSchedule)
+    assert float(rate(100)) == pytest.approx(0.1) and float(rate(101)) == pytest.approx(0.01)
+
+
+def test_wjc19_epochs_are_stretched():
+    """Two thirds of the compute: half of the steps of 4/3 of the epochs."""
+    e2 = E2Train(drop=0.5, stretch=4 / 3)
+    assert e2.epochs(60) == 80 and e2.compute_ratio == pytest.approx(2 / 3)
+
+
+def test_what_it_learned_is_kept_without_predictions():
+    model, history = train(E2Train(drop=0.25), epochs=12)
+    assert history["accuracy"][-1] > 0.8
+    plain = E2Train().finished(model)
+    assert not predictive_layers(plain) and len(blocks_of(plain)) == 2
+    difference = plain.predict(X, verbose=0) - model.predict(X, verbose=0)
+    assert np.abs(difference).max() < 0.1  # codes of 8 bits
+    assert E2Train().finished(plain) is plain
+
+
+def test_the_settings_can_be_saved():
+    e2 = E2Train(0.25, 0.7, {"beta": 0.1}, 1.5, {"strength": 0.1}, 9)
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(e2))
+    assert isinstance(copy, E2Train) and copy.get_config() == e2.get_config()
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ({"drop": 1.0}, r"`rate` must lie in \[0, 1\)"),
+        ({"keep": 0.0}, "`target` must be above 0 and at most 1"),
+        ({"stretch": 0.0}, "`stretch` must be above 0"),
+        ({"seed": -1}, "`seed` must be an integer"),
+        ({"gate": {"strength": -1.0}}, "`strength` must be at least 0"),
+    ],
+)
+def test_arguments_out_of_range_are_refused(settings, words):
+    with pytest.raises(ValueError, match=words):
+        E2Train(**settings)
