@@ -2,7 +2,8 @@
 
 Attention becomes products of matrices, a bidirectional layer two recurrent ones, an LSTM its one
 operator, any other recurrent layer its steps without a loop, XNOR-Net's convolution one of signs
-times a map.
+times a map. A layer with a method `opened`, such as a selective block, says itself what it consists
+of: `opened(run, *inputs)` returns its results, all of them made by `run(layer, *inputs)`.
 """
 
 import dataclasses
@@ -17,7 +18,7 @@ from edgeax.export.recurrent import recurrent, state_extremes, why_not_recurrent
 from edgeax.export.weights import Builder, Extremes, Kernels, Weights, trained_extremes
 from edgeax.export.xnor import rounds_to_other_values, why_not_xnor, xnor
 from edgeax.model import placement
-from edgeax.model.graph import Graph
+from edgeax.model.graph import Call, Graph, trace
 from edgeax.model.xnor import XnorConv2D
 
 _layers = keras.layers
@@ -85,13 +86,23 @@ def unfold(graph: Graph, samples: Sequence[np.ndarray], has_wide: bool = False) 
     Raises:
         ValueError: A layer has no operators beside activations of 16 bits.
     """
-    if not any(type(placement.plain(call.operation)) in _RULES for call in graph.calls):
+    opens = any(map(_opens, graph.calls))
+    if not opens and not any(type(placement.plain(c.operation)) in _RULES for c in graph.calls):
         return Unfolded(graph, {}, {}, {}, set(), set(), set())
     build = Builder()
     whole: dict[str, str] = {}
 
-    def emit(call: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        operation, path = call.operation, graph.path(call.operation)
+    def emit(
+        call: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        within: Graph = graph,
+        at: str = "",
+    ) -> Any:
+        operation, path = call.operation, at + within.path(call.operation)
+        if _opens(call):
+            given = args[0] if isinstance(args[0], (list, tuple)) else args
+            return operation.opened(lambda part, *parts: run(part, path, parts), *given)
         rule = _RULES.get(type(placement.plain(operation)))
         if has_wide and isinstance(placement.plain(operation), XnorConv2D):
             raise ValueError(_NO_WIDE_SIGNS.format(path))
@@ -103,6 +114,15 @@ def unfold(graph: Graph, samples: Sequence[np.ndarray], has_wide: bool = False) 
         layer, extremes = placement.plain(operation), trained_extremes(operation, "output")
         return rule.expand(build, Use(layer, Weights(operation), path, args, kwargs, extremes))
 
+    def run(part: Any, path: str, args: tuple[Any, ...]) -> Any:
+        if not isinstance(part, keras.Model):
+            return build.call(part, f"{path}/{part.name}", *args)
+        inner = trace(part)
+        tensors = args[0] if len(args) == 1 else list(args)
+        return inner.rebuild(
+            lambda call, args, kwargs: emit(call, args, kwargs, inner, f"{path}/"), tensors
+        )
+
     tensors = keras.tree.flatten(graph.inputs)
     inputs = [
         keras.Input(batch_shape=(tensor.shape[0], *values.shape[1:]), dtype=tensor.dtype, name=name)
@@ -110,7 +130,8 @@ def unfold(graph: Graph, samples: Sequence[np.ndarray], has_wide: bool = False) 
     ]
     packed = keras.tree.pack_sequence_as(graph.inputs, inputs)
     outputs = graph.rebuild(emit, packed)
-    unfolded = Graph(packed, outputs, build.calls, build.paths)
+    calls = _needed(build.calls, outputs) if opens else build.calls
+    unfolded = Graph(packed, outputs, calls, build.paths)
     return Unfolded(
         unfolded,
         build.kernels,
@@ -120,6 +141,20 @@ def unfold(graph: Graph, samples: Sequence[np.ndarray], has_wide: bool = False) 
         build.results,
         build.constants,
     )
+
+
+def _opens(call: Call) -> bool:
+    return callable(getattr(type(call.operation), "opened", None))
+
+
+def _needed(calls: Sequence[Call], outputs: Any) -> list[Call]:
+    """Returns the calls that outputs depend on: a block may leave what a gate decides unread."""
+    wanted, found = {id(tensor) for tensor in keras.tree.flatten(outputs)}, []
+    for call in reversed(calls):
+        if any(id(tensor) in wanted for tensor in call.output_tensors):
+            wanted |= {id(tensor) for tensor in call.input_tensors}
+            found.append(call)
+    return found[::-1]
 
 
 def _why_not_unfolded(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """FractionalBlock: a block whose samples pass in as many bits as a gate chooses for each."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -28,7 +28,9 @@ class FractionalBlock(keras.layers.Layer):
     chosen for their sample, kernels one width for all. The gate learns from its regularizer and
     from the task: at each rounding, what every width would have made counts for its probability.
     In training and out of it the block is run once. It is emulated: fewer bits take no less time
-    here; `edgeax.cost` and `edgeax.callbacks.TrainingCost` tell what they save.
+    here; `edgeax.cost` and `edgeax.callbacks.TrainingCost` tell what they save. A file of
+    `edgeax.export` has the block's kernels in their bits, and no gate: the width of its activations
+    is that of the file.
 
     It is used in a functional model, into which it puts what the gate reads: a pooling, a dense
     layer and the gate. The variable `chosen` is the share of the last training batch that had each
@@ -98,6 +100,17 @@ class FractionalBlock(keras.layers.Layer):
         if training:
             self.chosen.assign(ops.mean(ops.cast(ops.stop_gradient(choice), "float32"), axis=0))
         return outputs
+
+    def opened(self, run: Callable[..., Any], inputs: Any, choice: Any) -> Any:
+        """Returns the block alone: a file has one width for all samples.
+
+        Args:
+            run: Calls a layer or a model on tensors.
+            inputs: Symbolic input.
+            choice: What the gate chooses, which is not read.
+        """
+        del choice
+        return run(self.block, inputs)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Returns the shape of what the block makes."""

@@ -1,7 +1,7 @@
 """SelectiveBlock: a residual block that some training steps skip."""
 
 import numbers
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -32,7 +32,9 @@ class SelectiveBlock(keras.layers.Layer):
     several replicas, the share of those that ran it.
 
     Outside training nothing is random: `share * block(x) + (1 - share) * x`, with the fixed
-    probability, or what the gate says of each sample alone.
+    probability, or what the gate says of each sample alone. So does a file of `edgeax.export`, in
+    which the block's layers are those of the model; a gate computes in float there. To compress
+    what is inside, give `edgeax.compress(block, recipe)` for the block.
 
     With a SelectionGate the block is used in a functional model, into which it puts what the gate
     reads: a pooling, a dense layer and the gate. It has two inputs then, the second of them the
@@ -150,6 +152,27 @@ class SelectiveBlock(keras.layers.Layer):
         share = _beside(share, inputs)
         return share * outputs + (1.0 - share) * inputs
 
+    def opened(self, run: Callable[..., Any], inputs: Any, share: Any = None) -> Any:
+        """Returns what the layer computes outside training, by layers that a file can have.
+
+        Args:
+            run: Calls a layer or a model on tensors.
+            inputs: Symbolic input.
+            share: Symbolic decision, None with a fixed probability.
+        """
+        outputs = run(self.block, inputs)
+        if self.probability == 1.0:
+            return outputs
+        if share is None:
+            kept = run(keras.layers.Rescaling(self.probability), outputs)
+            passed = run(keras.layers.Rescaling(1.0 - float(self.probability or 0.0)), inputs)
+        else:
+            share = run(keras.layers.Reshape((1,) * (len(inputs.shape) - 2) + (1,)), share)
+            rest = run(keras.layers.Rescaling(-1.0, 1.0), share)
+            kept = run(keras.layers.Multiply(), [outputs, share])
+            passed = run(keras.layers.Multiply(), [inputs, rest])
+        return run(keras.layers.Add(), [kept, passed])
+
     def _run_or_skip(self, runs: Any, inputs: Any, keep: Any) -> Any:
         """Runs the block or not; what it assigns and adds to the loss comes out of the branch.
 
@@ -160,7 +183,9 @@ class SelectiveBlock(keras.layers.Layer):
 
         def run() -> Any:
             with RecordingScope([]) as scope:
-                outputs = ops.cast(self.block(inputs, training=True), inputs.dtype)
+                # A gradient of TensorFlow's may need what comes in, and finds it in the branch only.
+                outputs = self.block(tf.identity(inputs), training=True)
+                outputs = ops.cast(outputs, inputs.dtype)
             assigned.extend(variable for variable, _ in scope.updates)
             losses.extend(scope.losses)
             if keep is not None:  # adds 0; its gradient by the decision is what running changed

@@ -35,6 +35,9 @@ class Arithmetic:
     compiles the step (`jit_compile=True`), which drops such checks. Under dynamic loss scaling a
     step whose gradients are not finite is left out instead.
 
+    What `edgeax.export` writes has the kernels as they are multiplied; all else ends with the
+    training. What the device rounds is said by the slots of a rule, such as `output="int8"`.
+
     Args:
         forward: Of kernels and inputs in the forward pass; they are the operands of the backward
             products too. A mapping `{"kernel": ..., "input": ...}` gives each its own.
