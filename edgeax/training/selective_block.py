@@ -183,7 +183,7 @@ class SelectiveBlock(keras.layers.Layer):
 
         def run() -> Any:
             with RecordingScope([]) as scope:
-                # A gradient of TensorFlow's may need what comes in, and finds it in the branch only.
+                # A gradient may need what comes in, and TensorFlow finds it in the branch only.
                 outputs = self.block(tf.identity(inputs), training=True)
                 outputs = ops.cast(outputs, inputs.dtype)
             assigned.extend(variable for variable, _ in scope.updates)
