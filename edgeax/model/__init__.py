@@ -1,5 +1,7 @@
 """Which tensor of which layer gets which transforms."""
 
+import keras  # noqa: F401  imported before the modules below, on which what waits for Keras relies
+
 from edgeax.model.batch_norm import reestimate_batch_norm
 from edgeax.model.channels import ChannelGroup, channel_groups
 from edgeax.model.copying import compressed_layers

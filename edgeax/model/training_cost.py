@@ -7,7 +7,8 @@ import keras
 
 from edgeax.formats.energy import EnergyTable, Product, table_of
 from edgeax.formats.methods import implements
-from edgeax.model.training_work import LayerWork, TrainingFormats, training_work
+from edgeax.model.training_formats import TrainingFormats
+from edgeax.model.training_work import LayerWork, training_work
 
 _TEST = "tests/model/test_training_cost.py::"
 

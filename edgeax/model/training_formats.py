@@ -66,12 +66,13 @@ def formats_of(
         return TrainingFormats(activation=_activation_width(graph, originals, call))
     arithmetic = layer.arithmetic
     operand = _width_in(layer.chain("operand"), (Quantizer, RoundTo), choice)
+    stored = (None if arithmetic is None else arithmetic.update_format) or FLOAT32
     return TrainingFormats(
         activation=operand or _activation_width(graph, originals, call),
-        weight=_widest(layer, Quantizer, choice),
+        weight=_widest(layer, Quantizer, choice) or stored,
         gradient=_gradient_width(layer, choice),
-        update=(None if arithmetic is None else arithmetic.update_format) or FLOAT32,
-        weight_gradient=_widest(layer, GradientTransform, choice),
+        update=stored,
+        weight_gradient=_widest(layer, GradientTransform, choice) or FLOAT32,
         sums=None if arithmetic is None else arithmetic.accumulate_format,
     )
 
@@ -145,15 +146,15 @@ def _gradient_width(layer: Compressed, choice: int | None) -> Width:
     return FLOAT32
 
 
-def _widest(layer: Compressed, kind: Any, choice: int | None) -> Width:
-    """Returns the width of the widest kernel by what transforms of one kind say."""
+def _widest(layer: Compressed, kind: Any, choice: int | None) -> Width | None:
+    """Returns the width of the widest kernel by transforms of one kind, None if there are none."""
     widths = [
         width
         for weight in layer.weight_chains
         if slot_of(weight.variable.name) == "kernel"
         if (width := _width_in(weight.chain, kind, choice)) is not None
     ]
-    return max(widths, key=lambda width: width.bits, default=FLOAT32)
+    return max(widths, key=lambda width: width.bits, default=None)
 
 
 def _width_in(chain: Chain | None, kind: Any, choice: int | None = None) -> Width | None:
