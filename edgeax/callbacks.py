@@ -7,6 +7,7 @@ from edgeax.training.gradient_l1 import GradientL1
 from edgeax.training.incremental_regularization import IncrementalRegularization
 from edgeax.training.kurtosis import KURE
 from edgeax.training.minibatch_dropping import MinibatchDropping
+from edgeax.training.muppet import MuPPET
 from edgeax.training.optimizer_state import MaskOptimizerState
 from edgeax.training.predicted_signs import PredictedSigns
 from edgeax.training.progressive_precision import ProgressivePrecision
@@ -30,6 +31,7 @@ __all__ = [
     "IncrementalRegularization",
     "MaskOptimizerState",
     "MinibatchDropping",
+    "MuPPET",
     "PartialL2",
     "PredictedSigns",
     "ProgressivePrecision",

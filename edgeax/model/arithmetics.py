@@ -20,6 +20,7 @@ from edgeax.transforms.quantized_gradient import QuantizeGradient
 from edgeax.transforms.round_to import RoundTo
 from edgeax.transforms.stages import BitStages
 from edgeax.transforms.wage import WAGE, WAGEError, WAGEUpdate
+from edgeax.transforms.word_length import WIDTHS, KeptGradient, SwitchedGradient, SwitchedWidth
 
 _TEST = "tests/model/test_arithmetics.py::"
 
@@ -209,6 +210,21 @@ def swalp(width: int = 8, seed: int = 0) -> Arithmetic:
     return Arithmetic({"input": block}, block, block, block, rounding="stochastic", seed=seed)
 
 
+@implements("RVVB20", test=_TEST + "test_rvvb20_products_are_in_block_fixed_point_of_8_bits_first")
+def muppet(widths: Sequence[int] = WIDTHS, seed: int = 0) -> Arithmetic:
+    """Operands and errors in MuPPET's block fixed point, stochastically; a float32 master copy.
+
+    The first width is in force until `edgeax.callbacks.MuPPET` goes on to the next, and in the end
+    to float32. Gradients of kernels, which it looks at, stay in float32. Source: [RVVB20].
+
+    Args:
+        widths: Word lengths in bits, growing, each 2 to 16.
+        seed: Of the stochastic rounding.
+    """
+    value, error = SwitchedWidth(widths, seed), SwitchedGradient(widths, seed)
+    return Arithmetic(value, error, KeptGradient())
+
+
 @implements("WLCS18", test=_TEST + "test_wlcs18_has_the_four_widths_of_wage")
 def wage(
     weights: int = 2, activations: int = 8, gradients: int = 8, errors: int = 8, rate: float = 1.0
@@ -319,7 +335,7 @@ def _check_as_many(name: str, widths: Sequence[int], other: str, others: Sequenc
 
 _MAKERS = (
     *(bfloat16, fp16, fixed16, fp8, wide_fp8, enhanced_fp8, hbfp, s2fp8, dfp16, flexpoint),
-    *(dynamic_fixed, swalp, wage, dorefa, powers_of_two, pfq, dfq),
+    *(dynamic_fixed, swalp, muppet, wage, dorefa, powers_of_two, pfq, dfq),
 )
 
 ARITHMETICS: dict[str, Callable[..., Arithmetic]] = {made.__name__: made for made in _MAKERS}

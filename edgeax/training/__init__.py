@@ -25,6 +25,7 @@ from edgeax.training.kurtosis import KURE, Kurtosis
 from edgeax.training.lars import LARS
 from edgeax.training.lottery import LotteryTicket, lottery_ticket
 from edgeax.training.minibatch_dropping import MinibatchDropping
+from edgeax.training.muppet import MuPPET
 from edgeax.training.optimizer_state import MaskOptimizerState
 from edgeax.training.precision_gate import PrecisionGate
 from edgeax.training.predicted_signs import PredictedSigns
@@ -104,6 +105,7 @@ __all__ = [
     "Manhattan",
     "MaskOptimizerState",
     "MinibatchDropping",
+    "MuPPET",
     "PartialL2",
     "PrecisionGate",
     "PredictedSigns",

@@ -22,6 +22,7 @@ class SavedState(keras.layers.Layer):
     def __init__(self, model: keras.Model, callback: keras.callbacks.Callback) -> None:
         super().__init__(dtype="float32", trainable=False)
         self.built = True
+        self._model_was_built = model.built
         self._place = f"_state_of_{type(callback).__name__}"
         object.__setattr__(model, self._place, self)
 
@@ -46,14 +47,20 @@ class SavedState(keras.layers.Layer):
             name=name,
         )
 
-    def check_alone(self, model: keras.Model) -> None:
-        """Checks that no other callback of the class has taken the place.
+    def check(self, model: keras.Model) -> None:
+        """Checks that it can do its work: to be called in `on_train_begin`.
 
         Raises:
-            ValueError: One has.
+            ValueError: The model had no weights yet, or another callback of the class took the
+                place.
         """
+        kind = self._place.removeprefix("_state_of_")
+        if not self._model_was_built:
+            raise ValueError(
+                f"`model` must be built before `fit` with {kind}, which keeps something of each "
+                f"weight. Received: {model.name!r}, which is not. Call it on a batch first."
+            )
         if vars(model).get(self._place) is not self:
-            kind = self._place.removeprefix("_state_of_")
             raise ValueError(
                 f"`callbacks` must hold at most one {kind}. Received: several. Leave one."
             )

@@ -89,7 +89,7 @@ class SVRG(AddedLoss):
         """Checks that there are data."""
         super().on_train_begin(logs)
         state: Any = self._state
-        state.check_alone(self.model)
+        state.check(self.model)
         if self.data is None:
             raise ValueError(
                 "`data` must be what `fit` trains on, for the gradient of all of it. Received: "
@@ -164,7 +164,8 @@ class SVRG(AddedLoss):
                 loss = compute_loss(**{**arguments, "y_pred": y_pred})
             # Keras divides the loss by the number of replicas, for gradients are summed up.
             loss = loss * tf.cast(tf.distribute.get_strategy().num_replicas_in_sync, loss.dtype)
-        found = tape.gradient(loss, anchors, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        with keras.StatelessScope():  # what follows a gradient must not follow this one
+            found = tape.gradient(loss, anchors, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return [tf.convert_to_tensor(gradient) for gradient in found]
 
     def term(self, step: TrainingStep) -> Any:

@@ -11,6 +11,7 @@ import tensorflow as tf
 from edgeax.formats import implements
 from edgeax.model.batch_norm import normalizations_of, reestimate_batch_norm
 from edgeax.training.after_step import AfterStep, StepDone
+from edgeax.training.learning_rate import check_settable
 from edgeax.training.saved_state import SavedState
 from edgeax.transforms.base import now
 from edgeax.transforms.checks import checked_count
@@ -105,7 +106,7 @@ class SWA(AfterStep):
         """Checks that the model can be averaged."""
         super().on_train_begin(logs)
         state: Any = self._state
-        state.check_alone(self.model)
+        state.check(self.model)
         trained = [layer for layer in normalizations_of(self.model) if layer.trainable]
         if trained and self.samples is None:
             raise ValueError(
@@ -113,12 +114,8 @@ class SWA(AfterStep):
                 f"are not those of the mean. Received: None, and {trained[0].name!r} in the model. "
                 "Pass some hundred inputs of the training."
             )
-        if self.rates and not isinstance(self.model.optimizer.learning_rate, keras.Variable):
-            raise ValueError(
-                "`learning_rate` must be None where the optimizer has a schedule of its own. "
-                f"Received: learning_rate={self._given_rates()}. Let the schedule hold the rates "
-                "of averaging too, or give the optimizer a number and use LearningRateScheduler."
-            )
+        if self.rates:
+            check_settable(self.model, "learning_rate", self._given_rates())
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Begins to average, once its epoch has come."""

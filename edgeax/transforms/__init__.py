@@ -42,6 +42,7 @@ from edgeax.transforms.structures import Blocks, NofM, Structure
 from edgeax.transforms.sums_of_signs import MultiStepSign, ShiftedSigns, TernaryActivation
 from edgeax.transforms.vector_cluster import VectorCluster
 from edgeax.transforms.wage import WAGE, WAGEError, WAGEInitializer, WAGEUpdate
+from edgeax.transforms.word_length import KeptGradient, SwitchedGradient, SwitchedWidth
 from edgeax.transforms.wrpn import WRPN
 from edgeax.transforms.xnor import XNORWeight
 
@@ -73,6 +74,7 @@ __all__ = [
     "Heaviside",
     "Incremental",
     "IterativeSparsity",
+    "KeptGradient",
     "LearnedBasisQuantize",
     "LearnedClip",
     "LearnedInterval",
@@ -95,6 +97,8 @@ __all__ = [
     "ShiftedSigns",
     "Sign",
     "Structure",
+    "SwitchedGradient",
+    "SwitchedWidth",
     "Ternary",
     "TernaryActivation",
     "Transform",

@@ -21,7 +21,7 @@ def test_the_targets_are_those_of_the_issue():
     assert [setting.name for setting in SETTINGS if setting.target == "worse"] == ["FP8 alone"]
     assert low_precision_training.MOST_POINTS_LOST == 0.5
     # Beside them float and two more of FP8; some want a training of their own.
-    own = {"wage", "dorefa", "wide_fp8", "pfq", "dfq"}
+    own = {"wage", "dorefa", "wide_fp8", "pfq", "dfq", "muppet"}
     assert len(SETTINGS) == len({*ARITHMETICS} - own) + 3
 
 

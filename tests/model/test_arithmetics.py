@@ -217,6 +217,25 @@ def test_yzk19_everything_is_8_bit_and_stochastic():
     assert made.forward["kernel"] is None  # rounded where it is stored, and not once more
 
 
+def test_rvvb20_products_are_in_block_fixed_point_of_8_bits_first():
+    made = as_arithmetic("muppet")
+    members = [*made.kernel_members(), *made.input_members(), *made.error_members()]
+    names = [type(member).__name__ for member in members]
+    assert names == ["SwitchedWidth", "KeptGradient", "SwitchedWidth", "SwitchedGradient"]
+    assert {tuple(one.widths) for one in members if one is not members[1]} == {(8, 12, 14, 16)}
+    assert made.update_format is None
+    # 127.5 / 6 allows steps of 2**-4, 2047.5 / 6 of 2**-8; a product with weights of 1 shows them.
+    x = np.float32([[6.0, 0.03, 0.07], [0.0, 0.0, 0.3]])
+    ones = np.ones((3, 1), np.float32)
+    steps = {8: 16, 12: 256}
+    for width, step in steps.items():
+        arithmetic = ARITHMETICS["muppet"](widths=(width,))
+        (member,) = arithmetic.input_members()
+        member.bind("activation", ())
+        found = member.call(tf.constant(x), tf.constant(0)) @ ones
+        np.testing.assert_allclose(found, np.round(x * step) @ ones / step, rtol=1e-6)
+
+
 def test_wlcs18_has_the_four_widths_of_wage():
     made = as_arithmetic("wage")
     members = [*made.kernel_members(), *made.input_members(), *made.error_members()]

@@ -98,6 +98,9 @@ def test_a_subclassed_model_trains_too():
     x, y = least_squares.problem()
     model = Subclassed()
     model.compile(SGD(0.05), "mse")
+    with pytest.raises(ValueError, match="`model` must be built before `fit` with SVRG"):
+        model.fit(x, y, verbose=0, callbacks=[SVRG((x, y))])
+    model(x[:1])
     losses = model.fit(x, y, 8, 3, verbose=0, callbacks=[SVRG((x, y))]).history["loss"]
     assert losses[-1] < 0.8 * losses[0]
 
@@ -147,6 +150,19 @@ def test_a_compressed_model_counts_its_own_steps_alone():
     assert losses[-1] < losses[0]
     chains = [chain for layer in compressed_layers(model) for chain in layer.chains]
     assert {chain.step for chain in chains} == {16}
+
+
+def test_exponents_follow_the_gradients_of_the_step_alone():
+    x, y = points(32)
+
+    def seen(*callbacks):
+        model = edgeax.compress(mlp(), edgeax.Recipe(arithmetic="flexpoint"))
+        model.compile(SGD(0.05), "sparse_categorical_crossentropy")
+        model.fit(x, y, 16, 2, verbose=0, callbacks=[*callbacks])
+        return [int(v.numpy()) for v in model.weights if v.name == "seen"]
+
+    found = seen(SVRG((x, y)))
+    assert found == seen() and min(found) == 4
 
 
 @pytest.mark.parametrize("make, steps", [(lambda: SGD(0.05, 0.9), 4), (lambda: HALP(0.05), 1)])
