@@ -6,6 +6,7 @@ import pytest
 
 import edgeax
 from edgeax.callbacks import MuPPET
+from edgeax.model.arithmetics import muppet
 from edgeax.training.muppet import gradient_diversity
 from edgeax.transforms import KeptGradient, SwitchedGradient, SwitchedWidth
 from tests.training import replicas
@@ -45,19 +46,19 @@ TRACE = [
 
 
 def test_rvvb20_the_policy_trace_is_that_of_the_authors_code():
-    model, muppet = two_kernels(), MuPPET()
-    muppet.set_model(model)
+    model, policy = two_kernels(), MuPPET()
+    policy.set_model(model)
     found = []
     for epoch in range(3 * len(TRACE)):
-        muppet.on_epoch_begin(epoch)
+        policy.on_epoch_begin(epoch)
         for kept, gradient in zip(parts(model, KeptGradient), gradients(epoch), strict=True):
             kept.last.assign(np.float32(gradient).reshape(kept.last.shape))
-        before, logs = muppet.word_length, {}
-        muppet.on_epoch_end(epoch, logs)
+        before, logs = policy.word_length, {}
+        policy.on_epoch_end(epoch, logs)
         assert logs["word_length"] == before  # that of the epoch that ends
         if (epoch + 1) % 3 == 0:
-            violations = int(muppet._violations.numpy())
-            found.append((muppet.word_length, violations, logs["gradient_diversity"]))
+            violations = int(policy._violations.numpy())
+            found.append((policy.word_length, violations, logs["gradient_diversity"]))
     assert [entry[:2] for entry in found] == [entry[:2] for entry in TRACE]
     np.testing.assert_allclose([e[2] for e in found], [e[2] for e in TRACE], atol=1e-4)
     switched = parts(model, SwitchedWidth, SwitchedGradient)
@@ -72,20 +73,19 @@ def test_rvvb20_diversity_of_orthogonal_and_of_equal_gradients():
     assert gradient_diversity([0.0], [np.zeros(2)]) == 0.0
 
 
-def eager_muppet(**settings):
+def eager_muppet():
     """Switches wherever diversity falls."""
-    return MuPPET(every=2, patience=1, excess=0.0, **settings)
+    return MuPPET(every=2, patience=1, excess=0.0)
 
 
-def train(muppet, *callbacks, steps=1, epochs=10, first=True):
+def train(*callbacks):
     x, y = points(64)
     model = edgeax.compress(mlp(), edgeax.Recipe(arithmetic="muppet"))
     optimizer = keras.optimizers.SGD(0.1, 0.9)
-    model.compile(optimizer, "sparse_categorical_crossentropy", steps_per_execution=steps)
-    order = [muppet, *callbacks] if first else [*callbacks, muppet]
+    model.compile(optimizer, "sparse_categorical_crossentropy", steps_per_execution=4)
     history = None
     try:
-        history = model.fit(x, y, 8, epochs, shuffle=False, verbose=0, callbacks=order).history
+        history = model.fit(x, y, 8, 10, shuffle=False, verbose=0, callbacks=[*callbacks]).history
     except KeyboardInterrupt:
         pass
     return model, history
@@ -96,7 +96,7 @@ def test_the_gradient_is_that_of_the_last_batch():
     found = []
     for steps in (1, 2):
         keras.utils.set_random_seed(0)
-        model = two_kernels()
+        model = two_kernels(muppet((16,)))  # roundings far smaller than gradients
         model.compile(keras.optimizers.SGD(0.0), "mse", steps_per_execution=steps)
         model.fit(x[:, :2], x[:, :3], 8, verbose=0, shuffle=False, callbacks=[MuPPET()])
         found.append([kept.last.numpy() for kept in parts(model, KeptGradient)])
@@ -105,42 +105,42 @@ def test_the_gradient_is_that_of_the_last_batch():
     first, second = (layer.layer.kernel.numpy() for layer in model.layers[-2:])
     given, wanted = x[8:, :2], x[8:, :3]
     error = 2 * (given @ first @ second - wanted) / wanted.size
-    np.testing.assert_allclose(found[0][1], (given @ first).T @ error, atol=0.05)
-    np.testing.assert_allclose(found[0][0], given.T @ error @ second.T, atol=0.05)
+    np.testing.assert_allclose(found[0][1], (given @ first).T @ error, atol=1e-3)
+    np.testing.assert_allclose(found[0][0], given.T @ error @ second.T, atol=1e-3)
 
 
-@pytest.mark.parametrize("steps, first", [(1, True), (4, False)])
-def test_a_broken_off_training_goes_on_as_if_it_had_not_been(tmp_path, steps, first):
+def test_a_broken_off_training_goes_on_as_if_it_had_not_been(tmp_path):
     class Break(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
-            if epoch == 2:
+            if epoch == 3:  # the policy looks at its end
                 raise KeyboardInterrupt
 
     def backup():
         return keras.callbacks.BackupAndRestore(tmp_path / "backup")
 
-    whole, history = train(eager_muppet(), steps=steps)
+    whole, history = train(eager_muppet())
     assert history["word_length"][0] == 8 < history["word_length"][-1]
-    train(eager_muppet(), backup(), Break(), steps=steps, first=first)
-    resumed, rest = train(eager_muppet(), backup(), steps=steps, first=first)
-    assert rest["word_length"] == history["word_length"][3:]
-    assert rest["gradient_diversity"] == history["gradient_diversity"][2:]  # from epoch 1 on
+    # Each back-up is written before the policy sees the end of its epoch.
+    train(backup(), eager_muppet(), Break())
+    resumed, rest = train(backup(), eager_muppet())
+    assert rest["word_length"] == history["word_length"][4:]
+    assert rest["gradient_diversity"] == history["gradient_diversity"][3:]  # from epoch 1 on
     for one, same in zip(whole.get_weights(), resumed.get_weights(), strict=True):
         np.testing.assert_array_equal(one, same)
 
 
 def test_rates_in_float32_fall_and_then_the_training_stops():
-    model, muppet = two_kernels(), MuPPET(float_epochs=2, factor=0.1, min_learning_rate=0.001)
-    muppet.set_model(model)
-    muppet.on_train_begin()
-    for one in muppet._switched:
+    model, policy = two_kernels(), MuPPET(float_epochs=2, factor=0.1, min_learning_rate=0.001)
+    policy.set_model(model)
+    policy.on_train_begin()
+    for one in policy._switched:
         one.place.assign(4)
     rates, model.stop_training = [], False
     for epoch in range(6):
         assert not model.stop_training
-        muppet.on_epoch_begin(epoch)
+        policy.on_epoch_begin(epoch)
         rates.append(float(model.optimizer.learning_rate))
-        muppet.on_epoch_end(epoch, {})
+        policy.on_epoch_end(epoch, {})
     assert model.stop_training  # two epochs each at 0.1, 0.01 and 0.001
     np.testing.assert_allclose(rates, [0.1, 0.1, 0.01, 0.01, 0.001, 0.001], rtol=1e-6)
 
@@ -150,9 +150,9 @@ def test_the_width_stays_with_the_model(tmp_path):
     for one in parts(model, SwitchedWidth, SwitchedGradient):
         one.place.assign(2)
     model.save(tmp_path / "model.keras")
-    again, muppet = keras.saving.load_model(tmp_path / "model.keras"), MuPPET()
-    again.fit(np.ones((4, 2)), np.ones((4, 3)), verbose=0, callbacks=[muppet])
-    assert muppet.word_length == 14 and "_state_of_MuPPET" not in vars(again)
+    again, policy = keras.saving.load_model(tmp_path / "model.keras"), MuPPET()
+    again.fit(np.ones((4, 2)), np.ones((4, 3)), verbose=0, callbacks=[policy])
+    assert policy.word_length == 14 and "_state_of_MuPPET" not in vars(again)
     kernel = edgeax.strip(again).layers[-1].kernel.numpy()
     step = 2.0 ** edgeax.formats.MuppetFloat(14).fit(kernel)["exponent"]
     np.testing.assert_array_equal(kernel / step, np.round(kernel / step))
@@ -174,7 +174,7 @@ def test_a_model_without_word_lengths_is_refused():
 
     with pytest.raises(ValueError, match="`model` must have the arithmetic 'muppet'"):
         fit(two_kernels("swalp"), MuPPET())
-    narrow = edgeax.model.arithmetics.muppet((8, 12))
+    narrow = muppet((8, 12))
     rules = [edgeax.Rule("@last", arithmetic=narrow)]
     model = keras.Sequential([keras.Input((2,)), layers.Dense(2), layers.Dense(3)])
     model = edgeax.compress(model, edgeax.Recipe(rules, arithmetic="muppet"))
