@@ -65,6 +65,20 @@ def test_rvvb20_the_policy_trace_is_that_of_the_authors_code():
     assert len(switched) == 6 and {int(one.place.numpy()) for one in switched} == {4}
 
 
+@pytest.mark.parametrize("cosine, violations", [(0.95, 1), (0.87, 0)])
+def test_rvvb20_the_threshold_is_that_of_the_epoch(cosine, violations):
+    # 1 + 1.5 * exp(-0.1 * epoch) is 2.006 at epoch 4, 1.910 at 5 and 1.823 at 6. Two gradients of
+    # length 1 have a diversity of 1 / (1 + cosine), orthogonal ones 1.
+    policy = MuPPET()
+    policy.set_model(two_kernels())
+    kept = policy._kept[1].last
+    second = [cosine, (1 - cosine**2) ** 0.5, 0.0]
+    for epoch, gradient in enumerate([*np.eye(3), [1.0, 0.0, 0.0], second, [0.0] * 3]):
+        kept.assign(np.float32([gradient]))
+        policy.on_epoch_end(epoch, {})
+    assert int(policy._violations.numpy()) == violations
+
+
 def test_rvvb20_diversity_of_orthogonal_and_of_equal_gradients():
     assert gradient_diversity([2.0], [np.array([1.0, 1.0])]) == 1.0
     assert gradient_diversity([3.0], [np.array([3.0, 0.0])]) == pytest.approx(1 / 3)
