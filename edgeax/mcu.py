@@ -5,11 +5,12 @@
 
 from edgeax.runtime.mcu.estimate import Estimate, LayerEstimate, estimate
 from edgeax.runtime.mcu.generate import generate
-from edgeax.runtime.mcu.report import Report, StepReport
+from edgeax.runtime.mcu.report import ByCmsisNN, Report, StepReport
 from edgeax.runtime.mcu.targets import TARGETS, Target
 
 __all__ = [
     "TARGETS",
+    "ByCmsisNN",
     "Estimate",
     "LayerEstimate",
     "Report",

@@ -5,13 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from edgeax._version import __version__
 from edgeax.formats.tables import text_table
-from edgeax.runtime.mcu import cpp_stripes
+from edgeax.runtime.mcu import cmsis_nn, cpp_stripes
 from edgeax.runtime.mcu.cpp_names import comment
 from edgeax.runtime.mcu.cpp_values import TYPES, Constants, literal
 from edgeax.runtime.mcu.folder import MARK
 from edgeax.runtime.mcu.plan import Buffer, Call, Place, Plan, Stage
 from edgeax.runtime.mcu.ports import CppPort, place, ports_of
 from edgeax.runtime.mcu.program import Step
+from edgeax.runtime.mcu.targets import TARGETS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,12 +24,27 @@ class Title:
         origin: The file that it was generated from, for people.
         target: Name of the processor.
         rounding: "single" or "double".
+        by_cmsis_nn: Whether CMSIS-NN computes it, beside a program that we compute, or the other
+            way round; None: it has no twin.
     """
 
     name: str
     origin: str
     target: str
     rounding: str
+    by_cmsis_nn: bool | None = None
+
+    @property
+    def stem(self) -> str:
+        """The stem of the files of its own."""
+        return f"{self.name}_cmsis_nn" if self.by_cmsis_nn else self.name
+
+    def only(self, text: str) -> str:
+        """Returns a text of C++ for builds of this program."""
+        if self.by_cmsis_nn is None:
+            return text
+        word = "ifdef" if self.by_cmsis_nn else "ifndef"
+        return f"#{word} {cmsis_nn.MACRO}\n\n{text}\n\n#endif  // {cmsis_nn.MACRO}\n"
 
     def line(self, file: str) -> str:
         """Returns what the first comment of a file says."""
@@ -64,18 +80,26 @@ def headers_of(plan: Plan) -> list[str]:
     return sorted(headers)
 
 
-def header(title: Title, plan: Plan, constant_bytes: int) -> str:
-    """Returns the header of a program."""
+def header(
+    title: Title, plan: Plan, constant_bytes: int, twin: tuple[Plan, int] | None = None
+) -> str:
+    """Returns the header of a program.
+
+    Args:
+        title: Who it is.
+        plan: Its plan.
+        constant_bytes: Bytes of its constants.
+        twin: The same two of its twin by CMSIS-NN.
+    """
     inputs, outputs = ports_of(plan)
     parts = [
         f"#pragma once\n{title.head(f'{title.name}.h')}",
         "#include <stddef.h>\n#include <stdint.h>",
         f"namespace {title.name} {{",
-        f"// Static RAM: {plan.arena_bytes} bytes of activations and scratch, {plan.state_bytes} "
-        "of state.\n"
-        f"constexpr size_t ram_bytes = {plan.ram_bytes};\n"
-        "// Weights and other arrays in flash.\n"
-        f"constexpr size_t constant_bytes = {constant_bytes};",
+        _sizes(plan, constant_bytes)
+        if twin is None
+        else f"#ifdef {cmsis_nn.MACRO}  // see Makefile or CMakeLists.txt\n{_sizes(*twin)}\n"
+        f"#else\n{_sizes(plan, constant_bytes)}\n#endif",
         *(_port(port, "Input", port.type) for port in inputs),
         *(_port(port, "Output", f"const {port.type}") for port in outputs),
         "// Computes the outputs from what the inputs hold. What the inputs held is lost: write "
@@ -91,13 +115,23 @@ def header(title: Title, plan: Plan, constant_bytes: int) -> str:
     return "\n\n".join([*parts, f"}}  // namespace {title.name}\n"])
 
 
+def _sizes(plan: Plan, constant_bytes: int) -> str:
+    return (
+        f"// Static RAM: {plan.arena_bytes} bytes of activations and scratch, {plan.state_bytes} "
+        "of state.\n"
+        f"constexpr size_t ram_bytes = {plan.ram_bytes};\n"
+        "// Weights and other arrays in flash.\n"
+        f"constexpr size_t constant_bytes = {constant_bytes};"
+    )
+
+
 def constants_text(title: Title, plan: Plan, constants: Constants) -> str:
     """Returns the file that holds the constants."""
     headers = headers_of(plan)
     includes = "\n".join(f'#include "tflite_kernels/micro/{name}"' for name in headers)
     return "\n\n".join(
         [
-            f"#pragma once\n{title.head(f'{title.name}_constants.h')}",
+            f"#pragma once\n{title.head(f'{title.stem}_constants.h')}",
             includes,
             f"namespace {title.name}_program {{\nnamespace {{",
             "using namespace edgeax;\nusing namespace edgeax::micro;",
@@ -114,9 +148,10 @@ def source(title: Title, plan: Plan, calls: Sequence[str], reset: str) -> str:
     memory = [f"alignas(16) uint8_t arena[{max(plan.arena_bytes, 1)}];"]
     if plan.states:
         memory.append(f"alignas(16) uint8_t states[{plan.state_bytes}];")
+    head = f"{title.head(f'{title.stem}.cc')}\n{plan_comment(plan)}"
     parts = [
-        f"{title.head(f'{title.name}.cc')}\n{plan_comment(plan)}",
-        f'#include "{title.name}.h"\n\n#include "{title.name}_constants.h"',
+        f'#include "{title.name}.h"\n\n#include "{title.stem}_constants.h"',
+        *([_refusals(title)] if title.by_cmsis_nn else []),
         f"namespace {title.name}_program {{\nnamespace {{",
         *([f"constexpr Rounding kRounding = Rounding::{kind};"] if rounds else []),
         "\n".join(memory),
@@ -127,16 +162,32 @@ def source(title: Title, plan: Plan, calls: Sequence[str], reset: str) -> str:
         f"}}  // namespace\n}}  // namespace {title.name}_program",
         f"namespace {title.name} {{",
         *_entries(plan, f"{title.name}_program::"),
-        f"}}  // namespace {title.name}\n",
+        f"}}  // namespace {title.name}" + ("\n" if title.by_cmsis_nn is None else ""),
     ]
-    return "\n\n".join(parts)
+    body = "\n\n".join(part for part in parts if part)
+    return f"{head}\n\n{title.only(body)}"
+
+
+def _refusals(title: Title) -> str:
+    """Returns what refuses processors for which CMSIS-NN's scratch was not planned."""
+    core = TARGETS[title.target]
+    macros = [] if core.has_helium else ["__ARM_FEATURE_MVE"]
+    macros += [] if core.has_dsp else ["__ARM_FEATURE_DSP"]
+    return "\n".join(
+        f'#ifdef {macro}\n#error "planned for {title.target}: generate it for this processor"'
+        "\n#endif"
+        for macro in macros
+    )
 
 
 def plan_comment(plan: Plan) -> str:
-    """Returns the plan of every buffer as a comment."""
+    """Returns the plan of every buffer, and what CMSIS-NN computes, as a comment."""
+    theirs, ours = cmsis_nn.shares(plan)
+    told = [f"// CMSIS-NN computes {cmsis_nn.told(theirs, ours)}."] if theirs else []
     lines = [
+        *told,
         f"// Plan of {plan.arena_bytes} bytes of activations and scratch; "
-        f"{plan.live_bytes} live at once."
+        f"{plan.live_bytes} live at once.",
     ]
     lines += _table(plan.buffers.values())
     if plan.states:

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from edgeax.formats.rounding import KINDS
-from edgeax.runtime.mcu import cpp_names, folder, read, report, vectors, write
+from edgeax.runtime.mcu import cmsis_nn, cpp_names, folder, read, report, vectors, write
 from edgeax.runtime.mcu.choose import Choice, choose
 from edgeax.runtime.mcu.cpp_program import Title
 from edgeax.runtime.mcu.program import Program
@@ -27,7 +27,8 @@ def generate(
 
     The folder gets `NAME.h` with typed entry points, `NAME.cc` and `NAME_constants.h`, the kernels
     that they need, `CMakeLists.txt` and `Makefile`, `NAME_test.cc` with `test_vectors.h`, and
-    `NAME_plan.png`. The same file gives the same bytes.
+    `NAME_plan.png`; for a Cortex-M also `NAME_cmsis_nn.cc`, the same program by CMSIS-NN for builds
+    that set EDGEAX_USE_CMSIS_NN. The same file gives the same bytes.
 
     Args:
         source: Path of a full-integer `.tflite` file, or its bytes.
@@ -48,9 +49,12 @@ def generate(
     folder.check_folder(out_dir)
     program, choice = chosen(data, target, ram_bytes, rounding)
     placed = choice.plan
+    second = cmsis_nn.second_program(data, target, ram_bytes, rounding)
     title = Title(name, origin, target, rounding)
     drawn = vectors.drawn_vectors(data, program, rounding)
-    files, constant_bytes = write.files_of(title, placed, TARGETS[target], drawn)
+    files, constant_bytes, second_bytes = write.files_of(
+        title, placed, TARGETS[target], drawn, second.plan
+    )
     folder.write_folder(out_dir, files)
     return Report(
         folder=os.fspath(out_dir),
@@ -61,7 +65,12 @@ def generate(
         state_bytes=placed.state_bytes,
         constant_bytes=constant_bytes,
         steps=report.steps_of(placed),
-        notes=(*_cost(choice), *(() if f"{name}_plan.png" in files else (_NO_PICTURE,))),
+        cmsis_nn=None if second.plan is None else report.by_cmsis_nn(second.plan, second_bytes),
+        notes=(
+            *_cost(choice),
+            *([f"no program by CMSIS-NN: {second.why_not}"] if second.why_not else []),
+            *(() if f"{name}_plan.png" in files else (_NO_PICTURE,)),
+        ),
     )
 
 

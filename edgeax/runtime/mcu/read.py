@@ -7,7 +7,7 @@ from edgeax.formats.flatbuffer import Model, Operator, Subgraph, Tensor
 from edgeax.runtime.mcu import oracle_float
 from edgeax.runtime.mcu.fold import fold_activations, fold_pads
 from edgeax.runtime.mcu.node import NO_BORDERS, Node, value_of
-from edgeax.runtime.mcu.operators import HANDLERS
+from edgeax.runtime.mcu.operators import HANDLERS, cmsis_nn
 from edgeax.runtime.mcu.operators.looked_up import add_points
 from edgeax.runtime.mcu.program import Alias, Array, Lowered, Program, Step, Value
 from edgeax.runtime.mcu.read_state import read_variables, settle
@@ -30,6 +30,7 @@ def read_program(
     target: Target,
     rounding: str,
     is_thrifty: bool = False,
+    with_cmsis_nn: bool = False,
 ) -> Program:
     """Reads a file and lowers its main graph.
 
@@ -38,6 +39,7 @@ def read_program(
         target: The processor that the program is for.
         rounding: "single" or "double".
         is_thrifty: Whether kernels should take little scratch, though they are slower then.
+        with_cmsis_nn: Whether CMSIS-NN computes what it can; for Cortex-M and double rounding only.
     Raises:
         ValueError: The file is damaged, or has something that no program can be generated for.
     """
@@ -68,7 +70,7 @@ def read_program(
         for index, operator in enumerate(graph.operators)
         if index not in folded | activations
     ]
-    lowered = [part for node in nodes for part in HANDLERS[node.operator.name](node)]
+    lowered = [part for node in nodes for part in _lowered(node, with_cmsis_nn)]
     lowered = settle(lowered, variables, graph.inputs, graph.outputs)
     _check_computed(graph, lowered)
     steps = tuple(part for part in lowered if isinstance(part, Step))
@@ -77,6 +79,11 @@ def read_program(
     for index, name in _names_of_ends(model).items():
         values[index] = dataclasses.replace(values[index], name=name)
     return without_unread(Program(values, steps, aliases, graph.inputs, graph.outputs))
+
+
+def _lowered(node: Node, with_cmsis_nn: bool) -> Lowered:
+    step = cmsis_nn.step_of(node) if with_cmsis_nn else None
+    return HANDLERS[node.operator.name](node) if step is None else [step]
 
 
 def _values(graph: Subgraph, steps: tuple[Step, ...], aliases: dict[int, int]) -> dict[int, Value]:

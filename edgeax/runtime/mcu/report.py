@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from edgeax.formats.tables import text_table
+from edgeax.runtime.mcu import cmsis_nn
 from edgeax.runtime.mcu.cpp_names import short
 from edgeax.runtime.mcu.cpp_values import array_bytes
 from edgeax.runtime.mcu.plan import Plan, Stage
@@ -31,6 +32,25 @@ class StepReport:
 
 
 @dataclasses.dataclass(frozen=True)
+class ByCmsisNN:
+    """The same program where the user's build sets EDGEAX_USE_CMSIS_NN.
+
+    Attributes:
+        ram_bytes: All static bytes of RAM.
+        constant_bytes: Bytes of weights and other arrays in flash.
+        steps: The steps, in the order in which they run; kernels `Cmsis...` call CMSIS-NN.
+        theirs: Labels of what CMSIS-NN computes.
+        ours: Labels of what our kernels compute.
+    """
+
+    ram_bytes: int
+    constant_bytes: int
+    steps: tuple[StepReport, ...]
+    theirs: tuple[str, ...]
+    ours: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class Report:
     """What `generate` wrote. Prints as text.
 
@@ -44,6 +64,7 @@ class Report:
         constant_bytes: Bytes of weights and other arrays in flash.
         steps: The steps, in the order in which they run.
         notes: What is worth knowing about the files.
+        cmsis_nn: The same program by CMSIS-NN; None: the files have none.
     """
 
     folder: str
@@ -55,6 +76,7 @@ class Report:
     constant_bytes: int
     steps: tuple[StepReport, ...]
     notes: tuple[str, ...] = ()
+    cmsis_nn: ByCmsisNN | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the report as JSON values."""
@@ -67,6 +89,7 @@ class Report:
             {"fact": "static RAM", "value": f"{self.ram_bytes:,} bytes"},
             {"fact": "of it state", "value": f"{self.state_bytes:,} bytes"},
             {"fact": "constants", "value": f"{self.constant_bytes:,} bytes"},
+            *_facts(self.cmsis_nn),
             *({"fact": "note", "value": note} for note in self.notes),
         ]
         rows = [
@@ -81,6 +104,24 @@ class Report:
             for step in self.steps
         ]
         return f"{text_table(facts)}\n\n{text_table(rows)}"
+
+
+def by_cmsis_nn(plan: Plan, constant_bytes: int) -> ByCmsisNN:
+    """Returns what a program by CMSIS-NN takes, and who computes what of it."""
+    theirs, ours = cmsis_nn.shares(plan)
+    return ByCmsisNN(plan.ram_bytes, constant_bytes, steps_of(plan), tuple(theirs), tuple(ours))
+
+
+def _facts(found: ByCmsisNN | None) -> list[dict[str, str]]:
+    if found is None:
+        return []
+    return [
+        {
+            "fact": "by CMSIS-NN",
+            "value": f"{cmsis_nn.told(found.theirs, found.ours)}; static RAM "
+            f"{found.ram_bytes:,} bytes, constants {found.constant_bytes:,} bytes",
+        }
+    ]
 
 
 def steps_of(plan: Plan) -> tuple[StepReport, ...]:

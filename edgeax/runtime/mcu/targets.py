@@ -21,6 +21,11 @@ class Target:
     has_helium: bool = False
     compiler: str = "arm-none-eabi-g++"
 
+    @property
+    def is_cortex_m(self) -> bool:
+        """Whether it is a Cortex-M."""
+        return self.name.startswith("cortex-m")
+
 
 _M4 = ("-mthumb", "-mcpu=cortex-m4", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
 _M7 = ("-mthumb", "-mcpu=cortex-m7", "-mfloat-abi=hard", "-mfpu=fpv5-d16")

@@ -11,9 +11,10 @@ def value(number: int, size: int, dtype: str = "int8", is_state: bool = False) -
 
 
 def step(reads: Sequence[int | Array], writes: Sequence[int], **options) -> Step:
-    """Returns a call of the kernel F of f.h."""
+    """Returns a call of the kernel F of f.h, or of what options say."""
+    options = {"kernel": "F", "header": "f.h", "arguments": Struct("FArgs", {}), **options}
     label = f"{'-'.join(map(str, writes))} F"
-    return Step(label, "F", "f.h", Struct("FArgs", {}), tuple(reads), tuple(writes), **options)
+    return Step(label, reads=tuple(reads), writes=tuple(writes), **options)
 
 
 def program(sizes, steps, inputs, outputs, aliases=None, states=()) -> Program:

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -100,3 +102,40 @@ def test_arguments_are_written_before_the_calls():
     object.__setattr__(some, "arguments", Struct("FArgs", {"depth": 3}))
     _, text = calls(some)
     assert text == "constexpr FArgs k0_args = {\n    3,  // depth\n};"
+
+
+@pytest.mark.parametrize(
+    "by_cmsis_nn, stem, guard",
+    [
+        (None, "net", None),
+        (False, "net", "#ifndef EDGEAX_USE_CMSIS_NN"),
+        (True, "net_cmsis_nn", "#ifdef EDGEAX_USE_CMSIS_NN"),
+    ],
+)
+def test_of_two_programs_a_build_takes_one(by_cmsis_nn, stem, guard):
+    title = dataclasses.replace(TITLE, by_cmsis_nn=by_cmsis_nn)
+    lines = cpp_program.source(title, planned([step([0], [1])]), [], "").splitlines()
+    assert lines[0].startswith(f"// {stem}.cc: ") and f'#include "{stem}_constants.h"' in lines
+    assert (guard in lines) if guard else not any(line.startswith("#if") for line in lines)
+    assert lines.count("#endif  // EDGEAX_USE_CMSIS_NN") == (guard is not None)
+
+
+def test_the_header_tells_the_bytes_of_the_program_that_is_built():
+    ours, theirs = planned([step([0], [1])]), planned([step([0], [1], scratch_bytes=9)])
+    lines = cpp_program.header(TITLE, ours, 77, (theirs, 78)).splitlines()
+    at = lines.index("#ifdef EDGEAX_USE_CMSIS_NN  // see Makefile or CMakeLists.txt")
+    assert [line for line in lines[at + 1 : at + 11] if not line.startswith("//")] == [
+        "constexpr size_t ram_bytes = 32;",
+        "constexpr size_t constant_bytes = 78;",
+        "#else",
+        "constexpr size_t ram_bytes = 16;",
+        "constexpr size_t constant_bytes = 77;",
+        "#endif",
+    ]
+
+
+def test_the_plan_tells_what_cmsis_nn_computes():
+    some = [step([0], [2], header="cmsis_nn.h"), step([2], [1])]
+    plan = planned(some, sizes=(8, 8, 8))
+    lines = cpp_program.plan_comment(plan).splitlines()
+    assert lines[0] == "// CMSIS-NN computes 1 of 2 steps, without 1 F."

@@ -216,3 +216,16 @@ def test_input_and_output_keep_their_numbers(tmp_path):
     assert "int8_t* a_b();" in header and "const int8_t* class_0();" in header
     assert "constexpr float a_b_scale = 0.5f;" in header
     assert "void invoke(const int8_t* a_b_in, int8_t* class_0_out);" in header
+
+
+def test_a_cortex_m_gets_a_twin_by_cmsis_nn(tmp_path):
+    receipt = generate(networks.dense_chain(), tmp_path / "net", "cortex-m4", name="net")
+    assert {"net_cmsis_nn.cc", "net_cmsis_nn_constants.h"} <= {*receipt.files}
+    assert "tflite_kernels/micro/cmsis_nn.cc" in receipt.files
+    assert receipt.cmsis_nn.theirs == ("0 FULLY_CONNECTED, h", "1 FULLY_CONNECTED, y")
+    assert receipt.cmsis_nn.constant_bytes == 12 * 8 + 8 * 4 + (8 + 4) * 4
+    single = generate(
+        networks.dense_chain(), tmp_path / "net", "cortex-m4", rounding="single", name="net"
+    )
+    assert single.cmsis_nn is None and "net_cmsis_nn.cc" not in single.files
+    assert "no program by CMSIS-NN: CMSIS-NN rounds twice" in str(single)

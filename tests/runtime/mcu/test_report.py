@@ -1,7 +1,8 @@
+import dataclasses
 import json
 
 from edgeax.runtime.mcu.plan import plan, stages_of
-from edgeax.runtime.mcu.report import Report, StepReport, steps_of
+from edgeax.runtime.mcu.report import Report, StepReport, by_cmsis_nn, steps_of
 from tests.runtime.mcu import steps
 from tests.runtime.mcu.steps import step
 
@@ -37,3 +38,14 @@ def test_rows_come_from_the_plan():
         ("1 F", 7, 20, 44),
         ("2 F", 5, 0, 24),
     ]
+
+
+def test_a_report_tells_of_the_program_by_cmsis_nn():
+    some = [step([0], [1], header="cmsis_nn.h", scratch_bytes=20), step([1], [2])]
+    program = steps.program({0: 8, 1: 16, 2: 8}, some, [0], [2])
+    found = by_cmsis_nn(plan(program, stages_of(program)), 70)
+    assert (found.ram_bytes, found.theirs, found.ours) == (48, ("1 F",), ("2 F",))
+    line = str(dataclasses.replace(REPORT, cmsis_nn=found)).splitlines()[6]
+    assert line.split("  ", 1)[1].strip() == (
+        "1 of 2 steps, without 2 F; static RAM 48 bytes, constants 70 bytes"
+    )

@@ -15,7 +15,7 @@ def written(data, target="cortex-m4"):
 
 
 def test_a_folder_has_all_that_is_needed_and_no_more():
-    files, constant_bytes = written(networks.reshaped())
+    files, constant_bytes, _ = written(networks.reshaped())
     assert set(files) == {
         "CMakeLists.txt",
         "Makefile",
@@ -33,7 +33,7 @@ def test_a_folder_has_all_that_is_needed_and_no_more():
 
 
 def test_kernels_come_as_they_are():
-    files, constant_bytes = written(networks.dense_chain())
+    files, constant_bytes, _ = written(networks.dense_chain())
     kernels = [path for path in files if path.startswith("tflite_kernels")]
     assert "tflite_kernels/micro/fully_connected.cc" in kernels or len(kernels) > 3
     assert all(files[path] == (folder() / path).read_bytes() for path in kernels)

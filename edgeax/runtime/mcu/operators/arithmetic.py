@@ -10,7 +10,8 @@ from edgeax.runtime.mcu.operators import broadcasts, codes
 from edgeax.runtime.mcu.program import Lowered, Struct
 
 _DTYPES = ("int8", "int16")
-_LEFT_SHIFT = {"int8": 20, "int16": 15}
+LEFT_SHIFT = {"int8": 20, "int16": 15}
+"""Bits that codes are shifted left by before they are scaled and added, by their type."""
 
 
 def add(node: Node) -> Lowered:
@@ -26,7 +27,7 @@ def sub(node: Node) -> Lowered:
 def mul(node: Node) -> Lowered:
     """Returns the step of a MUL."""
     broadcasts.check_operands(node, _DTYPES)
-    (a_scale, a_zero), (b_scale, b_zero), (scale, zero) = _scales(node)
+    (a_scale, a_zero), (b_scale, b_zero), (scale, zero) = scales_of(node)
     arguments = Struct(
         "MultiplyArgs",
         {
@@ -61,8 +62,8 @@ def _sum(node: Node, sign: int) -> Lowered:
 
 def _rescaled(node: Node, sign: int) -> tuple[tuple[int, int], Struct]:
     """Returns the order of the operands, the one with the larger scale first, and `AddArgs`."""
-    *inputs, (scale, zero_point) = _scales(node)
-    left = _LEFT_SHIFT[node.input(0).dtype]
+    *inputs, (scale, zero_point) = scales_of(node)
+    left = LEFT_SHIFT[node.input(0).dtype]
     positions = (0, 1) if inputs[0][0] >= inputs[1][0] else (1, 0)
     signs = (1, sign)
     (a_scale, a_zero), (b_scale, b_zero) = (inputs[position] for position in positions)
@@ -80,7 +81,7 @@ def _rescaled(node: Node, sign: int) -> tuple[tuple[int, int], Struct]:
             "a_zero_point": a_zero,
             "b_zero_point": b_zero,
             "output_zero_point": zero_point,
-            "a_weight": a_sign << (_LEFT_SHIFT[node.input(0).dtype] - 1),
+            "a_weight": a_sign << (LEFT_SHIFT[node.input(0).dtype] - 1),
             "b_weight": b_sign,
             "b_shift": left,
             "b_factor": codes.requantization(multiplier, shift),
@@ -93,7 +94,7 @@ def _rescaled(node: Node, sign: int) -> tuple[tuple[int, int], Struct]:
 
 def _weighted(node: Node, sign: int) -> Struct | None:
     """Returns `WeightedAddArgs`, None where XNNPACK leaves the operator to TFLite's own kernel."""
-    *inputs, (scale, zero_point) = _scales(node)
+    *inputs, (scale, zero_point) = scales_of(node)
     ratios = [np.float32(of_input) / np.float32(scale) for of_input, _ in inputs]
     if not all(2.0**-10 <= ratio < 2.0**8 for ratio in ratios):
         return None
@@ -115,7 +116,7 @@ def _weighted(node: Node, sign: int) -> Struct | None:
     return arguments
 
 
-def _scales(node: Node) -> list[tuple[float, int]]:
+def scales_of(node: Node) -> list[tuple[float, int]]:
     """Returns scale and zero point of both inputs and of the output."""
     tensors = {
         "its first input": node.input(0),

@@ -112,7 +112,7 @@ class Plan:
 def conv2d(node: Node) -> Lowered:
     """Returns the step of a CONV_2D."""
     found = products.read_products(node, (0, 1, 2))
-    shape = _shape(node, found.weights.shape)
+    shape = shape_of(node, found.weights.shape)
     if found.bias.dtype == np.int64:
         return [convolution_int16(node, found, shape)]
     return [convolution(node, products.without_constant_channels(found, node.rounding), shape)]
@@ -276,7 +276,8 @@ def _runs(weights: np.ndarray, groups: int, runs: int) -> np.ndarray:
     return weights.reshape(groups, len(weights) // groups, runs, -1)
 
 
-def _shape(node: Node, weights: tuple[int, ...]) -> Shape:
+def shape_of(node: Node, weights: tuple[int, ...]) -> Shape:
+    """Returns the shapes of a CONV_2D, all checked, of weights of a shape."""
     x, output, options = node.input(0).shape, node.output().shape, node.options
     node.require(
         len(x) == len(output) == len(weights) == 4,

@@ -45,7 +45,7 @@ class Layer:
         height, width: How windows lie on the image.
         multiplier: Output channels of an input channel.
         weights: int8, shape (1, height, width, output channels).
-        bias: int32, with what the zero point of the input adds.
+        bias: int32, with what the zero point of the input adds unless `read_layer` left it out.
         factors: From sums to output codes.
         limits: Least and largest of the output's codes.
     """
@@ -61,26 +61,31 @@ class Layer:
 
 def depthwise_conv2d(node: Node) -> Lowered:
     """Returns the step of a DEPTHWISE_CONV_2D."""
+    return [depthwise(node, read_layer(node))]
+
+
+def read_layer(node: Node, folds: bool = True) -> Layer:
+    """Returns the numbers of a DEPTHWISE_CONV_2D, all checked.
+
+    Args:
+        node: The operator.
+        folds: Whether the bias gets what the zero point of the input adds.
+    """
     x, output = node.input(0), node.output()
     codes.require_dtype(node, x, ("int8", "int16"), "its input")
     codes.require_dtype(node, output, (x.dtype,), "its output")
     weights = _weights(node)
     height, width = windows.axes_of(node, weights.shape[1:3], has_dilation=True)
     zero_point = codes.zero_point_of(node, x, "its input")
-    return [
-        depthwise(
-            node,
-            Layer(
-                height,
-                width,
-                _multiplier(node, weights.shape[3]),
-                weights,
-                _bias(node, weights, zero_point),
-                _factors(node, weights.shape[3]),
-                codes.limits_of(node),
-            ),
-        )
-    ]
+    return Layer(
+        height,
+        width,
+        _multiplier(node, weights.shape[3]),
+        weights,
+        _bias(node, weights, zero_point if folds else 0),
+        _factors(node, weights.shape[3]),
+        codes.limits_of(node),
+    )
 
 
 def depthwise(node: Node, layer: Layer) -> Step:

@@ -9,11 +9,24 @@ from edgeax.runtime.mcu.node import Node
 from edgeax.runtime.mcu.operators import conv2d, products, tiles
 from edgeax.runtime.mcu.program import Array, Lowered, Step, Struct
 
-_FEW_ROWS = 3  # more are a convolution, which reads the weights once
+FEW_ROWS = 3
+"""More are a convolution, which reads the weights once."""
 
 
 def fully_connected(node: Node) -> Lowered:
     """Returns the step of a FULLY_CONNECTED."""
+    image, shape = read_layer(node)
+    if image.bias.dtype == np.int64:
+        return [conv2d.convolution_int16(node, image, shape)]
+    image = products.without_constant_channels(image, node.rounding)
+    rows, depth = shape.input_width, shape.input_channels
+    if rows > FEW_ROWS or depth % tiles.layout_for(node.target).multiple:
+        return [conv2d.convolution(node, image, shape)]
+    return [_few_rows(node, dataclasses.replace(image, weights=image.rows), rows)]
+
+
+def read_layer(node: Node) -> tuple[products.Products, conv2d.Shape]:
+    """Returns a FULLY_CONNECTED, all checked, as a convolution of a row of pixels."""
     node.require(
         node.options.get("weights_format", 0) == 0,
         "its weights must be in the default format",
@@ -24,13 +37,7 @@ def fully_connected(node: Node) -> Lowered:
     outputs, depth = found.weights.shape
     rows = _rows(node, outputs, depth)
     shape = conv2d.Shape(1, 1, rows, depth, 1, rows, outputs, 1, 1)
-    image = dataclasses.replace(found, weights=found.weights.reshape(outputs, 1, 1, depth))
-    if found.bias.dtype == np.int64:
-        return [conv2d.convolution_int16(node, image, shape)]
-    image = products.without_constant_channels(image, node.rounding)
-    if rows > _FEW_ROWS or depth % tiles.layout_for(node.target).multiple:
-        return [conv2d.convolution(node, image, shape)]
-    return [_few_rows(node, dataclasses.replace(image, weights=image.rows), rows)]
+    return dataclasses.replace(found, weights=found.weights.reshape(outputs, 1, 1, depth)), shape
 
 
 def _few_rows(node: Node, found: products.Products, rows: int) -> Step:
