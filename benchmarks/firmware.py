@@ -14,6 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from tests.emulation import boards, counting, places
+from tests.emulation.cmsis_nn import Library
 
 _SECTION = re.compile(r"^ (\.\S+|COMMON)\s+0x[0-9a-f]+\s+0x([0-9a-f]+) (\S.*)$", re.MULTILINE)
 _PORT = re.compile(r"^(const )?(\w+)\* (\w+)\(\);", re.MULTILINE)
@@ -96,18 +97,22 @@ class Bench:
         self._objects: dict[str, Path] = {}
         self._plugin = counting.build_plugin(folder / "counter.so")
 
-    def build(self, core: str, program: Path, name: str) -> Firmware:
+    def build(
+        self, core: str, program: Path, name: str, cmsis_nn: Library | None = None
+    ) -> Firmware:
         """Builds a generated program, with all kernels that it has beside it.
 
         Args:
             core: Name of a board.
             program: Folder that `generate` wrote.
             name: Name of the program.
+            cmsis_nn: What computes what it can; None: our kernels compute all.
         """
         main = self._folder / "main.cc"
         main.write_text(main_text((program / f"{name}.h").read_text(), name))
-        sources = [program / f"{name}.cc", *sorted((program / _KERNELS).rglob("*.cc"))]
-        return self.link(core, main, sources, program)
+        sources = [*program.glob(f"{name}.cc"), *program.glob(f"{name}_cmsis_nn.cc")]
+        sources += sorted((program / _KERNELS).rglob("*.cc"))
+        return self.link(core, main, sources, program, cmsis_nn=cmsis_nn)
 
     def link(
         self,
@@ -116,6 +121,7 @@ class Bench:
         sources: Iterable[Path],
         include: Path,
         flags: Sequence[str] = (),
+        cmsis_nn: Library | None = None,
     ) -> Firmware:
         """Links a main with sources that count as the program.
 
@@ -125,24 +131,30 @@ class Bench:
             sources: The program's.
             include: Folder that all of them include from.
             flags: Of the linker.
+            cmsis_nn: As of `build`.
         """
-        objects = [self.compiled(core, source, include) for source in sources]
+        compile_flags = cmsis_nn.flags if cmsis_nn else []
+        objects = [self.compiled(core, source, include, compile_flags) for source in sources]
+        objects += [cmsis_nn.file] if cmsis_nn else []
         file, map_file = self._folder / "firmware.elf", self._folder / "firmware.map"
-        own = self.compiled(core, main, include)
+        own = self.compiled(core, main, include, compile_flags)
         boards.build(core, [own, *objects], file, [f"-Wl,-Map={map_file}", *flags])
         others = {str(own), f"{file}.startup.o"}
         sections = sections_of(map_file.read_text())
         return Firmware(core, file, tuple(s for s in sections if s.owner not in others))
 
-    def compiled(self, core: str, source: Path, include: Path) -> Path:
+    def compiled(
+        self, core: str, source: Path, include: Path, more_flags: Sequence[str] = ()
+    ) -> Path:
         """Compiles a source, unless it was compiled for this core before, with the same headers."""
-        key = sha256(f"{core}\n{source.name}\n{source.read_text()}".encode())
+        words = [core, source.name, *more_flags, source.read_text()]
+        key = sha256("\n".join(words).encode())
         headers = [] if _KERNELS in source.parts else sorted(include.glob("*.h"))
         for header in headers:
             key.update(header.read_bytes())
         name = key.hexdigest()[:20]
         if name not in self._objects:
-            flags = [f"-I{include}", f"-I{places.COUNTER}"]
+            flags = [f"-I{include}", f"-I{places.COUNTER}", *more_flags]
             output = self._folder / f"{source.stem}-{name}.o"
             self._objects[name] = boards.compile_object(core, source, output, flags)
         return self._objects[name]

@@ -7,11 +7,13 @@ constants; `constant_bytes`. `ratio` is to the instructions of TensorFlow Lite M
 file's constants that are read at all. Instructions are not cycles.
 
 The models are those of MLPerf Tiny in the folder EDGEAX_TEST_DATA/models, where they are, and one
-with drawn weights. Pictures of the plans go beside the report.
+with drawn weights. Pictures of the plans go beside the report. Where EDGEAX_CMSIS_NN names a tree
+of CMSIS-NN, see tests/emulation/cmsis_nn.py, the same programs run by it too.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 import shutil
@@ -33,6 +35,7 @@ from edgeax.formats.flatbuffer import Model
 from edgeax.runtime.mcu import oracle
 from edgeax.runtime.mcu.report import Report
 from tests.emulation.boards import BOARDS
+from tests.emulation.cmsis_nn import Library, of_user
 
 PICTURES = REPOSITORY / "build" / "mcu_plans"
 RATIOS = {"cortex-m4": 0.80, "cortex-m55": 0.85}
@@ -136,6 +139,13 @@ class Measured:
     ram_bytes: int
     program_bytes: int
     outcome: Outcome
+    by_cmsis_nn: bool = False
+
+    @property
+    def constant_bytes(self) -> int:
+        """Bytes of the constants that it links."""
+        used = self.report.cmsis_nn if self.by_cmsis_nn else None
+        return used.constant_bytes if used else self.report.constant_bytes
 
 
 @dataclass
@@ -154,7 +164,12 @@ class Runner:
     _expected: dict[bytes, int] = field(default_factory=dict)
 
     def measure(
-        self, subject: Subject, core: str, ram_bytes: int | None = None, picture: str = ""
+        self,
+        subject: Subject,
+        core: str,
+        ram_bytes: int | None = None,
+        picture: str = "",
+        cmsis_nn: Library | None = None,
     ) -> Measured:
         """Measures a model on a board.
 
@@ -163,18 +178,20 @@ class Runner:
             core: Name of the board.
             ram_bytes: The most static RAM, as `edgeax.mcu.generate` takes it.
             picture: Name of the picture of the plan; empty: none is kept.
+            cmsis_nn: What computes what it can; None: our kernels compute all.
         """
         program = self.folder / "program"
         report = edgeax.mcu.generate(
             subject.content, program, target=core, ram_bytes=ram_bytes, name="net"
         )
-        firmware = self.bench.build(core, program, "net")
+        firmware = self.bench.build(core, program, "net", cmsis_nn)
         drawn = program / "net_plan.png"
         if self.pictures is not None and picture and drawn.exists():
             self.pictures.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(drawn, self.pictures / f"{picture}.png")
-        program_bytes = firmware.flash_bytes - report.constant_bytes
-        return Measured(report, firmware.ram_bytes, program_bytes, self.bench.run(firmware))
+        found = Measured(report, firmware.ram_bytes, 0, self.bench.run(firmware), bool(cmsis_nn))
+        program_bytes = firmware.flash_bytes - found.constant_bytes
+        return dataclasses.replace(found, program_bytes=program_bytes)
 
     def output_crc(self, subject: Subject) -> int:
         """Returns the crc32 that the outputs of a model should have: the interpreter's."""
@@ -230,7 +247,29 @@ def measure_subject(benchmark: Benchmark, runner: Runner, subject: Subject) -> d
     for core in BOARDS:
         found[core] = runner.measure(subject, core, picture=f"{subject.name} {core}")
         add_rows(benchmark, subject, core, found[core], runner.output_crc(subject))
+        measure_cmsis_nn(benchmark, runner, subject, core, found[core])
     return found
+
+
+def measure_cmsis_nn(
+    benchmark: Benchmark, runner: Runner, subject: Subject, core: str, ours: Measured
+) -> None:
+    """Adds a row of a model by the user's CMSIS-NN, where there is one for the board."""
+    library = of_user(core)
+    if library is None:
+        return
+    found = runner.measure(subject, core, cmsis_nn=library)
+    name, instructions = f"{subject.name}, by CMSIS-NN", found.outcome.instructions
+    right = found.outcome.output_crc == runner.output_crc(subject)
+    peer = subject.wanted.instructions.get(core) if subject.wanted else None
+    place = benchmark.row(
+        **row_of(name, core, found),
+        to_ours=instructions / ours.outcome.instructions,
+        **({"tflm_instructions": peer, "ratio": instructions / peer} if peer else {}),
+        outputs="equal" if right else "WRONG",
+    )
+    target = _targets(benchmark, f"{core}, {name}", place)
+    target("outputs equal", float(right), 1.0, at_least=True)
 
 
 def add_rows(
@@ -277,7 +316,7 @@ def row_of(name: str, core: str, found: Measured) -> dict[str, object]:
         "ram_bytes": found.ram_bytes,
         "stack_bytes": found.outcome.stack_bytes,
         "program_bytes": found.program_bytes,
-        "constant_bytes": found.report.constant_bytes,
+        "constant_bytes": found.constant_bytes,
     }
 
 

@@ -5,7 +5,9 @@ import zlib
 import pytest
 
 from benchmarks.firmware import Bench, Section, main_text, sections_of
+from edgeax.runtime.mcu.generate import generate
 from tests.emulation import require
+from tests.runtime.mcu import cmsis_nn_programs, networks
 
 HEADER = """
 namespace net {
@@ -115,3 +117,16 @@ def test_state_is_reset_and_all_ports_are_filled():
     assert text.index("net::reset();") < text.index("Fill(net::x(), net::x_size * sizeof(int8_t)")
     assert "Fill(net::z(), net::z_size * sizeof(int16_t), &x)" in text
     assert "Fill(net::y()" not in text
+
+
+def test_a_program_by_cmsis_nn_is_measured(bench, tmp_path):
+    report = generate(networks.dense_chain(), tmp_path / "net", "cortex-m4", name="net")
+    ours = bench.build("cortex-m4", tmp_path / "net", "net")
+    expected = bench.run(ours)
+    library = cmsis_nn_programs.stand_in("cortex-m4")
+    firmware = bench.build("cortex-m4", tmp_path / "net", "net", library)
+    assert bench.run(firmware).output_crc == expected.output_crc
+    assert firmware.ram_bytes == report.cmsis_nn.ram_bytes
+    owners = {section.owner for section in firmware.sections if section.size}
+    assert any("net_cmsis_nn-" in owner for owner in owners)
+    assert str(library.file) in owners

@@ -1,3 +1,6 @@
+import dataclasses
+from pathlib import Path
+
 import pytest
 
 from benchmarks import mcu
@@ -5,8 +8,9 @@ from benchmarks.drawn_network import separable_network
 from benchmarks.firmware import Bench, Outcome
 from benchmarks.harness import Benchmark
 from benchmarks.mcu import KNOWN, Measured, Subject
-from edgeax.runtime.mcu.report import Report
+from edgeax.runtime.mcu.report import ByCmsisNN, Report
 from tests.emulation import require
+from tests.emulation.cmsis_nn import Library
 from tests.runtime.mcu import networks
 
 CRC = KNOWN["ad"].wanted.output_crc
@@ -145,3 +149,38 @@ def test_a_program_gives_on_boards_what_the_interpreter_gives(tmp_path):
     assert [row["board"] for row in rows] == ["cortex-m4", "cortex-m7", "cortex-m55"]
     assert {row["outputs"] for row in rows} == {"equal"}
     assert all(0 < row["program_bytes"] < 8000 for row in rows)
+
+
+def by_cmsis_nn(crc=CRC):
+    measured = found(instructions=600_000, crc=crc)
+    twin = ByCmsisNN(768, 270_000, (), (), ())
+    report = dataclasses.replace(measured.report, cmsis_nn=twin)
+    return dataclasses.replace(measured, report=report, by_cmsis_nn=True)
+
+
+@pytest.mark.parametrize("crc, outputs", [(CRC, "equal"), (1, "WRONG")])
+def test_a_program_by_cmsis_nn_is_compared_with_ours_and_the_peer(monkeypatch, crc, outputs):
+    class OneRunner:
+        def measure(self, subject, core, cmsis_nn):
+            assert cmsis_nn == Library(Path("tree"), Path("file"))
+            return by_cmsis_nn(crc)
+
+        def output_crc(self, subject):
+            return CRC
+
+    monkeypatch.setattr(mcu, "of_user", lambda core: Library(Path("tree"), Path("file")))
+    benchmark, subject = Benchmark("mcu"), Subject("ad", b"", KNOWN["ad"].wanted)
+    mcu.measure_cmsis_nn(benchmark, OneRunner(), subject, "cortex-m4", found())
+    (row,) = benchmark.report()["rows"]
+    assert (row["model"], row["to_ours"], row["outputs"]) == ("ad, by CMSIS-NN", 2.0, outputs)
+    assert row["constant_bytes"] == 270_000
+    assert row["ratio"] == pytest.approx(600_000 / 582_952)
+    (target,) = benchmark.report()["wanted"]
+    assert target["holds"] == (outputs == "equal")
+
+
+def test_without_a_cmsis_nn_there_is_no_row(monkeypatch):
+    monkeypatch.delenv("EDGEAX_CMSIS_NN", raising=False)
+    benchmark = Benchmark("mcu")
+    mcu.measure_cmsis_nn(benchmark, None, Subject("ad", b""), "cortex-m4", found())
+    assert benchmark.report()["rows"] == []
