@@ -103,7 +103,11 @@ def _ends(graph: Graph, step: TrainingStep) -> dict[str, Ends]:
     inputs = _input_names(graph)
     outputs = tuple(output_names(graph.outputs))
     state = tuple(step.state)
-    labels = (*inputs, training_signature.LABELS)
+    labels = (
+        *inputs,
+        training_signature.LABELS,
+        *([training_signature.KEEP] if step.blocks else []),
+    )
     ends = {
         "infer": Ends(inputs, outputs),
         "train": Ends(
@@ -154,8 +158,8 @@ def _converted(
     given = step.input_specs(training.batch_size)
     calls = {
         "infer": (step.infer, step.input_specs(training.infer_batch_size)),
-        "train": (step.train, [*given, labels, rate]),
-        "gradients": (step.gradients, [*given, labels]),
+        "train": (step.train, [*given, *labels, rate]),
+        "gradients": (step.gradients, [*given, *labels]),
         "save": (step.save, []),
         "restore": (step.restore, [tf.TensorSpec(one.shape, one.dtype) for one in values]),
         "reset": (step.reset_to(values), []),
@@ -192,10 +196,12 @@ def _traced(function: Any, specs: Sequence[tf.TensorSpec]) -> Any:
     return tf.function(numbered, autograph=False).get_concrete_function(*named)
 
 
-def _labels(step: TrainingStep, training: OnDeviceTraining) -> tf.TensorSpec:
+def _labels(step: TrainingStep, training: OnDeviceTraining) -> list[tf.TensorSpec]:
+    """Returns shape and type of `y`, and of `keep` where blocks can be left out."""
+    keep = [tf.TensorSpec((len(step.blocks),), tf.float32)] if step.blocks else []
     if training.loss == "cross_entropy":
-        return tf.TensorSpec((training.batch_size,), tf.int32)
-    return tf.TensorSpec((training.batch_size, *step.output_shape), tf.float32)
+        return [tf.TensorSpec((training.batch_size,), tf.int32), *keep]
+    return [tf.TensorSpec((training.batch_size, *step.output_shape), tf.float32), *keep]
 
 
 def _finish(file: Model, name: str, ends: Ends, parts: Cut, trunk: Model | None) -> Subgraph:
@@ -270,13 +276,11 @@ def _signature(
         front = trunks[training.infer_batch_size].file
         tensors = front.subgraphs[0].tensors
         constants += [tensor.content for tensor in tensors if tensor.is_constant]
-    numbers = {one.name: one.subgraph for one in file.signatures}
-    sizes = {name: file.peak_activation_bytes(numbers[name]) for name in ("train", "infer")}
-    memory = {
-        "state_bytes": sum(variable.size_bytes for variable in variables),
-        "activation_bytes": sizes["train"],
-        "infer_activation_bytes": sizes["infer"],
-    }
+    memory = {"state_bytes": sum(variable.size_bytes for variable in variables)}
+    for name, signature in (("activation_bytes", "train"), ("infer_activation_bytes", "infer")):
+        sizes = [file.peak_activation_bytes(graph) for graph in _graphs_of(file, signature)]
+        if None not in sizes:
+            memory[name] = sum(size or 0 for size in sizes)
     return TrainingSignature(
         model_id=training_signature.model_id(variables, constants),
         signatures=ends,
@@ -286,9 +290,23 @@ def _signature(
         loss=training.loss,
         optimizer=described(step.optimizer),
         learning_rate=learning_rate_of(step.optimizer),
+        blocks=tuple(step.blocks),
         classes=step.classes if training.loss == "cross_entropy" else None,
-        memory={name: size for name, size in memory.items() if size is not None},
+        memory=memory,
     )
+
+
+def _graphs_of(file: Model, name: str) -> list[Subgraph]:
+    """Returns the graph of a signature and those of its branches, each of which has memory of its
+    own.
+    """
+    numbers = [next(one.subgraph for one in file.signatures if one.name == name)]
+    for number in numbers:
+        for operator in file.subgraphs[number].operators:
+            if operator.name == "IF":
+                options = operator.options
+                numbers += [options["then_subgraph_index"], options["else_subgraph_index"]]
+    return [file.subgraphs[number] for number in dict.fromkeys(numbers)]
 
 
 def _report(
@@ -300,8 +318,8 @@ def _report(
         for call in parts.back.calls
         if getattr(call.operation, "weights", ())
     }
-    step = next(one.subgraph for one in file.signatures if one.name == "train")
-    names = (operator.name for operator in file.subgraphs[step].operators)
+    graphs = _graphs_of(file, "train")
+    names = (operator.name for graph in graphs for operator in graph.operators)
     counts = Counter(name for name in names if name in GRADIENT_OPERATORS)
     return TrainingReport(
         layers=tuple(trained),

@@ -1,6 +1,6 @@
 """The training step of a model as functions of TensorFlow over variables of its own."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -25,6 +25,7 @@ class TrainingStep:
     Attributes:
         state: The variables by name: first those that are trained, in the order of the layers.
         names: Names of those that are trained.
+        blocks: Paths of the blocks that a step can leave out, where it has an input for that.
         output_shape: Shape of the output, without the batch.
         classes: Size of the output's last axis.
         optimizer: The optimizer, over the variables.
@@ -67,6 +68,13 @@ class TrainingStep:
         self.state.update(self._followed)
         for kept in kept_variables(self.optimizer):
             self.state[f"optimizer/{_name_among(kept, self.state)}"] = kept
+        self._blocks = _blocks_in(graph) if training.keep else []
+        self.blocks = [graph.path(block) for block in self._blocks]
+        if training.keep and not self._blocks:
+            raise ValueError(
+                "`keep` can be True only where SelectiveBlocks are trained or behind what is. "
+                "Received: keep=True for a model without. Leave it out."
+            )
         self._constants = {
             id(variable): (variable, keras.ops.convert_to_numpy(variable))
             for layer in _layers_in(graph)
@@ -134,7 +142,11 @@ class TrainingStep:
         return [self._outputs(outputs)]
 
     def gradients(self, *arguments: tf.Tensor) -> list[tf.Tensor]:
-        """Returns the loss and the gradient of each trained variable; the last argument is `y`."""
+        """Returns the loss and the gradient of each trained variable.
+
+        Args:
+            *arguments: The inputs, `y`, and `keep` where blocks can be left out.
+        """
         loss, _, gradients, _ = self._differentiate(*arguments)
         return [loss, *gradients]
 
@@ -142,12 +154,16 @@ class TrainingStep:
         """Does a step and returns the loss and the outputs before it.
 
         Args:
-            *arguments: The inputs, `y`, the learning rate.
+            *arguments: The inputs, `y`, `keep` where blocks can be left out, the learning rate.
         """
         *arguments, rate = arguments  # type: ignore[assignment]
         self.optimizer.learning_rate.assign(rate)
         loss, outputs, gradients, followed = self._differentiate(*arguments)
+        before = [(kept, kept.value.read_value(), number) for kept, number in self._of_blocks()]
         self.optimizer.apply(gradients, self._trained)
+        for kept, value, number in before:
+            ran = arguments[-1][number] > 0.5
+            kept.assign(tf.where(ran, kept.value.read_value(), value))
         for variable, value in followed:
             variable.assign(value)
         return [loss, self._outputs(outputs)]
@@ -168,10 +184,10 @@ class TrainingStep:
 
     def _differentiate(self, *arguments: tf.Tensor) -> Any:
         """Returns loss, raw outputs, gradients, and what statistics become."""
-        *inputs, labels = arguments
+        *inputs, labels, keep = arguments if self._blocks else (*arguments, None)
         values = [variable.value for variable in self._trained]
         with tf.GradientTape() as tape:
-            outputs, followed = self._run(inputs, training=True)
+            outputs, followed = self._run(inputs, training=True, keep=keep)
             loss = self._loss(labels, outputs)
         gradients = tape.gradient(loss, values, unconnected_gradients="zero")
         return loss, outputs, gradients, followed
@@ -185,7 +201,24 @@ class TrainingStep:
     def _outputs(self, outputs: tf.Tensor) -> tf.Tensor:
         return tf.nn.softmax(outputs) if self._softmax else outputs
 
-    def _run(self, inputs: Sequence[tf.Tensor], training: bool) -> tuple[tf.Tensor, Any]:
+    def _of_blocks(self) -> Iterator[tuple[keras.Variable, int]]:
+        """Yields the variables that belong to a block, and the block's number."""
+        numbers = {id(block): number for number, block in enumerate(self._blocks)}
+        of_weights = {
+            mine.name: numbers[id(weight.layer)]
+            for weight, mine in zip(self._weights, self._trained, strict=True)
+            if id(weight.layer) in numbers
+        }
+        every = {mine.name for mine in self._trained}
+        for variable in [*self._trained, *kept_variables(self.optimizer)]:
+            owners = [n for n in every if variable.name == n or variable.name.startswith(f"{n}_")]
+            owner = max(owners, key=len, default=None)
+            if owner in of_weights:
+                yield variable, of_weights[owner]
+
+    def _run(
+        self, inputs: Sequence[tf.Tensor], training: bool, keep: tf.Tensor | None = None
+    ) -> tuple[tf.Tensor, Any]:
         """Returns the output, logits where the loss wants these, and new statistics."""
         values = {key: (one, tf.constant(value)) for key, (one, value) in self._constants.items()}
         for weight, mine in zip(self._weights, self._trained, strict=True):
@@ -199,6 +232,9 @@ class TrainingStep:
             if id(operation) in self._parts:
                 weight, mine = self._parts[id(operation)]
                 return _run_with_part(weight, mine.value, values[id(weight.variable)][1], *args)
+            if keep is not None and operation in self._blocks:
+                ran = keep[self._blocks.index(operation)] > 0.5
+                return self._run_or_skip(operation, ran, keras.tree.flatten(args)[0])
             if isinstance(operation, NORMALIZATION):
                 live = training and self._training.batch_norm == "live"
                 kwargs = {**kwargs, "training": live and operation.trainable}
@@ -213,6 +249,44 @@ class TrainingStep:
             if scope.get_current_value(one) is not None
         ]
         return output, followed
+
+    def _run_or_skip(self, layer: Any, ran: tf.Tensor, inputs: tf.Tensor) -> tf.Tensor:
+        """Returns what a block makes of its inputs, or these.
+
+        On the way back the block runs once more: what a branch keeps no file can hand on.
+        """
+        pairs = zip(self._weights, self._trained, strict=True)
+        mine = [(weight.variable, one.value) for weight, one in pairs if weight.layer is layer]
+        own = {id(variable) for variable, _ in mine}
+        frozen = [self._constants[id(one)] for one in layer.block.variables if id(one) not in own]
+
+        def forward(inputs: tf.Tensor, weights: Sequence[tf.Tensor]) -> tf.Tensor:
+            values = [(one, tf.constant(value)) for one, value in frozen]
+            values += zip((variable for variable, _ in mine), weights, strict=True)
+            with keras.StatelessScope(state_mapping=values):
+                return layer.block(inputs, training=False)
+
+        @tf.custom_gradient
+        def block(inputs: tf.Tensor, *weights: tf.Tensor) -> Any:
+            outputs = tf.cond(ran, lambda: forward(inputs, weights), lambda: tf.identity(inputs))
+
+            def gradients(upstream: tf.Tensor) -> list[tf.Tensor]:
+                def backward() -> list[tf.Tensor]:
+                    given = [tf.identity(one) for one in (inputs, *weights)]
+                    with tf.GradientTape() as tape:
+                        tape.watch(given)
+                        again = forward(given[0], given[1:])
+                    zero = tf.UnconnectedGradients.ZERO
+                    return list(tape.gradient(again, given, upstream, zero))
+
+                def nothing() -> list[tf.Tensor]:
+                    return [tf.identity(upstream), *map(tf.zeros_like, weights)]
+
+                return list(tf.cond(ran, backward, nothing))
+
+            return outputs, gradients
+
+        return block(inputs, *(tf.convert_to_tensor(value) for _, value in mine))
 
     def _statistics(self) -> dict[str, keras.Variable]:
         """Returns the statistics of normalizations that are trained, by name."""
@@ -232,6 +306,12 @@ def _layers_in(graph: Graph) -> list[keras.layers.Layer]:
         if isinstance(call.operation, keras.layers.Layer)
     }
     return [*found.values()]
+
+
+def _blocks_in(graph: Graph) -> list[Any]:
+    """Returns the layers that hold a block and note whether they ran it, as SelectiveBlocks do."""
+    layers = _layers_in(graph)
+    return [layer for layer in layers if hasattr(layer, "block") and hasattr(layer, "kept")]
 
 
 def _check_types(graph: Graph) -> None:

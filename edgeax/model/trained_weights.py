@@ -202,6 +202,6 @@ def names_of(weights: Sequence[TrainedWeight]) -> list[str]:
     """Returns a name for each weight: the path of its layer and its own, all different."""
     names = [f"{weight.path}/{weight.variable.name}" for weight in weights]
     return [
-        name if names.count(name) == 1 else weight.variable.path
+        name if names.count(name) == 1 else f"{weight.path}/{weight.variable.path}"
         for name, weight in zip(names, weights, strict=True)
     ]

@@ -3,8 +3,9 @@
     python run_steps.py MODULE LIBRARY FILE DATA OUT
 
 MODULE: "ai_edge_litert.interpreter" or "tflite_runtime.interpreter". LIBRARY: the plugin. DATA: an
-.npz with images, labels and rate, one batch for each step. OUT gets `loss` of each step, `infer` of
-the first image in the fresh interpreter, before all else, and the variables afterwards.
+.npz with images and labels, one batch for each step, and the other inputs of `train`. OUT gets
+`loss` of each step, `infer` of the first image in the fresh interpreter, before all else, and the
+variables afterwards.
 """
 
 import importlib
@@ -22,8 +23,9 @@ def main(module_name, library, file, data, out):
     infer, train, save = map(interpreter.get_signature_runner, ("infer", "train", "save"))
     ((name, _),) = infer.get_input_details().items()
     (fresh,) = infer(**{name: given["images"][0][:1]}).values()
+    others = {key: given[key] for key in given if key not in ("images", "labels")}
     losses = [
-        train(**{name: x, "y": y, "learning_rate": given["rate"]})["loss"]
+        train(**{name: x, "y": y}, **others)["loss"]
         for x, y in zip(given["images"], given["labels"], strict=True)
     ]
     np.savez(out, loss=np.array(losses), infer=fresh, **save())

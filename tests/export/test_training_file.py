@@ -284,3 +284,39 @@ def test_arguments_that_do_not_go_with_training_are_refused(options, said, tmp_p
 def test_samples_may_be_missing_with_training_alone(tmp_path):
     with pytest.raises(ValueError, match="`samples` must be typical inputs"):
         edgeax.export(networks.convolutional(), tmp_path / "model.tflite")
+
+
+@pytest.mark.parametrize("module", networks.HOSTS)
+def test_a_step_leaves_out_the_blocks_that_it_is_told_to(module, selective, tmp_path):
+    path, receipt = selective
+    python = networks.HOSTS[module]
+    if not python.exists():
+        pytest.skip("Missing: the environment build/tflite_runtime. Run: make test")
+    images, labels = networks.batches(3)
+    found = networks.run_steps(
+        python, module, path, images, labels, 0.1, tmp_path, keep=np.float32([0, 1])
+    )
+    fresh = names_of(networks.selective())
+    kept = {name for name in found if name.startswith(("selective_0", "optimizer/selective_0"))}
+    assert len(kept) == 4
+    for name in sorted(kept):
+        wanted = fresh["selective_0/kernel" if "kernel" in name else "selective_0/bias"]
+        wanted = np.zeros(wanted.shape) if name.startswith("optimizer") else wanted
+        np.testing.assert_array_equal(found[name], wanted, err_msg=name)
+    assert np.any(found["selective_1/kernel"] != fresh["selective_1/kernel"])
+    assert receipt.training.gradient_operators["Conv2DBackpropFilter"] == 3
+
+
+@pytest.fixture(scope="module")
+def selective(tmp_path_factory):
+    path = tmp_path_factory.mktemp("selective") / "model.tflite"
+    optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
+    return path, export(networks.selective(), path, optimizer=optimizer, keep=True)
+
+
+def test_the_metadata_names_the_blocks(selective):
+    path, _ = selective
+    signature = training_signature.read(Model.read(path))
+    assert signature.blocks == ("selective_0", "selective_1")
+    assert signature.signatures["train"].inputs == ("image", "y", "keep", "learning_rate")
+    assert signature.signatures["gradients"].inputs == ("image", "y", "keep")

@@ -9,6 +9,7 @@ from edgeax.export.cut import cut, plain_graph
 from edgeax.export.training_step import TrainingStep
 from edgeax.model.trained_weights import trained_weights
 from edgeax.model.update_plan import UpdatePart, UpdatePlan
+from tests.export import training_networks as networks
 
 LABELS = np.array([0, 1, 2, 1], np.int32)
 
@@ -127,12 +128,51 @@ def two_outputs():
     return keras.Model(given, [layers.Dense(2)(given), layers.Dense(2)(given)])
 
 
+def test_blocks_that_a_step_leaves_out_are_their_inputs_and_stay():
+    model, images = networks.selective(), networks.batches(1)[0][0]
+    step = step_of(model, optimizer=keras.optimizers.SGD(0.1, momentum=0.9), keep=True)
+    assert step.blocks == ["selective_0", "selective_1"]
+    arguments = tf.constant(images), tf.constant(LABELS)
+    whole, *found = step.gradients(*arguments, tf.constant([1.0, 1.0]))
+    variables = [variable.value for variable in model.trainable_variables]
+    with tf.GradientTape() as tape:
+        logits = model(images)
+        loss = tf.reduce_mean(
+            keras.losses.sparse_categorical_crossentropy(LABELS, logits, from_logits=True)
+        )
+    wanted = tape.gradient(loss, variables)
+    np.testing.assert_allclose(whole, loss, rtol=1e-5)
+    for name, mine, theirs in zip(step.names, found, wanted, strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-6, err_msg=name)
+    features = layers.Flatten()(model.get_layer("first").output)
+    left_out = keras.Model(model.input, model.get_layer("last")(features))
+    none, *_ = step.gradients(*arguments, tf.constant([0.0, 0.0]))
+    losses = keras.losses.sparse_categorical_crossentropy(
+        LABELS, left_out(images), from_logits=True
+    )
+    np.testing.assert_allclose(none, tf.reduce_mean(losses), rtol=1e-5)
+
+
+def test_momentum_does_not_move_a_block_that_was_left_out():
+    step = step_of(
+        networks.selective(), optimizer=keras.optimizers.SGD(0.1, momentum=0.9), keep=True
+    )
+    arguments = tf.constant(networks.batches(1)[0][0]), tf.constant(LABELS)
+    step.train(*arguments, tf.constant([1.0, 1.0]), tf.constant(0.1))
+    before = {name: variable.numpy() for name, variable in step.state.items()}
+    step.train(*arguments, tf.constant([0.0, 1.0]), tf.constant(0.1))
+    same = {name for name, one in step.state.items() if np.array_equal(one, before[name])}
+    assert same == {name for name in before if "selective_0" in name}
+    assert len(same) == 4
+
+
 @pytest.mark.parametrize(
     "make, training, said",
     [
         (two_outputs, {}, "one output.*Received: 2 outputs"),
         (lambda: dense(units=1), {}, r"'cross_entropy' only for.*\(None, 1\).*'mean_square'"),
         (lambda: dense(units=2, dtype="float16"), {}, "compute in float32.*float16 in 'dense"),
+        (lambda: dense(units=2), {"keep": True}, "`keep` can be True only where SelectiveBlocks"),
         (lambda: dense(units=2), {"optimizer": object()}, "`optimizer` must be a Keras optimizer"),
     ],
 )

@@ -74,10 +74,10 @@ def interpreter(path):
     return Interpreter(model_path=str(path), experimental_delegates=[edgeax.load_delegate()])
 
 
-def run_steps(python, module, path, images, labels, rate, folder):
+def run_steps(python, module, path, images, labels, rate, folder, **others):
     """Trains a file in a process without TensorFlow; see run_steps.py."""
     data, out = folder / "data.npz", folder / "out.npz"
-    np.savez(data, images=images, labels=labels, rate=np.float32(rate))
+    np.savez(data, images=images, labels=labels, learning_rate=np.float32(rate), **others)
     words = [str(python), str(RUN_STEPS), module, str(delegate_path()), str(path), data, out]
     clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     outcome = subprocess.run(words, capture_output=True, text=True, env=clean, timeout=120)
@@ -89,3 +89,16 @@ HOSTS = {
     "ai_edge_litert.interpreter": Path(sys.executable),
     "tflite_runtime.interpreter": TFLITE_RUNTIME,
 }
+
+
+def selective(seed=0):
+    """A convolution, two blocks that a step can leave out, and a dense layer."""
+    keras.utils.set_random_seed(seed)
+    image = keras.Input((10, 10, 1), name="image")
+    x = layers.Conv2D(4, 3, strides=2, name="first")(image)
+    for number in range(2):
+        given = keras.Input(x.shape[1:])
+        y = layers.Conv2D(4, 3, padding="same", activation="relu", name="conv")(given)
+        block = keras.Model(given, layers.Add()([given, y]), name=f"block_{number}")
+        x = edgeax.layers.SelectiveBlock(block, 1.0, seed=number, name=f"selective_{number}")(x)
+    return keras.Model(image, layers.Dense(3, name="last")(layers.Flatten()(x)))
