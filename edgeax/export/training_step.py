@@ -56,16 +56,13 @@ class TrainingStep:
         self._softmax = training.loss == "cross_entropy" and _take_softmax(graph, output)
         self.names = names_of(self._weights)
         values = [_trained_part(weight) for weight in self._weights]
-        self._trained = [
-            keras.Variable(value, dtype="float32", name=name.replace("/", "_"))
-            for value, name in zip(values, self.names, strict=True)
-        ]
+        self._trained = list(map(_variable, self.names, values))
         for mine, weight in zip(self._trained, self._weights, strict=True):
             mine.constraint = weight.variable.constraint
         self.optimizer = device_optimizer(training.optimizer, self._trained)
         self._followed = self._statistics() if training.batch_norm == "live" else {}
         self.state: dict[str, keras.Variable] = dict(zip(self.names, self._trained, strict=True))
-        self.state.update(self._followed)
+        self.state.update({name: mine for name, (_, mine) in self._followed.items()})
         for kept in kept_variables(self.optimizer):
             self.state[f"optimizer/{_name_among(kept, self.state)}"] = kept
         self._blocks = _blocks_in(graph) if training.keep else []
@@ -108,7 +105,7 @@ class TrainingStep:
     def constants(self) -> list[bytes]:
         """Contents of the weights that are not trained."""
         own = {id(weight.variable) for weight in self._weights if weight.channels is None}
-        own |= {id(variable) for variable in self._followed.values()}
+        own |= {id(variable) for variable, _ in self._followed.values()}
         return [value.tobytes() for key, (_, value) in self._constants.items() if key not in own]
 
     def input_specs(self, batch_size: int) -> list[tf.TensorSpec]:
@@ -224,8 +221,8 @@ class TrainingStep:
         for weight, mine in zip(self._weights, self._trained, strict=True):
             whole = values[id(weight.variable)][1]
             values[id(weight.variable)] = (weight.variable, _whole(weight, mine.value, whole))
-        for variable in self._followed.values():
-            del values[id(variable)]
+        for variable, mine in self._followed.values():
+            values[id(variable)] = (variable, tf.convert_to_tensor(mine.value))
 
         def emit(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             operation = call.operation
@@ -243,12 +240,8 @@ class TrainingStep:
         with keras.StatelessScope(state_mapping=list(values.values())) as scope:
             structure = keras.tree.pack_sequence_as(self._graph.inputs, list(inputs))
             (output,) = keras.tree.flatten(self._graph.rebuild(emit, structure))
-        followed = [
-            (one, scope.get_current_value(one))
-            for one in self._followed.values()
-            if scope.get_current_value(one) is not None
-        ]
-        return output, followed
+        new = [(mine, scope.get_current_value(one)) for one, mine in self._followed.values()]
+        return output, new
 
     def _run_or_skip(self, layer: Any, ran: tf.Tensor, inputs: tf.Tensor) -> tf.Tensor:
         """Returns what a block makes of its inputs, or these.
@@ -288,15 +281,18 @@ class TrainingStep:
 
         return block(inputs, *(tf.convert_to_tensor(value) for _, value in mine))
 
-    def _statistics(self) -> dict[str, keras.Variable]:
-        """Returns the statistics of normalizations that are trained, by name."""
+    def _statistics(self) -> dict[str, tuple[keras.Variable, keras.Variable]]:
+        """Returns the statistics of normalizations that are trained, and variables for them, by
+        name.
+        """
         trained = {id(weight.layer) for weight in self._weights}
-        return {
+        found = {
             f"{self._graph.path(layer)}/{variable.name}": variable
             for layer in _layers_in(self._graph)
             if isinstance(layer, NORMALIZATION) and id(layer) in trained
             for variable in layer.non_trainable_variables
         }
+        return {name: (one, _variable(name, one)) for name, one in found.items()}
 
 
 def _layers_in(graph: Graph) -> list[keras.layers.Layer]:
@@ -361,6 +357,12 @@ def _take_softmax(graph: Graph, output: keras.KerasTensor) -> bool:
         return False
     layer.activation = keras.activations.linear
     return True
+
+
+def _variable(name: str, value: Any) -> keras.Variable:
+    """Returns a new variable; files tell variables apart by their names."""
+    value = keras.ops.convert_to_numpy(value)
+    return keras.Variable(value, dtype="float32", name=name.replace("/", "_"))
 
 
 def _trained_part(weight: TrainedWeight) -> np.ndarray:

@@ -674,6 +674,26 @@ class Model:
         raw.signatureKey, raw.subgraphIndex = new.name.encode(), new.subgraph
         raw.inputs, raw.outputs = _entries(new.inputs), _entries(new.outputs)
 
+    def keep_signature(self, name: str) -> None:
+        """Leaves one signature and its graph, which must not run other ones.
+
+        Args:
+            name: Name of the signature.
+        Raises:
+            ValueError: there is no such signature.
+        """
+        kept = next((one for one in self.signatures if one.name == name), None)
+        if kept is None:
+            raise ValueError(
+                f"`name` must be one of {[one.name for one in self.signatures]}. Received: "
+                f"{name!r}. Look at `signatures`."
+            )
+        self._raw.signatureDefs = [
+            raw for raw in self._raw.signatureDefs if flatbuffer_raw.text(raw.signatureKey) == name
+        ]
+        self.subgraphs = [self.subgraphs[kept.subgraph]]
+        self._raw.signatureDefs[0].subgraphIndex = 0
+
     def share_buffers(self) -> None:
         """Lets tensors of equal content share a buffer; the others go when `prune` is called."""
         first: dict[bytes, int] = {}

@@ -755,3 +755,10 @@ def test_a_handle_of_a_variable_takes_no_activations(small, graph):
     before = small.peak_activation_bytes()
     graph.insert(0, "VAR_HANDLE", [], [len(graph.tensors) - 1])
     assert small.peak_activation_bytes() == before
+
+
+def test_one_signature_is_kept_with_its_graph(small):
+    with pytest.raises(ValueError, match=r"one of \['serve'\]. Received: 'go'"):
+        small.keep_signature("go")
+    small.keep_signature("serve")
+    assert len(Model.from_bytes(small.to_bytes()).subgraphs) == 1
