@@ -8,6 +8,7 @@ import keras
 from edgeax.formats.training_signature import LOSSES
 
 BATCH_NORM = ("frozen", "live")
+WEIGHTS = ("float32", "int8")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +31,11 @@ class OnDeviceTraining:
         batch_norm: `"frozen"`: batch normalizations compute with their statistics, as constants;
             `"live"`: they are trained and their statistics follow the batches, where layers in
             front of them are trained, or all.
+        weights: `"float32"`, or `"int8"`: kernels that are trained stay codes of 8 bits, on the
+            grid that training gave them or on one of their own. The file computes from the floats
+            that they stand for, and an update moves them by whole steps, one at least, as far up
+            as down. The optimizer must know its direction: one of `edgeax.optimizers` that go by
+            signs.
         keep: Whether a training step takes an input that says which of the model's SelectiveBlocks
             it runs.
 
@@ -45,6 +51,7 @@ class OnDeviceTraining:
     batch_size: int = 1
     infer_batch_size: int = 1
     batch_norm: str = "frozen"
+    weights: str = "float32"
     keep: bool = False
 
     def __post_init__(self) -> None:
@@ -52,7 +59,11 @@ class OnDeviceTraining:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"`{name}` must be an integer of at least 1. Received: {value!r}.")
-        for name, choices in (("loss", LOSSES), ("batch_norm", BATCH_NORM)):
+        for name, choices in (
+            ("loss", LOSSES),
+            ("batch_norm", BATCH_NORM),
+            ("weights", WEIGHTS),
+        ):
             if getattr(self, name) not in choices:
                 raise ValueError(
                     f"`{name}` must be one of {choices}. Received: {getattr(self, name)!r}."

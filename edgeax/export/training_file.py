@@ -20,6 +20,7 @@ from edgeax.export.assemble import Assembled, assemble
 from edgeax.export.convert import output_names, quiet, reason
 from edgeax.export.cut import Cut, cut, plain_graph
 from edgeax.export.frugal import order_frugally
+from edgeax.export.integer_weights import steps_of_kernels
 from edgeax.export.on_device_training import OnDeviceTraining
 from edgeax.export.training_report import TrainingReport
 from edgeax.export.training_step import TrainingStep
@@ -73,7 +74,8 @@ def training_file(
     graph = plain_graph(model)
     weights = trained_weights(graph, training.trainable, training.batch_norm == "live")
     parts = cut(model, graph, weights)
-    step = TrainingStep(parts.back, weights, training)
+    steps = steps_of_kernels(model, graph) if training.weights == "int8" else None
+    step = TrainingStep(parts.back, weights, training, steps)
     ends = _ends(graph, step)
     trunks = {}
     for size in {training.batch_size, training.infer_batch_size} if parts.front else ():
@@ -323,6 +325,7 @@ def _report(
     counts = Counter(name for name in names if name in GRADIENT_OPERATORS)
     return TrainingReport(
         layers=tuple(trained),
+        integer=tuple(v.name for v in signature.variables if v.trained and v.dtype == "int8"),
         channels={one.path: one.channels for one in weights if one.channels is not None},
         float_behind=tuple(path for path in behind if path not in trained),
         optimizer=str(signature.optimizer["class"]),

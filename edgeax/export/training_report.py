@@ -10,6 +10,7 @@ class TrainingReport:
     Attributes:
         layers: Paths of the layers that are trained.
         channels: How many input channels of a kernel are trained where it is not all, by path.
+        integer: Names of the weights that are trained as int8 codes.
         float_behind: Paths of the layers that are not trained and compute in float because a layer
             in front of them is.
         optimizer: Class of the optimizer.
@@ -24,6 +25,7 @@ class TrainingReport:
 
     layers: tuple[str, ...]
     channels: dict[str, int]
+    integer: tuple[str, ...]
     float_behind: tuple[str, ...]
     optimizer: str
     loss: str
@@ -45,6 +47,8 @@ class TrainingReport:
         ]
         if self.activation_bytes is not None:
             lines.append(f"alive at once in a step: {self.activation_bytes:,} bytes")
+        if self.integer:
+            lines.append(f"int8 codes moved by whole steps: {', '.join(self.integer)}")
         if self.float_behind:
             lines.append(f"float behind what is trained: {', '.join(self.float_behind)}")
         if self.gradient_operators:

@@ -1,12 +1,14 @@
 """The training step of a model as functions of TensorFlow over variables of its own."""
 
-from collections.abc import Callable, Iterator, Sequence
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from edgeax.export.integer_weights import codes_of, moved
 from edgeax.export.on_device_training import OnDeviceTraining
 from edgeax.formats.training_signature import Variable
 from edgeax.model.device_optimizer import device_optimizer, kept_variables
@@ -32,7 +34,11 @@ class TrainingStep:
     """
 
     def __init__(
-        self, graph: Graph, weights: Sequence[TrainedWeight], training: OnDeviceTraining
+        self,
+        graph: Graph,
+        weights: Sequence[TrainedWeight],
+        training: OnDeviceTraining,
+        steps: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         """Makes the variables.
 
@@ -40,6 +46,8 @@ class TrainingStep:
             graph: Of plain layers that may be changed; its inputs may be results of other layers.
             weights: What is trained.
             training: How.
+            steps: Steps of the codes of kernels that are trained in int8, by path; see
+                `integer_weights.steps_of_kernels`.
 
         Raises:
             ValueError: The model has several outputs, or one that the loss is not for, layers do
@@ -47,21 +55,29 @@ class TrainingStep:
         """
         self._graph = graph
         self._training = training
-        self._weights = list(weights)
         _check_types(graph)
         (output,) = _one_output(graph)
         _check_output(output, training.loss)
         self.output_shape = tuple(map(int, output.shape[1:]))
         self.classes = self.output_shape[-1] if self.output_shape else 1
         self._softmax = training.loss == "cross_entropy" and _take_softmax(graph, output)
-        self.names = names_of(self._weights)
-        values = [_trained_part(weight) for weight in self._weights]
-        self._trained = list(map(_variable, self.names, values))
-        for mine, weight in zip(self._trained, self._weights, strict=True):
-            mine.constraint = weight.variable.constraint
-        self.optimizer = device_optimizer(training.optimizer, self._trained)
+        self.names = names_of(weights)
+        self._held = [
+            _held(name, weight, (steps or {}).get(weight.path))
+            for name, weight in zip(self.names, weights, strict=True)
+        ]
+        references = [held.reference for held in self._held]
+        self.optimizer = device_optimizer(training.optimizer, references)
+        if steps and not hasattr(self.optimizer, "direction"):
+            raise ValueError(
+                "`weights` can be 'int8' only for an optimizer that knows its direction: "
+                "edgeax.optimizers.SignSGD, Signum or PredictiveSignSGD. Received: "
+                f"{type(self.optimizer).__name__}. Use one of these, or weights='float32'."
+            )
         self._followed = self._statistics() if training.batch_norm == "live" else {}
-        self.state: dict[str, keras.Variable] = dict(zip(self.names, self._trained, strict=True))
+        self.state: dict[str, keras.Variable] = {
+            name: held.variable for name, held in zip(self.names, self._held, strict=True)
+        }
         self.state.update({name: mine for name, (_, mine) in self._followed.items()})
         for kept in kept_variables(self.optimizer):
             self.state[f"optimizer/{_name_among(kept, self.state)}"] = kept
@@ -76,11 +92,6 @@ class TrainingStep:
             id(variable): (variable, keras.ops.convert_to_numpy(variable))
             for layer in _layers_in(graph)
             for variable in layer.variables
-        }
-        self._parts = {
-            id(weight.layer): (weight, mine)
-            for weight, mine in zip(self._weights, self._trained, strict=True)
-            if weight.channels is not None
         }
 
     @property
@@ -104,7 +115,8 @@ class TrainingStep:
     @property
     def constants(self) -> list[bytes]:
         """Contents of the weights that are not trained."""
-        own = {id(weight.variable) for weight in self._weights if weight.channels is None}
+        weights = [held.weight for held in self._held]
+        own = {id(weight.variable) for weight in weights if weight.channels is None}
         own |= {id(variable) for variable, _ in self._followed.values()}
         return [value.tobytes() for key, (_, value) in self._constants.items() if key not in own]
 
@@ -135,7 +147,7 @@ class TrainingStep:
 
     def infer(self, *inputs: tf.Tensor) -> list[tf.Tensor]:
         """Returns the outputs of the model."""
-        outputs, _ = self._run(inputs, training=False)
+        outputs, _ = self._run(inputs, [held.value() for held in self._held], training=False)
         return [self._outputs(outputs)]
 
     def gradients(self, *arguments: tf.Tensor) -> list[tf.Tensor]:
@@ -157,7 +169,7 @@ class TrainingStep:
         self.optimizer.learning_rate.assign(rate)
         loss, outputs, gradients, followed = self._differentiate(*arguments)
         before = [(kept, kept.value.read_value(), number) for kept, number in self._of_blocks()]
-        self.optimizer.apply(gradients, self._trained)
+        self._move(gradients)
         for kept, value, number in before:
             ran = arguments[-1][number] > 0.5
             kept.assign(tf.where(ran, kept.value.read_value(), value))
@@ -182,9 +194,10 @@ class TrainingStep:
     def _differentiate(self, *arguments: tf.Tensor) -> Any:
         """Returns loss, raw outputs, gradients, and what statistics become."""
         *inputs, labels, keep = arguments if self._blocks else (*arguments, None)
-        values = [variable.value for variable in self._trained]
+        values = [held.value() for held in self._held]
         with tf.GradientTape() as tape:
-            outputs, followed = self._run(inputs, training=True, keep=keep)
+            tape.watch(values)
+            outputs, followed = self._run(inputs, values, training=True, keep=keep)
             loss = self._loss(labels, outputs)
         gradients = tape.gradient(loss, values, unconnected_gradients="zero")
         return loss, outputs, gradients, followed
@@ -198,40 +211,65 @@ class TrainingStep:
     def _outputs(self, outputs: tf.Tensor) -> tf.Tensor:
         return tf.nn.softmax(outputs) if self._softmax else outputs
 
+    def _move(self, gradients: Sequence[tf.Tensor]) -> None:
+        """Lets the optimizer move what is trained."""
+        pairs = list(zip(gradients, self._held, strict=True))
+        floats = [(gradient, held.reference) for gradient, held in pairs if held.steps is None]
+        if floats:
+            self.optimizer.apply(*map(list, zip(*floats, strict=True)))
+        else:
+            self.optimizer.iterations.assign_add(1)
+        rate = tf.convert_to_tensor(self.optimizer.learning_rate.value)
+        for gradient, held in pairs:
+            if held.codes is not None:
+                direction = self.optimizer.direction(gradient, held.reference, held.value())
+                codes = tf.convert_to_tensor(held.codes.value)
+                held.codes.assign(moved(codes, rate * direction, tf.constant(held.steps)))
+
     def _of_blocks(self) -> Iterator[tuple[keras.Variable, int]]:
         """Yields the variables that belong to a block, and the block's number."""
         numbers = {id(block): number for number, block in enumerate(self._blocks)}
         of_weights = {
-            mine.name: numbers[id(weight.layer)]
-            for weight, mine in zip(self._weights, self._trained, strict=True)
-            if id(weight.layer) in numbers
+            held.reference.name: numbers[id(held.weight.layer)]
+            for held in self._held
+            if id(held.weight.layer) in numbers
         }
-        every = {mine.name for mine in self._trained}
-        for variable in [*self._trained, *kept_variables(self.optimizer)]:
+        every = {held.reference.name for held in self._held}
+        variables = [held.variable for held in self._held]
+        for variable in [*variables, *kept_variables(self.optimizer)]:
             owners = [n for n in every if variable.name == n or variable.name.startswith(f"{n}_")]
             owner = max(owners, key=len, default=None)
             if owner in of_weights:
                 yield variable, of_weights[owner]
 
     def _run(
-        self, inputs: Sequence[tf.Tensor], training: bool, keep: tf.Tensor | None = None
+        self,
+        inputs: Sequence[tf.Tensor],
+        trained: Sequence[tf.Tensor],
+        training: bool,
+        keep: tf.Tensor | None = None,
     ) -> tuple[tf.Tensor, Any]:
         """Returns the output, logits where the loss wants these, and new statistics."""
         values = {key: (one, tf.constant(value)) for key, (one, value) in self._constants.items()}
-        for weight, mine in zip(self._weights, self._trained, strict=True):
+        parts = {}
+        for held, mine in zip(self._held, trained, strict=True):
+            weight = held.weight
             whole = values[id(weight.variable)][1]
-            values[id(weight.variable)] = (weight.variable, _whole(weight, mine.value, whole))
+            values[id(weight.variable)] = (weight.variable, _whole(weight, mine, whole))
+            if weight.channels is not None:
+                parts[id(weight.layer)] = weight, mine
         for variable, mine in self._followed.values():
             values[id(variable)] = (variable, tf.convert_to_tensor(mine.value))
 
         def emit(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             operation = call.operation
-            if id(operation) in self._parts:
-                weight, mine = self._parts[id(operation)]
-                return _run_with_part(weight, mine.value, values[id(weight.variable)][1], *args)
+            if id(operation) in parts:
+                weight, mine = parts[id(operation)]
+                return _run_with_part(weight, mine, values[id(weight.variable)][1], *args)
             if keep is not None and operation in self._blocks:
                 ran = keep[self._blocks.index(operation)] > 0.5
-                return self._run_or_skip(operation, ran, keras.tree.flatten(args)[0])
+                given = keras.tree.flatten(args)[0]
+                return self._run_or_skip(operation, ran, given, trained)
             if isinstance(operation, NORMALIZATION):
                 live = training and self._training.batch_norm == "live"
                 kwargs = {**kwargs, "training": live and operation.trainable}
@@ -243,13 +281,15 @@ class TrainingStep:
         new = [(mine, scope.get_current_value(one)) for one, mine in self._followed.values()]
         return output, new
 
-    def _run_or_skip(self, layer: Any, ran: tf.Tensor, inputs: tf.Tensor) -> tf.Tensor:
+    def _run_or_skip(
+        self, layer: Any, ran: tf.Tensor, inputs: tf.Tensor, trained: Sequence[tf.Tensor]
+    ) -> tf.Tensor:
         """Returns what a block makes of its inputs, or these.
 
         On the way back the block runs once more: what a branch keeps no file can hand on.
         """
-        pairs = zip(self._weights, self._trained, strict=True)
-        mine = [(weight.variable, one.value) for weight, one in pairs if weight.layer is layer]
+        pairs = zip(self._held, trained, strict=True)
+        mine = [(h.weight.variable, one) for h, one in pairs if h.weight.layer is layer]
         own = {id(variable) for variable, _ in mine}
         frozen = [self._constants[id(one)] for one in layer.block.variables if id(one) not in own]
 
@@ -279,13 +319,13 @@ class TrainingStep:
 
             return outputs, gradients
 
-        return block(inputs, *(tf.convert_to_tensor(value) for _, value in mine))
+        return block(inputs, *(value for _, value in mine))
 
     def _statistics(self) -> dict[str, tuple[keras.Variable, keras.Variable]]:
         """Returns the statistics of normalizations that are trained, and variables for them, by
         name.
         """
-        trained = {id(weight.layer) for weight in self._weights}
+        trained = {id(held.weight.layer) for held in self._held}
         found = {
             f"{self._graph.path(layer)}/{variable.name}": variable
             for layer in _layers_in(self._graph)
@@ -293,6 +333,48 @@ class TrainingStep:
             for variable in layer.non_trainable_variables
         }
         return {name: (one, _variable(name, one)) for name, one in found.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Held:
+    """A weight that is trained, or the part of it that is.
+
+    Attributes:
+        weight: The weight.
+        reference: A float variable that the optimizer is built for; it is the weight itself where
+            that is float.
+        codes: The weight in int8 codes, None where it is float.
+        steps: What multiplies them.
+    """
+
+    weight: TrainedWeight
+    reference: keras.Variable
+    codes: keras.Variable | None = None
+    steps: np.ndarray | None = None
+
+    @property
+    def variable(self) -> keras.Variable:
+        """The variable that the file keeps."""
+        return self.reference if self.codes is None else self.codes
+
+    def value(self) -> tf.Tensor:
+        """Returns the weight in float32."""
+        if self.codes is None or self.steps is None:
+            return tf.convert_to_tensor(self.reference.value)
+        return tf.cast(self.codes.value, tf.float32) * tf.constant(self.steps)
+
+
+def _held(name: str, weight: TrainedWeight, steps: np.ndarray | None) -> _Held:
+    value = _trained_part(weight)
+    reference = _variable(name, value)
+    reference.constraint = weight.variable.constraint
+    if steps is None or weight.variable is not getattr(weight.layer, "kernel", None):
+        return _Held(weight, reference)
+    if weight.channels is not None and steps.shape[weight.axis] > 1:
+        steps = np.take(steps, np.arange(weight.channels), weight.axis)
+    codes = codes_of(value, steps)
+    kept = keras.Variable(codes, dtype="int8", name=reference.name, trainable=False)
+    return _Held(weight, reference, kept, steps)
 
 
 def _layers_in(graph: Graph) -> list[keras.layers.Layer]:
@@ -375,7 +457,7 @@ def _trained_part(weight: TrainedWeight) -> np.ndarray:
 def _whole(weight: TrainedWeight, part: tf.Tensor, whole: tf.Tensor) -> tf.Tensor:
     """Returns the value of a weight of which a part is a variable."""
     if weight.channels is None:
-        return tf.convert_to_tensor(part)
+        return part
     _, rest = _split(whole, weight)
     return tf.concat([part, rest], weight.axis)
 
@@ -387,7 +469,7 @@ def _split(tensor: tf.Tensor, weight: TrainedWeight) -> list[tf.Tensor]:
 
 
 def _run_with_part(
-    weight: TrainedWeight, part: tf.Variable, kernel: tf.Tensor, inputs: tf.Tensor
+    weight: TrainedWeight, part: tf.Tensor, kernel: tf.Tensor, inputs: tf.Tensor
 ) -> tf.Tensor:
     """Returns what a layer makes of its inputs; on the way back only a part of its kernel counts.
 
@@ -414,7 +496,7 @@ def _run_with_part(
 
         return _product(layer, weight.variable, kernel, inputs), gradients
 
-    outputs = product(inputs, tf.convert_to_tensor(part))
+    outputs = product(inputs, part)
     if layer.bias is not None:
         outputs = outputs + keras.ops.convert_to_tensor(layer.bias)
     return layer.activation(outputs)

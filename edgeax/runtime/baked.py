@@ -97,7 +97,7 @@ _FOLDED: dict[str, Callable[..., np.ndarray]] = {
 
 
 def _fold(graph: Subgraph) -> None:
-    """Computes what only moves constants."""
+    """Computes what only moves constants, and the values of codes."""
     kept = []
     for operator in graph.operators:
         inputs = [graph.tensors[index] for index in operator.inputs]
@@ -106,12 +106,23 @@ def _fold(graph: Subgraph) -> None:
             value, to = (np.asarray(tensor.data) for tensor in inputs)
             moved = _FOLDED[operator.name](value, tuple(map(int, to)))
             _replace(graph, operator, moved)
+        elif is_constant and operator.name == "CAST":
+            value = np.asarray(inputs[0].data)
+            _replace(graph, operator, value.astype(graph.tensors[operator.outputs[0]].dtype))
+        elif is_constant and _is_plain_product(operator):
+            values = [np.asarray(tensor.data) for tensor in inputs]
+            _replace(graph, operator, values[0] * values[1])
         elif is_constant and operator.name == "CONCATENATION":
             parts = [np.asarray(tensor.data) for tensor in inputs]
             _replace(graph, operator, np.concatenate(parts, operator.options["axis"]))
         else:
             kept.append(operator)
     graph.operators = kept
+
+
+def _is_plain_product(operator: Operator) -> bool:
+    none = operator.options.get("fused_activation_function", "NONE") == "NONE"
+    return operator.name == "MUL" and none
 
 
 def _replace(graph: Subgraph, operator: Operator, value: np.ndarray) -> None:

@@ -83,11 +83,27 @@ class _SignOptimizer(keras.optimizers.Optimizer):
             grads = [grad if grad is None else tf.sign(_dense(grad)) for grad in grads]
         return super().apply(grads, trainable_variables)
 
-    def decayed(self, step: tf.Tensor, variable: Any) -> tf.Tensor:
-        """Returns a step with the weight decay of its variable added."""
+    def direction(self, gradient: Any, variable: Any, value: Any = None) -> tf.Tensor:
+        """Returns what the learning rate is multiplied with, and remembers the momentum.
+
+        Args:
+            gradient: Of the loss by the variable.
+            variable: One that the optimizer was built for.
+            value: Its value where that is held elsewhere; None: its own.
+        """
+        raise NotImplementedError
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Moves a variable; see `keras.optimizers.Optimizer`."""
+        step = self.direction(gradient, variable)
+        self.assign_sub(variable, tf.cast(learning_rate, step.dtype) * step)
+
+    def decayed(self, step: tf.Tensor, variable: Any, value: Any = None) -> tf.Tensor:
+        """Returns a step with the weight decay of its variable added; see `direction`."""
         if self.decay is None or not self._use_weight_decay(variable):
             return step
-        return step + tf.cast(self.decay, step.dtype) * tf.convert_to_tensor(variable)
+        held = variable if value is None else value
+        return step + tf.cast(self.decay, step.dtype) * tf.convert_to_tensor(held)
 
     def velocity(self, variable: Any, step: tf.Tensor, weight: float = 1.0) -> tf.Tensor:
         """Returns `momentum * velocity + weight * step`, and remembers it."""
@@ -139,10 +155,9 @@ class SignSGD(_SignOptimizer):
     ) -> None:
         super().__init__(learning_rate, 0.0, weight_decay, vote, name=name, **kwargs)
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Moves a variable; see `keras.optimizers.Optimizer`."""
-        step = self.decayed(tf.sign(_like(gradient, variable)), variable)
-        self.assign_sub(variable, tf.cast(learning_rate, step.dtype) * step)
+    def direction(self, gradient: Any, variable: Any, value: Any = None) -> tf.Tensor:
+        """Returns the sign of the gradient, with the weight decay."""
+        return self.decayed(tf.sign(_like(gradient, variable)), variable, value)
 
 
 @implements("BWAA18", test=_TEST + "test_bwaa18_signum_follows_the_sign_of_the_momentum")
@@ -176,11 +191,10 @@ class Signum(_SignOptimizer):
     ) -> None:
         super().__init__(learning_rate, momentum, weight_decay, vote, name=name, **kwargs)
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Moves a variable; see `keras.optimizers.Optimizer`."""
+    def direction(self, gradient: Any, variable: Any, value: Any = None) -> tf.Tensor:
+        """Returns the sign of the momentum, with the weight decay."""
         mean = self.velocity(variable, _like(gradient, variable), 1.0 - self.momentum)
-        step = self.decayed(tf.sign(mean), variable)
-        self.assign_sub(variable, tf.cast(learning_rate, step.dtype) * step)
+        return self.decayed(tf.sign(mean), variable, value)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""
@@ -224,11 +238,10 @@ class PredictiveSignSGD(_SignOptimizer):
     ) -> None:
         super().__init__(learning_rate, momentum, weight_decay, vote, name=name, **kwargs)
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Moves a variable; see `keras.optimizers.Optimizer`."""
-        step = self.decayed(tf.sign(_like(gradient, variable)), variable)
-        velocity = self.velocity(variable, step)
-        self.assign_sub(variable, tf.cast(learning_rate, velocity.dtype) * velocity)
+    def direction(self, gradient: Any, variable: Any, value: Any = None) -> tf.Tensor:
+        """Returns the momentum over signs."""
+        step = self.decayed(tf.sign(_like(gradient, variable)), variable, value)
+        return self.velocity(variable, step)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the constructor's arguments."""

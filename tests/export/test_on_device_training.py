@@ -16,6 +16,7 @@ def test_a_name_becomes_an_optimizer():
         ({"optimizer": "sdg"}, "`optimizer` must be a Keras optimizer.*Received: 'sdg'"),
         ({"loss": "hinge"}, "`loss` must be one of .*'mean_square'.*Received: 'hinge'"),
         ({"batch_norm": "on"}, "`batch_norm` must be one of .*Received: 'on'"),
+        ({"weights": "int4"}, "`weights` must be one of .*'int8'.*Received: 'int4'"),
         ({"batch_size": 0}, "`batch_size` must be an integer of at least 1. Received: 0"),
         ({"batch_size": True}, "`batch_size` must be an integer of at least 1. Received: True"),
         ({"infer_batch_size": 1.5}, "`infer_batch_size` must be an integer.*Received: 1.5"),

@@ -3,6 +3,7 @@ from edgeax.export import TrainingReport
 REPORT = TrainingReport(
     layers=("conv", "last"),
     channels={"conv": 3},
+    integer=("last/kernel",),
     float_behind=("norm",),
     optimizer="SGD",
     loss="cross_entropy",
@@ -18,6 +19,7 @@ def test_the_report_is_read_as_text():
         "trains conv (3 channels), last",
         "a step: SGD, cross_entropy, batch 8",
         "state: 12,345 bytes",
+        "int8 codes moved by whole steps: last/kernel",
         "float behind what is trained: norm",
         "gradients of the plugin: 2 ReluGrad, 1 MaxPoolGrad",
     ]

@@ -6,6 +6,7 @@ from keras import layers
 
 import edgeax
 from edgeax.export.cut import cut, plain_graph
+from edgeax.export.integer_weights import steps_of_kernels
 from edgeax.export.training_step import TrainingStep
 from edgeax.model.trained_weights import trained_weights
 from edgeax.model.update_plan import UpdatePart, UpdatePlan
@@ -18,7 +19,8 @@ def step_of(model, **training):
     training = edgeax.OnDeviceTraining(**{"batch_size": 4, **training})
     graph = plain_graph(model)
     weights = trained_weights(graph, training.trainable, training.batch_norm == "live")
-    return TrainingStep(cut(model, graph, weights).back, weights, training)
+    steps = steps_of_kernels(model, graph) if training.weights == "int8" else None
+    return TrainingStep(cut(model, graph, weights).back, weights, training, steps)
 
 
 def network():
@@ -119,6 +121,25 @@ def test_dropout_is_off_and_frozen_statistics_stay():
     np.testing.assert_allclose(outputs, model(given, training=False), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("make", ["SignSGD", "Signum", "PredictiveSignSGD"])
+def test_int8_kernels_move_by_whole_steps_against_the_gradient(make):
+    model = network()
+    optimizer = getattr(edgeax.optimizers, make)(1e-6, weight_decay=None)
+    step = step_of(model, weights="int8", optimizer=optimizer)
+    arguments = tf.constant(inputs()), tf.constant(LABELS)
+    before = {name: variable.numpy() for name, variable in step.state.items()}
+    assert before["conv/kernel"].dtype == np.int8
+    assert np.abs(before["depthwise/kernel"]).max((0, 1)).min() == 127  # of each channel
+    np.testing.assert_allclose(step.infer(arguments[0])[0], model(inputs()), atol=0.02)
+    _, *gradients = step.gradients(*arguments)
+    step.train(*arguments, tf.constant(1e-6))  # far less than a step
+    for name, gradient in zip(step.names, gradients, strict=True):
+        if name.endswith("kernel"):
+            wanted = np.clip(before[name] - np.sign(gradient), -127, 127)
+            np.testing.assert_array_equal(step.state[name], wanted, err_msg=name)
+    assert step.optimizer.iterations == 1
+
+
 def dense(**settings):
     return keras.Sequential([keras.Input((3,)), layers.Dense(**settings)])
 
@@ -173,6 +194,7 @@ def test_momentum_does_not_move_a_block_that_was_left_out():
         (lambda: dense(units=1), {}, r"'cross_entropy' only for.*\(None, 1\).*'mean_square'"),
         (lambda: dense(units=2, dtype="float16"), {}, "compute in float32.*float16 in 'dense"),
         (lambda: dense(units=2), {"keep": True}, "`keep` can be True only where SelectiveBlocks"),
+        (lambda: dense(units=2), {"weights": "int8"}, "optimizer that knows its direction.*SGD"),
         (lambda: dense(units=2), {"optimizer": object()}, "`optimizer` must be a Keras optimizer"),
     ],
 )

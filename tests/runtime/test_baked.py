@@ -65,6 +65,29 @@ def test_it_has_the_operators_of_a_plain_file(trained):
     assert len(baked.to_bytes()) < path.stat().st_size / 4
 
 
+def test_int8_codes_become_the_values_that_they_stand_for(tmp_path):
+    path, optimizer = tmp_path / "model.tflite", edgeax.optimizers.SignSGD(0.001)
+    training = edgeax.OnDeviceTraining(optimizer, 1, batch_size=networks.BATCH, weights="int8")
+    receipt = edgeax.export(networks.convolutional(), path, train=training, measure=False)
+    assert receipt.training.integer == ("last/kernel",)
+    interpreter = edgeax.Interpreter(path)
+    images, labels = networks.batches(1)
+    step = {"x": images[0], "y": labels[0], "learning_rate": np.float32(0.001)}
+    train, save = map(interpreter.get_signature_runner, ("train", "save"))
+    losses = [train(**step)["loss"] for _ in range(8)]
+    assert losses[-1] < losses[0]
+    values = {name: np.copy(value) for name, value in save().items()}
+    assert values["last/kernel"].dtype == np.int8
+    baked = edgeax.runtime.bake(path, values)
+    (graph,) = Model.from_bytes(baked).subgraphs
+    names = [operator.name for operator in graph.operators]
+    assert names == ["CONV_2D", "CONV_2D", "RESHAPE", "FULLY_CONNECTED"]
+    infer = interpreter.get_signature_runner("infer")
+    expected = infer(x=images[0][:1])["output_0"]
+    found = edgeax.Interpreter(model_content=baked).run(images[0][:1])
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     "change, said",
     [
