@@ -1,6 +1,7 @@
 """The training step of a model as functions of TensorFlow over variables of its own."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -93,6 +94,13 @@ class TrainingStep:
             for layer in _layers_in(graph)
             for variable in layer.variables
         }
+
+    @property
+    def slots(self) -> int:
+        """How many numbers the optimizer keeps of each weight, rounded."""
+        held = sum(math.prod(one.reference.shape) for one in self._held)
+        kept = sum(math.prod(one.shape) for one in kept_variables(self.optimizer))
+        return int(round(kept / held))
 
     @property
     def gives_probabilities(self) -> bool:

@@ -83,6 +83,9 @@ def test_the_metadata_names_what_is_there(whole):
     assert (signature.loss, signature.optimizer["class"]) == ("cross_entropy", "SGD")
     assert signature.learning_rate == pytest.approx(RATE)
     assert signature.state_bytes == receipt.training.state_bytes
+    cost = edgeax.cost.training_cost(networks.branching(), batch_size=4, slots=0)
+    joules = {phase: 1e-12 * part.energy_pj for phase, part in cost.phases.items()}
+    assert signature.energy == pytest.approx(joules)
 
 
 def test_the_main_graph_is_infer_and_needs_no_signature(whole):
@@ -216,6 +219,8 @@ def test_a_mean_square_has_targets_of_the_outputs_shape(tmp_path):
     np.testing.assert_allclose(found["output_0"], outputs, rtol=1e-5, atol=1e-6)
     signature = training_signature.read(Model.read(path))
     assert (signature.classes, signature.infer_batch_size) == (None, 2)
+    assert signature.energy["input_gradient"] == 0.0  # of the last layer, the only one
+    assert signature.energy["weight_gradient"] > 0.0
     assert interpreter.get_signature_runner("infer")(x=images[0][:2])["output_0"].shape == (2, 3)
 
 
