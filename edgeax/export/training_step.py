@@ -123,10 +123,15 @@ class TrainingStep:
     @property
     def constants(self) -> list[bytes]:
         """Contents of the weights that are not trained."""
-        weights = [held.weight for held in self._held]
-        own = {id(weight.variable) for weight in weights if weight.channels is None}
-        own |= {id(variable) for variable, _ in self._followed.values()}
-        return [value.tobytes() for key, (_, value) in self._constants.items() if key not in own]
+        values = {key: value for key, (_, value) in self._constants.items()}
+        for variable, _ in self._followed.values():
+            del values[id(variable)]
+        for weight in (held.weight for held in self._held):
+            whole = values.pop(id(weight.variable))
+            if weight.channels is not None:
+                rest = np.delete(whole, np.arange(weight.channels), weight.axis)
+                values[id(weight.variable)] = rest
+        return [value.tobytes() for value in values.values()]
 
     def input_specs(self, batch_size: int) -> list[tf.TensorSpec]:
         """Returns shapes and types of the inputs.

@@ -82,6 +82,14 @@ def test_only_the_part_of_a_kernel_moves():
     assert np.abs(after - before).max() > 1e-3
 
 
+def test_constants_are_the_weights_that_no_step_moves():
+    model = network()
+    step = step_of(model, trainable=UpdatePlan((UpdatePart("last", channels=5),)))
+    rest = model.get_layer("last").kernel.numpy()[5:]
+    assert step.constants == [rest.tobytes()]
+    assert step_of(model).constants == []
+
+
 def test_a_softmax_of_its_own_layer_is_taken_as_logits_too():
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((3,)), layers.Dense(3), layers.Softmax()])
