@@ -19,6 +19,7 @@ from edgeax.export.parity import compare, compare_outputs
 from edgeax.export.result import LEAST_MARGIN, Result
 from edgeax.export.slim import slim
 from edgeax.export.stateful import check_stateful, stateful_layers
+from edgeax.export.training_check import check_runs
 from edgeax.export.training_file import TrainingFile, training_file
 from edgeax.formats import decode_lut, micro_operators
 from edgeax.formats.files import check_writable, write_atomically
@@ -252,6 +253,7 @@ def _write_for_training(
     if choice.optimize == "size":
         slim(file)
     content = file.to_bytes()
+    check_runs(content, made.signature, samples)
     parity = compare_outputs(model, content, samples, made.signature.infer_batch_size)
     measured: dict[str, Any] = {"float_size_bytes": None, "latency_ms": {}}
     if measure:

@@ -212,7 +212,8 @@ class TrainingStep:
             tape.watch(values)
             outputs, followed = self._run(inputs, values, training=True, keep=keep)
             loss = self._loss(labels, outputs)
-        gradients = tape.gradient(loss, values, unconnected_gradients="zero")
+        found = tape.gradient(loss, values, unconnected_gradients="zero")
+        gradients = list(map(tf.convert_to_tensor, found))  # that of an embedding comes by rows
         return loss, outputs, gradients, followed
 
     def _loss(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
