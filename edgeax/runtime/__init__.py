@@ -10,6 +10,7 @@ from typing import Any
 _HOMES = {
     "FileDetails": "edgeax.runtime.details",
     "Interpreter": "edgeax.runtime.interpreter",
+    "Trainer": "edgeax.runtime.trainer",
     "bake": "edgeax.runtime.baked",
     "delegate_path": "edgeax.runtime.plugin",
     "load_delegate": "edgeax.runtime.plugin",

@@ -143,3 +143,25 @@ def test_a_kill_during_the_write_leaves_no_part_under_the_final_name(tmp_path, o
         assert not (tmp_path / "a").exists()
     else:
         assert (tmp_path / "a").read_bytes() == old
+
+
+def test_the_next_write_removes_what_a_kill_left_and_nothing_that_is_being_written(tmp_path):
+    stalled = """
+        import os, sys, time
+        from edgeax.formats import files
+        def stall(handle):
+            print("written", flush=True)
+            time.sleep(60)
+        os.fsync = stall
+        files.write_atomically(sys.argv[1], b"new")
+        """
+    killed, writing = (run(stalled, tmp_path / name) for name in "ab")
+    assert killed.stdout.readline() == writing.stdout.readline() == b"written\n"
+    killed.kill()
+    killed.communicate(timeout=60)
+    assert len(os.listdir(tmp_path)) == 2
+    files.write_atomically(tmp_path / "c", b"new")
+    left = sorted(os.listdir(tmp_path))
+    assert len(left) == 2 and left[1] == "c"
+    writing.kill()
+    writing.communicate(timeout=60)
