@@ -1,7 +1,7 @@
 """A deployed network learns on: the same losses as in TensorFlow, its time, its memory.
 
-Two convolutions, a depthwise one and a dense layer learn Fashion-MNIST, are exported for training of
-all layers by SGD, and then see the images turned by 90 degrees.
+Two convolutions, a depthwise one and a dense layer learn Fashion-MNIST, are exported so that all
+layers can be trained by SGD, and then see the images turned by 90 degrees.
 
 - Losses of `STEPS` steps in ai-edge-litert and tflite-runtime beside those of Keras, and of
   `ARM_STEPS` on an emulated Cortex-A72 beside those here: the largest relative difference.
@@ -168,7 +168,7 @@ def losses(
 ) -> np.ndarray:
     """Returns the loss of each step in an interpreter of its own process."""
     given, result = folder / "data.npz", folder / "result.npz"
-    np.savez(given, images=x, labels=y, learning_rate=np.float32(RATE))
+    np.savez(given, images=x, labels=y, learning_rate=np.float32([RATE]))
     outcome = execute([*words, given, result])
     if outcome.code != 0:
         raise RuntimeError(f"{words[0]} must train the file. It said:\n{outcome.output}")

@@ -29,7 +29,7 @@ def check_runs(content: bytes, signature: TrainingSignature, samples: Sequence[n
         details = train.get_input_details()
         labels = np.zeros(details[LABELS]["shape"], details[LABELS]["dtype"])
         others = {KEEP: np.ones(len(signature.blocks), np.float32)} if signature.blocks else {}
-        train(**given, **{LABELS: labels, LEARNING_RATE: np.float32(0.0)}, **others)
+        train(**given, **{LABELS: labels, LEARNING_RATE: np.zeros(1, np.float32)}, **others)
     except (RuntimeError, ValueError) as error:
         raise ValueError(
             "`model` must be trained in layers that interpreters run. Received: some of which one "

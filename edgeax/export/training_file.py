@@ -27,7 +27,7 @@ from edgeax.export.training_step import TrainingStep
 from edgeax.formats import training_signature
 from edgeax.formats.flatbuffer import Model, Signature, Subgraph
 from edgeax.formats.operators import GRADIENT_OPERATORS, OPERATORS
-from edgeax.formats.training_signature import Ends, TrainingSignature
+from edgeax.formats.training_signature import Ends, TrainingSignature, shape_at_end
 from edgeax.model.copying import clone, plain_copy
 from edgeax.model.device_optimizer import described, learning_rate_of
 from edgeax.model.graph import Graph, is_nested
@@ -159,14 +159,17 @@ def _converted(
     """
     values = [keras.ops.convert_to_numpy(variable) for variable in step.state.values()]
     labels = _labels(step, training)
-    rate = tf.TensorSpec((), tf.float32)
+    rate = tf.TensorSpec(shape_at_end(()), tf.float32)
     given = step.input_specs(training.batch_size)
     calls = {
         "infer": (step.infer, step.input_specs(training.infer_batch_size)),
         "train": (step.train, [*given, *labels, rate]),
         "gradients": (step.gradients, [*given, *labels]),
         "save": (step.save, []),
-        "restore": (step.restore, [tf.TensorSpec(one.shape, one.dtype) for one in values]),
+        "restore": (
+            step.restore,
+            [tf.TensorSpec(shape_at_end(one.shape), one.dtype) for one in values],
+        ),
         "reset": (step.reset_to(values), []),
     }
     functions = {_key(name): _traced(*call) for name, call in calls.items()}

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from edgeax.export.integer_weights import codes_of, moved
 from edgeax.export.on_device_training import OnDeviceTraining
-from edgeax.formats.training_signature import Variable
+from edgeax.formats.training_signature import Variable, shape_at_end
 from edgeax.model.device_optimizer import device_optimizer, kept_variables
 from edgeax.model.graph import Call, Graph
 from edgeax.model.trained_weights import NORMALIZATION, TrainedWeight, names_of
@@ -113,7 +113,7 @@ class TrainingStep:
         return tuple(
             Variable(
                 name,
-                tuple(map(int, one.shape)),
+                shape_at_end(one.shape),
                 np.dtype(one.dtype).name,
                 name in self.names,
             )
@@ -179,7 +179,7 @@ class TrainingStep:
             *arguments: The inputs, `y`, `keep` where blocks can be left out, the learning rate.
         """
         *arguments, rate = arguments  # type: ignore[assignment]
-        self.optimizer.learning_rate.assign(rate)
+        self.optimizer.learning_rate.assign(tf.reshape(rate, ()))
         loss, outputs, gradients, followed = self._differentiate(*arguments)
         before = [(kept, kept.value.read_value(), number) for kept, number in self._of_blocks()]
         self._move(gradients)
@@ -192,12 +192,13 @@ class TrainingStep:
 
     def save(self) -> list[tf.Tensor]:
         """Returns all variables."""
-        return [one.value.read_value() for one in self.state.values()]
+        values = [one.value.read_value() for one in self.state.values()]
+        return [tf.reshape(value, shape_at_end(value.shape)) for value in values]
 
     def restore(self, *values: tf.Tensor) -> list[tf.Tensor]:
         """Sets all variables."""
         for variable, value in zip(self.state.values(), values, strict=True):
-            variable.value.assign(value)
+            variable.value.assign(tf.reshape(value, variable.shape))
         return [tf.constant(1)]
 
     def reset_to(self, values: Sequence[np.ndarray]) -> Callable[[], list[tf.Tensor]]:

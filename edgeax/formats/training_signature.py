@@ -25,7 +25,7 @@ LABELS = "y"
 """Input of `train` and `gradients`: int32 `(batch,)`, or float32 `(batch, n)` for a mean square."""
 
 LEARNING_RATE = "learning_rate"
-"""Input of `train`: float32 scalar."""
+"""Input of `train`: float32 `(1,)`."""
 
 KEEP = "keep"
 """Input of `train` and `gradients` where blocks can be left out: float32 `(blocks,)`, 1 or 0."""
@@ -120,6 +120,14 @@ class TrainingSignature:
     def state_bytes(self) -> int:
         """Bytes of all variables."""
         return sum(variable.size_bytes for variable in self.variables)
+
+
+def shape_at_end(shape: Iterable[int]) -> tuple[int, ...]:
+    """Returns the shape that a value has as an input of a signature: that of a scalar is `(1,)`.
+
+    LiteRT 2.3.0 for aarch64 ends the process where a signature is given a scalar.
+    """
+    return tuple(map(int, shape)) or (1,)
 
 
 def model_id(variables: Iterable[Variable], constants: Iterable[bytes]) -> str:

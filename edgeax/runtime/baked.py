@@ -51,6 +51,7 @@ def bake(source: str | os.PathLike[str] | bytes, values: Mapping[str, np.ndarray
         if operator.name == "READ_VARIABLE":
             name = handles[operator.inputs[0]]
             value = _checked(shapes[name], values)
+            value = value.reshape(graph.tensors[operator.outputs[0]].shape)
             graph.redirect(operator.outputs[0], graph.add_tensor(name, value))
     gone = ("CALL_ONCE", "VAR_HANDLE", "READ_VARIABLE")
     graph.operators = [one for one in graph.operators if one.name not in gone]
@@ -70,7 +71,10 @@ def _names_of_handles(file: Model) -> dict[str, str]:
     makers = {index: one for one in graph.operators for index in one.outputs}
     names = {}
     for name, index in save.outputs.items():
-        handle = makers[makers[index].inputs[0]]
+        maker = makers[index]
+        if maker.name == "RESHAPE":  # of a scalar
+            maker = makers[maker.inputs[0]]
+        handle = makers[maker.inputs[0]]
         names[handle.options["shared_name"]] = name
     return names
 

@@ -40,7 +40,7 @@ def test_an_embedding_is_trained_as_keras_does(tmp_path):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.SGD(0.1), loss)
     for _ in range(2):
-        found = train(words=words, y=labels, learning_rate=np.float32(0.1))["loss"]
+        found = train(words=words, y=labels, learning_rate=np.float32([0.1]))["loss"]
         model.reset_metrics()
         assert found == pytest.approx(model.train_on_batch(words, labels), rel=1e-5)
     table = model.get_layer("table").embeddings

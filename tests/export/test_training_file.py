@@ -112,7 +112,7 @@ def test_what_was_saved_is_restored_in_another_process_too(whole, curve):
     path, _, _ = whole
     images, labels, _, _ = curve
     first, second = networks.interpreter(path), networks.interpreter(path)
-    step = {"image": images[0], "y": labels[0], "learning_rate": np.float32(RATE)}
+    step = {"image": images[0], "y": labels[0], "learning_rate": np.float32([RATE])}
     train = first.get_signature_runner("train")
     untrained = first.get_signature_runner("save")()
     train(**step)
@@ -171,7 +171,7 @@ def test_an_optimizer_does_on_the_device_what_it_does_in_keras(name, tmp_path):
     losses = networks.keras_losses(model, make(), images, labels)
     interpreter = edgeax.Interpreter(path)
     train = interpreter.get_signature_runner("train")
-    rate = np.float32(make().learning_rate)
+    rate = np.float32([make().learning_rate])
     found = [
         train(x=x, y=y, learning_rate=rate)["loss"] for x, y in zip(images, labels, strict=True)
     ]
@@ -198,7 +198,7 @@ def test_layers_in_front_stay_packed_in_int8_and_what_is_trained_is_float(tmp_pa
     assert rows == [1, networks.BATCH, networks.BATCH]
     assert receipt.parity.argmax_agreement > 0.9
     train = networks.interpreter(path).get_signature_runner("train")
-    step = {"x": images[0], "y": labels[0], "learning_rate": np.float32(0.5)}
+    step = {"x": images[0], "y": labels[0], "learning_rate": np.float32([0.5])}
     losses = [train(**step)["loss"] for _ in range(12)]
     assert losses[-1] < 0.8 * losses[0]
 
@@ -212,7 +212,7 @@ def test_a_mean_square_has_targets_of_the_outputs_shape(tmp_path):
     images, _ = networks.batches(1)
     targets = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
     found = interpreter.get_signature_runner("train")(
-        x=images[0], y=targets, learning_rate=np.float32(0.1)
+        x=images[0], y=targets, learning_rate=np.float32([0.1])
     )
     outputs = model(images[0]).numpy()
     assert found["loss"] == pytest.approx(np.mean((outputs - targets) ** 2), rel=1e-5)

@@ -77,7 +77,7 @@ def interpreter(path):
 def run_steps(python, module, path, images, labels, rate, folder, **others):
     """Trains a file in a process without TensorFlow; see run_steps.py."""
     data, out = folder / "data.npz", folder / "out.npz"
-    np.savez(data, images=images, labels=labels, learning_rate=np.float32(rate), **others)
+    np.savez(data, images=images, labels=labels, learning_rate=np.float32([rate]), **others)
     words = [str(python), str(RUN_STEPS), module, str(delegate_path()), str(path), data, out]
     clean = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     outcome = subprocess.run(words, capture_output=True, text=True, env=clean, timeout=120)

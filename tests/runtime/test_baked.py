@@ -31,7 +31,7 @@ def trained(tmp_path_factory):
     interpreter = networks.interpreter(path)
     train = interpreter.get_signature_runner("train")
     for x, y in zip(*networks.batches(3), strict=True):
-        train(image=x, y=y, learning_rate=np.float32(0.05))
+        train(image=x, y=y, learning_rate=np.float32([0.05]))
     state = interpreter.get_signature_runner("save")()
     return path, interpreter, {name: np.copy(value) for name, value in state.items()}
 
@@ -72,7 +72,7 @@ def test_int8_codes_become_the_values_that_they_stand_for(tmp_path):
     assert receipt.training.integer == ("last/kernel",)
     interpreter = edgeax.Interpreter(path)
     images, labels = networks.batches(1)
-    step = {"x": images[0], "y": labels[0], "learning_rate": np.float32(0.001)}
+    step = {"x": images[0], "y": labels[0], "learning_rate": np.float32([0.001])}
     train, save = map(interpreter.get_signature_runner, ("train", "save"))
     losses = [train(**step)["loss"] for _ in range(8)]
     assert losses[-1] < losses[0]
