@@ -345,7 +345,7 @@ class Trainer:
         self, inputs: Sequence[np.ndarray], labels: np.ndarray, keep: np.ndarray
     ) -> dict[str, float]:
         feeds = self._feeds(inputs, labels)
-        feeds[LEARNING_RATE] = np.float32([_checked_rate(self.learning_rate)])
+        feeds[LEARNING_RATE] = np.array([_checked_rate(self.learning_rate)], np.float32)
         if KEEP in self.signature.signatures["train"].inputs:
             feeds[KEEP] = (self._draw.random(len(keep)) < keep).astype(np.float32)
         begun = time.perf_counter()
