@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.tflite_kernels import float_cases, models, native
+from tests.tflite_kernels import float_cases, gradient_cases, models, native
 
 
 def write(folder: Path) -> int:
@@ -27,6 +27,12 @@ def write(folder: Path) -> int:
     floats = float_cases.golden_cases()
     for one in floats:
         _write(folder / one.name, float_cases.model_of(one), x=one.input, y=one.expected)
+    gradients = gradient_cases.golden_cases()
+    for gradient in gradients:
+        fed = {f"x_{name}": array for name, array in gradient.fed.items()}
+        _write(
+            folder / gradient.name, gradient_cases.model_of(gradient), y=gradient.expected, **fed
+        )
     refused = native.golden_case(entries[0])
     cut = models.model_of(refused)
     cut.operators[0].custom_options = cut.operators[0].custom_options[:-4]
@@ -34,7 +40,7 @@ def write(folder: Path) -> int:
     short = models.model_of(refused)
     short.tensors[2] = models.Tensor("bias", (1,), np.int32, data=np.zeros(1, np.int32))
     _write(folder / "refused_bias", short, error="EdgeaxConv2D: tensor bias must have the shape")
-    return len(entries) + len(floats) + 2
+    return len(entries) + len(floats) + len(gradients) + 2
 
 
 def _write(path: Path, model: models.Model, **golden: object) -> None:

@@ -3,10 +3,10 @@
     python run_plugin_check.py MODULE LIBRARY FOLDER [ISA]
 
 MODULE: "ai_edge_litert.interpreter", "tflite_runtime.interpreter" or "tensorflow". LIBRARY: the
-plugin. FOLDER: what golden_folder.py writes, NAME.tflite beside NAME.npz with either `x` and `y`,
-the input and the expected output, or `error`, the message with which the file must be refused. ISA:
-the kernels, "auto" unless given. Every file runs twice, the second time with its input resized
-after allocation to twice the batch. Prints "plugin: N files, 0 wrong" and ends with 0, or names
+plugin. FOLDER: what golden_folder.py writes, NAME.tflite beside NAME.npz with `x` and `y`, the input
+and the expected output, or `y` and an `x_INPUT` for each of several, or `error`, the message with
+which the file must be refused. ISA: the kernels, "auto" unless given. A file of one input runs
+twice, the second time with it resized after allocation to twice the batch. Prints "plugin: N files, 0 wrong" and ends with 0, or names
 what is wrong and ends with 1.
 """
 
@@ -36,6 +36,15 @@ def run(interpreter, x):
     return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
 
 
+def run_named(interpreter, golden):
+    """Runs the inputs of a file by their names."""
+    interpreter.allocate_tensors()
+    for details in interpreter.get_input_details():
+        interpreter.set_tensor(details["index"], golden["x_" + details["name"]])
+    interpreter.invoke()
+    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+
+
 def compare(what, found, expected):
     """Says how two arrays differ; empty when they do not."""
     if found.shape != expected.shape:
@@ -52,6 +61,8 @@ def check(path, interpreter_class, delegate):
         if "error" in golden:
             interpreter.allocate_tensors()
             return "was not refused"
+        if "x" not in golden:
+            return compare("as in the file", run_named(interpreter, golden), golden["y"])
         x, y = golden["x"], golden["y"]
         first = compare("as in the file", run(interpreter, x), y)
         twice = [np.concatenate([array, array]) for array in (x, y)]

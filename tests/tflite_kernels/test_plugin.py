@@ -20,6 +20,7 @@ from tests.emulation import places, process
 from tests.tflite_kernels import (
     float_cases,
     golden_folder,
+    gradient_cases,
     models,
     native,
     oracle,
@@ -28,7 +29,8 @@ from tests.tflite_kernels import (
 from tflite_kernels import build_library
 
 ENTRIES = [entry for entry in native.golden_entries() if entry["rounding"] == "single"]
-FILES = len(ENTRIES) + len(float_cases.golden_cases()) + 2  # of golden_folder
+FLOATS = len(float_cases.golden_cases()) + len(gradient_cases.golden_cases())
+FILES = len(ENTRIES) + FLOATS + 2  # of golden_folder
 FOLDER = Path(__file__).resolve().parent
 CONV, DEPTHWISE, DENSE, SPARSE_CONV, SPARSE_DENSE, BINARY_CONV, BINARY_DENSE = (
     random_cases.OPERATORS[:7]
