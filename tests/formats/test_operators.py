@@ -5,9 +5,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tensorflow.python.framework import op_def_registry
 
 from edgeax.formats import operators
-from edgeax.formats.operators import OPERATORS, CustomOperator, Option
+from edgeax.formats.operators import GRADIENT_OPERATORS, OPERATORS, CustomOperator, Option
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 HEADER = REPOSITORY / "tflite_kernels" / "core" / "op_table.h"
@@ -157,6 +158,11 @@ def test_a_compiler_reads_the_same_table_from_the_header(tmp_path):
               std::printf("%s %d %d\\n", option.name, option.low, option.high);
             }
           }
+          for (const edgeax::OperatorSpec& op : edgeax::kGradientSpecs) {
+            std::printf("%s %d\\n", op.name, op.option_count);
+            for (int i = 0; i < op.input_count; ++i) std::printf("%s\\n", op.input_names[i]);
+          }
+          static_assert(edgeax::kMaxPoolGrad == 4, "place of a gradient");
           static_assert(edgeax::kCodebook == 4, "position of the last input");
           static_assert(sizeof(edgeax::Conv2DOptions) == 40, "options after the version");
         }
@@ -170,6 +176,8 @@ def test_a_compiler_reads_the_same_table_from_the_header(tmp_path):
     for operator in OPERATORS.values():
         expected += [f"{operator.name} {operator.version}", *operator.inputs]
         expected += [f"{option.name} {option.low} {option.high}" for option in operator.options]
+    for gradient in GRADIENT_OPERATORS.values():
+        expected += [f"{gradient.name} 0", *gradient.inputs]
     assert printed.stdout.splitlines() == expected
 
 
@@ -186,3 +194,10 @@ def test_an_operator_takes_16_bit_activations_if_its_limits_are_so_wide():
     wide = {name for name, operator in OPERATORS.items() if operator.takes_int16}
     kinds = {"Conv2D", "DepthwiseConv2D", "FullyConnected", "SparseConv2D", "SparseFullyConnected"}
     assert wide == {f"Edgeax{kind}" for kind in kinds}
+
+
+def test_gradients_have_the_names_inputs_and_attributes_that_tensorflow_gives_them():
+    for gradient in GRADIENT_OPERATORS.values():
+        definition = op_def_registry.get(gradient.name)
+        assert [argument.name for argument in definition.input_arg] == [*gradient.inputs]
+        assert {*gradient.attributes} <= {attribute.name for attribute in definition.attr}

@@ -81,6 +81,14 @@ def test_a_foreign_custom_operator_is_told_from_ours():
     assert "foreign custom operators: TheirOperator" in str(details)
 
 
+def test_a_gradient_under_tensorflow_s_name_is_known_as_the_plugin_s():
+    data = files.renamed(files.packed_file(), "EdgeaxFullyConnected", "Conv2DBackpropFilter")
+    details = read_details(data)
+    assert details.plugin_operators == ("Conv2DBackpropFilter",)
+    assert details.unknown_operators == ()
+    assert details.operators[0].options is None
+
+
 def test_decode_is_told_with_the_bits_of_its_indices_and_where_it_runs():
     details = read_details(files.decoded_dense())
     decode, dense = details.operators

@@ -10,7 +10,9 @@ from edgeax.formats import operators
 from tests.golden import cases as golden
 from tests.tflite_kernels import native
 
-NAMES = list(operators.OPERATORS)
+PACKED = list(operators.OPERATORS)
+GRADIENTS = list(operators.GRADIENT_OPERATORS)
+NAMES = PACKED + GRADIENTS
 WINDOW = [name for name, _ in native.Window._fields_]
 LARGER = 40  # shapes of each operator
 MOST_WORK, MOST_ELEMENTS = 2**19, 2**15  # well below what fuzz_main.cc takes
@@ -171,6 +173,35 @@ def few_vectors(source: np.random.Generator, operator: str) -> bytes:
     return shape + bytes([{4: 1, 16: 2}[entries]]) + codebook.tobytes()
 
 
+def gradient(source: np.random.Generator, operator: str) -> bytes:
+    """A gradient of a layer; its tensors are made up."""
+    if "Conv" not in operator and "Pool" not in operator:
+        alpha = np.float32(source.choice([0.25, -1.0])).tobytes()
+        return numbers(int(source.integers(1, 300)), 0) + alpha
+    while True:
+        batch, *sizes = (int(source.integers(low, 8)) for low in (1, 3, 3))
+        taps, strides = source.integers(1, 4, 2), source.integers(1, 4, 2)
+        dilations = source.integers(1, 3, 2) if "Conv" in operator else np.ones(2, int)
+        pads = [int(source.integers(kernel)) for kernel in taps]
+        reach = (taps - 1) * dilations + 1
+        positions = np.maximum((np.array(sizes) + 2 * np.array(pads) - reach) // strides + 1, 1)
+        channels = int(source.choice([1, 3, 16, 33]))
+        groups = int(source.choice([1, channels]))
+        outputs = int(source.choice([1, 7, 16, 40])) if groups == 1 else 2 * groups
+        products = batch * int(np.prod(positions) * np.prod(taps)) * channels // groups * outputs
+        if products <= MOST_WORK // 4:
+            break
+    axes = []
+    for row in zip(positions, taps, strides, dilations, pads, strict=True):
+        axes += [int(number) for number in row]
+    shape = [batch, *sizes, channels]
+    if "Pool" in operator:
+        return numbers(*shape, *axes)
+    if "Depthwise" in operator:
+        outputs = int(source.choice([1, 2]))
+    return numbers(*shape, outputs, groups, *axes)
+
+
 def right() -> Iterator[bytes]:
     """Calls that are computed."""
     place = 0
@@ -185,9 +216,12 @@ def right() -> Iterator[bytes]:
                 rows = of_coded(name, len(entry["bias"]), entry["depth"], buffer)
                 yield setting(name, place) + rows
     source = np.random.default_rng(0)
-    for name in NAMES:
+    for name in PACKED:
         for place in range(0 if name in coded else LARGER):
             yield setting(name, place, IN_RANGE, bias_shift=18) + larger(source, name)
+    for name in GRADIENTS:
+        for place in range(LARGER):
+            yield setting(name, place) + gradient(source, name)
     for name in ("EdgeaxFullyConnected", "EdgeaxSparseFullyConnected"):
         for place in range(LARGER):
             yield setting(name, 3 * place + PREPARED, IN_RANGE, 18) + few_vectors(source, name)
@@ -197,7 +231,8 @@ def damaged() -> Iterator[bytes]:
     """One larger call of each operator with each of its tensors in each wrong size."""
     for name in NAMES:
         if "Coded" not in name:
-            call = larger(np.random.default_rng(1), name)
+            make = gradient if name in GRADIENTS else larger
+            call = make(np.random.default_rng(1), name)
             for damage in DAMAGES:
                 yield setting(name, 1, IN_RANGE, bias_shift=18, damage=damage) + call
 

@@ -478,7 +478,109 @@ void FuzzLookupFullyConnected(FuzzInput* in, Setting* setting) {
   FuzzLookup(in, setting, args, &KernelSet::lookup_fully_connected);
 }
 
-// In the order of edgeax::kOperatorSpecs.
+// Gradients.
+
+edgeax::Axis AxisOf(FuzzInput* in, int32_t input) {
+  edgeax::Axis axis = {input, 0, 0, 0, 0, 0};
+  for (int32_t* number : {&axis.output, &axis.kernel, &axis.stride, &axis.dilation, &axis.pad}) {
+    *number = in->Number();
+  }
+  return axis;
+}
+
+edgeax::WindowGeometry GeometryOf(FuzzInput* in, const edgeax::Shape4& input) {
+  const edgeax::Axis height = AxisOf(in, input.height);
+  return {height, AxisOf(in, input.width)};
+}
+
+// `work` is about how many products there are.
+template <typename Args>
+void FuzzGradient(FuzzInput* in, Setting* setting, const Args& args,
+                  Status (*check)(const Args&, edgeax::GradientSizes*),
+                  edgeax::Kernel<Args, edgeax::GradientTensors> KernelSet::*kernel, int64_t work) {
+  edgeax::GradientSizes sizes = {1, 1, 1};
+  if (check(args, &sizes) != Status::kOk) {
+    sizes = {1, 1, 1};
+    work = 0;
+  }
+  const auto is_cut = [](int64_t size) { return size > kMostElements; };
+  if (!is_cut(sizes.values) && !is_cut(sizes.gradients) && !is_cut(sizes.output) &&
+      (work < 0 || work > kMostWork)) {
+    return;
+  }
+  Exact<float> values(setting->Size(sizes.values)), gradients(setting->Size(sizes.gradients));
+  const size_t output = setting->Size(sizes.output);
+  in->Fill(&values);
+  in->Fill(&gradients);
+  computed += RunAll(args, {values.view(), gradients.view(), {}, {}}, output, kernel, setting->how);
+}
+
+void FuzzConvolutionGradient(
+    FuzzInput* in, Setting* setting, bool is_depthwise,
+    Status (*check)(const edgeax::Conv2DGradientArgs&, edgeax::GradientSizes*),
+    edgeax::Kernel<edgeax::Conv2DGradientArgs, edgeax::GradientTensors> KernelSet::*kernel) {
+  edgeax::Conv2DGradientArgs args;
+  args.input = ShapeOf(in);
+  args.output_channels = in->Number();
+  args.groups = in->Number();
+  if (is_depthwise) {
+    args.groups = args.input.channels;
+    const int64_t outputs = CheckedProduct(args.input.channels, args.output_channels);
+    args.output_channels = outputs < 0 ? 0 : static_cast<int32_t>(outputs);
+  }
+  args.window = GeometryOf(in, args.input);
+  const edgeax::Axis &height = args.window.height, &width = args.window.width;
+  const int64_t inputs = args.groups < 1 ? 1 : args.input.channels / args.groups;
+  const int64_t products = CheckedProduct(args.input.batch, height.kernel, width.kernel, inputs,
+                                          args.output_channels, height.output, width.output);
+  // Of inputs that no tap reads there are products of other numbers.
+  const int64_t taps = CheckedProduct(args.input.batch, args.input.height, args.input.width,
+                                      args.input.channels, height.kernel, width.kernel);
+  FuzzGradient(in, setting, args, check, kernel, products < 0 || taps < 0 ? -1 : products + taps);
+}
+
+template <bool kIsDepthwise>
+void FuzzBackpropFilter(FuzzInput* in, Setting* setting) {
+  FuzzConvolutionGradient(in, setting, kIsDepthwise, edgeax::CheckBackpropFilter,
+                          &KernelSet::backprop_filter);
+}
+
+template <bool kIsDepthwise>
+void FuzzBackpropInput(FuzzInput* in, Setting* setting) {
+  FuzzConvolutionGradient(in, setting, kIsDepthwise, edgeax::CheckBackpropInput,
+                          &KernelSet::backprop_input);
+}
+
+void FuzzPoolGradient(
+    FuzzInput* in, Setting* setting,
+    Status (*check)(const edgeax::PoolGradientArgs&, edgeax::GradientSizes*),
+    edgeax::Kernel<edgeax::PoolGradientArgs, edgeax::GradientTensors> KernelSet::*kernel) {
+  edgeax::PoolGradientArgs args;
+  args.input = ShapeOf(in);
+  args.window = GeometryOf(in, args.input);
+  const edgeax::Axis &height = args.window.height, &width = args.window.width;
+  FuzzGradient(in, setting, args, check, kernel,
+               CheckedProduct(args.input.batch, height.output, width.output, args.input.channels,
+                              height.kernel, width.kernel));
+}
+
+void FuzzMaxPoolGrad(FuzzInput* in, Setting* setting) {
+  FuzzPoolGradient(in, setting, edgeax::CheckMaxPoolGrad, &KernelSet::max_pool_grad);
+}
+
+void FuzzAvgPoolGrad(FuzzInput* in, Setting* setting) {
+  FuzzPoolGradient(in, setting, edgeax::CheckAvgPoolGrad, &KernelSet::avg_pool_grad);
+}
+
+template <int32_t kKind>
+void FuzzActivationGrad(FuzzInput* in, Setting* setting) {
+  const int32_t count = in->Number(), more = in->Number();
+  const edgeax::ActivationGradientArgs args = {
+      count, static_cast<edgeax::ActivationKind>(kKind + (more > 250 ? more : 0)), in->Float()};
+  FuzzGradient(in, setting, args, edgeax::CheckActivationGrad, &KernelSet::activation_grad, count);
+}
+
+// In the order of edgeax::kOperatorSpecs, and behind them of edgeax::kGradientSpecs.
 constexpr void (*kFuzz[])(FuzzInput* in, Setting* setting) = {FuzzConv2D,
                                                               FuzzDepthwiseConv2D,
                                                               FuzzFullyConnected,
@@ -497,9 +599,20 @@ constexpr void (*kFuzz[])(FuzzInput* in, Setting* setting) = {FuzzConv2D,
                                                               FuzzGroupedConv2D,
                                                               FuzzGroupedFullyConnected,
                                                               FuzzLookupConv2D,
-                                                              FuzzLookupFullyConnected};
+                                                              FuzzLookupFullyConnected,
+                                                              FuzzBackpropFilter<false>,
+                                                              FuzzBackpropInput<false>,
+                                                              FuzzBackpropFilter<true>,
+                                                              FuzzBackpropInput<true>,
+                                                              FuzzMaxPoolGrad,
+                                                              FuzzAvgPoolGrad,
+                                                              FuzzActivationGrad<0>,
+                                                              FuzzActivationGrad<1>,
+                                                              FuzzActivationGrad<2>,
+                                                              FuzzActivationGrad<3>};
 constexpr size_t kOperators = sizeof(kFuzz) / sizeof(kFuzz[0]);
-static_assert(kOperators == sizeof(edgeax::kOperatorSpecs) / sizeof(edgeax::kOperatorSpecs[0]),
+static_assert(kOperators == (sizeof(edgeax::kOperatorSpecs) + sizeof(edgeax::kGradientSpecs)) /
+                                sizeof(edgeax::OperatorSpec),
               "every operator is fuzzed");
 
 }  // namespace

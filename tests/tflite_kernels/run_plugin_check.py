@@ -3,11 +3,11 @@
     python run_plugin_check.py MODULE LIBRARY FOLDER [ISA]
 
 MODULE: "ai_edge_litert.interpreter", "tflite_runtime.interpreter" or "tensorflow". LIBRARY: the
-plugin. FOLDER: what golden_folder.py writes, NAME.tflite beside NAME.npz with `x` and `y`, the input
-and the expected output, or `y` and an `x_INPUT` for each of several, or `error`, the message with
-which the file must be refused. ISA: the kernels, "auto" unless given. A file of one input runs
-twice, the second time with it resized after allocation to twice the batch. Prints "plugin: N files, 0 wrong" and ends with 0, or names
-what is wrong and ends with 1.
+plugin. FOLDER: what golden_folder.py writes, NAME.tflite beside NAME.npz with `x` and `y`, the
+input and the expected output, or `y` and an `x_INPUT` for each of several, or `error`, the message
+with which the file must be refused. ISA: the kernels, "auto" unless given. A file of one input runs
+twice, the second time with it resized after allocation to twice the batch. Prints "plugin: N files,
+0 wrong" and ends with 0, or names what is wrong and ends with 1.
 """
 
 import importlib

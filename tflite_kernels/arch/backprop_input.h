@@ -176,9 +176,10 @@ class InputGradient {
     const float* row = tensors_.gradients.data + (size_t(n) * args_.window.height.output + y) *
                                                      output * args_.output_channels;
     // Zeros, pixels of the row, zeros.
-    const int32_t begin = plan_.first < 0 ? -plan_.first : 0;
-    const int32_t last = output - plan_.first;
-    const int32_t end = last < plan_.width ? last : plan_.width;
+    const auto within = [&](int32_t low, int32_t place) {
+      return place < low ? low : place < plan_.width ? place : plan_.width;
+    };
+    const int32_t begin = within(0, -plan_.first), end = within(begin, output - plan_.first);
     CopyNumbers<Simd>(nullptr, begin * plan_.pixel, strip);
     CopyPixels(unit, row + size_t(plan_.first + begin) * args_.output_channels, end - begin,
                strip + size_t(begin) * plan_.pixel);
