@@ -41,8 +41,8 @@ static inline int32_t TapsOf(const Axis& axis, int32_t input, PhaseTap* taps) {
 struct InputPlan {
   bool is_depthwise, is_regular;
   int32_t inputs, outputs;  // channels of a group
-  int32_t units;            // groups, or blocks of channels of a depthwise kernel
-  int32_t blocks;           // of input channels of a unit
+  int32_t units;            // groups, or runs of channels of a depthwise kernel
+  int32_t blocks;           // of kFloatLanes input channels of a unit
   int32_t pixel;            // numbers of a pixel of a strip
   int32_t first, width;     // pixels of a strip
   int32_t strips;
@@ -52,6 +52,9 @@ struct InputPlan {
 
 // Windows that reach farther than that are left to core/.
 constexpr int64_t kMostStripNumbers = 1 << 22;
+
+// Strips of so many numbers lie in the second cache, with room for other things.
+constexpr int64_t kUsualStripNumbers = 1 << 15;
 
 template <typename Simd>
 Status PlanInput(const Conv2DGradientArgs& args, InputPlan* plan) {
@@ -63,14 +66,21 @@ Status PlanInput(const Conv2DGradientArgs& args, InputPlan* plan) {
   plan->inputs = args.input.channels / args.groups;
   plan->outputs = args.output_channels / args.groups;
   plan->is_depthwise = plan->inputs == 1 && args.groups > 1;
-  const int32_t all_blocks = (args.input.channels - 1) / kFloatLanes + 1;
-  plan->units = plan->is_depthwise ? all_blocks : args.groups;
-  plan->blocks = plan->is_depthwise ? 1 : (plan->inputs - 1) / kFloatLanes + 1;
   plan->first = LowestOutput(width);
   const int64_t reach = int64_t{width.kernel - 1} * width.dilation;
   const int64_t strip = (int64_t{width.input} + reach) / width.stride + 2 + Simd::kInputPixels;
   const int64_t strips = int64_t{height.kernel - 1} * height.dilation / height.stride + 2;
-  const int64_t pixel = int64_t{plan->outputs} * (plan->is_depthwise ? kFloatLanes : 1);
+  const int32_t channels = plan->is_depthwise ? args.input.channels : plan->inputs;
+  plan->blocks = (channels - 1) / kFloatLanes + 1;
+  plan->units = args.groups;
+  int64_t pixel = plan->outputs;
+  if (plan->is_depthwise) {
+    const int64_t of_block = CheckedProduct(strips, strip, plan->outputs, kFloatLanes);
+    const int64_t fitting = of_block < 0 ? 1 : kUsualStripNumbers / of_block;
+    if (fitting < plan->blocks) plan->blocks = fitting < 1 ? 1 : static_cast<int32_t>(fitting);
+    plan->units = (channels - 1) / (plan->blocks * kFloatLanes) + 1;
+    pixel *= plan->blocks * kFloatLanes;
+  }
   const int64_t numbers = CheckedProduct(strips + 1, strip, pixel);
   const int64_t weights =
       CheckedProduct(height.kernel, width.kernel, plan->outputs, plan->blocks, kFloatLanes);
@@ -130,14 +140,18 @@ class InputGradient {
 
   size_t StripNumbers() const { return size_t(plan_.width) * plan_.pixel; }
 
-  // Input channels of a block, at most kFloatLanes.
+  // Input channels of a block, at most kFloatLanes; the last ones of a depthwise kernel may be
+  // none.
+  int32_t ChannelsOf() const {
+    return plan_.is_depthwise ? plan_.blocks * kFloatLanes : plan_.inputs;
+  }
   int32_t FirstOf(int32_t unit, int32_t block) const {
-    return plan_.is_depthwise ? unit * kFloatLanes : unit * plan_.inputs + block * kFloatLanes;
+    return unit * ChannelsOf() + block * kFloatLanes;
   }
   int32_t CountOf(int32_t unit, int32_t block) const {
-    const int32_t end = plan_.is_depthwise ? args_.input.channels : (unit + 1) * plan_.inputs;
-    const int32_t left = end - FirstOf(unit, block);
-    return left < kFloatLanes ? left : kFloatLanes;
+    const int32_t end = (unit + 1) * ChannelsOf(), all = args_.input.channels;
+    const int32_t left = (end < all ? end : all) - FirstOf(unit, block);
+    return left < 0 ? 0 : left < kFloatLanes ? left : kFloatLanes;
   }
 
   // Weights by block, tap and output channel of the group, each those of kFloatLanes inputs.
@@ -197,19 +211,23 @@ class InputGradient {
       }
       return;
     }
-    const int32_t channels = CountOf(unit, 0);
-    from += FirstOf(unit, 0) * plan_.outputs;
-    if (plan_.outputs == 1 && channels == kFloatLanes) {
-      for (int32_t i = 0; i < count; ++i, from += step, to += kFloatLanes) {
-        Simd::Store(Simd::Load(from), to);
+    for (int32_t i = 0; i < count; ++i, from += step) {
+      for (int32_t block = 0; block < plan_.blocks; ++block) {
+        CopyChannels(from + FirstOf(unit, block) * plan_.outputs, CountOf(unit, block), to);
+        to += plan_.outputs * kFloatLanes;
       }
+    }
+  }
+
+  // Output channels of `count` depthwise input channels: the first of each, the second of each.
+  void CopyChannels(const float* from, int32_t count, float* to) const {
+    if (plan_.outputs == 1 && count == kFloatLanes) {
+      Simd::Store(Simd::Load(from), to);
       return;
     }
-    for (int32_t i = 0; i < count; ++i, from += step) {
-      for (int32_t o = 0; o < plan_.outputs; ++o, to += kFloatLanes) {
-        for (int32_t c = 0; c < kFloatLanes; ++c) {
-          to[c] = c < channels ? from[c * plan_.outputs + o] : 0.0f;
-        }
+    for (int32_t o = 0; o < plan_.outputs; ++o, to += kFloatLanes) {
+      for (int32_t c = 0; c < kFloatLanes; ++c) {
+        to[c] = c < count ? from[c * plan_.outputs + o] : 0.0f;
       }
     }
   }
@@ -225,6 +243,7 @@ class InputGradient {
       const int32_t count = (width.input - 1 - phase) / width.stride + 1;
       for (int32_t block = 0; block < plan_.blocks; ++block) {
         const Place place = {lines, columns, FirstOf(unit, block), CountOf(unit, block)};
+        if (place.count == 0) break;
         for (int32_t i = 0; i < count; i += kPixels) {
           const int32_t left = count - i < kPixels ? count - i : kPixels;
           if (plan_.is_depthwise) {
@@ -249,13 +268,14 @@ class InputGradient {
     Several<Lanes, kPixels> sums;
     Repeat<kPixels>([&](auto p) { At<p.value>(sums) = Simd::Zero(); });
     const int32_t kernel_width = args_.window.width.kernel;
+    const size_t first = kIsDepthwise ? size_t(block) * plan_.outputs * kFloatLanes : size_t{0};
     const float* weights = weights_ + size_t(block) * args_.window.height.kernel * kernel_width *
                                           plan_.outputs * kFloatLanes;
     for (int32_t l = 0; l < place.lines; ++l) {
       for (int32_t c = 0; c < place.columns; ++c) {
         const size_t tap = size_t(vertical_[l].tap) * kernel_width + horizontal_[c].tap;
         const float* row =
-            rows_[l] + size_t(horizontal_[c].output + pixel - plan_.first) * plan_.pixel;
+            rows_[l] + size_t(horizontal_[c].output + pixel - plan_.first) * plan_.pixel + first;
         AddTap<kIsDepthwise>(row, weights + tap * plan_.outputs * kFloatLanes, &sums);
       }
     }
