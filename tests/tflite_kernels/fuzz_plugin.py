@@ -15,9 +15,11 @@ import numpy as np
 from ai_edge_litert import interpreter as litert
 
 from edgeax.formats import coded
+from edgeax.formats.operators import GRADIENT_OPERATORS
 from tests.tflite_kernels import (
     coded_rows,
     float_cases,
+    gradient_cases,
     int16_cases,
     models,
     random_cases,
@@ -36,6 +38,7 @@ CODED = [
     if not re.search("Depthwise|Binary|Vector|Grouped|Lookup", name)
 ]
 SIGN_SUMS = (sign_sum_cases.CONV2D, sign_sum_cases.FULLY_CONNECTED)
+WHOLE = (float_cases.OPERATOR, *SIGN_SUMS, *GRADIENT_OPERATORS)
 MOST_CODES = 4000  # of rows that are coded
 
 
@@ -100,9 +103,11 @@ def damage_coded(source: np.random.Generator, model: models.Model) -> None:
 
 def draw(source: np.random.Generator, operator: str, is_coded: bool) -> models.Model:
     """A damaged model."""
-    if operator == float_cases.OPERATOR or operator in SIGN_SUMS:
+    if operator in WHOLE:
         seed = int(source.integers(1000))
-        if operator in SIGN_SUMS:
+        if operator in GRADIENT_OPERATORS:
+            model = gradient_cases.model_of(gradient_cases.draw(seed, operator))
+        elif operator in SIGN_SUMS:
             model = sign_sum_cases.draw(operator, seed).model()
         else:
             model = float_cases.model_of(float_cases.draw(seed))
@@ -141,7 +146,7 @@ def main(library: str, seed: int, count: int, kind: str = "any") -> None:
     drawn = [(operator, True) for operator in CODED]
     if kind != "coded":
         drawn += [(operator, False) for operator in random_cases.OPERATORS]
-        drawn += [(operator, False) for operator in (float_cases.OPERATOR, *SIGN_SUMS)]
+        drawn += [(operator, False) for operator in WHOLE]
     for number in range(count):
         model = draw(source, *drawn[number % len(drawn)])
         try:
@@ -153,7 +158,8 @@ def main(library: str, seed: int, count: int, kind: str = "any") -> None:
             outcomes["ran"] += 1
         except (RuntimeError, ValueError) as error:
             outcomes["refused"] += 1
-            outcomes["by us"] += "Edgeax" in str(error)
+            names = ("Edgeax", *GRADIENT_OPERATORS)
+            outcomes["by us"] += any(name in str(error) for name in names)
     total = outcomes["ran"] + outcomes["refused"]
     print(
         f"fuzz: {total} models, {outcomes['ran']} ran, {outcomes['refused']} refused, "
