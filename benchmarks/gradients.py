@@ -94,9 +94,21 @@ def _attributes(layer: Layer) -> dict[str, Any]:
     return {"strides": [1, layer.stride, layer.stride, 1], "padding": "SAME"}
 
 
+def _explicit(layer: Layer) -> dict[str, Any]:
+    """Returns the padding of SAME, side by side."""
+    sides: list[int] = []
+    for size, output in zip(layer.shape[1:3], _output(layer)[1:3], strict=True):
+        missing = max((output - 1) * layer.stride + layer.kernel - size, 0)
+        sides += [missing // 2, missing - missing // 2]
+    return {"padding": "EXPLICIT", "explicit_paddings": [0, 0, *sides, 0, 0]}
+
+
 def _convolution(layer: Layer, name: str, channels: tuple[int, int]) -> list[Case]:
     kernel = (layer.kernel, layer.kernel, *channels)
     attributes = _attributes(layer)
+    is_depthwise = name.startswith("Depthwise")
+    # The converter makes a built-in operator of padding by name in the input's gradient.
+    of_inputs = attributes if is_depthwise else attributes | _explicit(layer)
 
     def of_filter(values: Any, gradient: Any) -> Any:
         operator = getattr(OPS, f"{name}Filter")
@@ -104,13 +116,13 @@ def _convolution(layer: Layer, name: str, channels: tuple[int, int]) -> list[Cas
 
     def of_input(values: Any, gradient: Any) -> Any:
         operator = getattr(OPS, f"{name}Input")
-        return operator(input_sizes=layer.shape, filter=values, out_backprop=gradient, **attributes)
+        return operator(input_sizes=layer.shape, filter=values, out_backprop=gradient, **of_inputs)
 
     output = _output(layer)
-    found = [Case(f"{name}Filter", layer, layer.shape, output, of_filter)]
-    if name.startswith("Depthwise"):  # the converter makes a built-in operator of the other
-        found.append(Case(f"{name}Input", layer, kernel, output, of_input))
-    return found
+    return [
+        Case(f"{name}Filter", layer, layer.shape, output, of_filter),
+        Case(f"{name}Input", layer, kernel, output, of_input),
+    ]
 
 
 def _pools(layer: Layer) -> list[Case]:

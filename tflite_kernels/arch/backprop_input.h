@@ -43,8 +43,8 @@ struct InputPlan {
   int32_t inputs, outputs;  // channels of a group
   int32_t units;            // groups, or runs of channels of a depthwise kernel
   int32_t blocks;           // of kFloatLanes input channels of a unit
-  int32_t pixel;            // numbers of a pixel of a strip
-  int32_t first, width;     // pixels of a strip
+  int32_t pixel;         // numbers of a pixel of a strip; of a depthwise kernel they lie together
+  int32_t first, width;  // pixels of a strip
   int32_t strips;
   size_t weights, gradients, rows, tags, vertical, horizontal;  // bytes before each
   size_t total_bytes;
@@ -194,23 +194,30 @@ class InputGradient {
       return place < low ? low : place < plan_.width ? place : plan_.width;
     };
     const int32_t begin = within(0, -plan_.first), end = within(begin, output - plan_.first);
-    CopyNumbers<Simd>(nullptr, begin * plan_.pixel, strip);
-    CopyPixels(unit, row + size_t(plan_.first + begin) * args_.output_channels, end - begin,
-               strip + size_t(begin) * plan_.pixel);
-    CopyNumbers<Simd>(nullptr, (plan_.width - end) * plan_.pixel,
-                      strip + size_t(end) * plan_.pixel);
+    const float* from = row + int64_t{plan_.first + begin} * args_.output_channels;
+    if (plan_.is_depthwise) {
+      CopyNumbers<Simd>(nullptr, begin * plan_.pixel, strip);
+      CopyPixels(unit, from, end - begin, strip + size_t(begin) * plan_.pixel);
+      CopyNumbers<Simd>(nullptr, (plan_.width - end) * plan_.pixel,
+                        strip + size_t(end) * plan_.pixel);
+    } else {
+      CopyPlanes(from + unit * plan_.outputs, begin, end, strip);
+    }
     return strip;
+  }
+
+  // One channel after the other, each with zeros before `begin` and from `end` on.
+  void CopyPlanes(const float* from, int32_t begin, int32_t end, float* to) const {
+    for (int32_t o = 0; o < plan_.outputs; ++o, ++from, to += plan_.width) {
+      const float* next = from;
+      for (int32_t i = 0; i < begin; ++i) to[i] = 0.0f;
+      for (int32_t i = begin; i < end; ++i, next += args_.output_channels) to[i] = *next;
+      for (int32_t i = end; i < plan_.width; ++i) to[i] = 0.0f;
+    }
   }
 
   void CopyPixels(int32_t unit, const float* from, int32_t count, float* to) const {
     const size_t step = static_cast<size_t>(args_.output_channels);
-    if (!plan_.is_depthwise) {
-      from += unit * plan_.outputs;
-      for (int32_t i = 0; i < count; ++i, from += step, to += plan_.pixel) {
-        CopyNumbers<Simd>(from, plan_.pixel, to);
-      }
-      return;
-    }
     for (int32_t i = 0; i < count; ++i, from += step) {
       for (int32_t block = 0; block < plan_.blocks; ++block) {
         CopyChannels(from + FirstOf(unit, block) * plan_.outputs, CountOf(unit, block), to);
@@ -241,77 +248,97 @@ class InputGradient {
     for (int32_t phase = 0; phase < width.stride && phase < width.input; ++phase) {
       const int32_t columns = TapsOf(width, phase, horizontal_);
       const int32_t count = (width.input - 1 - phase) / width.stride + 1;
-      for (int32_t block = 0; block < plan_.blocks; ++block) {
-        const Place place = {lines, columns, FirstOf(unit, block), CountOf(unit, block)};
-        if (place.count == 0) break;
+      for (int32_t block = 0; block < plan_.blocks;) {
+        const int32_t blocks = BlocksFrom(block);
+        const Place place = {lines, columns, phase, FirstOf(unit, block)};
+        if (CountOf(unit, block) == 0) break;
+        const int32_t last = CountOf(unit, block + blocks - 1);
+        const int32_t channels = (blocks - 1) * kFloatLanes + last;
         for (int32_t i = 0; i < count; i += kPixels) {
           const int32_t left = count - i < kPixels ? count - i : kPixels;
           if (plan_.is_depthwise) {
-            RunPixels<true>(place, block, i, left, phase, output);
+            RunPixels<true, 1>(place, block, i, left, channels, output);
+          } else if (blocks == 1) {
+            RunPixels<false, 1>(place, block, i, left, channels, output);
           } else {
-            RunPixels<false>(place, block, i, left, phase, output);
+            RunPixels<false, Simd::kGradientLanes>(place, block, i, left, channels, output);
           }
         }
+        block += blocks;
       }
     }
   }
 
-  // Taps that read the pixels of a phase, and channels.
+  // Blocks that are computed together.
+  int32_t BlocksFrom(int32_t block) const {
+    const bool are_there = block + Simd::kGradientLanes <= plan_.blocks;
+    return !plan_.is_depthwise && are_there ? Simd::kGradientLanes : 1;
+  }
+
+  // Taps that read the pixels of a phase, and the first channel.
   struct Place {
-    int32_t lines, columns, channel, count;
+    int32_t lines, columns, phase, channel;
   };
 
-  // `left` pixels of a phase, from number `pixel` on.
-  template <bool kIsDepthwise>
-  void RunPixels(const Place& place, int32_t block, int32_t pixel, int32_t left, int32_t phase,
+  // `left` pixels of a phase, from number `pixel` on, and `channels` from that of a block on.
+  template <bool kIsDepthwise, int32_t kBlocks>
+  void RunPixels(const Place& place, int32_t block, int32_t pixel, int32_t left, int32_t channels,
                  float* output) const {
-    Several<Lanes, kPixels> sums;
-    Repeat<kPixels>([&](auto p) { At<p.value>(sums) = Simd::Zero(); });
-    const int32_t kernel_width = args_.window.width.kernel;
-    const size_t first = kIsDepthwise ? size_t(block) * plan_.outputs * kFloatLanes : size_t{0};
-    const float* weights = weights_ + size_t(block) * args_.window.height.kernel * kernel_width *
-                                          plan_.outputs * kFloatLanes;
+    Several<Lanes, kPixels * kBlocks> sums;
+    Repeat<kPixels * kBlocks>([&](auto i) { At<i.value>(sums) = Simd::Zero(); });
+    const Axis &height = args_.window.height, &width = args_.window.width;
+    const size_t tap_numbers = size_t(plan_.outputs) * kFloatLanes;
+    const size_t block_numbers = size_t(height.kernel) * width.kernel * tap_numbers;
+    const size_t first = kIsDepthwise ? block * tap_numbers : size_t{0};
+    const size_t step_of_pixel = kIsDepthwise ? size_t(plan_.pixel) : size_t{1};
+    const float* weights = weights_ + block * block_numbers;
     for (int32_t l = 0; l < place.lines; ++l) {
       for (int32_t c = 0; c < place.columns; ++c) {
-        const size_t tap = size_t(vertical_[l].tap) * kernel_width + horizontal_[c].tap;
-        const float* row =
-            rows_[l] + size_t(horizontal_[c].output + pixel - plan_.first) * plan_.pixel + first;
-        AddTap<kIsDepthwise>(row, weights + tap * plan_.outputs * kFloatLanes, &sums);
+        const size_t tap = size_t(vertical_[l].tap) * width.kernel + horizontal_[c].tap;
+        const size_t at = size_t(horizontal_[c].output + pixel - plan_.first);
+        AddTap<kIsDepthwise, kBlocks>(rows_[l] + at * step_of_pixel + first,
+                                      weights + tap * tap_numbers, block_numbers, &sums);
       }
     }
-    const size_t step = size_t(args_.window.width.stride) * args_.input.channels;
-    const size_t start = size_t(phase) * args_.input.channels + pixel * step + place.channel;
+    const size_t step = size_t(width.stride) * args_.input.channels;
+    output += size_t(place.phase) * args_.input.channels + pixel * step + place.channel;
     Repeat<kPixels>([&](auto p) {
       if (p.value >= left) return;
-      float* to = output + start + p.value * step;
-      if (place.count == kFloatLanes) {
-        Simd::Store(At<p.value>(sums), to);
-      } else {
-        float numbers[kFloatLanes];
-        Simd::Store(At<p.value>(sums), numbers);
-        for (int32_t i = 0; i < place.count; ++i) to[i] = numbers[i];
-      }
+      Repeat<kBlocks>([&](auto b) {
+        float* to = output + p.value * step + b.value * kFloatLanes;
+        StoreFirst(At<p.value * kBlocks + b.value>(sums), channels - b.value * kFloatLanes, to);
+      });
     });
   }
 
-  template <bool kIsDepthwise>
+  static void StoreFirst(Lanes sums, int32_t count, float* to) {
+    if (count >= kFloatLanes) {
+      Simd::Store(sums, to);
+      return;
+    }
+    float numbers[kFloatLanes];
+    Simd::Store(sums, numbers);
+    for (int32_t i = 0; i < count; ++i) to[i] = numbers[i];
+  }
+
+  template <bool kIsDepthwise, int32_t kBlocks>
   __attribute__((always_inline)) void AddTap(const float* row, const float* weights,
-                                             Several<Lanes, kPixels>* sums) const {
-    const size_t pixel = static_cast<size_t>(plan_.pixel);
-    constexpr int32_t kWidth = kIsDepthwise ? kFloatLanes : 1;
-    for (int32_t o = 0; o < plan_.outputs; ++o, weights += kFloatLanes, row += kWidth) {
-      const Lanes several = Simd::Load(weights);
-      if constexpr (kIsDepthwise) {
-        Repeat<kPixels>([&](auto p) {
-          Lanes& sum = At<p.value>(*sums);
-          sum = Simd::MultiplyAdd(Simd::Load(row + p.value * pixel), several, sum);
+                                             size_t block_numbers,
+                                             Several<Lanes, kPixels * kBlocks>* sums) const {
+    const size_t pixel = kIsDepthwise ? size_t(plan_.pixel) : size_t{1};
+    const size_t step = kIsDepthwise ? size_t{kFloatLanes} : size_t(plan_.width);
+    for (int32_t o = 0; o < plan_.outputs; ++o, weights += kFloatLanes, row += step) {
+      Several<Lanes, kBlocks> several;
+      Repeat<kBlocks>(
+          [&](auto b) { At<b.value>(several) = Simd::Load(weights + b.value * block_numbers); });
+      Repeat<kPixels>([&](auto p) {
+        const Lanes value = kIsDepthwise ? Simd::Load(row + p.value * pixel)
+                                         : Simd::Broadcast(row[p.value * pixel]);
+        Repeat<kBlocks>([&](auto b) {
+          Lanes& sum = At<p.value * kBlocks + b.value>(*sums);
+          sum = Simd::MultiplyAdd(value, At<b.value>(several), sum);
         });
-      } else {
-        Repeat<kPixels>([&](auto p) {
-          Lanes& sum = At<p.value>(*sums);
-          sum = Simd::MultiplyAdd(Simd::Broadcast(row[p.value * pixel]), several, sum);
-        });
-      }
+      });
     }
   }
 
