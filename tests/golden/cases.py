@@ -14,9 +14,9 @@ indices what the file holds of them. `binary.json`: weights_index holds bits, an
 bytes of bits, as int8, where they are packed. `vector.json`: weights_index holds for each output
 channel the index of each of its sub-vectors, `[channels, places]`, and codebook the numbers of
 codebook_shape, `[tables, length, entries]`. Real numbers are hex strings. `coded.json`: see
-coded_cases.py; `float.json`: float_cases.py; `gradient.json`: gradient_cases.py; `grouped.json`:
-grouped_cases.py; `lookup.json`: lookup_cases.py; `int16.json`: int16_cases.py; `sign_sum.json`:
-sign_sum_cases.py.
+coded_cases.py; `float.json`: float_cases.py; `grouped.json`: grouped_cases.py; `lookup.json`:
+lookup_cases.py; `int16.json`: int16_cases.py; `sign_sum.json`: sign_sum_cases.py. Those of
+gradients are in no file: gradient_cases.py.
 """
 
 import itertools
@@ -837,7 +837,6 @@ def texts() -> dict[str, str]:
     from tests.golden import (
         coded_cases,
         float_cases,
-        gradient_cases,
         grouped_cases,
         int16_cases,
         lookup_cases,
@@ -857,7 +856,6 @@ def texts() -> dict[str, str]:
         "vector.json": one_per_line(vector()) + "\n",
         "coded.json": one_per_line(coded_cases.coded()) + "\n",
         "float.json": one_per_line(float_cases.floats()) + "\n",
-        "gradient.json": one_per_line(gradient_cases.gradients()) + "\n",
         "grouped.json": one_per_line(grouped_cases.grouped()) + "\n",
         "lookup.json": one_per_line(lookup_cases.lookup()) + "\n",
         "int16.json": one_per_line(int16_cases.rows()) + "\n",

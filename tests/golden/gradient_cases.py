@@ -1,10 +1,11 @@
 """Golden vectors of gradients under TensorFlow's names, by exact fractions.
 
-`gradient.json`: a list of cases. `inputs` holds the tensors of the operator by their names in the
-operator table; those of whole numbers are constants. A number is the float32 nearest to what is
-written.
+They are worked out whenever they are asked for, in less than a second: no program in C++ reads them
+from a file. In a case `inputs` holds the tensors of the operator by their names in the operator
+table; those of whole numbers are constants. A number is the float32 nearest to what is written.
 """
 
+import functools
 import itertools
 import random
 from collections.abc import Iterator
@@ -195,6 +196,7 @@ def activation_gradient(case: dict[str, Any]) -> Numbers:
     return [rule(g, v) for g, v in zip(gradients, values, strict=True)]
 
 
+@functools.cache
 def gradients() -> list[dict[str, Any]]:
     """All cases."""
     found = []

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from flatbuffers import flexbuffers
 
-from tests.golden import cases as golden
+from tests.golden import gradient_cases as golden
 from tests.tflite_kernels import models
 
 CONVOLUTIONS = ("Conv2DBackprop", "DepthwiseConv2dNativeBackprop")
@@ -73,7 +73,7 @@ def model_of(case: GradientCase) -> models.Model:
 
 
 def golden_cases() -> list[GradientCase]:
-    """The cases of gradient.json."""
+    """The cases of golden/gradient_cases.py."""
 
     def array(tensor: dict[str, Any], kind: Any) -> np.ndarray:
         return np.array(tensor["data"], kind).reshape(tensor["shape"])
@@ -90,7 +90,7 @@ def golden_cases() -> list[GradientCase]:
             tuple(entry["output"]["shape"]),
             array(entry["output"], np.float32),
         )
-        for entry in golden.load("gradient.json")
+        for entry in golden.gradients()
     ]
 
 
