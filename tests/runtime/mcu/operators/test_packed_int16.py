@@ -6,7 +6,7 @@ import pytest
 
 from edgeax.runtime.mcu.program import Array
 from tests.emulation import process
-from tests.runtime.mcu import kernel_files, packed_cases, step_program
+from tests.runtime.mcu import generated, kernel_files, packed_cases, step_program
 from tests.runtime.mcu.declared import fields_of
 from tests.tflite_kernels import int16_cases, models, oracle, random_cases
 
@@ -72,6 +72,15 @@ def test_zeros_are_left_out_and_skipped(piece, most):
 
 def test_weights_that_do_not_shrink_stay_as_they_are():
     assert step_of(drawn(SPARSE)).arguments.type == "Conv2DInt16Args"
+
+
+@pytest.mark.parametrize("rounding", ["single", "double"])
+@pytest.mark.parametrize(
+    "operator", ["EdgeaxConv2D", "EdgeaxFullyConnected", "EdgeaxSparseFullyConnected"]
+)
+def test_a_program_gives_what_the_plugin_gives(operator, rounding, tmp_path):
+    content = models.model_of(int16_cases.draw(operator, 3)).write()
+    assert generated.is_success(generated.run(content, tmp_path / "net", rounding=rounding))
 
 
 @pytest.mark.parametrize("bands", [(), (1, 3)])
