@@ -195,7 +195,9 @@ __attribute__((noinline)) void RunColumns(const DepthwiseConv2DArgs& args, const
                                           const Block<int8_t>& block) {
   const int32_t channel = block.channel, planes = block.planes;
   const int32_t channels = args.channels;
-  const int32_t step = block.weight_step;
+  const int32_t step = args.weight_step;
+  const int8_t* const weights = block.weights;
+  const int8_t* const input = block.input;
   int8_t* const scratch = block.scratch;
   int8_t* output = block.output;
   const int32_t plane_size = kColumn * args.plane_pitch;
@@ -206,7 +208,7 @@ __attribute__((noinline)) void RunColumns(const DepthwiseConv2DArgs& args, const
   const uint32x4_t steps = vmulq_n_u32(numbers, static_cast<uint32_t>(step));
   const uint32x4_t places = vmulq_n_u32(numbers, kColumn);
   for (int32_t i = 0; i < planes; ++i) {
-    windows[i] = {WeightsOf(block.weights + i, step, steps, places), args.bias[channel + i],
+    windows[i] = {WeightsOf(weights + i, step, steps, places), args.bias[channel + i],
                   FactorOf(args.factors, channel + i)};
   }
   int32_t row = 0;
@@ -219,7 +221,7 @@ __attribute__((noinline)) void RunColumns(const DepthwiseConv2DArgs& args, const
     const int32_t of_image = args.height - first < needed ? args.height - first : needed;
     if (row < of_image) {
       const int32_t y = first + row - rows.input_begin;
-      TakeRows(args, block.input + y * args.width * channels + channel, of_image - row, planes,
+      TakeRows(args, input + y * args.width * channels + channel, of_image - row, planes,
                scratch + kColumn * args.pad_left + row);
       row = of_image;
     }
@@ -234,8 +236,8 @@ __attribute__((noinline)) void RunColumns(const DepthwiseConv2DArgs& args, const
         SweepPairs<kRounding, kStride>(plane, windows[i], pairs, args.output_width, count, to);
       } else {
         SweepAny<kRounding, uint32_t>(
-            args, Sweep<int8_t>{plane, to, count, channels, block.weights + i, step,
-                                windows[i].bias, windows[i].factor, 1, kColumn});
+            args, Sweep<int8_t>{plane, to, count, channels, weights + i, windows[i].bias,
+                                windows[i].factor, 1, kColumn});
       }
     }
     output += count * args.output_width * channels;

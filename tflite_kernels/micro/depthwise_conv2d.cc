@@ -68,8 +68,8 @@ void SweepBlock(const DepthwiseConv2DArgs& args, const Block<Code>& block, Code*
   for (int32_t of_plane = 0; channel < end; ++channel, ++weights) {
     SweepRows<kRounding>(
         args,
-        Sweep<Code>{plane, output + channel, rows, channels, weights, block.weight_step,
-                    args.bias[channel], FactorOf(args.factors, channel), args.plane_pitch, 1},
+        Sweep<Code>{plane, output + channel, rows, channels, weights, args.bias[channel],
+                    FactorOf(args.factors, channel), args.plane_pitch, 1},
         stride3x3);
     if (++of_plane == args.depth_multiplier) {
       of_plane = 0;
@@ -106,33 +106,31 @@ void RunBlock(const DepthwiseConv2DArgs& args, const Rows& rows, const Block<Cod
   }
 }
 
-// The weights of output channels [channel, channel + count).
-void SetWeights(const DepthwiseConv2DArgs& args, const DepthwiseSource* source, int32_t channel,
-                int32_t count, const int8_t** weights, int32_t* step) {
-  if (source == nullptr) {
-    *weights = args.weights + channel;
-    *step = args.channels * args.depth_multiplier;
-  } else {
-    source->decode(source->packed, channel, count, source->decoded);
-    *weights = source->decoded;
-    *step = count;
-  }
+template <Rounding kRounding, typename Code>
+void RunBlock(const DepthwiseConv2DArgs& args, const Rows& rows, int32_t channel,
+              const int8_t* weights, const Code* input, Code* output, void* scratch) {
+  const int32_t left = args.channels - channel;
+  const int32_t planes = left < kDepthwiseBlock ? left : kDepthwiseBlock;
+  RunBlock<kRounding>(
+      args, rows,
+      Block<Code>{input, output, static_cast<Code*>(scratch), channel, planes, weights});
+}
+
+template <typename Code>
+void FillPlanes(const DepthwiseConv2DArgs& args, Code* scratch) {
+  Fill(scratch, kDepthwiseBlock * args.plane_rows * args.plane_pitch + kDepthwiseSlack,
+       static_cast<Code>(args.input_zero_point));
 }
 
 template <Rounding kRounding, typename Code>
-void Run(const DepthwiseConv2DArgs& args, const DepthwiseSource* source, const Rows& rows,
-         const Code* input, Code* output, Code* scratch) {
-  Fill(scratch, kDepthwiseBlock * args.plane_rows * args.plane_pitch + kDepthwiseSlack,
-       static_cast<Code>(args.input_zero_point));
+void Run(const DepthwiseConv2DArgs& args, const Rows& rows, const Code* input, Code* output,
+         Code* scratch) {
+  FillPlanes(args, scratch);
   const int32_t output_channels = args.channels * args.depth_multiplier;
   for (int32_t n = 0; n < args.batch; ++n) {
     for (int32_t channel = 0; channel < args.channels; channel += kDepthwiseBlock) {
-      const int32_t left = args.channels - channel;
-      const int32_t planes = left < kDepthwiseBlock ? left : kDepthwiseBlock;
-      Block<Code> block = {input, output, scratch, channel, planes, nullptr, 0};
-      SetWeights(args, source, channel * args.depth_multiplier, planes * args.depth_multiplier,
-                 &block.weights, &block.weight_step);
-      RunBlock<kRounding>(args, rows, block);
+      RunBlock<kRounding>(args, rows, channel, args.weights + channel * args.depth_multiplier,
+                          input, output, scratch);
     }
     input += args.height * args.width * args.channels;
     output += args.output_height * args.output_width * output_channels;
@@ -144,33 +142,42 @@ void Run(const DepthwiseConv2DArgs& args, const DepthwiseSource* source, const R
 template <Rounding kRounding>
 void DepthwiseConv2D(const DepthwiseConv2DArgs& args, const Rows& rows, const int8_t* input,
                      int8_t* output, void* scratch) {
-  Run<kRounding>(args, nullptr, rows, input, output, static_cast<int8_t*>(scratch));
-}
-
-template <Rounding kRounding>
-void DepthwiseConv2D(const DepthwiseConv2DArgs& args, const DepthwiseSource& source,
-                     const Rows& rows, const int8_t* input, int8_t* output, void* scratch) {
-  Run<kRounding>(args, &source, rows, input, output, static_cast<int8_t*>(scratch));
+  Run<kRounding>(args, rows, input, output, static_cast<int8_t*>(scratch));
 }
 
 template void DepthwiseConv2D<Rounding::kSingle>(const DepthwiseConv2DArgs&, const Rows&,
                                                  const int8_t*, int8_t*, void*);
 template void DepthwiseConv2D<Rounding::kDouble>(const DepthwiseConv2DArgs&, const Rows&,
                                                  const int8_t*, int8_t*, void*);
-template void DepthwiseConv2D<Rounding::kSingle>(const DepthwiseConv2DArgs&, const DepthwiseSource&,
-                                                 const Rows&, const int8_t*, int8_t*, void*);
-template void DepthwiseConv2D<Rounding::kDouble>(const DepthwiseConv2DArgs&, const DepthwiseSource&,
-                                                 const Rows&, const int8_t*, int8_t*, void*);
 
 void DepthwiseConv2D(const DepthwiseConv2DArgs& args, const Rows& rows, const int16_t* input,
                      int16_t* output, void* scratch) {
-  Run<Rounding::kDouble>(args, nullptr, rows, input, output, static_cast<int16_t*>(scratch));
+  Run<Rounding::kDouble>(args, rows, input, output, static_cast<int16_t*>(scratch));
 }
 
-void DepthwiseConv2D(const DepthwiseConv2DArgs& args, const DepthwiseSource& source,
-                     const Rows& rows, const int16_t* input, int16_t* output, void* scratch) {
-  Run<Rounding::kDouble>(args, &source, rows, input, output, static_cast<int16_t*>(scratch));
+void FillDepthwise(const DepthwiseConv2DArgs& args, int8_t* scratch) { FillPlanes(args, scratch); }
+
+void FillDepthwise(const DepthwiseConv2DArgs& args, int16_t* scratch) { FillPlanes(args, scratch); }
+
+template <Rounding kRounding>
+void DepthwiseBlock(const DepthwiseConv2DArgs& args, const Rows& rows, int32_t channel,
+                    const int8_t* weights, const int8_t* input, int8_t* output, void* scratch) {
+  RunBlock<kRounding>(args, rows, channel, weights, input, output, scratch);
 }
+
+template void DepthwiseBlock<Rounding::kSingle>(const DepthwiseConv2DArgs&, const Rows&, int32_t,
+                                                const int8_t*, const int8_t*, int8_t*, void*);
+template void DepthwiseBlock<Rounding::kDouble>(const DepthwiseConv2DArgs&, const Rows&, int32_t,
+                                                const int8_t*, const int8_t*, int8_t*, void*);
+
+template <Rounding kRounding>
+void DepthwiseBlock(const DepthwiseConv2DArgs& args, const Rows& rows, int32_t channel,
+                    const int8_t* weights, const int16_t* input, int16_t* output, void* scratch) {
+  RunBlock<kRounding>(args, rows, channel, weights, input, output, scratch);
+}
+
+template void DepthwiseBlock<Rounding::kDouble>(const DepthwiseConv2DArgs&, const Rows&, int32_t,
+                                                const int8_t*, const int16_t*, int16_t*, void*);
 
 }  // namespace micro
 }  // namespace edgeax

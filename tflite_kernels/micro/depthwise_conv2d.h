@@ -18,7 +18,7 @@ constexpr int32_t kDepthwiseSlack = 16;
 // (group_rows - 1) * stride_height + (kernel_height - 1) * dilation_height + 1, `plane_pitch` at
 // least pad_left + width and the same of output_width and the horizontal window. The bias of int8
 // activations has -input_zero_point * (sum of the channel's weights) in it. `weights` holds a row
-// of output channels per position of the window.
+// of output channels per position of the window, `weight_step` weights after the one before.
 struct DepthwiseConv2DArgs {
   int32_t batch, height, width, channels;
   int32_t depth_multiplier;
@@ -32,6 +32,7 @@ struct DepthwiseConv2DArgs {
   int32_t group_rows;  // output rows between two copies
   int32_t plane_rows, plane_pitch;
   const int8_t* weights;
+  int32_t weight_step;
   const int32_t* bias;
   Factors factors;
 };
@@ -41,24 +42,21 @@ template <Rounding kRounding>
 void DepthwiseConv2D(const DepthwiseConv2DArgs& args, const Rows& rows, const int8_t* input,
                      int8_t* output, void* scratch);
 
-// Weights that are decoded block by block. `decode` writes those of the output channels [channel,
-// channel + count) to `decoded`, a row of `count` per position of the window.
-struct DepthwiseSource {
-  void (*decode)(const void* packed, int32_t channel, int32_t count, int8_t* decoded);
-  const void* packed;
-  int8_t* decoded;
-};
-
-// The same with the weights of a source in place of `args.weights`.
-template <Rounding kRounding>
-void DepthwiseConv2D(const DepthwiseConv2DArgs& args, const DepthwiseSource& source,
-                     const Rows& rows, const int8_t* input, int8_t* output, void* scratch);
-
 // Sums of 64 bits; rounded as TFLite rounds those, see RequantizeInt16Double.
 void DepthwiseConv2D(const DepthwiseConv2DArgs& args, const Rows& rows, const int16_t* input,
                      int16_t* output, void* scratch);
-void DepthwiseConv2D(const DepthwiseConv2DArgs& args, const DepthwiseSource& source,
-                     const Rows& rows, const int16_t* input, int16_t* output, void* scratch);
+
+// The same for the kDepthwiseBlock input channels from `channel` on of one image, whose output
+// channels have the weights `weights`, `args.weight_step` apart, after FillDepthwise.
+template <Rounding kRounding>
+void DepthwiseBlock(const DepthwiseConv2DArgs& args, const Rows& rows, int32_t channel,
+                    const int8_t* weights, const int8_t* input, int8_t* output, void* scratch);
+template <Rounding kRounding>
+void DepthwiseBlock(const DepthwiseConv2DArgs& args, const Rows& rows, int32_t channel,
+                    const int8_t* weights, const int16_t* input, int16_t* output, void* scratch);
+
+void FillDepthwise(const DepthwiseConv2DArgs& args, int8_t* scratch);
+void FillDepthwise(const DepthwiseConv2DArgs& args, int16_t* scratch);
 
 }  // namespace micro
 }  // namespace edgeax

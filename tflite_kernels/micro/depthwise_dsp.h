@@ -66,8 +66,9 @@ static inline uint32_t Halves(int32_t low, int32_t high) {
   return (static_cast<uint32_t>(low) & 0xFFFF) | (static_cast<uint32_t>(high) << 16);
 }
 
-static inline Window3x3 WindowOf(const Sweep<int8_t>& sweep, int32_t zero_point) {
-  const int32_t step = sweep.weight_step;
+static inline Window3x3 WindowOf(const DepthwiseConv2DArgs& args, const Sweep<int8_t>& sweep) {
+  const int32_t step = args.weight_step;
+  const int32_t zero_point = args.output_zero_point;
   const int8_t* row0 = sweep.weights;
   const int8_t* row1 = row0 + 3 * step;
   const int8_t* row2 = row1 + 3 * step;
@@ -204,7 +205,7 @@ static inline int8_t* SweepRow(const int8_t* x, int32_t columns, int32_t pitch,
 template <Rounding kRounding, int32_t kStride>
 __attribute__((noinline)) void Sweep3x3(const DepthwiseConv2DArgs& args,
                                         const Sweep<int8_t>& sweep) {
-  const Window3x3 window = WindowOf(sweep, args.output_zero_point);
+  const Window3x3 window = WindowOf(args, sweep);
   const int32_t pitch = args.plane_pitch;
   const int32_t columns = args.output_width;
   const int8_t* line = sweep.plane;

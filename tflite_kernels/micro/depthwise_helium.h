@@ -78,7 +78,7 @@ __attribute__((noinline)) void SweepWindow(const DepthwiseConv2DArgs& args,
         for (int32_t kx = args.kernel_width; kx > 0; --kx) {
           sums = vmlaq_n_s32(sums, vldrbq_gather_offset_z_s32(tap, columns, valid), *weight);
           tap += args.dilation_width;
-          weight += sweep.weight_step;
+          weight += args.weight_step;
         }
         line += row_step;
       }

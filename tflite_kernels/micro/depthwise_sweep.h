@@ -14,11 +14,10 @@ struct Block {
   Code* scratch;
   int32_t channel, planes;
   const int8_t* weights;  // of the first output channel
-  int32_t weight_step;    // from a position of the window to the next
 };
 
-// What a sweep over the rows of one plane needs to know of its output channel. Weights lie
-// `weight_step` apart, outputs of neighboring columns `channels`.
+// What a sweep over the rows of one plane needs to know of its output channel. Outputs of
+// neighboring columns lie `channels` apart.
 template <typename Code>
 struct Sweep {
   const Code* plane;
@@ -26,7 +25,6 @@ struct Sweep {
   int32_t rows;
   int32_t channels;
   const int8_t* weights;
-  int32_t weight_step;
   int32_t bias;
   Requantization factor;
   int32_t row_pitch, column_pitch;  // of the plane
@@ -58,6 +56,7 @@ __attribute__((noinline)) void SweepAny(const DepthwiseConv2DArgs& args, const S
   const int32_t row_step = args.dilation_height * sweep.row_pitch;
   const int32_t column_step = args.dilation_width * sweep.column_pitch;
   const int32_t columns = args.output_width;
+  const int32_t step = args.weight_step;
   Code* output = sweep.output;
   for (int32_t y = 0; y < sweep.rows; ++y) {
     const Code* row = sweep.plane + y * args.stride_height * sweep.row_pitch;
@@ -70,7 +69,7 @@ __attribute__((noinline)) void SweepAny(const DepthwiseConv2DArgs& args, const S
         for (int32_t kx = 0; kx < args.kernel_width; ++kx) {
           sum += static_cast<Sum>(int32_t{*tap} * *weight);
           tap += column_step;
-          weight += sweep.weight_step;
+          weight += step;
         }
         line += row_step;
       }

@@ -6,20 +6,27 @@ namespace edgeax {
 namespace micro {
 namespace {
 
-void Decode(const void* packed, int32_t channel, int32_t count, int8_t* decoded) {
-  const auto& args = *static_cast<const PackedDepthwiseConv2DArgs*>(packed);
-  const DepthwiseConv2DArgs& layer = args.layer;
-  const int32_t block = channel / (kDepthwiseBlock * layer.depth_multiplier);
-  DecodeCodes(args.bits, args.codes + block * args.block_bytes, args.codebook,
-              layer.kernel_height * layer.kernel_width * count, decoded);
-}
-
-template <typename Code>
-DepthwiseSource SourceOf(const PackedDepthwiseConv2DArgs& args, void* scratch) {
-  const int32_t plane_size = args.layer.plane_rows * args.layer.plane_pitch;
-  Code* const planes = static_cast<Code*>(scratch);
-  Code* const behind = planes + kDepthwiseBlock * plane_size + kDepthwiseSlack;
-  return {Decode, &args, reinterpret_cast<int8_t*>(behind)};
+template <Rounding kRounding, typename Code>
+void Run(const PackedDepthwiseConv2DArgs& args, const Rows& rows, const Code* input, Code* output,
+         Code* scratch) {
+  DepthwiseConv2DArgs layer = args.layer;
+  const int32_t taps = layer.kernel_height * layer.kernel_width;
+  const int32_t plane_size = layer.plane_rows * layer.plane_pitch;
+  Code* const behind = scratch + kDepthwiseBlock * plane_size + kDepthwiseSlack;
+  int8_t* const weights = reinterpret_cast<int8_t*>(behind);
+  FillDepthwise(layer, scratch);
+  for (int32_t n = 0; n < layer.batch; ++n) {
+    const uint8_t* codes = args.codes;
+    for (int32_t channel = 0; channel < layer.channels; channel += kDepthwiseBlock) {
+      const int32_t left = layer.channels - channel;
+      const int32_t planes = left < kDepthwiseBlock ? left : kDepthwiseBlock;
+      layer.weight_step = planes * layer.depth_multiplier;
+      codes = DecodeCodes(args.bits, codes, args.codebook, taps * layer.weight_step, weights);
+      DepthwiseBlock<kRounding>(layer, rows, channel, weights, input, output, scratch);
+    }
+    input += layer.height * layer.width * layer.channels;
+    output += layer.output_height * layer.output_width * layer.channels * layer.depth_multiplier;
+  }
 }
 
 }  // namespace
@@ -27,8 +34,7 @@ DepthwiseSource SourceOf(const PackedDepthwiseConv2DArgs& args, void* scratch) {
 template <Rounding kRounding>
 void PackedDepthwiseConv2D(const PackedDepthwiseConv2DArgs& args, const Rows& rows,
                            const int8_t* input, int8_t* output, void* scratch) {
-  const DepthwiseSource source = SourceOf<int8_t>(args, scratch);
-  DepthwiseConv2D<kRounding>(args.layer, source, rows, input, output, scratch);
+  Run<kRounding>(args, rows, input, output, static_cast<int8_t*>(scratch));
 }
 
 template void PackedDepthwiseConv2D<Rounding::kSingle>(const PackedDepthwiseConv2DArgs&,
@@ -38,8 +44,7 @@ template void PackedDepthwiseConv2D<Rounding::kDouble>(const PackedDepthwiseConv
 
 void PackedDepthwiseConv2D(const PackedDepthwiseConv2DArgs& args, const Rows& rows,
                            const int16_t* input, int16_t* output, void* scratch) {
-  const DepthwiseSource source = SourceOf<int16_t>(args, scratch);
-  DepthwiseConv2D(args.layer, source, rows, input, output, scratch);
+  Run<Rounding::kDouble>(args, rows, input, output, static_cast<int16_t*>(scratch));
 }
 
 }  // namespace micro

@@ -6,12 +6,12 @@ namespace edgeax {
 namespace micro {
 
 // The codes of the output channels of kDepthwiseBlock input channels lie together, a row of them
-// per position of the window, the first one in the lowest bits of a byte.
+// per position of the window, the first one in the lowest bits of a byte; the next block begins on
+// a byte of its own.
 struct PackedDepthwiseConv2DArgs {
   DepthwiseConv2DArgs layer;  // without weights
   int32_t bits;               // of a code: 4, 2 or 1
-  int32_t block_bytes;
-  const int8_t* codebook;  // 2 to the power of `bits` weights
+  const int8_t* codebook;     // 2 to the power of `bits` weights
   const uint8_t* codes;
 };
 

@@ -124,6 +124,7 @@ def depthwise(node: Node, layer: Layer) -> Step:
             "plane_rows": planes.rows,
             "plane_pitch": planes.pitch,
             "weights": Array("weights", layer.weights.reshape(-1, channels)),
+            "weight_step": channels,
             "bias": Array("bias", layer.bias),
             "factors": _struct(layer.factors),
         },

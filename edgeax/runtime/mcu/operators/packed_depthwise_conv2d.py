@@ -37,7 +37,6 @@ def packed_depthwise_conv2d(node: Node) -> Lowered:
         {
             "layer": Struct("DepthwiseConv2DArgs", {**step.arguments.fields, "weights": None}),
             "bits": bits,
-            "block_bytes": blocks[0].size,
             "codebook": Array("codebook", codebook),
             "codes": Array("codes", codes),
         },
