@@ -28,12 +28,12 @@ def chain(seeds: tuple[int, ...]) -> bytes:
     for seed in seeds:
         depth = model.tensors[last].shape[1]
         drawn = float_cases.draw(seed)
-        drawn.options = {"keep_num_dims": 0, "group": 8, "activation": seed % 4}
+        drawn.options = {"keep_num_dims": 0, "group": 8, "activation": (seed + 1) % 4}
         drawn.input = np.zeros((2, depth), np.float32)
         drawn.codes = random.integers(0, drawn.codebook.size, (11, depth), dtype=np.uint8)
         drawn.codebook = np.float32(random.normal(size=drawn.codebook.size))
         drawn.bias = np.float32(random.normal(size=11))
-        drawn.scale = np.float32(random.normal(size=(11, -(-depth // 8))))
+        drawn.scale = np.float32(0.2 * random.normal(size=(11, -(-depth // 8))))
         last = float_cases.add_case(model, drawn, last)
     model.outputs = [last]
     return model.write()
