@@ -68,6 +68,26 @@ def test_each_part_can_be_left_out():
     assert {layer.beta for layer in predictive_layers(predicting)} == {0.2}
 
 
+def test_images_are_learned_in_batches_of_any_size():
+    keras.utils.set_random_seed(0)
+    given = keras.Input((6, 6, 1))
+    x = layers.Conv2D(4, 3, padding="same", activation="relu")(given)
+    for _ in range(2):
+        inner = layers.ReLU()(layers.Conv2D(4, 3, padding="same")(x))
+        x = layers.ReLU()(layers.Add()([x, inner]))
+    head = layers.Dense(2)(layers.GlobalAveragePooling2D()(x))
+    e2 = E2Train(drop=0.0, keep=0.5)
+    model = e2.prepare(keras.Model(given, head))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    e2.compile(model, 0.01, loss, jit_compile=False)
+    before = model.get_weights()
+    images = np.random.default_rng(0).random((10, 6, 6, 1)).astype(np.float32)
+    losses = model.fit(images, Y[:10], batch_size=4, epochs=2, verbose=0).history["loss"]
+    assert np.all(np.isfinite(losses))
+    after = model.get_weights()
+    assert any(not np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
 def test_blocks_and_the_gate_are_those_asked_for():
     e2 = E2Train(keep=0.7, predict=False, gate={"strength": 0.01, "inference": "threshold"}, seed=4)
     model = e2.prepare(plain_network(), blocks=["b0"])

@@ -1,0 +1,103 @@
+import pytest
+
+import edgeax
+from benchmarks import e2train
+from benchmarks.e2train import SETTINGS, STANDARD, TOGETHER, Clock, Outcome, Part, Setting
+from benchmarks.harness import Benchmark
+from benchmarks.low_precision_training import halved
+from edgeax.layers import SelectiveBlock
+from tests.benchmarks.test_formats import fake_images
+
+BY_NAME = {setting.name: setting for setting in SETTINGS}
+FIRST_OF_NETWORK = e2train.network  # before a test puts a smaller one in its place
+
+
+@pytest.fixture
+def small(monkeypatch):
+    monkeypatch.setattr(e2train, "network", lambda: FIRST_OF_NETWORK(2, (4, 6)))
+    data = fake_images(128)
+    return Part(halved(data.x), data.y, halved(data.x_test), data.y_test)
+
+
+def test_the_settings_are_those_of_the_issue():
+    kept = {name: BY_NAME[name].e2["keep"] for name in ("SLU 20 %", "SLU 40 %", "SLU 60 %")}
+    assert kept == {"SLU 20 %": 0.8, "SLU 40 %": 0.6, "SLU 60 %": 0.4}
+    assert BY_NAME[TOGETHER].e2 == {"drop": 0.5, "keep": 0.4, "predict": True}
+    assert not any(one.timed for one in SETTINGS if one.e2.get("predict"))
+    assert e2train.LEAST_CLOCK_SAVED == {"SMD": 45.0, "SMD + SLU 40 %": 60.0}
+    limits = (e2train.MOST_POINTS_LOST, e2train.LEAST_ENERGY_SAVED, e2train.LEAST_PROPORTION)
+    assert limits == (1.5, 90.0, 0.8)
+
+
+def test_the_network_has_at_least_14_layers_and_blocks_to_skip():
+    model = e2train.network()
+    depth = [layer for layer in model.layers if type(layer).__name__ in ("Conv2D", "Dense")]
+    assert len(depth) - 1 == 22  # without the projection
+    blocks = edgeax.lifelong.with_selective_blocks(model, 0.5).layers
+    assert sum(isinstance(layer, SelectiveBlock) for layer in blocks) == 10 - 2
+
+
+def test_signs_of_all_bits_cost_what_training_in_8_bits_costs():
+    """Not a bit is paid for twice: every sign is 'predicted' by the whole product."""
+    plain = FIRST_OF_NETWORK(2, (4, 6))
+    model = BY_NAME["signs of 8 bits"].training(0).prepare(plain)
+    one_bit = edgeax.cost.training_cost(model, 32, predicted_fraction=1.0).phases
+    formats = edgeax.cost.TrainingFormats(8, 8, 16)
+    whole = edgeax.cost.training_cost(plain, 32, formats).phases
+    assert one_bit["weight_gradient"].macs == whole["weight_gradient"].macs
+    assert one_bit["weight_gradient"].energy_pj == pytest.approx(
+        whole["weight_gradient"].energy_pj, rel=0.01
+    )
+
+
+def test_a_training_says_what_it_left_out(small):
+    standard = e2train.trained(BY_NAME[STANDARD], small, 0, 1)
+    steps = len(small.x) // e2train.BATCH
+    plain = edgeax.cost.training_cost(e2train.network(), e2train.BATCH).total
+    assert standard.energy == pytest.approx(steps * plain.energy_pj)
+    assert standard.predicted is None and 0.0 <= standard.percent <= 100.0
+    together = e2train.trained(BY_NAME[TOGETHER], small, 0, 4)
+    assert together.energy < 4 * standard.energy and 0.0 < together.predicted <= 1.0
+
+
+def test_turns_are_timed_and_their_compute_counted(small):
+    weights = {}
+    for setting in (Setting(STANDARD), Setting("half", {"keep": 0.5})):
+        model, _ = e2train.compiled(setting, 0, 1, 2)
+        weights[setting] = model.get_weights()
+    times = e2train.clocks(weights, small, rounds=2)
+    plain = edgeax.cost.training_cost(e2train.network(), e2train.BATCH).total.macs
+    assert times[STANDARD].macs == plain and 0.0 < times["half"].macs <= 1.01 * plain
+    assert all(clock.seconds > 0.0 for clock in times.values())
+
+
+def outcome(percent, energy):
+    return Outcome(percent, energy, energy, None, None, [])
+
+
+def test_targets_are_set_against_the_standard():
+    outcomes = {name: [outcome(86.0, 80.0), outcome(88.0, 84.0)] for name in BY_NAME}
+    outcomes[STANDARD] = [outcome(88.0, 100.0), outcome(90.0, 100.0)]
+    outcomes[TOGETHER] = [outcome(88.0, 8.0), outcome(88.0, 10.0)]
+    times = {one.name: Clock(60.0, 50.0) for one in SETTINGS if one.timed}
+    times[STANDARD] = Clock(100.0, 100.0)
+    benchmark = Benchmark("e2train")
+    for setting in SETTINGS:
+        e2train.add_row(benchmark, setting, "fake", outcomes, times)
+    e2train.add_targets(benchmark, outcomes, times)
+    rows = {row["setting"]: row for row in benchmark.report()["rows"]}
+    assert rows["SMD"]["points_lost"] == 2.0 and rows["SMD"]["energy_saved_percent"] == 18.0
+    assert rows["SMD"]["clock_saved_percent"] == 40.0 and rows["PSG"]["clock_saved_percent"] is None
+    assert rows["PSG"]["saving"] == "modelled only"
+    wanted = {entry["name"]: entry for entry in benchmark.report()["wanted"]}
+    values = {name: (round(entry["value"], 6), entry["holds"]) for name, entry in wanted.items()}
+    assert values == {
+        "all together: modelled energy saved": (91.0, True),
+        "all together: points lost": (1.0, True),
+        "SMD: clock saved": (40.0, False),
+        "SMD + SLU 40 %: clock saved": (40.0, False),
+        "SMD at equal compute: points behind": (0.0, True),
+        "SLU 20 %: clock saved, of compute saved": (0.8, True),
+        "SLU 40 %: clock saved, of compute saved": (0.8, True),
+        "SLU 60 %: clock saved, of compute saved": (0.8, True),
+    }
