@@ -5,7 +5,7 @@ from edgeax.model.update_plan import UpdatePart, UpdatePlan
 from edgeax.search.plan_update import plan_update
 from edgeax.training.e2train import E2Train
 from edgeax.training.rehearsed_data import rehearse
-from edgeax.training.residual_blocks import with_selective_blocks
+from edgeax.training.residual_blocks import with_selective_blocks, without_selective_blocks
 
 __all__ = [
     "E2Train",
@@ -15,4 +15,5 @@ __all__ = [
     "plan_update",
     "rehearse",
     "with_selective_blocks",
+    "without_selective_blocks",
 ]

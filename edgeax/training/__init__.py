@@ -47,7 +47,7 @@ from edgeax.training.psg import (
 from edgeax.training.quantization_error import MSQE, PartialL2
 from edgeax.training.regularizers import Bipolar, Euclidean, Manhattan
 from edgeax.training.rehearsed_data import rehearse
-from edgeax.training.residual_blocks import with_selective_blocks
+from edgeax.training.residual_blocks import with_selective_blocks, without_selective_blocks
 from edgeax.training.rounded_sgd import RoundedSGD
 from edgeax.training.scratch import reinitialized, retraining_dropout, scratch_epochs
 from edgeax.training.selection_gate import SelectionGate
@@ -152,4 +152,5 @@ __all__ = [
     "with_selective_blocks",
     "with_teacher_logits",
     "without_predictive_gradients",
+    "without_selective_blocks",
 ]

@@ -9,11 +9,10 @@ from edgeax.formats import implements
 from edgeax.training.minibatch_dropping import MinibatchDropping
 from edgeax.training.predicted_signs import PredictedSigns
 from edgeax.training.predictive_models import (
-    predictive_layers,
     with_predictive_gradients,
     without_predictive_gradients,
 )
-from edgeax.training.residual_blocks import with_selective_blocks
+from edgeax.training.residual_blocks import with_selective_blocks, without_selective_blocks
 from edgeax.training.selection_gate import SelectionGate
 from edgeax.training.sign_optimizers import PredictiveSignSGD
 from edgeax.training.skip_aware import SkipAware
@@ -54,7 +53,7 @@ class E2Train:
         model = e2.prepare(resnet)
         e2.compile(model, 0.003, "sparse_categorical_crossentropy", metrics=["accuracy"])
         model.fit(x, y, batch_size=64, epochs=e2.epochs(20), callbacks=e2.callbacks(batch_size=64))
-        edgeax.export(e2.finished(model), "model.tflite", x)
+        edgeax.export(e2.finished(model, x[:256]), "model.tflite", x)
     """
 
     def __init__(
@@ -142,12 +141,19 @@ class E2Train:
             made.append(PredictedSigns())
         return [*made, TrainingCost(batch_size, energy)]
 
-    def finished(self, model: keras.Model) -> keras.Model:
-        """Returns a trained model with plain layers for those that predict, to export.
+    def finished(self, model: keras.Model, samples: Any = None) -> keras.Model:
+        """Returns a plain copy of a trained model, to export: no predictions, and no gates.
 
-        Selective blocks stay, with what the gate says of each sample as their weight.
+        See `without_predictive_gradients` and `without_selective_blocks`.
+
+        Args:
+            model: One that `prepare` returned.
+            samples: Inputs of it, where blocks are selected.
+
+        Raises:
+            ValueError: Blocks are selected, and there are no samples.
         """
-        return without_predictive_gradients(model) if predictive_layers(model) else model
+        return without_predictive_gradients(without_selective_blocks(model, samples))
 
     def _new_gate(self, keep: float) -> SelectionGate:
         return SelectionGate(target=keep, **{"seed": self.seed, **self.gate})

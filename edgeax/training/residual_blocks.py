@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import keras
+import numpy as np
 
 from edgeax.formats import implements
 from edgeax.model.copying import clone, copy_weights, fresh_copy
@@ -77,6 +78,60 @@ def with_selective_blocks(
 
     inputs = new_inputs(skeleton)
     return keras.Model(inputs, graph.rebuild(emit, inputs), name=model.name)
+
+
+def without_selective_blocks(model: keras.Model, samples: Any = None) -> keras.Model:
+    """Returns a plain copy of a model, without gates, to export; not compiled.
+
+    In place of a SelectiveBlock stand its block and `share * block(x) + (1 - share) * x`, the share
+    its fixed probability, or the mean of what the gate says of `samples`. With a gate the copy is
+    as close to the model as these decisions are to their mean.
+
+    Args:
+        model: Sequential or functional.
+        samples: Inputs of the model, where a gate decides.
+
+    Raises:
+        ValueError: The model has no graph, or has a gate and there are no samples.
+    """
+    check_model(model)
+    copies: dict[int, Any] = {}
+    skeleton = clone(model, fresh_copy, copies)
+    copy_weights(model, copies)
+    graph = trace(skeleton)
+    calls = [call for call in graph.calls if isinstance(call.operation, SelectiveBlock)]
+    shares = _shares(graph, calls, samples)
+
+    def emit(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        layer, name = call.operation, name_when_folded(graph, call.operation)
+        if id(call) not in shares:
+            layer.name = name
+            return layer(*args, **kwargs)
+        given = keras.tree.flatten(args)[0]
+        outputs, share = layer.block(given), shares[id(call)]
+        if share == 1.0:
+            return outputs
+        ran = keras.layers.Rescaling(share, name=f"{name}_share")(outputs)
+        left = keras.layers.Rescaling(1.0 - share, name=f"{name}_rest")(given)
+        return keras.layers.Add(name=name)([ran, left])
+
+    inputs = new_inputs(skeleton)
+    return keras.Model(inputs, graph.rebuild(emit, inputs), name=model.name)
+
+
+def _shares(graph: Graph, calls: list[Call], samples: Any) -> dict[int, float]:
+    """Returns by the id of a selective block's call how much of it the copy takes."""
+    gated = [call for call in calls if len(call.input_tensors) > 1]
+    shares = {id(call): call.operation.probability for call in calls if call not in gated}
+    if gated and samples is None:
+        raise ValueError(
+            "`samples` must be inputs of the model, for its gate to decide on. Received: None."
+        )
+    if gated:
+        decisions = keras.Model(graph.inputs, [call.input_tensors[1] for call in gated])
+        found = keras.tree.flatten(decisions.predict(samples, verbose=0))
+        shares |= {id(c): float(np.mean(p)) for c, p in zip(gated, found, strict=True)}
+    return shares
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -48,5 +48,5 @@ def test_a_life_of_two_stages_leaves_a_memory_in_its_bytes(demo, tmp_path, capsy
     assert buffer.counts[:4].min() > 0 and buffer.counts[4:].sum() == 0
     shares = [int(text) for text in re.findall(r"(\d+)% of the modelled", capsys.readouterr().out)]
     assert len(shares) == 2 and max(shares) < 60
-    plain = edgeax.lifelong.E2Train().finished(model)
+    plain = edgeax.lifelong.E2Train().finished(model, stages[0][1][0])
     assert plain.predict(stages[0][2][0], verbose=0).shape[1] == 10

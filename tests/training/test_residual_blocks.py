@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 
 import edgeax
-from edgeax.training.residual_blocks import with_selective_blocks
+from edgeax.training.residual_blocks import (
+    with_selective_blocks,
+    without_selective_blocks,
+)
 from edgeax.training.selection_gate import SelectionGate
 from tests.training.selective_models import blocks_of, dense_block
 
@@ -133,3 +136,27 @@ def test_a_network_of_keras_has_its_blocks():
 def test_an_unknown_block_is_named_with_those_there_are():
     with pytest.raises(ValueError, match=r"\['one', 'two', 'three'\].*Received: \['four'\]"):
         with_selective_blocks(flat_network(), 0.5, ["one", "four"])
+
+
+def test_a_fixed_probability_becomes_a_share_of_the_block():
+    model = with_selective_blocks(flat_network(), 0.25)
+    plain = without_selective_blocks(model)
+    assert not blocks_of(plain)
+    assert plain.predict(X, verbose=0) == pytest.approx(model.predict(X, verbose=0), abs=1e-5)
+    whole = without_selective_blocks(with_selective_blocks(flat_network(), 1.0))
+    assert not [one for one in whole.layers if isinstance(one, layers.Rescaling)]
+
+
+def test_a_gate_becomes_the_mean_of_its_decisions():
+    model = with_selective_blocks(flat_network(), SelectionGate())
+    for one in model.layers:  # the gate decides by nothing but its bias
+        if isinstance(one, SelectionGate):
+            one.linear.kernel.assign(0.0 * one.linear.kernel)
+            one.linear.bias.assign([np.log(3.0)])  # sigmoid: 3/4
+    plain = without_selective_blocks(model, X)
+    assert not [one for one in plain.layers if isinstance(one, SelectionGate)]
+    assert plain.get_layer("two_share").scale == pytest.approx(0.75)
+    assert plain.predict(X, verbose=0) == pytest.approx(model.predict(X, verbose=0), abs=1e-5)
+    assert len(plain.weights) == len(flat_network().weights)
+    with pytest.raises(ValueError, match="`samples` must be inputs of the model"):
+        without_selective_blocks(model)
