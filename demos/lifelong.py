@@ -146,7 +146,7 @@ def main():
     parser.add_argument("--story", choices=STORIES, default="classes")
     parser.add_argument("--output", default="build/lifelong", help="folder of the files")
     parser.add_argument("--data", help="folder that holds fashion_mnist.npz")
-    parser.add_argument("--epochs", type=int, default=6, help="epochs of each stage")
+    parser.add_argument("--epochs", type=int, default=8, help="epochs of each stage")
     parser.add_argument("--images", type=int, help="how many of the images, all without it")
     arguments = parser.parse_args()
     output = pathlib.Path(arguments.output)

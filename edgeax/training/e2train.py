@@ -42,7 +42,8 @@ class E2Train:
             `edgeax.with_predictive_gradients`, such as `{"beta": 0.1}`.
         stretch: How many steps are seen for each step of a training without dropping; see
             MinibatchDropping.
-        gate: Settings of `edgeax.layers.SelectionGate` beside `target`, such as `strength`.
+        gate: Settings of `edgeax.layers.SelectionGate` beside `target`. Its `strength` is 1e-3 where
+            they do not say another: with less, SGD at high rates lets the task close the gate.
         seed: Of what is dropped and skipped, an integer, at least 0.
 
     Raises:
@@ -156,7 +157,7 @@ class E2Train:
         return without_predictive_gradients(without_selective_blocks(model, samples))
 
     def _new_gate(self, keep: float) -> SelectionGate:
-        return SelectionGate(target=keep, **{"seed": self.seed, **self.gate})
+        return SelectionGate(target=keep, **{"strength": 1e-3, "seed": self.seed, **self.gate})
 
     def _predictive_settings(self) -> dict[str, Any]:
         return dict(self.predict) if isinstance(self.predict, Mapping) else {}
