@@ -1,10 +1,10 @@
 """E2-Train on a ResNet: what leaving out batches, blocks and low bits saves, and what it costs.
 
-A ResNet of 22 layers learns a part of Fashion-MNIST, its images halved to
-14x14, for equally many nominal epochs from the same first weights: with SGD as usual, with dropped
-mini-batches (SMD), with selective layer updates (SLU) that skip 20, 40 and 60 % of the blocks that
-may be skipped, with predicted signs of gradients (PSG) and with the same signs from all 8 bits, and
-with all of them. "half the epochs" is SGD with the compute of SMD.
+A ResNet of 22 layers learns a part of Fashion-MNIST, its images halved to 14x14, for equally many
+nominal epochs from the same first weights: with SGD as usual, with dropped mini-batches (SMD), with
+selective layer updates (SLU) that skip 20, 40 and 60 % of the blocks that may be skipped, with
+predicted signs of gradients (PSG) and with the same signs from all 8 bits, and with all of them.
+"half the epochs" is SGD with the compute of SMD.
 
 Energy is modelled (`edgeax.cost`, 45 nm): products, traffic and updates of every step that ran, by
 what was dropped, skipped and predicted in it. What PSG saves is modelled only: in `fit` both
@@ -12,8 +12,9 @@ gradients are computed. Clock: the trained networks take turns of an epoch each,
 standard one among them; the sum of a network's turns is set against the standard's, and the
 saving of SLU's against the multiply-accumulates that the same turns left out.
 
-Learning rates, epochs and strengths of the gate's regularizer were chosen on 3,000 validation images with seed 0; each row
-reads the test images once for each seed. The spread is highest less lowest.
+Learning rates, epochs and the strengths of the gate's regularizer were chosen on 3,000 validation
+images with seed 0; each row reads the test images once for each seed. The spread is highest less
+lowest.
 
 Images come from `fashion_mnist.npz` in the folder EDGEAX_TEST_DATA, else from keras.datasets.
 `--quick` is a smoke test on a few images with one seed.

@@ -42,7 +42,7 @@ class E2Train:
             `edgeax.with_predictive_gradients`, such as `{"beta": 0.1}`.
         stretch: How many steps are seen for each step of a training without dropping; see
             MinibatchDropping.
-        gate: Settings of `edgeax.layers.SelectionGate` beside `target`. Its `strength` is 1e-3 where
+        gate: Settings of `edgeax.layers.SelectionGate` beside `target`. Its `strength` is 1e-3 if
             they do not say another: with less, SGD at high rates lets the task close the gate.
         seed: Of what is dropped and skipped, an integer, at least 0.
 
