@@ -51,13 +51,35 @@ int8_t* CopyTaps(const Pass& pass, int32_t y, int32_t x, int8_t* to) {
   return to;
 }
 
+// The same where taps follow each other in the image.
+int8_t* CopyRow(const Pass& pass, int32_t y, int32_t x, int8_t* to) {
+  const ConvolutionShape& shape = *pass.convolution->shape;
+  const int32_t zero_point = pass.convolution->input_zero_point, channels = shape.input_channels;
+  int32_t begin = x < 0 ? -x : 0;
+  int32_t end = shape.input_width - x;
+  if (end > shape.kernel_width) end = shape.kernel_width;
+  const bool is_row = static_cast<uint32_t>(y) < static_cast<uint32_t>(shape.input_height);
+  if (!is_row || begin >= end) begin = end = shape.kernel_width;
+  FillCodes(zero_point, begin * channels, to);
+  if (begin < end)
+    CopyCodes(PixelAt(pass, y, x + begin), (end - begin) * channels, to + begin * channels);
+  FillCodes(zero_point, (shape.kernel_width - end) * channels, to + end * channels);
+  return to + shape.kernel_width * channels;
+}
+
+// Whether taps follow each other in the image.
+bool IsJoined(const ConvolutionShape& shape) {
+  return shape.dilation_width == 1 && shape.groups == 1;
+}
+
 // Copies what an output pixel reads.
 void CopyPatch(const Pass& pass, int32_t output_y, int32_t output_x, int8_t* to) {
   const ConvolutionShape& shape = *pass.convolution->shape;
+  const auto copy = IsJoined(shape) ? CopyRow : CopyTaps;
   const int32_t x = output_x * shape.stride_width - shape.pad_left;
   int32_t y = output_y * shape.stride_height - shape.pad_top;
   for (int32_t i = 0; i < shape.kernel_height; ++i, y += shape.dilation_height) {
-    to = CopyTaps(pass, y, x, to);
+    to = copy(pass, y, x, to);
   }
 }
 
@@ -86,7 +108,7 @@ void CopyRuns(const Pass& pass, int32_t output_y, int32_t output_x, int32_t pixe
 // Copies the patches of some pixels in a row to scratch.
 void CopyPatches(const Pass& pass, int32_t output_y, int32_t output_x, int32_t pixels) {
   const ConvolutionShape& shape = *pass.convolution->shape;
-  if (shape.dilation_width == 1 && shape.groups == 1 && pass.inside_x.begin <= output_x &&
+  if (IsJoined(shape) && pass.inside_x.begin <= output_x &&
       output_x + pixels <= pass.inside_x.end) {
     return CopyRuns(pass, output_y, output_x, pixels, pass.patches);
   }
@@ -110,6 +132,21 @@ void SweepCopied(const Pass& pass, int32_t output_y, int32_t begin, int32_t end,
   }
 }
 
+// The first and the last pixel of a row at once, as there are loops for pairs of pixels.
+void SweepEnds(const Pass& pass, int32_t output_y, int8_t* output) {
+  const int32_t last = pass.convolution->shape->output_width - 1;
+  Sweep sweep = pass.sweep;
+  sweep.patch = pass.patches;
+  sweep.patch_step = pass.patch_bytes;
+  sweep.run_step = sweep.run_bytes;
+  sweep.pixels = 2;
+  sweep.output = output;
+  sweep.output_step *= last;
+  CopyPatch(pass, output_y, 0, pass.patches);
+  CopyPatch(pass, output_y, last, pass.patches + pass.patch_bytes);
+  pass.convolution->run(sweep, pass.convolution->tile);
+}
+
 void SweepDirect(const Pass& pass, int32_t output_y, int32_t begin, int32_t end, int8_t* output) {
   const ConvolutionShape& shape = *pass.convolution->shape;
   Sweep sweep = pass.sweep;
@@ -126,12 +163,16 @@ void SweepRow(const Pass& pass, int32_t output_y, int8_t* output) {
   const Interval& inside = pass.inside_x;
   const bool is_direct = pass.convolution->plan.is_direct != 0 && pass.inside_y.begin <= output_y &&
                          output_y < pass.inside_y.end;
-  SweepCopied(pass, output_y, 0, inside.begin, output);
+  const int32_t width = pass.convolution->shape->output_width;
   if (inside.end > inside.begin) {
     const auto sweep = is_direct ? SweepDirect : SweepCopied;
     sweep(pass, output_y, inside.begin, inside.end, output);
   }
-  SweepCopied(pass, output_y, inside.end, pass.convolution->shape->output_width, output);
+  if (inside.begin == 1 && inside.end == width - 1 && pass.convolution->plan.patches >= 2) {
+    return SweepEnds(pass, output_y, output);
+  }
+  SweepCopied(pass, output_y, 0, inside.begin, output);
+  SweepCopied(pass, output_y, inside.end, width, output);
 }
 
 // Prepares the tiles from number `first` on.
@@ -142,8 +183,8 @@ void PrepareTiles(const Convolution& convolution, int32_t first, int32_t channel
   const int32_t tile_bytes = kTileHeadBytes + plan.room_bytes;
   for (int32_t number = first; channels > 0; ++number, channels -= kTileChannels) {
     const WeightSource& source = convolution.weights;
-    const int32_t skipped =
-        plan.is_expanded != 0 ? tile_bytes - kTileChannels * patch_bytes : kTileHeadBytes;
+    const bool is_widened = plan.is_expanded != 0 || plan.piece_bytes != 0;
+    const int32_t skipped = is_widened ? tile_bytes - kTileChannels * patch_bytes : kTileHeadBytes;
     int8_t* room = reinterpret_cast<int8_t*>(tile) + skipped;
     PrepareTile<kRounding>(plan, convolution.factors, convolution.bias, number * kTileChannels,
                            patch_bytes, source.tile(source.source, number, room), tile);

@@ -20,10 +20,9 @@ namespace {
 
 // Writes the places of blocks, in images and, `copied` elements behind, in copied patches. `jump`:
 // bytes more for each run that lies before them.
-void ListPlaces(const SparseConv2DArgs& args, const uint8_t* mask, int32_t count, int32_t jump,
-                int32_t copied, int16_t* to) {
+void ListPlaces(const SparseConv2DArgs& args, const uint8_t* mask, int32_t jump, int32_t copied,
+                int16_t* to) {
   const int32_t run_bytes = args.layer.plan.run_bytes;
-  int16_t* const end = to + count;
   int32_t jumped = 0, run_end = run_bytes;
   for (int32_t first = 0; first < args.tile_mask_bytes; ++first) {
     for (uint32_t bits = mask[first]; bits != 0; bits &= bits - 1) {
@@ -33,7 +32,6 @@ void ListPlaces(const SparseConv2DArgs& args, const uint8_t* mask, int32_t count
       *to++ = static_cast<int16_t>(place + jumped);
     }
   }
-  for (; to < end; ++to) to[0] = to[copied] = 0;  // blocks of zeros
   to[0] = to[copied] = -1;
 }
 
@@ -48,7 +46,7 @@ const int8_t* TileOf(const void* source, int32_t tile, int8_t* room) {
   int16_t* places = reinterpret_cast<int16_t*>(room + kCountBytes);
   const int32_t run_step = shape.dilation_height * shape.input_width * shape.input_channels;
   const bool has_runs = plan.runs > 1;
-  ListPlaces(args, mask, count, has_runs ? run_step - plan.run_bytes : 0,
+  ListPlaces(args, mask, has_runs ? run_step - plan.run_bytes : 0,
              has_runs ? ListBytes(args) / 2 : 0, places);
   set::PrepareBlocks(args, blocks, count, room);
   return blocks;

@@ -6,12 +6,11 @@ namespace edgeax {
 namespace micro {
 
 // A block is 4 weights of each of the 4 channels of a tile, 16 bytes: those of a channel, then
-// those of the next. Only blocks that are not all zeros are stored, but that those of a tile are
-// filled up to `multiple` with zeros. A bit says of each place of a patch whether its block is
-// stored, the first in the lowest bit of a byte.
+// those of the next. Only blocks that are not all zeros are stored. A bit says of each place of a
+// patch whether its block is stored, the first in the lowest bit of a byte. Kernels may read 4
+// blocks at once, and so behind those of a tile.
 struct SparseConv2DArgs {
   PackedLayer layer;
-  int32_t multiple;
   int32_t most_blocks;  // of a tile
   int32_t tile_mask_bytes;
   const uint8_t* masks;

@@ -19,51 +19,71 @@ static inline void PrepareBlocks(const SparseConv2DArgs&, const int8_t*, int32_t
   "vld42.32 {q0, q1, q2, q3}, [r1]\n" \
   "vld43.32 {q0, q1, q2, q3}, [r1]!\n"
 
+// The last blocks of a tile may be fewer than 4: then codes beside them are loaded as zeros.
+
 // r5: places, r12: blocks left.
-#define EDGEAX_SPARSE_PIXEL                     \
-  "ldr r1, [r3, #16]\n"                         \
-  "ldr r0, [r9]\n"                              \
-  "ldr r5, [r9, #16]\n"                         \
-  "ldr r12, [r3, #72]\n"                        \
-  "add r5, r3\n"                                \
-  "cmp r12, #0\n"                               \
-  "beq 4f\n"                                    \
-  "3:\n"                                        \
-  "vldrh.u32 q6, [r5], #8\n" EDGEAX_LOAD_BLOCKS \
-  "vldrw.u32 q7, [r0, q6]\n"                    \
-  "vmladava.s8 r2, q7, q0\n"                    \
-  "vmladava.s8 r4, q7, q1\n"                    \
-  "vmladava.s8 r6, q7, q2\n"                    \
-  "vmladava.s8 r8, q7, q3\n"                    \
-  "subs r12, #4\n"                              \
-  "bne 3b\n"                                    \
-  "4:\n"
+#define EDGEAX_ADD_BLOCKS    \
+  "vmladava.s8 r2, q7, q0\n" \
+  "vmladava.s8 r4, q7, q1\n" \
+  "vmladava.s8 r6, q7, q2\n" \
+  "vmladava.s8 r8, q7, q3\n"
+
+#define EDGEAX_SPARSE_PIXEL                                                                  \
+  "ldr r1, [r3, #16]\n"                                                                      \
+  "ldr r0, [r9]\n"                                                                           \
+  "ldr r5, [r9, #16]\n"                                                                      \
+  "ldr r12, [r3, #72]\n"                                                                     \
+  "add r5, r3\n"                                                                             \
+  "subs r12, #4\n"                                                                           \
+  "blt 4f\n"                                                                                 \
+  "3:\n"                                                                                     \
+  "vldrh.u32 q6, [r5], #8\n" EDGEAX_LOAD_BLOCKS "vldrw.u32 q7, [r0, q6]\n" EDGEAX_ADD_BLOCKS \
+  "subs r12, #4\n"                                                                           \
+  "bge 3b\n"                                                                                 \
+  "4:\n"                                                                                     \
+  "adds r12, #4\n"                                                                           \
+  "beq 5f\n"                                                                                 \
+  "vctp.32 r12\n"                                                                            \
+  "vpstt\n"                                                                                  \
+  "vldrht.u32 q6, [r5]\n"                                                                    \
+  "vldrwt.u32 q7, [r0, q6]\n" EDGEAX_LOAD_BLOCKS EDGEAX_ADD_BLOCKS "5:\n"
 
 // r7: places, r11: blocks left.
-#define EDGEAX_SPARSE_PAIRS                     \
-  "ldr r1, [r11, #16]\n"                        \
-  "ldrd r3, r5, [r9]\n"                         \
-  "ldr r7, [r9, #16]\n"                         \
-  "str r11, [r9, #64]\n"                        \
-  "add r7, r11\n"                               \
-  "ldr r11, [r11, #72]\n"                       \
-  "cmp r11, #0\n"                               \
-  "beq 4f\n"                                    \
-  "3:\n"                                        \
-  "vldrh.u32 q6, [r7], #8\n" EDGEAX_LOAD_BLOCKS \
-  "vldrw.u32 q7, [r3, q6]\n"                    \
-  "vmladava.s8 r0, q7, q0\n"                    \
-  "vmladava.s8 r2, q7, q1\n"                    \
-  "vmladava.s8 r4, q7, q2\n"                    \
-  "vmladava.s8 r6, q7, q3\n"                    \
-  "vldrw.u32 q7, [r5, q6]\n"                    \
-  "vmladava.s8 r8, q7, q0\n"                    \
-  "vmladava.s8 r10, q7, q1\n"                   \
-  "vmladava.s8 r12, q7, q2\n"                   \
-  "vmladava.s8 lr, q7, q3\n"                    \
-  "subs r11, #4\n"                              \
-  "bne 3b\n"                                    \
-  "4:\n"                                        \
+#define EDGEAX_ADD_FIRST_BLOCKS \
+  "vmladava.s8 r0, q7, q0\n"    \
+  "vmladava.s8 r2, q7, q1\n"    \
+  "vmladava.s8 r4, q7, q2\n"    \
+  "vmladava.s8 r6, q7, q3\n"
+#define EDGEAX_ADD_SECOND_BLOCKS \
+  "vmladava.s8 r8, q7, q0\n"     \
+  "vmladava.s8 r10, q7, q1\n"    \
+  "vmladava.s8 r12, q7, q2\n"    \
+  "vmladava.s8 lr, q7, q3\n"
+
+#define EDGEAX_SPARSE_PAIRS                                                                        \
+  "ldr r1, [r11, #16]\n"                                                                           \
+  "ldrd r3, r5, [r9]\n"                                                                            \
+  "ldr r7, [r9, #16]\n"                                                                            \
+  "str r11, [r9, #64]\n"                                                                           \
+  "add r7, r11\n"                                                                                  \
+  "ldr r11, [r11, #72]\n"                                                                          \
+  "subs r11, #4\n"                                                                                 \
+  "blt 4f\n"                                                                                       \
+  "3:\n"                                                                                           \
+  "vldrh.u32 q6, [r7], #8\n" EDGEAX_LOAD_BLOCKS "vldrw.u32 q7, [r3, q6]\n" EDGEAX_ADD_FIRST_BLOCKS \
+  "vldrw.u32 q7, [r5, q6]\n" EDGEAX_ADD_SECOND_BLOCKS                                              \
+  "subs r11, #4\n"                                                                                 \
+  "bge 3b\n"                                                                                       \
+  "4:\n"                                                                                           \
+  "adds r11, #4\n"                                                                                 \
+  "beq 5f\n"                                                                                       \
+  "vctp.32 r11\n"                                                                                  \
+  "vpstt\n"                                                                                        \
+  "vldrht.u32 q6, [r7]\n"                                                                          \
+  "vldrwt.u32 q7, [r3, q6]\n" EDGEAX_LOAD_BLOCKS EDGEAX_ADD_FIRST_BLOCKS                           \
+  "vpst\n"                                                                                         \
+  "vldrwt.u32 q7, [r5, q6]\n" EDGEAX_ADD_SECOND_BLOCKS                                             \
+  "5:\n"                                                                                           \
   "ldr r11, [r9, #64]\n"
 
 template <Rounding kRounding>

@@ -10,6 +10,11 @@
 // a sum with half words is the sum of the even channel and 256 times that of the odd one. The bias
 // of the odd channel is such a sum too.
 //
+// Paired tiles, in rooms on cores with DSP instructions, of layers whose weights are -1, 0 and 1: a
+// half word is the weight of an even channel and 2**14 times that of the next one, so that a sum
+// with half words holds both sums, until that of the even channel leaves 14 bits. So runs are cut
+// into pieces, and behind each the sum of the even channel is taken out.
+//
 // A kernel with packed weights decodes a tile in this order to where Convolve (convolution.h) tells
 // it, and leaves the rest to Convolve.
 //
@@ -28,6 +33,10 @@ struct TilePlan {
   int32_t room_bytes;   // room of a tile's weights in scratch; 0: they are read where they lie
   int32_t is_carried;   // only where is_quick, and no sum of an odd channel reaches 2**23
   int32_t is_expanded;  // whether the room is for weights of 16 bits; only where is_quick
+  // Weights of a channel in a piece of a paired tile, whole blocks and a part of a run; 0: tiles
+  // are not paired. Only where is_quick, no sum of an even channel in a piece reaches 2**13, and
+  // none of an odd one 2**17.
+  int32_t piece_bytes;
   int32_t factor_step;  // 1: a factor per channel, 0: one for all
   // Whether no sum reaches 2**29 and all factors have shifts from -20 to -1 (single rounding: to
   // -2), so that they need no saturation.

@@ -34,6 +34,36 @@ constexpr int32_t kExpandedHeadBytes = 4 * sizeof(TileHead::bias);
       "pop {r4-r10, pc}\n");
 }
 
+// A paired tile is the same with 4 words for each block: the first pairs of the channels 0 and 1,
+// those of 2 and 3, then their second pairs. The biases of odd channels are 2**14 times as large.
+
+constexpr int32_t kPairedShift = 14;
+
+[[gnu::naked, gnu::noinline, maybe_unused]] static void PairBlocks(const int8_t*, int32_t*,
+                                                                   const int8_t*) {
+  __asm__(
+      "push {r4-r10, lr}\n"
+      "mov r12, #0xC000C000\n"
+      "1:\n"
+      "ldm r0!, {r3-r6}\n"
+      "sxtb16 r7, r3\n"
+      "sxtb16 r8, r5\n"
+      "sxtb16 r9, r3, ror #8\n"
+      "sxtb16 r10, r5, ror #8\n"
+      "and r3, r12, r4, lsl #14\n"
+      "and r4, r12, r4, lsl #6\n"
+      "and r5, r12, r6, lsl #14\n"
+      "and r6, r12, r6, lsl #6\n"
+      "sadd16 r7, r7, r3\n"
+      "sadd16 r8, r8, r5\n"
+      "sadd16 r9, r9, r4\n"
+      "sadd16 r10, r10, r6\n"
+      "stm r1!, {r7-r10}\n"
+      "cmp r0, r2\n"
+      "bne 1b\n"
+      "pop {r4-r10, pc}\n");
+}
+
 // What RunSweep wants of a quick layer: the multipliers doubled for double rounding; half a code
 // and the zero point, to be added before the shift; how far to shift to the right.
 template <Rounding kRounding>
@@ -52,15 +82,21 @@ template <Rounding kRounding>
 static inline void FinishTile(const TilePlan& plan, int32_t patch_bytes, TileHead* head,
                               uint8_t* tile) {
   if (plan.is_quick != 0) SetScaling<kRounding>(plan.output_zero_point, head);
-  if (plan.is_expanded == 0) {
+  const bool is_paired = plan.piece_bytes != 0;
+  if (plan.is_expanded == 0 && !is_paired) {
     *reinterpret_cast<TileHead*>(tile) = *head;
     return;
   }
   int32_t* at = reinterpret_cast<int32_t*>(tile);
+  const int8_t* const end = head->weights + kTileChannels * patch_bytes;
+  if (is_paired) {
+    head->bias[1] = static_cast<int32_t>(static_cast<uint32_t>(head->bias[1]) << kPairedShift);
+    head->bias[3] = static_cast<int32_t>(static_cast<uint32_t>(head->bias[3]) << kPairedShift);
+  }
   __builtin_memcpy(at, head->bias, sizeof(head->bias));
   at += kTileChannels;
-  ExpandBlocks(head->weights, at, head->weights + kTileChannels * patch_bytes);
-  at += 2 * patch_bytes;
+  (is_paired ? PairBlocks : ExpandBlocks)(head->weights, at, end);
+  at += is_paired ? patch_bytes : 2 * patch_bytes;
   __builtin_memcpy(at, head->multiplier, 3 * sizeof(head->multiplier));
 }
 
@@ -83,6 +119,8 @@ struct State {
   const uint8_t* head_rest;  // 56
   int32_t tile_jump;
   int32_t places, blocks;  // 64: of sparse tiles, from behind the biases
+  int32_t piece_bytes;     // 72: of paired tiles
+  const int8_t* run_end;
 };
 
 // r2 to r5: gemmlowp's high product, then halves away from zero; or the high product.
@@ -198,8 +236,34 @@ struct State {
 #define EDGEAX_PLAIN_PRODUCTS \
   EDGEAX_DENSE_PRODUCTS(EDGEAX_PLAIN_BEGIN, EDGEAX_ADD_BLOCK, EDGEAX_PLAIN_NEXT, EDGEAX_PLAIN_END)
 
+#define EDGEAX_PAIRED_PRODUCTS \
+  "3:\n" /* a run */                                 \
+  "ldr r10, [lr, #12]\n"                             \
+  "str r11, [lr, #48]\n"                             \
+  "add r10, r0\n"                                    \
+  "str r10, [lr, #76]\n"                             \
+  "7:\n" /* a piece */                               \
+  "ldr r12, [lr, #72]\n" EDGEAX_BLOCKS(EDGEAX_ADD_PAIRED_BLOCK) \
+  "sbfx r6, r3, #0, #14\n"                           \
+  "sbfx r7, r5, #0, #14\n"                           \
+  "ldr r10, [lr, #76]\n"                             \
+  "add r2, r6\n"                                     \
+  "add r4, r7\n"                                     \
+  "sub r3, r6\n"                                     \
+  "sub r5, r7\n"                                     \
+  "cmp r0, r10\n"                                    \
+  "bne 7b\n"                                         \
+  "ldr r11, [lr, #48]\n"                             \
+  "ldr r10, [lr, #16]\n"                             \
+  "subs r11, #1\n"                                   \
+  "add r0, r10\n"                                    \
+  "bne 3b\n"                                         \
+  "asr r3, #14\n"                                    \
+  "asr r5, #14\n"                                    \
+  "ldm r1!, {r6-r9}\n"
+
 // Loops over pixels, tiles, runs and blocks.
-enum class Tiles { kPlain, kCarried, kExpanded };
+enum class Tiles { kPlain, kCarried, kExpanded, kPaired };
 
 template <Rounding kRounding, Tiles kTiles>
 struct Loop;
@@ -246,6 +310,20 @@ struct Loop<Rounding::kSingle, Tiles::kCarried> {
   }
 };
 
+template <>
+struct Loop<Rounding::kDouble, Tiles::kPaired> {
+  [[gnu::naked, gnu::noinline]] static void Run(State*) {
+    __asm__(EDGEAX_RUN_SWEEP(EDGEAX_SCALE_DOUBLE, EDGEAX_PAIRED_PRODUCTS));
+  }
+};
+
+template <>
+struct Loop<Rounding::kSingle, Tiles::kPaired> {
+  [[gnu::naked, gnu::noinline]] static void Run(State*) {
+    __asm__(EDGEAX_RUN_SWEEP(EDGEAX_SCALE_SINGLE, EDGEAX_PAIRED_PRODUCTS));
+  }
+};
+
 static inline State StateOf(const Sweep& sweep, const TilePlan& plan, int32_t tile_jump) {
   constexpr uint32_t kEachByte = 0x01010101;
   return {sweep.patch,
@@ -265,19 +343,23 @@ static inline State StateOf(const Sweep& sweep, const TilePlan& plan, int32_t ti
           nullptr,
           tile_jump,
           0,
-          0};
+          0,
+          plan.piece_bytes,
+          nullptr};
 }
 
 template <Rounding kRounding>
 static inline void RunSweep(const Sweep& sweep, const TilePlan& plan) {
   if (plan.is_quick == 0) return portable::RunSweep<kRounding>(sweep, plan);
-  const bool is_expanded = plan.is_expanded != 0;
+  const bool is_expanded = plan.is_expanded != 0, is_paired = plan.piece_bytes != 0;
   // What a loop has not passed of a tile's room and head.
-  const int32_t tile_jump = is_expanded
+  const int32_t tile_jump = is_expanded || is_paired
                                 ? kTileHeadBytes - kExpandedHeadBytes
                                 : kTileHeadBytes - int32_t{sizeof(TileHead)} + plan.room_bytes;
   State state = StateOf(sweep, plan, tile_jump);
-  if (is_expanded) {
+  if (is_paired) {
+    Loop<kRounding, Tiles::kPaired>::Run(&state);
+  } else if (is_expanded) {
     Loop<kRounding, Tiles::kExpanded>::Run(&state);
   } else if (plan.is_carried != 0) {
     Loop<kRounding, Tiles::kCarried>::Run(&state);

@@ -51,6 +51,17 @@
       EDGEAX_ADD_CARRIED("r2", "r3", "r7", "r11") EDGEAX_ADD_CARRIED("r4", "r5", "r8", "r10") \
           EDGEAX_ADD_CARRIED("r4", "r5", "r9", "r11")
 
+// Of a paired tile: sums of two channels in r3 and r5.
+#define EDGEAX_ADD_PAIRED_BLOCK \
+  "ldr r11, [r0], #4\n"         \
+  "ldm r1!, {r6-r9}\n"          \
+  "sxtb16 r10, r11\n"           \
+  "sxtb16 r11, r11, ror #8\n"   \
+  "smlad r3, r6, r10, r3\n"     \
+  "smlad r5, r7, r10, r5\n"     \
+  "smlad r3, r8, r11, r3\n"     \
+  "smlad r5, r9, r11, r5\n"
+
 // Two blocks a turn; an odd one is the first.
 // r0: codes, r1: weights, r2 to r5: sums, r12: end of the codes.
 #define EDGEAX_BLOCKS(block)  \

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from edgeax.runtime.mcu import moves
 from edgeax.runtime.mcu.order import reordered
 from edgeax.runtime.mcu.plan import Plan
-from edgeax.runtime.mcu.program import Program
+from edgeax.runtime.mcu.program import Program, Step, Struct
 from edgeax.runtime.mcu.stages import Candidate, Cuts, stage
 from edgeax.runtime.mcu.targets import Target
 
 _FREE = 0.01  # part of a program's instructions that less RAM may cost unasked
+_FREE_OF_PACKED = 0.015  # the same where weights are packed, for want of memory
 _MOST_PLANS = 6
 
 
@@ -58,7 +59,8 @@ def choose(
         for steps in orders
     ]
     if ram_bytes is None:
-        return min((way.small(_FREE) for way in ways), key=_bytes)
+        free = _FREE_OF_PACKED if any(map(_is_packed, program.steps)) else _FREE
+        return min((way.small(free) for way in ways), key=_bytes)
     fitting = [choice for way in ways if (choice := way.cheap(ram_bytes)) is not None]
     if not fitting:
         least = min((way.small(None) for way in ways), key=_bytes)
@@ -67,6 +69,11 @@ def choose(
             f"{ram_bytes}. Allow that much, or make the model smaller."
         )
     return min(fitting, key=lambda choice: (choice.cost, _bytes(choice)))
+
+
+def _is_packed(step: Step) -> bool:
+    layer = step.arguments.fields.get("layer")
+    return isinstance(layer, Struct) and layer.type == "PackedLayer"
 
 
 def _bytes(choice: Choice) -> int:

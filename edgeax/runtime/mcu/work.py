@@ -89,6 +89,8 @@ def _plain(call: _Call) -> tuple[str, Amounts]:
 def _loop_of(tile: Mapping[str, Any]) -> str:
     if not tile["is_quick"]:
         return "saturating"
+    if tile["piece_bytes"]:
+        return "paired"
     return "expanded" if tile["is_expanded"] else ""
 
 

@@ -139,6 +139,40 @@ def block_battery(target: str, kind: str, count: int) -> Iterator[Case]:
         yield case_of(drawn, models.model_of(drawn).write(), target, kind)
 
 
+def ternary_battery(target: str, kind: str, count: int) -> Iterator[Case]:
+    """Yields convolutions with weights of -1, 0 and 1 whose sums need no saturation.
+
+    In some of them runs are whole words and blocks, and codes and weights extreme, so that sums are
+    as large as they can be.
+    """
+    for seed in range(count):
+        random = np.random.default_rng((count, seed))
+        drawn = random_cases.draw("EdgeaxConv2D", seed)
+        size = max(drawn.input.size, drawn.weights.size)
+        wider = max(n for n in (1, (1, 4, 16)[seed % 3]) if n == 1 or n * size < 4000)
+        shape, (rows, depth) = drawn.input.shape, drawn.weights.shape
+        codes = random.integers(-128, 128, (*shape[:3], shape[3] * wider))
+        entries = random.integers(0, 4, (rows, depth * wider))
+        if seed % 4 == 3:
+            codes, entries = np.full_like(codes, -128), entries // 3 * 2
+        yield case_of(
+            drawn := dataclasses.replace(
+                drawn,
+                kind=kind,
+                input=codes.astype(np.int8),
+                weights=entries.astype(np.uint8),
+                codebook=np.int8([-1, 0, 1, 0]),
+                bias=random.integers(-900, 900, drawn.bias.size).astype(np.int32),
+                scale=np.float32(random.uniform(0.01, 0.02, drawn.scale.size)),
+                input_scale=0.5,
+                output_scale=float(np.float32(random.uniform(0.03, 0.3))),
+            ),
+            models.model_of(drawn).write(),
+            target,
+            kind,
+        )
+
+
 def sign_sum_battery(operator: str, target: str, count: int) -> Iterator[Case]:
     """Yields drawn layers of an operator on sums of signs, rounded once."""
     for seed in range(count):
@@ -183,6 +217,7 @@ def everything(target: str, count: int) -> list[Case]:
         for operator in (*PACKED, *BINARY):
             found += battery(operator, target, kind, count)
         found += block_battery(target, kind, count)
+        found += ternary_battery(target, kind, count)
         for operator in CODED:
             found += coded_battery(operator, target, kind, count)
         for operator in WIDE:

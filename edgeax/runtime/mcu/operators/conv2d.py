@@ -12,6 +12,7 @@ from edgeax.runtime.mcu.program import Array, Lowered, Step, Struct, Window
 from edgeax.runtime.mcu.targets import Target
 
 _SCRATCH_BYTES = 2048  # what a layer takes that has the largest tensors
+_PACKED_BYTES = 3072  # the same where weights are packed on Helium
 _MOST_COPYING = 5120  # where patches are copied once for all tiles of a sweep
 _MOST_DIRECT = 2048
 _THRIFTY_BYTES = 384  # what a layer takes where scratch must be small
@@ -128,7 +129,7 @@ def convolution(node: Node, found: products.Products, shape: Shape) -> Step:
         shape: Its shapes.
     """
     quick = found.is_quick(node)
-    plan = plan_for(node, shape, quick)
+    plan = plan_for(node, shape, found)
     weights = _runs(found.weights, shape.groups, plan.patch.runs)
     layout = tiles.layout_for(node.target)
     arguments = Struct(
@@ -187,21 +188,26 @@ def convolution_int16(node: Node, found: products.Products, shape: Shape) -> Ste
     )
 
 
-def plan_for(node: Node, shape: Shape, quick: bool, decodes: bool = False) -> Plan:
+def plan_for(node: Node, shape: Shape, found: products.Products, decodes: bool = False) -> Plan:
     """Returns how to cut a convolution, with scratch that suits its place in the model.
 
     Args:
         node: The operator.
         shape: Its shapes.
-        quick: Whether TilePlan::is_quick holds.
+        found: Its numbers.
         decodes: Whether its weights are packed, so that each tile is decoded to scratch.
     """
     patch = patch_of(node.target, shape)
-    rooms = tiles.rooms(node.target, patch.runs * patch.run_bytes, quick, decodes)
-    return cut(node, shape, patch, rooms)
+    weights = _runs(found.weights, shape.groups, patch.runs)
+    piece = tiles.piece_of(found.folded_bias, weights, patch.run_bytes)
+    quick = found.is_quick(node)
+    rooms = tiles.rooms(node.target, patch.runs, patch.run_bytes, quick, decodes, piece)
+    return cut(node, shape, patch, rooms, decodes)
 
 
-def cut(node: Node, shape: Shape, patch: Patch, rooms: Sequence[tiles.Room]) -> Plan:
+def cut(
+    node: Node, shape: Shape, patch: Patch, rooms: Sequence[tiles.Room], is_packed: bool = False
+) -> Plan:
     """Returns how to cut a convolution whose patches are known.
 
     Args:
@@ -209,17 +215,19 @@ def cut(node: Node, shape: Shape, patch: Patch, rooms: Sequence[tiles.Room]) -> 
         shape: Its shapes.
         patch: How its patches are read.
         rooms: The rooms that a tile can have, fastest first, smallest last.
+        is_packed: Whether its weights are packed.
     """
+    in_pairs = is_packed and node.target.has_helium and not node.is_thrifty
     if patch.is_direct:
-        patches = 0 if _has_no_border(shape) else 1
+        patches = 0 if _has_no_border(shape) else 2 if in_pairs else 1
     else:
         patches = max(1, min(_MOST_PATCHES, _MOST_PATCH_BYTES // patch.run_bytes))
     plans = [Plan(patch, patches, tiles.CHANNELS, room) for room in rooms]
-    limit = _scratch_limit(node)
+    limit = _scratch_limit(node, in_pairs)
     plan = next((plan for plan in plans if plan.scratch_bytes <= limit), plans[-1])
     most = _MOST_COPYING if patches else _MOST_DIRECT
-    if node.target.has_helium and plan.room.size_bytes > 0:
-        most = limit  # tiles are decoded, and each sweep copies the patches at borders anew
+    if in_pairs:
+        most = limit  # each sweep copies the patches at borders anew
     return _widened(plan, shape.output_channels // shape.groups, min(limit, most))
 
 
@@ -249,7 +257,7 @@ def _widened(plan: Plan, channels: int, limit: int) -> Plan:
     return plan
 
 
-def _scratch_limit(node: Node) -> int:
+def _scratch_limit(node: Node, in_pairs: bool) -> int:
     """Returns the bytes of scratch that do not make the model larger, by a rule of thumb.
 
     A model needs at least room for a step's input and output; where this step has the largest, it
@@ -260,6 +268,8 @@ def _scratch_limit(node: Node) -> int:
     computed = [tensor for tensor in node.tensors if not tensor.is_constant]
     largest = sorted((tensor.size_bytes or 0 for tensor in computed), reverse=True)[:2]
     own = sum(tensor.size_bytes or 0 for tensor in (node.input(0), node.output()))
+    if in_pairs:
+        return max(_PACKED_BYTES, (sum(largest) - own) // 4)
     return max(_SCRATCH_BYTES, (sum(largest) - own) // 2)
 
 

@@ -14,6 +14,7 @@ from edgeax.runtime.mcu.operators import (
     packings,
     products,
     sparse_tiles,
+    ternary_tiles,
     tiles,
 )
 from edgeax.runtime.mcu.operators.packed_form import Form, packed_layer, tiles_of
@@ -22,7 +23,7 @@ from edgeax.runtime.mcu.operators.packed_rows import PackedRows
 from edgeax.runtime.mcu.operators.products import Products
 from edgeax.runtime.mcu.program import Lowered, Step
 
-_QUICK = 0.72  # bytes count less where zeros are skipped
+_DIRECT = 0.72  # bytes count less where no tiles are decoded
 
 
 def packed(node: Node) -> Lowered:
@@ -62,10 +63,11 @@ def _step(node: Node, found: Products, rows: PackedRows, shape: conv2d.Shape) ->
         simpler = products.with_smaller_factors(simpler, node.rounding)
         forms.insert(0, _packed(node, simpler, rows, shape))
         forms += sparse_tiles.form_of(node, simpler, shape)
+        forms += ternary_tiles.form_of(node, simpler, shape)
     smallest = min(form.packing.size_bytes for form in forms)
     if smallest >= found.weights.size:
         return conv2d.convolution(node, found, shape)
-    form = min(forms, key=lambda form: form.packing.size_bytes * (_QUICK if form.skips else 1))
+    form = min(forms, key=lambda form: form.packing.size_bytes * (_DIRECT if form.is_direct else 1))
     return Step(
         label=node.label,
         kernel=form.packing.kernel,
@@ -83,7 +85,7 @@ def _step(node: Node, found: Products, rows: PackedRows, shape: conv2d.Shape) ->
 def _packed(node: Node, found: Products, rows: PackedRows, shape: conv2d.Shape) -> Form:
     """Returns the smallest form of the weights that decodes whole tiles."""
     quick = found.is_quick(node)
-    plan = conv2d.plan_for(node, shape, quick, decodes=True)
+    plan = conv2d.plan_for(node, shape, found, decodes=True)
     content = tiles_of(found, shape, plan.patch, tiles.layout_for(node.target))
     packing = min(_ways(content, rows, shape.groups), key=lambda way: way.size_bytes)
     return Form(packing, packed_layer(node, found, shape, plan, quick), plan.scratch_bytes)

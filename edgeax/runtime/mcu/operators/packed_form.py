@@ -19,13 +19,13 @@ class Form:
         packing: Its weights.
         layer: What C++ calls PackedLayer.
         scratch_bytes: Its scratch.
-        skips: Whether the kernel skips zeros.
+        is_direct: Whether the kernel multiplies what lies in flash, and decodes no tiles.
     """
 
     packing: Packing
     layer: Struct
     scratch_bytes: int
-    skips: bool = False
+    is_direct: bool = False
 
     @property
     def arguments(self) -> Struct:
@@ -56,5 +56,5 @@ def tiles_of(
     """Returns the weights as int8 `(tiles, weights of a tile)`, in the order of tile.h."""
     channels = len(found.weights) // shape.groups
     weights = found.weights.reshape(shape.groups, channels, patch.runs, -1)
-    tile_bytes = tiles.CHANNELS * patch.runs * patch.run_bytes
-    return tiles.tiled(weights, layout).reshape(-1, tile_bytes)
+    count = shape.groups * -(-channels // tiles.CHANNELS)
+    return tiles.tiled(weights, layout).reshape(count, -1)

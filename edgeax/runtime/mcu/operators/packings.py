@@ -13,6 +13,7 @@ from edgeax.runtime.mcu.program import Array, Struct
 
 _GROUP = 16  # bytes of a group of codes, see micro/codebook_conv2d.h
 _WIDTHS = (1, 2, 4)
+_DIGITS = np.array([1, 4, 16, 64], np.int8)  # of micro/ternary_conv2d.h
 PIECES = (1, 4, 16)
 """Weights of a piece of micro/masked_conv2d.h."""
 BLOCK = 16
@@ -111,24 +112,25 @@ def _masked(content: np.ndarray, piece: int) -> Packing:
     )
 
 
-def in_blocks(content: np.ndarray, multiple: int) -> tuple[Packing, int]:
+def in_blocks(content: np.ndarray, at_once: int) -> tuple[Packing, int]:
     """Returns the blocks of 4 weights of 4 channels that are not all zeros, and the most of a tile.
 
     Args:
         content: int8 `(tiles, weights of a tile)`, in such blocks.
-        multiple: What the blocks of a tile are filled up to a multiple of, with zeros.
+        at_once: Blocks that the kernel reads at once, which may be more than a tile has left.
     """
     blocks = content.reshape(len(content), -1, BLOCK)
     stored = np.asarray(np.any(blocks, axis=2))
     parts = [blocks[tile][kept] for tile, kept in enumerate(stored)]
-    parts = [np.pad(part, ((0, -len(part) % multiple), (0, 0))) for part in parts]
     counts = [len(part) for part in parts]
-    kept_blocks = np.concatenate([*parts, np.zeros((int(not any(counts)), BLOCK), np.int8)])
+    ends = np.cumsum(counts)
+    reads = [end + -count % at_once for end, count in zip(ends, counts, strict=True) if count]
+    most_read = max(reads, default=1)
+    kept_blocks = np.pad(np.concatenate(parts), ((0, most_read - ends[-1]), (0, 0)))
     packed = Packing(
         "SparseConv2D",
         "sparse_conv2d.h",
         {
-            "multiple": multiple,
             "most_blocks": max(counts),
             "tile_mask_bytes": -(-stored.shape[1] // 8),
             "masks": Array("masks", packing.pack(stored.astype(np.uint8), bits=1).reshape(-1)),
@@ -137,6 +139,16 @@ def in_blocks(content: np.ndarray, multiple: int) -> tuple[Packing, int]:
         },
     )
     return packed, max(counts)
+
+
+def in_digits(content: np.ndarray) -> Packing:
+    """Returns weights of -1, 0 and 1 as digits, those of 4 channels in a byte.
+
+    Args:
+        content: int8 `(tiles, weights of a tile)`, in blocks of one weight.
+    """
+    digits = content.reshape(-1, tiles.CHANNELS) @ _DIGITS
+    return Packing("TernaryConv2D", "ternary_conv2d.h", {"digits": Array("digits", digits)})
 
 
 def in_vectors(stored: VectorRows, rows: np.ndarray, groups: int) -> Packing:

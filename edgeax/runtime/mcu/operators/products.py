@@ -62,6 +62,7 @@ class Products:
                 "room_bytes": room.size_bytes,
                 "is_carried": int(carried),
                 "is_expanded": int(room.is_expanded),
+                "piece_bytes": room.piece_bytes,
                 "factor_step": 0 if self.factors.is_one else 1,
                 "is_quick": int(quick),
                 "output_zero_point": self.output_zero_point,

@@ -33,6 +33,6 @@ def form_of(node: Node, found: Products, shape: conv2d.Shape) -> list[Form]:
     room = 4 + (2 if patch.runs > 1 else 1) * list_bytes
     if node.target.has_dsp and not node.target.has_helium and quick:
         room += 2 * packings.BLOCK * most
-    plan = conv2d.cut(node, shape, patch, [tiles.Room(-(-room // 8) * 8, is_expanded=False)])
+    plan = conv2d.cut(node, shape, patch, [tiles.Room(-(-room // 8) * 8, is_expanded=False)], True)
     layer = packed_layer(node, found, shape, plan, quick)
-    return [Form(packing, layer, plan.scratch_bytes, skips=True)]
+    return [Form(packing, layer, plan.scratch_bytes, is_direct=True)]

@@ -13,6 +13,8 @@ CHANNELS = 4
 HEAD_BYTES = 72  # kTileHeadBytes
 _QUICK_SUM = 2**29
 _CARRIED_SUM = 2**23
+_PAIRED_PIECE, _PAIRED_SUM = 2**13, 2**17
+_LEAST_PIECE = 16
 _SHIFTS = {"single": (-20, -2), "double": (-20, -1)}
 
 
@@ -90,6 +92,31 @@ def carried_bias(bias: np.ndarray) -> np.ndarray:
     return wide.astype(np.int32)
 
 
+def piece_of(bias: np.ndarray, weights: np.ndarray, run_bytes: int) -> int:
+    """Returns the weights of a channel in the pieces of paired tiles, see tile.h.
+
+    Args:
+        bias: int32, one per channel, folded.
+        weights: int8, shape (groups, channels of a group, runs, weights of a run).
+        run_bytes: The weights of a run, filled up to whole blocks of 4.
+    Returns:
+        The longest pieces that paired sums allow; 0: the tiles of the layer cannot be paired.
+    """
+    size = np.abs(weights.astype(np.int32))
+    totals = 128 * size.sum(axis=(2, 3), dtype=np.int64).reshape(-1) + np.abs(bias.astype(np.int64))
+    if size.max(initial=0) > 1 or totals.max(initial=0) >= _PAIRED_SUM:
+        return 0
+    filled = np.pad(size[:, 0::2], ((0, 0), (0, 0), (0, 0), (0, run_bytes - size.shape[3])))
+    for count in range(1, run_bytes // _LEAST_PIECE + 1):
+        piece, rest = divmod(run_bytes, count)
+        if rest or piece % 4:
+            continue
+        sums = filled.reshape(*filled.shape[:3], count, piece).sum(axis=-1)
+        if 128 * sums.max(initial=0) < _PAIRED_PIECE:
+            return piece
+    return 0
+
+
 def _filled(weights: np.ndarray) -> np.ndarray:
     return np.pad(weights, ((0, -len(weights) % CHANNELS), (0, 0)))
 
@@ -119,24 +146,33 @@ class Room:
     Attributes:
         size_bytes: Its bytes; 0: the weights are read where they lie.
         is_expanded: Whether they are widened to 16 bits there.
+        piece_bytes: Weights of a piece where they are paired there, see tile.h; 0: they are not.
     """
 
     size_bytes: int
     is_expanded: bool
+    piece_bytes: int = 0
 
 
-def rooms(target: Target, patch_bytes: int, quick: bool, decodes: bool) -> list[Room]:
+def rooms(
+    target: Target, runs: int, run_bytes: int, quick: bool, decodes: bool, piece_bytes: int = 0
+) -> list[Room]:
     """Returns the rooms that a tile can have, fastest first, smallest last.
 
     Args:
         target: The processor.
-        patch_bytes: Weights of a channel, filled up.
+        runs: Runs of a patch.
+        run_bytes: Weights of a channel in a run, filled up.
         quick: Whether TilePlan::is_quick holds.
         decodes: Whether the weights are packed, so that a tile is decoded to its room.
+        piece_bytes: See `piece_of`.
     """
-    layout = layout_for(target)
-    decoded = -(-(CHANNELS * patch_bytes + layout.spare_bytes) // 8) * 8
+    layout, patch_bytes = layout_for(target), runs * run_bytes
+    spare = layout.spare_bytes if run_bytes % layout.block else 0
+    decoded = -(-(CHANNELS * patch_bytes + spare) // 8) * 8
     least = Room(decoded if decodes else 0, is_expanded=False)
+    if layout.expands and quick and piece_bytes:
+        return [Room(CHANNELS * patch_bytes, False, piece_bytes), least]
     if layout.expands and quick:
         return [Room(2 * CHANNELS * patch_bytes, is_expanded=True), least]
     return [least]

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from edgeax.runtime.mcu.operators import HANDLERS, conv2d
+from edgeax.runtime.mcu.operators import HANDLERS, conv2d, products
 from edgeax.runtime.mcu.program import Window
 from edgeax.runtime.mcu.targets import TARGETS
 from tests.runtime.mcu import product_cases
@@ -83,6 +83,7 @@ def test_shapes_that_do_not_suit_each_other_are_refused(tensor, shape, words):
 def test_a_wide_layer_takes_several_sweeps():
     node = product_cases.conv2d(14, (1, 3, 5, 64), 260, (1, 1)).node("cortex-m4", "double")
     shape = conv2d.Shape(1, 3, 5, 64, 3, 5, 260, 1, 1)
-    plan = conv2d.plan_for(node, shape, quick=True)
+    found = products.read_products(node, (0, 1, 2))
+    plan = conv2d.plan_for(node, shape, found)
     assert plan.sweep_channels < 260 and plan.scratch_bytes <= 2048 + 72
     assert dataclasses.replace(plan, sweep_channels=4).scratch_bytes == 72 + 512

@@ -41,13 +41,14 @@ def test_pieces_of_zeros_are_left_out():
     assert by_piece[1].size_bytes == 2 + 8 + 5
 
 
-def test_blocks_are_filled_up():
+def test_blocks_are_stored_without_others_but_behind_the_last_one():
     tiles = np.zeros((1, 64), np.int8)
     tiles[0, 20] = 9
     packed, most = packings.in_blocks(tiles, 4)
-    assert most == 4 and data_of(packed, "starts") == [0, 4]
+    assert most == 1 and data_of(packed, "starts") == [0, 1]
     assert data_of(packed, "masks") == [0b10]
-    assert packed.fields["blocks"].data.size == 64
+    assert packed.fields["blocks"].data.size == 64  # 4 are read at once
+    assert packings.in_blocks(tiles, 1)[0].fields["blocks"].data.size == 16
 
 
 def test_vectors_stand_beside_each_other_for_4_channels():

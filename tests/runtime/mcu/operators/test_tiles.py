@@ -58,8 +58,8 @@ def test_layers_are_quick_whose_sums_and_shifts_are_small(bias, shift, rounding,
 
 
 def test_rooms_of_tiles_by_target():
-    def sizes(target: str, quick: bool, decodes: bool) -> list[tuple[int, bool]]:
-        found = tiles.rooms(TARGETS[target], 12, quick, decodes)
+    def sizes(target: str, quick: bool, decodes: bool, run: int = 12) -> list[tuple[int, bool]]:
+        found = tiles.rooms(TARGETS[target], 1, run, quick, decodes)
         return [(room.size_bytes, room.is_expanded) for room in found]
 
     assert sizes("cortex-m4", True, False) == [(96, True), (0, False)]
@@ -67,6 +67,7 @@ def test_rooms_of_tiles_by_target():
     assert sizes("cortex-m4", False, True) == [(48, False)]
     assert sizes("cortex-m55", True, False) == [(0, False)]
     assert sizes("cortex-m55", True, True) == [(64, False)]  # 15 bytes are read behind them
+    assert sizes("cortex-m55", True, True, 16) == [(64, False)]  # whole blocks
     assert sizes("host", True, False) == [(0, False)]
 
 
@@ -90,3 +91,27 @@ def test_carried_tiles_hold_two_channels_in_a_half_word():
 )
 def test_tiles_can_be_carried_whose_sums_are_small(weights, bias, expected):
     assert tiles.can_carry(np.int32(bias), np.int8(weights)) == expected
+
+
+@pytest.mark.parametrize(
+    "weights, bias, expected",
+    [
+        (np.ones((4, 2, 64)), 0, 32),  # 64 products of 128 would be 2**13
+        (np.ones((4, 2, 60)), 0, 60),
+        (np.ones((4, 1, 68)), 0, 0),  # no pieces of 16 and more
+        (np.tile([[1, -1, 0, 0]], (4, 2, 24)).reshape(4, 2, 96), 0, 96),
+        (np.full((4, 1, 16), 2), 0, 0),
+        (np.ones((4, 1, 16)), 2**17 - 16 * 128 - 1, 16),
+        (np.ones((4, 1, 16)), 2**17 - 16 * 128, 0),
+    ],
+)
+def test_tiles_are_paired_in_pieces_whose_sums_leave_14_bits(weights, bias, expected):
+    biases = np.full(4, -bias, np.int32)
+    found = tiles.piece_of(biases, weights.astype(np.int8)[np.newaxis], weights.shape[-1])
+    assert found == expected
+
+
+def test_paired_tiles_take_as_much_room_as_decoded_ones():
+    (paired, plain) = tiles.rooms(TARGETS["cortex-m4"], 1, 12, True, True, piece_bytes=12)
+    assert paired == tiles.Room(48, False, 12) and plain == tiles.Room(48, False)
+    assert tiles.rooms(TARGETS["cortex-m4"], 1, 12, False, True, 12) == [plain]
