@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.packed_versions import block_sparse, codebook, ternary
 from benchmarks.step_programs import Drawn
 from edgeax.formats.flatbuffer import Model
 from edgeax.runtime.mcu.node import Node, value_of
@@ -16,7 +17,7 @@ from edgeax.runtime.mcu.program import Array, Program, Step, Struct, Value, Wind
 from edgeax.runtime.mcu.targets import TARGETS
 from edgeax.runtime.mcu.work import whole
 from tests.runtime.mcu import drawn as codes
-from tests.runtime.mcu import image_cases, product_cases
+from tests.runtime.mcu import image_cases, lstm_files, product_cases
 from tests.runtime.mcu.built_in_cases import Case
 from tests.runtime.mcu.one_operator import File
 from tests.runtime.mcu.operators import (
@@ -35,9 +36,16 @@ from tests.runtime.mcu.operators import (
     test_slices,
     test_softmax_int16,
 )
-from tests.tflite_kernels import float_cases, models
+from tests.tflite_kernels import float_cases, models, random_cases
 from tests.tflite_kernels.models import Tensor
 
+_DRAWN = (
+    "EdgeaxConv2D",
+    "EdgeaxSparseConv2D",
+    "EdgeaxVectorConv2D",
+    "EdgeaxGroupedConv2D",
+    "EdgeaxBinaryConv2D",
+)
 _SCALES = {"SAME": 0, "VALID": 1}
 
 
@@ -96,6 +104,8 @@ def layers(rounding: str) -> Iterator[Layer]:
     rng = np.random.default_rng(0)
     yield from _convolutions()
     yield from _depthwise(rng)
+    yield from _packed_convolutions()
+    yield from _lstms()
     yield from _dense()
     yield from _packed()
     yield from _images(rng)
@@ -169,6 +179,40 @@ _DEPTHWISE = (
     ((1, 9, 11, 4), 3, 2, 3),
     ((1, 9, 11, 4), 5, 1, 2),
 )
+
+
+def _packed_convolutions() -> Iterator[Layer]:
+    """Convolutions whose weights are packed: of usual sizes, then drawn small ones of all kinds."""
+    sizes = [
+        ((1, 12, 12, 16), 32, 1, 1),
+        ((1, 6, 6, 64), 64, 1, 1),
+        ((1, 24, 24, 3), 8, 3, 1),
+        ((1, 16, 16, 16), 16, 3, 1),
+        ((1, 8, 8, 32), 32, 3, 2),
+        ((1, 8, 8, 64), 32, 3, 1),
+        ((1, 12, 12, 16), 32, 1, 2),
+        ((1, 8, 8, 32), 24, 3, 1),
+        ((1, 5, 5, 300), 12, 1, 1),
+        ((1, 4, 4, 80), 10, 3, 1),
+    ]
+    for seed, (image, channels, kernel, stride) in enumerate(sizes):
+        for number, change in enumerate((codebook, ternary, block_sparse)):
+            drawn = product_cases.conv2d(
+                seed, image, channels, (kernel, kernel), (stride, stride), activation="RELU"
+            )
+            yield Layer(change(drawn.with_bias), 40_000 * ((seed + number) % 2))
+    for operator in _DRAWN:
+        for seed in range(12):
+            case = random_cases.draw(operator, seed)
+            if seed % 4 and not case.is_binary:  # factors that need no saturation
+                case.scale = np.abs(case.scale) + np.float32(1e-4)
+                case.output_scale = float(4 * case.input_scale * case.scale.max())
+            yield Layer(models.model_of(case).write(), 20_000 * (seed % 2))
+
+
+def _lstms() -> Iterator[Layer]:
+    for features, units, time in ((5, 6, 4), (16, 32, 5), (40, 24, 3), (64, 64, 2), (12, 48, 6)):
+        yield Layer(lstm_files.build(lstm_files.Case(1, time, features, units)))
 
 
 def _depthwise(rng: np.random.Generator) -> Iterator[Layer]:

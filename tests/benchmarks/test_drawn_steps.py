@@ -17,6 +17,9 @@ def test_every_loop_of_products_is_drawn_many_times():
         "DepthwiseConv2D int8 3x3 by 2",
         "DepthwiseConv2D int8 any",
         "FullyConnected int8",
+        "CodebookConv2D int8 expanded",
+        "CodebookConv2D int8 paired",
+        "SparseConv2D int8",
         "Add int8",
         "AveragePool2D int8",
     ):

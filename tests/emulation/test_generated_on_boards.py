@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import packed_versions
+from benchmarks.drawn_network import separable_network
 from edgeax.runtime.mcu.generate import generate
 from tests.data import data_file
 from tests.emulation import boards, process, require
@@ -29,6 +31,13 @@ MODELS = {
 }
 
 
+PACKED = {
+    "cortex-m4": packed_versions.ternary,
+    "cortex-m7": packed_versions.block_sparse,
+    "cortex-m55": packed_versions.ternary,
+}
+
+
 def run_on_board(core: str, data: bytes, folder: Path) -> process.Outcome:
     """Generates a program for a core, builds its test for the board, and runs it there."""
     require.board_tools()
@@ -47,6 +56,14 @@ def test_a_program_gives_the_outputs_of_its_vectors(core: str, name: str, tmp_pa
 @pytest.mark.parametrize("core", MODELS)
 def test_a_whole_model_gives_the_outputs_of_its_vectors(core: str, tmp_path: Path) -> None:
     data = data_file(f"models/{MODELS[core]}.tflite").read_bytes()
+    assert run_on_board(core, data, tmp_path) == process.Outcome("", 0)
+
+
+@pytest.mark.parametrize("core", PACKED)
+def test_a_program_of_packed_layers_gives_the_outputs_of_its_vectors(
+    core: str, tmp_path: Path
+) -> None:
+    data = PACKED[core](separable_network())
     assert run_on_board(core, data, tmp_path) == process.Outcome("", 0)
 
 

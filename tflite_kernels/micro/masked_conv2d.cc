@@ -1,5 +1,13 @@
 #include "tflite_kernels/micro/masked_conv2d.h"
 
+#if !defined(EDGEAX_MICRO_PORTABLE) && defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+#include "tflite_kernels/micro/masked_helium.h"
+namespace set = edgeax::micro::helium;
+#else
+#include "tflite_kernels/micro/masked_portable.h"
+namespace set = edgeax::micro::portable;
+#endif
+
 namespace edgeax {
 namespace micro {
 namespace {
@@ -13,6 +21,11 @@ struct Stored {
 // The last piece of a tile may be cut off; it is stored whole.
 template <int32_t kPiece>
 void Decode(Stored stored, int32_t size, int8_t* to) {
+  if constexpr (kPiece == 4) {
+    for (; size >= 32; size -= 32, to += 32) {
+      stored.pieces = set::DecodeEight(*stored.mask++, stored.pieces, to);
+    }
+  }
   while (size > 0) {
     uint32_t bits = *stored.mask++ | 0x100u;
     for (; bits > 1 && size > 0; bits >>= 1, size -= kPiece, to += kPiece) {

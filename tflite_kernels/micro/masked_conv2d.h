@@ -6,7 +6,8 @@ namespace edgeax {
 namespace micro {
 
 // A tile is cut into pieces of 1, 4 or 16 weights. A bit says of each whether it is stored, the
-// first in the lowest bit of a byte; others are zeros. A tile begins on a byte of its own.
+// first in the lowest bit of a byte; others are zeros. A tile begins on a byte of its own. Kernels
+// may read a piece of 4 behind the last one.
 struct MaskedConv2DArgs {
   PackedLayer layer;
   int32_t piece;

@@ -138,7 +138,7 @@ def estimate_of(plan: Plan, table: CostTable | None, target: str, rounding: str)
         stack_bytes=_stack_bytes(plan, table),
         instructions=_instructions(plan, table, layers),
         layers=layers,
-        notes=(_note(table, layers),),
+        notes=(_note(table, layers), *_decoding(plan, table)),
     )
 
 
@@ -211,6 +211,25 @@ def _note(table: CostTable | None, layers: tuple[LayerEstimate, ...]) -> str:
     if unknown:
         return f"not measured: {', '.join(sorted(unknown))}"
     return f"estimated from kernels measured on {table.date}, {table.compiler}"
+
+
+_DECODERS = ("CodebookConv2D", "GroupedConv2D", "MaskedConv2D", "VectorConv2D")
+
+
+def _decoding(plan: Plan, table: CostTable | None) -> tuple[str, ...]:
+    """Returns what layers take whose tiles are decoded, beside the same with int8 weights."""
+    packed = dense = 0.0
+    for done in (done for stage in plan.stages for done in works_of(plan, stage)):
+        kernel, _, words = done.kind.partition(" ")
+        if table is None or kernel not in _DECODERS:
+            continue
+        twin = Work(f"Conv2D {words.replace('paired', 'expanded')}", done.amounts)
+        found = table.instructions_of(done), table.instructions_of(twin)
+        packed, dense = packed + (found[0] or 0.0), dense + (found[1] or 0.0)
+    if not packed or not dense:
+        return ()
+    ratio = f"{packed / dense:.2f} times the instructions"
+    return (f"layers that decode their weights take about {ratio} of int8 weights read as often",)
 
 
 def _text(value: int | None, unit: str) -> str:

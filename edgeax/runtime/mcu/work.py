@@ -5,6 +5,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from edgeax.runtime.mcu.program import Elements, Program, Step, Struct, Window
 
 _TILE = 4  # kTileChannels of micro/tile.h
@@ -102,8 +104,12 @@ def _inside(count: int, size: int, kernel: int, stride: int, dilation: int, pad:
 
 
 def _convolution(call: _Call) -> tuple[str, Amounts]:
+    return _convolved(call, call.fields)
+
+
+def _convolved(call: _Call, layer: Mapping[str, Any]) -> tuple[str, Amounts]:
     """A convolution as micro/convolution.cc runs it."""
-    shape, plan, tile = (_members(call.fields[name]) for name in ("shape", "plan", "tile"))
+    shape, plan, tile = (_members(layer[name]) for name in ("shape", "plan", "tile"))
     begin, end = call.part or (0, shape["output_height"])
     passes = shape["batches"] * shape["groups"]
     channels = shape["output_channels"] // shape["groups"]
@@ -133,6 +139,71 @@ def _convolution(call: _Call) -> tuple[str, Amounts]:
         "taps apart": sweeps * apart * shape["kernel_height"] * shape["kernel_width"],
         "runs copied": sweeps * (copied if joined else 0) * shape["kernel_height"],
         "bytes copied": sweeps * (apart + (copied if joined else 0)) * patch_bytes,
+    }
+
+
+def _packed(call: _Call) -> tuple[str, Amounts]:
+    """A convolution that decodes its tiles, or reads them as they are."""
+    return _convolved(call, _members(call.fields["layer"]))
+
+
+def _masked(call: _Call) -> tuple[str, Amounts]:
+    loop, amounts = _packed(call)
+    piece = call.fields["piece"]
+    return loop, {**amounts, "pieces": amounts["weights prepared"] * _TILE / piece}
+
+
+def _vectors(call: _Call) -> tuple[str, Amounts]:
+    loop, amounts = _packed(call)
+    places = amounts["tiles prepared"] * call.fields["places"]
+    return loop, {**amounts, "places": places, "codes": places * call.fields["length"]}
+
+
+def _sparse(call: _Call) -> tuple[str, Amounts]:
+    """A convolution of the blocks that are left."""
+    layer = _members(call.fields["layer"])
+    loop, amounts = _convolved(call, layer)
+    counts = np.diff(call.fields["starts"].data)
+    tiles = max(amounts["tiles prepared"], 1.0)
+    passes = _members(layer["shape"])["batches"]
+    fours = passes * float(np.ceil(counts / 4).sum())
+    lists = passes * float(counts.sum())
+    return loop, {
+        **amounts,
+        "weights prepared": lists,
+        "mask bytes": passes * call.fields["masks"].data.size,
+        "blocks": amounts["tiles"] / tiles * lists,
+        "fours": amounts["tiles"] / tiles * fours,
+    }
+
+
+def _sign_sums(call: _Call) -> tuple[str, Amounts]:
+    """Sums of bits as micro/sign_sums.cc runs them."""
+    fields, shape = call.fields, _members(call.fields["shape"])
+    begin, end = call.part or (0, shape["output_height"])
+    pixels = shape["batches"] * (end - begin) * shape["output_width"]
+    outputs = pixels * shape["output_channels"]
+    inputs = shape["batches"] * call.read_rows() * shape["input_width"] * shape["input_channels"]
+    taps = pixels * shape["groups"] * shape["kernel_height"] * shape["kernel_width"]
+    return "", {
+        "rows": end - begin,
+        "pixels": pixels,
+        "outputs": outputs,
+        "pairs": outputs * fields["planes"] * fields["bases"],
+        "words": outputs * fields["planes"] * fields["bases"] * fields["patch_words"],
+        "taps": taps * fields["planes"],
+        "signs": inputs * fields["planes"],
+    }
+
+
+def _lstm(call: _Call) -> tuple[str, Amounts]:
+    """Steps over time as micro/lstm.cc runs them."""
+    fields = call.fields
+    units = fields["batch"] * fields["time"] * fields["units"]
+    return "", {
+        "steps": fields["batch"] * fields["time"],
+        "units": units,
+        "macs": 4 * units * (fields["features"] + fields["units"]),
     }
 
 
@@ -252,13 +323,21 @@ def _float(call: _Call) -> tuple[str, Amounts]:
 
 
 _FAMILIES: dict[str, Callable[[_Call], tuple[str, Amounts]]] = {
+    "CodebookConv2DArgs": _packed,
     "CodebookConv2DInt16Args": _int16,
     "Conv2DArgs": _convolution,
     "Conv2DInt16Args": _int16,
     "DepthwiseConv2DArgs": _depthwise,
     "FloatProductArgs": _float,
     "FullyConnectedArgs": _fully_connected,
+    "GroupedConv2DArgs": _packed,
+    "LstmArgs": _lstm,
+    "MaskedConv2DArgs": _masked,
     "MaskedConv2DInt16Args": _int16,
     "PackedDepthwiseConv2DArgs": _packed_depthwise,
+    "SignSumsArgs": _sign_sums,
+    "SparseConv2DArgs": _sparse,
+    "TernaryConv2DArgs": _packed,
     "TransposeConvInt16Args": _int16,
+    "VectorConv2DArgs": _vectors,
 }

@@ -4,6 +4,7 @@ import pytest
 
 from edgeax.runtime.mcu.choose import choose
 from edgeax.runtime.mcu.plan import plan, stages_of
+from edgeax.runtime.mcu.program import Struct
 from edgeax.runtime.mcu.targets import TARGETS
 from tests.runtime.mcu import image_programs, plan_run
 
@@ -54,6 +55,14 @@ def test_unasked_only_what_costs_next_to_nothing_is_saved():
     dear, cheap = choose(pyramid(macs=10**4), M4), choose(pyramid(macs=10**8), M4)
     assert cheap.share < 0.01 and dear.share < 0.01
     assert cheap.plan.ram_bytes < 6_000 < dear.plan.ram_bytes
+
+
+def test_packed_layers_may_cost_a_bit_more_for_less_ram():
+    dense, layer = pyramid(macs=10**5), {"layer": Struct("PackedLayer", {})}
+    steps = [dataclasses.replace(s, arguments=Struct("Args", layer)) for s in dense.steps]
+    packed = choose(dataclasses.replace(dense, steps=tuple(steps)), M4)
+    assert choose(dense, M4).share < 0.01 < packed.share < 0.015
+    assert packed.plan.ram_bytes < choose(dense, M4).plan.ram_bytes
 
 
 @pytest.mark.parametrize("seed", range(30))

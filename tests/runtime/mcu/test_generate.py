@@ -5,6 +5,8 @@ import subprocess
 import pytest
 
 import edgeax
+from benchmarks import packed_versions
+from benchmarks.drawn_network import separable_network
 from edgeax.runtime.mcu import folder
 from edgeax.runtime.mcu.generate import generate
 from edgeax.runtime.mcu.targets import TARGETS
@@ -34,6 +36,13 @@ MODELS = {  # bytes of activations that live at once, and of RAM that TensorFlow
 )
 def test_a_program_gives_what_the_interpreter_gives(tmp_path, network, rounding):
     assert generated.is_success(generated.run(network(), tmp_path / "net", rounding=rounding))
+
+
+@pytest.mark.parametrize("version", ["codebook", "ternary", "block_sparse"])
+def test_a_program_of_packed_layers_gives_what_the_interpreter_gives(tmp_path, version):
+    data = getattr(packed_versions, version)(separable_network())
+    outcome = generated.run(data, tmp_path / "net", rounding="single")
+    assert generated.is_success(outcome)
 
 
 @pytest.mark.parametrize("network", [networks.dense_chain, networks.images])

@@ -5,11 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
+from benchmarks.packed_versions import block_sparse, codebook, ternary
 from edgeax.runtime.mcu.program import Array, Elements, Program, Step, Struct, Value, Window
 from edgeax.runtime.mcu.read import read_program
 from edgeax.runtime.mcu.targets import TARGETS
 from edgeax.runtime.mcu.work import whole, work
-from tests.runtime.mcu import networks, product_cases
+from tests.runtime.mcu import lstm_files, networks, product_cases
 from tests.runtime.mcu.operators import (
     test_float_product,
     test_packed_depthwise_conv2d,
@@ -67,6 +68,40 @@ def test_a_kind_names_kernel_types_and_loops():
     saturating = product_cases.conv2d(1, (1, 6, 6, 4), 8, (3, 3), gain=900.0, per_channel=False)
     program = program_of(saturating)
     assert work(program, program.steps[0], (0, 6)).kind == "Conv2D int8 saturating"
+
+
+def packed_program(change, target="cortex-m4", image=(1, 6, 6, 4), channels=8):
+    file = product_cases.conv2d(1, image, channels, (3, 3)).with_bias
+    return read_program(change(file), TARGETS[target], "double")
+
+
+def test_a_layer_that_decodes_tiles_does_what_a_convolution_does():
+    program = packed_program(codebook)
+    done = work(program, program.steps[0], (0, 6))
+    assert done.kind == "CodebookConv2D int8 expanded"
+    assert done.amounts == amounts(
+        program_of(product_cases.conv2d(1, (1, 6, 6, 4), 8, (3, 3))), (0, 6)
+    )
+
+
+def test_paired_tiles_are_a_loop_of_their_own():
+    program = packed_program(ternary)
+    assert work(program, program.steps[0], (0, 6)).kind == "CodebookConv2D int8 paired"
+
+
+def test_a_sparse_layer_multiplies_the_blocks_that_are_left():
+    """A 3x3 window of 16 channels has 36 blocks of 4 weights, of which 4 + 4 + 1 are left."""
+    program = packed_program(block_sparse, image=(1, 6, 6, 16))
+    found = amounts(program, (0, 6))
+    assert found["blocks"] == 36 * 2 * 9 and found["fours"] == 36 * 2 * 3
+    assert found["weights prepared"] == 2 * 9 and found["mask bytes"] == 2 * 5
+
+
+def test_an_lstm_multiplies_for_four_gates():
+    case = lstm_files.Case(batch=2, time=3, features=5, units=6)
+    program = read_program(lstm_files.build(case), TARGETS["cortex-m4"], "double")
+    found = amounts(program, None)
+    assert found["steps"] == 6 and found["units"] == 36 and found["macs"] == 36 * 4 * 11
 
 
 def test_a_dense_layer_reads_blocks_of_4_weights():

@@ -12,6 +12,7 @@ from edgeax.runtime.mcu.operators import tiles
 from edgeax.runtime.mcu.program import Array, Struct
 
 _GROUP = 16  # bytes of a group of codes, see micro/codebook_conv2d.h
+_READ_BEHIND = 4  # pieces of which one more is read
 _WIDTHS = (1, 2, 4)
 _DIGITS = np.array([1, 4, 16, 64], np.int8)  # of micro/ternary_conv2d.h
 PIECES = (1, 4, 16)
@@ -99,6 +100,8 @@ def _masked(content: np.ndarray, piece: int) -> Packing:
     masks = packing.pack(stored.astype(np.uint8), bits=1)
     starts = np.cumsum(stored.sum(axis=1)) - stored.sum(axis=1)
     values = pieces[stored].reshape(-1)
+    if piece == _READ_BEHIND or not values.size:
+        values = np.append(values, np.zeros(piece, np.int8))
     return Packing(
         "MaskedConv2D",
         "masked_conv2d.h",
@@ -107,7 +110,7 @@ def _masked(content: np.ndarray, piece: int) -> Packing:
             "tile_mask_bytes": masks.shape[1],
             "masks": Array("masks", masks.reshape(-1)),
             "starts": Array("starts", starts.astype(np.int32)),
-            "pieces": Array("pieces", values if values.size else np.zeros(1, np.int8)),
+            "pieces": Array("pieces", values),
         },
     )
 

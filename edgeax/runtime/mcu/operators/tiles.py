@@ -107,7 +107,7 @@ def piece_of(bias: np.ndarray, weights: np.ndarray, run_bytes: int) -> int:
     if size.max(initial=0) > 1 or totals.max(initial=0) >= _PAIRED_SUM:
         return 0
     filled = np.pad(size[:, 0::2], ((0, 0), (0, 0), (0, 0), (0, run_bytes - size.shape[3])))
-    for count in range(1, run_bytes // _LEAST_PIECE + 1):
+    for count in range(1, max(run_bytes // _LEAST_PIECE, 1) + 1):
         piece, rest = divmod(run_bytes, count)
         if rest or piece % 4:
             continue
