@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.packed_versions import block_sparse, codebook, ternary
+from benchmarks.packed_versions import block_sparse, codebook, scattered, ternary
 from benchmarks.step_programs import Drawn
 from edgeax.formats.flatbuffer import Model
 from edgeax.runtime.mcu.node import Node, value_of
@@ -196,7 +196,7 @@ def _packed_convolutions() -> Iterator[Layer]:
         ((1, 4, 4, 80), 10, 3, 1),
     ]
     for seed, (image, channels, kernel, stride) in enumerate(sizes):
-        for number, change in enumerate((codebook, ternary, block_sparse)):
+        for number, change in enumerate((codebook, ternary, block_sparse, scattered)):
             drawn = product_cases.conv2d(
                 seed, image, channels, (kernel, kernel), (stride, stride), activation="RELU"
             )

@@ -43,6 +43,11 @@ def block_sparse(content: bytes) -> bytes:
     return _changed(content, _without_blocks, sparse)
 
 
+def scattered(content: bytes) -> bytes:
+    """Returns a file whose kernels keep a quarter of their blocks of 4 weights in each channel."""
+    return _changed(content, _without_pieces, sparse)
+
+
 def _changed(
     content: bytes, change: Change, form: Callable[[Subgraph, Carrier, Codes], CustomForm]
 ) -> bytes:
@@ -86,14 +91,26 @@ def _three_codes(rows: Rows, scale: np.ndarray) -> tuple[Rows, np.ndarray]:
     return (np.sign(rows) * kept).astype(np.int8), scale * step
 
 
-def _without_blocks(rows: Rows, scale: np.ndarray) -> tuple[Rows, np.ndarray]:
-    """Keeps the largest blocks among neighbors; the last of a row may be fewer."""
+def _without_blocks(
+    rows: Rows, scale: np.ndarray, together: int = _BLOCK
+) -> tuple[Rows, np.ndarray]:
+    """Keeps the largest blocks among neighbors; the last of a row may be fewer.
+
+    Args:
+        rows: The weights.
+        scale: Of the channels.
+        together: Channels of a block.
+    """
     channels, depth = rows.shape
-    filled = np.pad(rows, ((0, -channels % _BLOCK), (0, -depth % (_BLOCK * _OF))))
-    blocks = filled.reshape(-1, _BLOCK, filled.shape[1] // (_BLOCK * _OF), _OF, _BLOCK)
+    filled = np.pad(rows, ((0, -channels % together), (0, -depth % (_BLOCK * _OF))))
+    blocks = filled.reshape(-1, together, filled.shape[1] // (_BLOCK * _OF), _OF, _BLOCK)
     size = np.abs(blocks.astype(np.int64)).sum(axis=(1, 4))
     rank = (-size).argsort(axis=-1, kind="stable").argsort(axis=-1)
     left = -(-depth // _BLOCK) - np.arange(size.shape[1]) * _OF  # blocks of the row from here on
     kept = rank < np.ceil(np.clip(left, 0, _OF) * _KEPT / _OF)[:, None]
     whole = (blocks * kept[:, None, :, :, None]).reshape(filled.shape)
     return whole[:channels, :depth].astype(np.int8), scale
+
+
+def _without_pieces(rows: Rows, scale: np.ndarray) -> tuple[Rows, np.ndarray]:
+    return _without_blocks(rows, scale, together=1)

@@ -49,3 +49,13 @@ def test_three_quarters_of_the_blocks_are_zeros_and_the_others_as_they_were():
     kept = np.abs(old.reshape(6, 4, 54, 4).astype(int)).sum(axis=(1, 3))
     for row, sizes in zip(blocks[:, :16], kept[:, :16], strict=True):
         assert sizes[row].min() >= sizes[~row].max()
+
+
+def test_scattered_blocks_are_chosen_in_each_channel():
+    layers, names = changed_layers(packed_versions.scattered)
+    assert names == {"EdgeaxSparseConv2D", "EdgeaxSparseFullyConnected"}
+    old, new = max(layers, key=lambda layer: layer[0].size)  # 24 channels of 9 * 24 weights
+    assert np.all((new == old) | (new == 0))
+    kept = new.reshape(24, 54, 4).any(axis=2)
+    assert kept.sum(axis=1).tolist() == [4 + 4 + 4 + 2] * 24
+    assert len(np.unique(kept, axis=0)) > 20

@@ -183,8 +183,8 @@ void PrepareTiles(const Convolution& convolution, int32_t first, int32_t channel
   const int32_t tile_bytes = kTileHeadBytes + plan.room_bytes;
   for (int32_t number = first; channels > 0; ++number, channels -= kTileChannels) {
     const WeightSource& source = convolution.weights;
-    const bool is_widened = plan.is_expanded != 0 || plan.piece_bytes != 0;
-    const int32_t skipped = is_widened ? tile_bytes - kTileChannels * patch_bytes : kTileHeadBytes;
+    const int32_t skipped =
+        plan.is_expanded != 0 ? tile_bytes - kTileChannels * patch_bytes : kTileHeadBytes;
     int8_t* room = reinterpret_cast<int8_t*>(tile) + skipped;
     PrepareTile<kRounding>(plan, convolution.factors, convolution.bias, number * kTileChannels,
                            patch_bytes, source.tile(source.source, number, room), tile);

@@ -34,7 +34,7 @@ struct TilePlan {
   int32_t is_carried;   // only where is_quick, and no sum of an odd channel reaches 2**23
   int32_t is_expanded;  // whether the room is for weights of 16 bits; only where is_quick
   // Weights of a channel in a piece of a paired tile, whole blocks and a part of a run; 0: tiles
-  // are not paired. Only where is_quick, no sum of an even channel in a piece reaches 2**13, and
+  // are not paired. Only where is_expanded, no sum of an even channel in a piece reaches 2**13, and
   // none of an odd one 2**17.
   int32_t piece_bytes;
   int32_t factor_step;  // 1: a factor per channel, 0: one for all

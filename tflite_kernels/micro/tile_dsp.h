@@ -82,12 +82,12 @@ template <Rounding kRounding>
 static inline void FinishTile(const TilePlan& plan, int32_t patch_bytes, TileHead* head,
                               uint8_t* tile) {
   if (plan.is_quick != 0) SetScaling<kRounding>(plan.output_zero_point, head);
-  const bool is_paired = plan.piece_bytes != 0;
-  if (plan.is_expanded == 0 && !is_paired) {
+  if (plan.is_expanded == 0) {
     *reinterpret_cast<TileHead*>(tile) = *head;
     return;
   }
   int32_t* at = reinterpret_cast<int32_t*>(tile);
+  const bool is_paired = plan.piece_bytes != 0;
   const int8_t* const end = head->weights + kTileChannels * patch_bytes;
   if (is_paired) {
     head->bias[1] = static_cast<int32_t>(static_cast<uint32_t>(head->bias[1]) << kPairedShift);
@@ -118,9 +118,8 @@ struct State {
   int32_t output_jump;
   const uint8_t* head_rest;  // 56
   int32_t tile_jump;
-  int32_t places, blocks;  // 64: of sparse tiles, from behind the biases
-  int32_t piece_bytes;     // 72: of paired tiles
-  const int8_t* run_end;
+  int32_t places, blocks;  // 64: of sparse tiles, from behind the biases; or, of paired tiles, the
+                           // bytes of a piece, and where the run ends
 };
 
 // r2 to r5: gemmlowp's high product, then halves away from zero; or the high product.
@@ -241,12 +240,12 @@ struct State {
   "ldr r10, [lr, #12]\n"                             \
   "str r11, [lr, #48]\n"                             \
   "add r10, r0\n"                                    \
-  "str r10, [lr, #76]\n"                             \
+  "str r10, [lr, #68]\n"                             \
   "7:\n" /* a piece */                               \
-  "ldr r12, [lr, #72]\n" EDGEAX_BLOCKS(EDGEAX_ADD_PAIRED_BLOCK) \
+  "ldr r12, [lr, #64]\n" EDGEAX_BLOCKS(EDGEAX_ADD_PAIRED_BLOCK) \
   "sbfx r6, r3, #0, #14\n"                           \
   "sbfx r7, r5, #0, #14\n"                           \
-  "ldr r10, [lr, #76]\n"                             \
+  "ldr r10, [lr, #68]\n"                             \
   "add r2, r6\n"                                     \
   "add r4, r7\n"                                     \
   "sub r3, r6\n"                                     \
@@ -343,21 +342,20 @@ static inline State StateOf(const Sweep& sweep, const TilePlan& plan, int32_t ti
           nullptr,
           tile_jump,
           0,
-          0,
-          plan.piece_bytes,
-          nullptr};
+          0};
 }
 
 template <Rounding kRounding>
 static inline void RunSweep(const Sweep& sweep, const TilePlan& plan) {
   if (plan.is_quick == 0) return portable::RunSweep<kRounding>(sweep, plan);
-  const bool is_expanded = plan.is_expanded != 0, is_paired = plan.piece_bytes != 0;
+  const bool is_expanded = plan.is_expanded != 0;
   // What a loop has not passed of a tile's room and head.
-  const int32_t tile_jump = is_expanded || is_paired
+  const int32_t tile_jump = is_expanded
                                 ? kTileHeadBytes - kExpandedHeadBytes
                                 : kTileHeadBytes - int32_t{sizeof(TileHead)} + plan.room_bytes;
   State state = StateOf(sweep, plan, tile_jump);
-  if (is_paired) {
+  if (is_expanded && plan.piece_bytes != 0) {
+    state.places = plan.piece_bytes;
     Loop<kRounding, Tiles::kPaired>::Run(&state);
   } else if (is_expanded) {
     Loop<kRounding, Tiles::kExpanded>::Run(&state);

@@ -11,7 +11,7 @@ from edgeax.runtime.mcu.cost_table import CostTable, priced, signature, table_fo
 from edgeax.runtime.mcu.cpp_names import short
 from edgeax.runtime.mcu.generate import check_options, chosen, content_of
 from edgeax.runtime.mcu.plan import Plan, Stage
-from edgeax.runtime.mcu.program import Elements, Step
+from edgeax.runtime.mcu.program import Elements, Step, Struct
 from edgeax.runtime.mcu.program_work import argument_bytes, program_work
 from edgeax.runtime.mcu.work import Work, whole, work
 
@@ -214,22 +214,35 @@ def _note(table: CostTable | None, layers: tuple[LayerEstimate, ...]) -> str:
 
 
 _DECODERS = ("CodebookConv2D", "GroupedConv2D", "MaskedConv2D", "VectorConv2D")
+_LEAST_COST = 0.02
 
 
 def _decoding(plan: Plan, table: CostTable | None) -> tuple[str, ...]:
-    """Returns what layers take whose tiles are decoded, beside the same with int8 weights."""
+    """Returns what decoding weights costs, in words, where it costs something."""
     packed = dense = 0.0
-    for done in (done for stage in plan.stages for done in works_of(plan, stage)):
-        kernel, _, words = done.kind.partition(" ")
-        if table is None or kernel not in _DECODERS:
-            continue
-        twin = Work(f"Conv2D {words.replace('paired', 'expanded')}", done.amounts)
-        found = table.instructions_of(done), table.instructions_of(twin)
-        packed, dense = packed + (found[0] or 0.0), dense + (found[1] or 0.0)
-    if not packed or not dense:
+    for stage in plan.stages if table else ():
+        calls = [dataclasses.replace(call, step=_with_int8(call.step)) for call in stage.calls]
+        packed += _stage_instructions(plan, stage, table) or 0.0
+        twin = dataclasses.replace(stage, calls=tuple(calls))
+        dense += _stage_instructions(plan, twin, table) or 0.0
+    if dense >= packed * (1 - _LEAST_COST):
         return ()
-    ratio = f"{packed / dense:.2f} times the instructions"
-    return (f"layers that decode their weights take about {ratio} of int8 weights read as often",)
+    part = f"about {1 - dense / packed:.0%} of the instructions"
+    return (f"{part} are what decoding packed weights costs beside int8 ones",)
+
+
+def _with_int8(step: Step) -> Step:
+    """Returns about the step that a layer had whose weights need not be decoded."""
+    layer = step.arguments.fields.get("layer")
+    if step.kernel not in _DECODERS or not isinstance(layer, Struct):
+        return step
+    fields: dict[str, Any] = dict(layer.fields)
+    plan, tile, shape = (dict(fields[name].fields) for name in ("plan", "tile", "shape"))
+    if not tile["is_expanded"]:  # no tile needs room then, and one sweep has them all
+        plan |= {"sweep_channels": shape["output_channels"], "patches": min(plan["patches"], 1)}
+    fields |= {"plan": Struct("ConvolutionPlan", plan)}
+    fields |= {"tile": Struct("TilePlan", tile | {"piece_bytes": 0})}
+    return dataclasses.replace(step, kernel="Conv2D", arguments=Struct("Conv2DArgs", fields))
 
 
 def _text(value: int | None, unit: str) -> str:

@@ -150,7 +150,7 @@ def _packed(call: _Call) -> tuple[str, Amounts]:
 def _masked(call: _Call) -> tuple[str, Amounts]:
     loop, amounts = _packed(call)
     piece = call.fields["piece"]
-    return loop, {**amounts, "pieces": amounts["weights prepared"] * _TILE / piece}
+    return loop, {**amounts, f"pieces of {piece}": amounts["weights prepared"] * _TILE / piece}
 
 
 def _vectors(call: _Call) -> tuple[str, Amounts]:

@@ -6,6 +6,7 @@ import json
 import pytest
 
 import edgeax
+from benchmarks import packed_versions
 from benchmarks.drawn_network import separable_network
 from benchmarks.firmware import Bench
 from edgeax.runtime.mcu.choose import choose
@@ -40,6 +41,31 @@ def test_an_estimate_is_right_after_building(core, rounding, bench, tmp_path):
     assert found.program_bytes == pytest.approx(program_bytes, rel=0.10)
     assert found.instructions == pytest.approx(outcome.instructions, rel=0.10)
     assert found.stack_bytes == pytest.approx(outcome.stack_bytes, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    "core, version",
+    [
+        ("cortex-m4", "ternary"),
+        ("cortex-m4", "block_sparse"),
+        ("cortex-m55", "codebook"),
+        ("cortex-m55", "scattered"),
+    ],
+)
+def test_instructions_of_packed_layers_are_estimated(core, version, bench, tmp_path):
+    data = getattr(packed_versions, version)(separable_network())
+    found = estimate(data, core)
+    folder = tmp_path / "net"
+    generate(data, folder, core, name="net")
+    firmware = bench.build(core, folder, "net")
+    assert found.ram_bytes == firmware.ram_bytes
+    assert found.instructions == pytest.approx(bench.run(firmware).instructions, rel=0.10)
+
+
+def test_what_decoding_costs_is_said_where_it_costs_something():
+    changes = (packed_versions.codebook, packed_versions.block_sparse, bytes)
+    said = [str(estimate(change(separable_network()))) for change in changes]
+    assert ["decoding packed weights costs" in text for text in said] == [True, False, False]
 
 
 def test_less_ram_is_estimated_with_its_instructions():

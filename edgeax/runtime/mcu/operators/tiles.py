@@ -146,7 +146,7 @@ class Room:
     Attributes:
         size_bytes: Its bytes; 0: the weights are read where they lie.
         is_expanded: Whether they are widened to 16 bits there.
-        piece_bytes: Weights of a piece where they are paired there, see tile.h; 0: they are not.
+        piece_bytes: Weights of a piece of paired tiles, see tile.h; 0: they are not paired.
     """
 
     size_bytes: int
@@ -172,7 +172,7 @@ def rooms(
     decoded = -(-(CHANNELS * patch_bytes + spare) // 8) * 8
     least = Room(decoded if decodes else 0, is_expanded=False)
     if layout.expands and quick and piece_bytes:
-        return [Room(CHANNELS * patch_bytes, False, piece_bytes), least]
+        return [Room(CHANNELS * patch_bytes, True, piece_bytes), least]
     if layout.expands and quick:
         return [Room(2 * CHANNELS * patch_bytes, is_expanded=True), least]
     return [least]

@@ -113,5 +113,5 @@ def test_tiles_are_paired_in_pieces_whose_sums_leave_14_bits(weights, bias, expe
 
 def test_paired_tiles_take_as_much_room_as_decoded_ones():
     (paired, plain) = tiles.rooms(TARGETS["cortex-m4"], 1, 12, True, True, piece_bytes=12)
-    assert paired == tiles.Room(48, False, 12) and plain == tiles.Room(48, False)
+    assert paired == tiles.Room(48, True, 12) and plain == tiles.Room(48, False)
     assert tiles.rooms(TARGETS["cortex-m4"], 1, 12, False, True, 12) == [plain]
