@@ -20,6 +20,7 @@ from edgeax.export.assemble import Assembled, assemble
 from edgeax.export.convert import output_names, quiet, reason
 from edgeax.export.cut import Cut, cut, plain_graph
 from edgeax.export.frugal import order_frugally
+from edgeax.export.input_gradients import name_input_gradients
 from edgeax.export.integer_weights import steps_of_kernels
 from edgeax.export.on_device_training import OnDeviceTraining
 from edgeax.export.training_report import TrainingReport
@@ -186,6 +187,7 @@ def _converted(
                 f"which the converter says: {reason(error)}. Train fewer layers."
             ) from error
     file = Model.from_bytes(content)
+    name_input_gradients(file)
     _check_operators(file, graph)
     return file
 

@@ -15,7 +15,9 @@ def compiled(rate, wrap=lambda optimizer: optimizer):
 
 
 @pytest.mark.parametrize(
-    "wrap", [lambda o: o, SkipAware, keras.optimizers.LossScaleOptimizer], ids=str
+    "wrap",
+    [lambda optimizer: optimizer, SkipAware, keras.optimizers.LossScaleOptimizer],
+    ids=["plain", "skip aware", "loss scaled"],
 )
 def test_a_schedule_is_refused_and_a_number_is_not(wrap):
     check_settable(compiled(0.1, wrap), "min_lr", 0.5)
