@@ -288,6 +288,9 @@ def _define_mcu(values: flags.FlagValues) -> None:
     flags.DEFINE_boolean(
         "estimate", False, "Only tell what it takes; write no files.", flag_values=values
     )
+    flags.DEFINE_boolean(
+        "train", False, "Write C++ that goes on training the last layer.", flag_values=values
+    )
     _define_json(values)
 
 
@@ -299,15 +302,18 @@ def _mcu(positional: list[str], values: flags.FlagValues) -> None:
         raise ValueError(
             f"`--output` must be given, or `--estimate`. Usage: edgeax mcu {_COMMANDS['mcu'].usage}"
         )
-    with _native_stderr_silenced():
-        report = edgeax.mcu.generate(
-            positional[0],
-            values.output,
-            target=values.target,
-            ram_bytes=values.ram_bytes,
-            rounding=values.rounding,
-            name=values.name,
+    options = {"target": values.target, "ram_bytes": values.ram_bytes, "name": values.name}
+    if values.train and values.rounding != "double":
+        raise ValueError(
+            f"`--train` must have double rounding. Received: {values.rounding}. Leave it out."
         )
+    with _native_stderr_silenced():
+        if values.train:
+            report = edgeax.mcu.generate_training(positional[0], values.output, **options)
+        else:
+            report = edgeax.mcu.generate(
+                positional[0], values.output, rounding=values.rounding, **options
+            )
     _write_json(values.json, report.as_dict())
     print(report)
 
@@ -371,7 +377,7 @@ _COMMANDS = {
     "mcu": _Command(
         _mcu,
         "FILE --output DIR | --estimate [--target T] [--ram_bytes N] [--rounding single] "
-        "[--name NAME] [--json FILE]",
+        "[--train] [--name NAME] [--json FILE]",
         "Writes C++ for a microcontroller that computes what a .tflite file does.",
         _define_mcu,
         1,

@@ -209,6 +209,15 @@ def test_mcu_writes_a_program(tmp_path, capfd):
     assert json.loads(receipt.read_text())["ram_bytes"] == 24
 
 
+def test_mcu_writes_a_program_that_trains(tmp_path, capfd):
+    model = tmp_path / "net.tflite"
+    model.write_bytes(networks.dense_chain())
+    assert run("mcu", model, "--output", tmp_path / "net", "--train") == 0
+    out, err = capfd.readouterr()
+    assert "DenseUpdate" in out and err == ""
+    assert "bool train(" in (tmp_path / "net" / "net.h").read_text()
+
+
 @pytest.mark.parametrize(
     "words, said",
     [
@@ -216,6 +225,7 @@ def test_mcu_writes_a_program(tmp_path, capfd):
         (["--output", "net", "--target", "z80"], "flag --target=z80"),
         (["--output", "net", "--ram_bytes", "9"], "`ram_bytes` must be at least 24"),
         (["--output", "net", "--name", "a-b"], "`name` must be a C++ name"),
+        (["--output", "net", "--train", "--rounding", "single"], "`--train` must have double"),
     ],
 )
 def test_mcu_says_what_is_wrong_in_one_line(tmp_path, monkeypatch, capfd, words, said):

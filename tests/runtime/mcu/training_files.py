@@ -1,0 +1,76 @@
+"""Networks in int8 whose last layer learns, and real samples for them."""
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from edgeax.formats.flatbuffer import Model as File
+from edgeax.runtime.mcu.dense_training import DenseTraining, Rule, read_dense
+from edgeax.runtime.mcu.node import Node
+from edgeax.runtime.mcu.targets import TARGETS
+from tests.source_tree import REPOSITORY
+from tests.tflite_kernels.models import Model, Operator, Tensor
+
+PIECE = REPOSITORY / "demos" / "data" / "fashion_mnist_subset.npz"
+_DENSE = schema.BuiltinOperator.FULLY_CONNECTED
+_SOFTMAX = schema.BuiltinOperator.SOFTMAX
+
+
+def clothes(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns Fashion-MNIST images of 7x7 as codes of `classifier`, and their classes."""
+    with np.load(PIECE) as arrays:
+        images, classes = arrays["x_train"][:count], arrays["y_train"][:count]
+    small = images.reshape(count, 7, 4, 7, 4).mean((2, 4))
+    return (np.round(small) - 128).astype(np.int8).reshape(count, 49), classes
+
+
+def classifier(has_softmax: bool = False, last_activation: int = 0) -> bytes:
+    """x [1, 49] -> drawn layer of 48, ReLU -> drawn layer of 10 with a scale each -> scores."""
+    rng = np.random.default_rng(7)
+    model = Model(inputs=[0])
+    model.add(Tensor("x", (1, 49), np.int8, 1 / 255, -128))
+    hidden = rng.integers(-127, 128, (48, 49)).astype(np.int8)
+    h = add_layer(model, 0, "h", hidden, 0.004, 0.01, -128, activation=1)
+    last = rng.integers(-20, 21, (10, 48)).astype(np.int8)
+    scales = (0.008 + 0.001 * np.arange(10)).tolist()
+    y = add_layer(model, h, "y", last, scales, 0.1, 5, activation=last_activation)
+    if has_softmax:
+        options = schema.SoftmaxOptionsT()
+        options.beta = 1.0
+        p = model.add(Tensor("p", (1, 10), np.int8, 1 / 256, -128))
+        kind = schema.BuiltinOptions.SoftmaxOptions
+        model.operators.append(
+            Operator([y], [p], builtin=_SOFTMAX, options=options, options_type=kind)
+        )
+        y = p
+    model.outputs = [y]
+    return model.write()
+
+
+def add_layer(
+    model: Model,
+    source: int,
+    name: str,
+    weights: np.ndarray,
+    scale: float | list[float],
+    output_scale: float,
+    zero_point: int,
+    activation: int = 0,
+) -> int:
+    """Adds a dense layer without a bias; returns its output."""
+    options = schema.FullyConnectedOptionsT()
+    options.fusedActivationFunction = activation
+    constant = model.add(Tensor(f"{name}_weights", weights.shape, np.int8, scale, 0, weights))
+    shape = (model.tensors[source].shape[0], len(weights))
+    output = model.add(Tensor(name, shape, np.int8, output_scale, zero_point))
+    kind = schema.BuiltinOptions.FullyConnectedOptions
+    inputs = [source, constant]
+    model.operators.append(
+        Operator(inputs, [output], builtin=_DENSE, options=options, options_type=kind)
+    )
+    return output
+
+
+def last_layer(data: bytes, rule: Rule) -> DenseTraining:
+    """Returns operator 1 of a file as a layer that learns."""
+    graph = File.from_bytes(data).subgraphs[0]
+    return read_dense(Node(1, graph.operators[1], graph.tensors, TARGETS["host"], "double"), rule)
