@@ -4,12 +4,29 @@ import math
 import numpy as np
 import pytest
 
-from edgeax.runtime.mcu import oracle, oracle_training
+from edgeax.runtime.mcu import kernels, oracle, oracle_training
+from edgeax.runtime.mcu.cpp_values import Constants
 from edgeax.runtime.mcu.dense_training import Rule
 from edgeax.runtime.mcu.oracle_training import DenseOracle
-from tests.runtime.mcu import networks, training_files
+from edgeax.runtime.mcu.program import Array
+from tests.emulation import process
+from tests.runtime.mcu import kernel_files, networks, training_files
 
 ALL = Rule(rate_bits=0, dead_zone=0, least_error=0, seed=1)
+MAIN = """
+#include <stdio.h>
+#include "tflite_kernels/micro/dense_training.h"
+using edgeax::micro::DenseTrainingArgs;
+{constants}
+int main() {{
+  int32_t errors[10];
+  for (int label = 0; label < 10; ++label) {{
+    printf("%d", static_cast<int>(edgeax::micro::DenseErrors(args, scores, label, errors)));
+    for (int32_t error : errors) printf(" %d", static_cast<int>(error));
+    printf("\\n");
+  }}
+}}
+"""
 
 
 def layer(rule=ALL):
@@ -105,3 +122,21 @@ def test_xorshift_is_that_of_the_literature():
         twin._is_drawn()
         drawn.append(twin._random)
     assert drawn == [270369, 67634689, 2647435461]  # Marsaglia's 13, 17, 5 from 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_errors_and_loss_are_those_of_the_kernel(tmp_path, seed):
+    scores = np.random.default_rng(seed).integers(-30, 30, 10).astype(np.int8)
+    constants = Constants()
+    constants.array(0, Array("scores", scores))
+    constants.arguments(0, layer().struct())
+    text = constants.text.replace("k0_", "")
+    (tmp_path / "main.cc").write_text(MAIN.format(constants=text))
+    flags = ["-std=c++17", "-Wall", "-Wextra", "-Werror", f"-I{kernels.folder()}"]
+    sources = [tmp_path / "main.cc", *kernel_files.sources(["dense_training.h"])]
+    process.compile_or_raise(["g++", *flags, *sources, "-o", tmp_path / "main"])
+    lines = process.run([tmp_path / "main"], timeout_s=20).output.splitlines()
+    for label, line in enumerate(lines):
+        errors, loss = DenseOracle(layer()).errors(scores, label)
+        assert [int(word) for word in line.split()] == [loss, *errors.tolist()]
+    assert len(lines) == 10
