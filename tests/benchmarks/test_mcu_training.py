@@ -1,0 +1,26 @@
+from benchmarks import mcu_training
+from benchmarks.harness import Benchmark
+from edgeax.runtime.mcu.generate_training import generate_training
+from tests.emulation import require
+from tests.runtime.mcu import training_files
+
+
+def test_a_board_tells_ram_instructions_and_a_loss_that_falls(tmp_path):
+    require.board_tools()
+    benchmark = Benchmark("mcu_training")
+    mcu_training.measure(benchmark, quick=True)
+    found = benchmark.report()
+    (row,) = found["rows"]
+    assert row["board"] == "cortex-m4" and row["step_instructions"] > row["infer_instructions"]
+    assert [entry["holds"] for entry in found["wanted"]] == [True, True]
+    assert 2 < row["loss_after"] < row["loss_before"] < 2.5  # ln(10) is 2.3
+    told = generate_training(training_files.classifier(), tmp_path / "net", "cortex-m4")
+    assert row["ram_bytes"] == told.ram_bytes
+
+
+def test_the_models_of_the_issue_are_there_where_their_files_are(monkeypatch, tmp_path):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / mcu_training.KNOWN["ic"]).write_bytes(b"ic")
+    monkeypatch.setenv("EDGEAX_TEST_DATA", str(tmp_path))
+    assert [name for name, *_ in mcu_training.subjects(quick=False)] == ["dense 49-48-10", "ic"]
+    assert [name for name, *_ in mcu_training.subjects(quick=True)] == ["dense 49-48-10"]
