@@ -129,10 +129,11 @@ def one_layer() -> bytes:
         (networks.dense_chain(batch=2), "operator 1 FULLY_CONNECTED, y: .*a batch of 1"),
         (one_layer(), "operator 0 FULLY_CONNECTED, y: .*must have a layer before it"),
         (training_files.classifier(last_activation=1), "must have no activation. Received: RELU"),
+        (training_files.classifier(True, beta=2.0), "2 SOFTMAX, p: .*have beta 1. Received: 2.0"),
         (files.float_dense(), "Quantize the model"),
         (b"", "must be a TFLite model"),
     ],
-    ids=["convolution", "two outputs", "batch", "no trunk", "activation", "float", "empty"],
+    ids=["convolution", "two outputs", "batch", "no trunk", "activation", "beta", "float", "empty"],
 )
 def test_files_that_cannot_be_trained_are_refused(tmp_path, data, words):
     with pytest.raises(ValueError, match=words):

@@ -23,7 +23,7 @@ def clothes(count: int) -> tuple[np.ndarray, np.ndarray]:
     return (np.round(small) - 128).astype(np.int8).reshape(count, 49), classes
 
 
-def classifier(has_softmax: bool = False, last_activation: int = 0) -> bytes:
+def classifier(has_softmax: bool = False, last_activation: int = 0, beta: float = 1.0) -> bytes:
     """x [1, 49] -> drawn layer of 48, ReLU -> drawn layer of 10 with a scale each -> scores."""
     rng = np.random.default_rng(7)
     model = Model(inputs=[0])
@@ -35,7 +35,7 @@ def classifier(has_softmax: bool = False, last_activation: int = 0) -> bytes:
     y = add_layer(model, h, "y", last, scales, 0.1, 5, activation=last_activation)
     if has_softmax:
         options = schema.SoftmaxOptionsT()
-        options.beta = 1.0
+        options.beta = beta
         p = model.add(Tensor("p", (1, 10), np.int8, 1 / 256, -128))
         kind = schema.BuiltinOptions.SoftmaxOptions
         model.operators.append(
