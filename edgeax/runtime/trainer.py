@@ -326,7 +326,7 @@ class Trainer:
         size = self.signature.batch_size
         seen, steps = 0, []
         for start in range(0, len(order), size):
-            places = np.resize(np.roll(order, -start), size)
+            places = order.take(np.arange(start, start + size), mode="wrap")
             seen += 1
             if self._draw.random() >= drop:
                 batch = tuple(one[places] for one in inputs)
