@@ -22,7 +22,8 @@ def name_input_gradients(file: Model) -> None:
                 options = _options(operator)
                 inputs = (shape, filter_, gradient)
                 file.replace_with_custom(graph, place, "Conv2DBackpropInput", inputs, options)
-        graph.drop_unread("TRANSPOSE")
+        for name in ("TRANSPOSE", "RESHAPE"):
+            graph.drop_unread(name)
 
 
 def _filter_of(graph: Subgraph, operator: Operator) -> int | None:
@@ -35,13 +36,19 @@ def _filter_of(graph: Subgraph, operator: Operator) -> int | None:
     maker = graph.producer(operator.inputs[1])
     if maker is None or not shape.is_constant or weights.dtype != "float32":
         return None
-    transpose = graph.operators[maker]
-    if transpose.name != "TRANSPOSE":
-        return None
-    order = graph.tensors[transpose.inputs[1]]
-    if not order.is_constant or tuple(np.asarray(order.data)) != _TO_TFLITE:
-        return None
-    return transpose.inputs[0]
+    turn = graph.operators[maker]
+    return turn.inputs[0] if _turns(graph, turn) else None
+
+
+def _turns(graph: Subgraph, operator: Operator) -> bool:
+    """Returns whether an operator brings a filter of TensorFlow's order into TFLite's."""
+    given, made = (graph.tensors[index].shape for index in (operator.inputs[0], *operator.outputs))
+    if operator.name == "RESHAPE":  # of a filter of one tap, whose numbers are in the same order
+        return given[:2] == (1, 1) and made == tuple(given[axis] for axis in _TO_TFLITE)
+    if operator.name != "TRANSPOSE":
+        return False
+    order = graph.tensors[operator.inputs[1]]
+    return order.is_constant and tuple(np.asarray(order.data)) == _TO_TFLITE
 
 
 def _options(operator: Operator) -> bytes:

@@ -21,6 +21,7 @@ CASES = {
     "valid": {},
     "same, by steps of 2": {"padding": "same", "strides": 2},
     "valid, an even kernel by steps of 3 and 2": {"kernel_size": (2, 4), "strides": (3, 2)},
+    "one tap": {"kernel_size": 1},
     "groups": {"groups": 2, "padding": "same"},
 }
 
