@@ -127,6 +127,7 @@ setup(
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.6",
             "ruff>=0.15",
+            "selenium>=4.30",
             "setuptools>=77",
             "ziglang>=0.15",
         ],

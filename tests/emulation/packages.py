@@ -13,6 +13,7 @@ RISCV_COMPILER = ("gcc-riscv64-unknown-elf",)
 HOST_COMPILER = ("gcc",)
 FUZZER = ("clang-14", "libclang-rt-14-dev")  # for tests/tflite_kernels/test_fuzzing.py
 CMAKE = ("cmake", "ninja-build")  # for tests/tflite_kernels/test_resolver.py
+BROWSER = ("chromium", "chromium-driver", "fonts-dejavu-core")  # for the page of learning_pad
 BAZEL = ("bazel-bootstrap", "bazel-rules-java", "bazel-rules-proto")  # for tests/test_bazel.py
 
 ALL = (
@@ -21,6 +22,7 @@ ALL = (
     *FUZZER,
     *CMAKE,
     *BAZEL,
+    *BROWSER,
 )
 
 

@@ -69,6 +69,14 @@ def bazel() -> None:
             _missing(str(path), packages.BAZEL)
 
 
+def browser() -> None:
+    """Needs Chromium with what drives it, and the Python package for that."""
+    for command in ("chromium", "chromedriver"):
+        _tool(command, packages.BROWSER)
+    if importlib.util.find_spec("selenium") is None:
+        _stop("the Python package selenium", f"{sys.executable} -m pip install selenium")
+
+
 def arm_python() -> None:
     """Needs QEMU's user mode and the arm64 Python with LiteRT."""
     _tool("qemu-aarch64", packages.USER_MODE)
