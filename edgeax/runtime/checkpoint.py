@@ -72,12 +72,14 @@ def read(path: str | os.PathLike[str], signature: TrainingSignature) -> dict[str
     if version != VERSION:
         raise ValueError(f"{wanted}of version {version}, not {VERSION}. Update edgeax.")
     start = _FIXED.size + length
-    head = json.loads(body[_FIXED.size : start])
-    if head["model_id"] != signature.model_id:
+    model_id = _model_of(body[_FIXED.size : start])
+    if model_id != signature.model_id:
         raise ValueError(
-            f"{wanted}of the model {head['model_id'][:12]}, not {signature.model_id[:12]}. Load it "
+            f"{wanted}of the model {model_id[:12]}, not {signature.model_id[:12]}. Load it "
             "into the model file that it was saved from."
         )
+    if len(body) != start + signature.state_bytes:
+        raise ValueError(f"{wanted}which is damaged. Take an older one, or reset the model.")
     values = {}
     for variable in signature.variables:
         dtype = np.dtype(variable.dtype).newbyteorder("<")
@@ -85,6 +87,14 @@ def read(path: str | os.PathLike[str], signature: TrainingSignature) -> dict[str
         values[variable.name] = flat.astype(variable.dtype).reshape(variable.shape)
         start += variable.size_bytes
     return values
+
+
+def _model_of(head: bytes) -> str:
+    """Returns the model that a head names, `unknown` where it names none."""
+    try:
+        return str(json.loads(head)["model_id"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return "unknown"
 
 
 def checked(signature: TrainingSignature, values: Mapping[str, Any]) -> dict[str, np.ndarray]:

@@ -124,6 +124,7 @@ class Trainer:
         rehearse = checked_share("rehearse", rehearse)
         with self._lock:
             keep_shares = self._checked_keep(keep)
+            _checked_rate(self.learning_rate)
             inputs, labels = self._checked(x, y)
             count, old = len(labels), 0
             if self.rehearsal is not None:
@@ -388,8 +389,12 @@ class Trainer:
 
 
 def _checked_rate(rate: float) -> float:
-    if not np.isfinite(rate) or rate <= 0.0:
-        raise ValueError(f"`learning_rate` must be finite and above 0. Received: {rate}.")
+    with np.errstate(over="ignore"):
+        single = np.float32(rate)
+    if not np.isfinite(single) or single <= 0.0:
+        raise ValueError(
+            f"`learning_rate` must be finite and above 0, in float32. Received: {rate}."
+        )
     return float(rate)
 
 

@@ -68,19 +68,28 @@ def _checked(name: str, value: Any, shape: tuple[int, ...], dtype: np.dtype) -> 
     if array.dtype.kind not in "fiub":
         raise ValueError(f"Input {name!r} must hold numbers. Received: {array.dtype}.")
     if dtype.kind == "f":
-        if not np.all(np.isfinite(array)):
+        converted = _as_floats(array, dtype)
+        if not np.all(np.isfinite(converted)):
             raise ValueError(
-                f"Input {name!r} must be finite. Received: nan or inf. Leave such samples out."
+                f"Input {name!r} must be finite in {dtype}. Received: nan, inf or numbers beyond "
+                "it. Leave such samples out."
             )
-        return array.astype(dtype)
+        return converted
     limits = np.iinfo(dtype)
     whole = array.dtype.kind in "iub" or bool(np.all(array == np.round(array)))
-    if not whole or array.min() < limits.min or array.max() > limits.max:
+    # Python's numbers are compared exactly, those of numpy as float32 where one is.
+    if not whole or array.min().item() < limits.min or array.max().item() > limits.max:
         raise ValueError(
             f"Input {name!r} must hold whole numbers of type {dtype}. Received: {array.dtype}, "
             f"values in [{array.min()}, {array.max()}]."
         )
     return array.astype(dtype)
+
+
+def _as_floats(array: np.ndarray, dtype: Any) -> np.ndarray:
+    """Returns floats; what is beyond their range is infinite."""
+    with np.errstate(over="ignore"):
+        return array.astype(dtype)
 
 
 def checked_labels(
@@ -102,9 +111,13 @@ def checked_labels(
         shape = (count, *map(int, target_shape))
         if labels.size != math.prod(shape) or labels.shape[:1] != (count,):
             raise ValueError(f"`y` must have shape {shape}. Received: {labels.shape}.")
-        if labels.dtype.kind not in "fiub" or not np.all(np.isfinite(labels)):
-            raise ValueError("`y` must hold finite numbers. Received: nan, inf, or no numbers.")
-        return labels.astype(np.float32).reshape(shape)
+        targets = _as_floats(labels, np.float32) if labels.dtype.kind in "fiub" else None
+        if targets is None or not np.all(np.isfinite(targets)):
+            raise ValueError(
+                "`y` must hold finite numbers, in float32. Received: nan, inf, numbers beyond "
+                "it, or no numbers."
+            )
+        return targets.reshape(shape)
     if labels.shape not in ((count,), (count, 1)):
         raise ValueError(
             f"`y` must have shape ({count},), one class for each sample. Received: {labels.shape}."

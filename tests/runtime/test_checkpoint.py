@@ -1,5 +1,7 @@
 import errno
+import hashlib
 import os
+import struct
 import subprocess
 import sys
 import textwrap
@@ -78,6 +80,25 @@ def test_every_damaged_byte_and_every_cut_is_found(written):
 def test_that_of_another_model_is_refused(written):
     with pytest.raises(ValueError, match=r"model aaaaaaaaaaaa, not bbbbbbbbbbbb.*saved from"):
         checkpoint.read(written, signature("b" * 64))
+
+
+@pytest.mark.parametrize(
+    "head", [b"[]", b"{}", b"no json", b'{"model_id": 5}', b"\xff", 99999 * b"["]
+)
+def test_a_head_that_names_no_model_is_refused(written, head):
+    body = b"EDGEAXCK" + struct.pack("<II", 1, len(head)) + head
+    written.write_bytes(body + hashlib.sha256(body).digest())
+    with pytest.raises(ValueError, match="`path` must be a checkpoint of this model"):
+        checkpoint.read(written, signature())
+
+
+@pytest.mark.parametrize("change", [slice(None, -1), slice(None, -30)])
+def test_values_of_another_length_are_refused(written, change):
+    body = (written.read_bytes()[:-32] + bytes(1))[change][:-1]
+    for content in (body, body + bytes(9)):
+        written.write_bytes(content + hashlib.sha256(content).digest())
+        with pytest.raises(ValueError, match="is damaged"):
+            checkpoint.read(written, signature())
 
 
 def test_a_newer_one_is_refused(written, monkeypatch):

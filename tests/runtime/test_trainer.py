@@ -215,6 +215,18 @@ def test_bad_input_changes_nothing(path, data):
     assert equal(trainer.state(), before)
 
 
+def test_a_rate_that_is_none_leaves_the_memory_of_samples_as_it_is(path, data):
+    images, labels = data
+    buffer = RehearsalBuffer(40_000, (10, 10, 1), 3, span=(-3.0, 5.0))
+    trainer = Trainer(path, rehearsal=buffer)
+    for rate in (-1.0, float("nan"), 1e39, 1e-60):
+        trainer.learning_rate = rate
+        with pytest.raises(ValueError, match="`learning_rate` must be finite and above 0"):
+            trainer.fit(np.clip(images, -3.0, 5.0), labels)
+    assert not buffer.counts.any()
+    assert equal(trainer.state(), Trainer(path).state())
+
+
 def test_bad_settings_are_refused(path, selective):
     with pytest.raises(ValueError, match="`learning_rate` must be finite and above 0"):
         Trainer(path, learning_rate=0.0)

@@ -40,12 +40,14 @@ def test_several_inputs_come_in_their_order_or_by_name():
         (ONE, np.zeros((5, 3, 2)), r"'x' must have shape \(count, 2, 3\).*Received: \(5, 3, 2\)"),
         (ONE, np.zeros((0, 2, 3)), "one row at least"),
         (ONE, np.full((1, 2, 3), np.nan), "'x' must be finite"),
+        (ONE, np.full((1, 2, 3), 1e39), "'x' must be finite in float32"),
         (ONE, np.full((1, 2, 3), "a"), "must hold numbers"),
         (ONE, {"z": np.zeros((1, 2, 3))}, r"\['x'\]. Received: \['z'\]"),
         (TWO, [np.zeros((3, 2))], r"one array for each of \['image', 'word'\]. Received: 1"),
         (TWO, [np.zeros((3, 2)), np.zeros(2)], r"equally many rows.*\[2, 3\]"),
         (TWO, [np.zeros((3, 2)), np.full(3, 0.5)], "whole numbers of type int32"),
         (TWO, [np.zeros((3, 2)), np.full(3, 2**40)], "whole numbers of type int32"),
+        (TWO, [np.zeros((3, 2)), np.full(3, 2.0**31, np.float32)], "whole numbers of type int32"),
     ],
 )
 def test_what_does_not_fit_is_named(rows, given, message):
@@ -67,6 +69,7 @@ def test_labels_are_classes_or_targets():
         ([0.0, 1.0], 3, "integers"),
         ([0], 3, r"shape \(2,\).*Received: \(1,\)"),
         ([[0.1], [np.inf]], None, "finite numbers"),
+        ([[0.1], [-1e39]], None, "finite numbers"),
         ([0.1, 0.2, 0.3], None, r"shape \(2, 1\). Received: \(3,\)"),
     ],
 )
