@@ -67,7 +67,8 @@ def _locked_temporary(folder: Path) -> BinaryIO:
     """Returns a new file that nobody takes for a leftover as long as it is open."""
     while True:
         file = open(folder / f".edgeax-{secrets.token_hex(8)}.tmp", "xb")
-        fcntl.flock(file, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):  # a file system may have no locks
+            fcntl.flock(file, fcntl.LOCK_EX)
         if os.fstat(file.fileno()).st_nlink:
             return file
         file.close()  # it was taken for one before it was locked

@@ -125,6 +125,20 @@ def test_threads_give_the_bits_of_one(operator, shape, outputs, library):
         np.testing.assert_array_equal(run(library, case, num_threads=threads), expected)
 
 
+def test_a_depthwise_kernel_of_many_taps_is_computed_too(library):
+    source = np.random.default_rng(6)
+    values = source.standard_normal((1, 401, 401, 2)).astype(np.float32)
+    gradient = source.standard_normal((1, 2, 2, 2)).astype(np.float32)
+    inputs = {"x": values, "filter_sizes": np.int32([400, 400, 2, 1]), "out_backprop": gradient}
+    attributes = {"strides": [1, 1, 1, 1], "padding": "VALID"}
+    name = "DepthwiseConv2dNativeBackpropFilter"
+    found = run(library, GradientCase(name, name, attributes, inputs, (400, 400, 2, 1)))
+    expected = sum(
+        gradient[0, y, x] * values[0, y : y + 400, x : x + 400] for y in (0, 1) for x in (0, 1)
+    )
+    np.testing.assert_allclose(found[..., 0], expected, rtol=1e-5, atol=1e-5)
+
+
 def test_what_the_converter_writes_of_a_training_step_is_served(library):
     """The gradients of a network that has every operator but those of other activations."""
     kernels = [

@@ -46,6 +46,11 @@ static inline int32_t ChunkOf(const WindowGeometry& window, int32_t channels) {
   return chunk < channels ? static_cast<int32_t>(chunk) : channels;
 }
 
+// A depthwise kernel of so many taps would need too much scratch.
+static inline bool IsLarge(const FilterPlan& plan, const WindowGeometry& window) {
+  return plan.is_depthwise && window.height.kernel > kMostTaps / window.width.kernel;
+}
+
 template <typename Simd>
 Status PlanFilter(const Conv2DGradientArgs& args, FilterPlan* plan) {
   GradientSizes sizes;
@@ -57,6 +62,7 @@ Status PlanFilter(const Conv2DGradientArgs& args, FilterPlan* plan) {
   plan->outputs = args.output_channels / args.groups;
   plan->is_depthwise = plan->inputs == 1 && args.groups > 1;
   plan->is_direct = !plan->is_depthwise && IsPointwise(window);
+  if (IsLarge(*plan, window)) return Status::kOk;  // core/ computes it
   plan->chunk = plan->is_depthwise ? kFloatLanes
                 : plan->is_direct  ? plan->inputs
                                    : ChunkOf(window, plan->inputs);
@@ -73,11 +79,6 @@ Status PlanFilter(const Conv2DGradientArgs& args, FilterPlan* plan) {
   plan->total_bytes =
       plan->gradients + AlignedBytes(size_t(gradients) * sizeof(float)) + kScratchAlignment;
   return Status::kOk;
-}
-
-// A depthwise kernel of so many taps would need too much scratch.
-static inline bool IsLarge(const FilterPlan& plan, const WindowGeometry& window) {
-  return plan.is_depthwise && window.height.kernel > kMostTaps / window.width.kernel;
 }
 
 template <typename Simd>
