@@ -69,6 +69,11 @@ class E2Train:
         dropping = MinibatchDropping(drop, seed, stretch)
         self.drop, self.seed, self.stretch = dropping.rate, dropping.seed, dropping.stretch
         self.gate = dict(gate or {})
+        if "target" in self.gate:
+            raise ValueError(
+                "`gate` must leave the target to `keep`. Received: "
+                f"gate={self.gate}. Pass keep={self.gate['target']}."
+            )
         self.keep = self._new_gate(keep).target
         self.predict = dict(predict) if isinstance(predict, Mapping) else bool(predict)
 

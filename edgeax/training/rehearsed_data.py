@@ -48,6 +48,7 @@ def rehearse(
         raise ValueError(f"`share` must lie in [0, 1). Received: share={share}.")
     old = _Old(*buffer.samples(), share / (1.0 - share), checked_seed(seed))
     if isinstance(x, tf.data.Dataset):
+        old.check(x.element_spec)
         return old.behind_elements(x)
     if isinstance(x, keras.utils.PyDataset):
         return _Rehearsed(x, old)
@@ -57,6 +58,7 @@ def rehearse(
             f"`x` must be a dataset of batches, or samples of the shape {buffer.shape} with their "
             f"classes as `y`. Received: arrays of the shapes {x.shape} and {y.shape}."
         )
+    old.check((x, y))
     return _Rehearsed(_Shuffled(x, y, checked_count("batch_size", batch_size), old.seed), old)
 
 
@@ -65,9 +67,37 @@ class _Old:
 
     def __init__(self, x: np.ndarray, y: np.ndarray, ratio: float, seed: int) -> None:
         self.x, self.y, self.ratio, self.seed = x, y, ratio, seed
+        self._whole = bool(np.all(x == np.rint(x)))
+
+    def check(self, batch: Any) -> None:
+        """Checks that samples of the buffer can stand in a batch, of arrays or as it is specified.
+
+        Raises:
+            ValueError: Shapes are others, or samples would be rounded to the batch's integers.
+        """
+        if not len(self.x):
+            return
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(batch)
+        shapes = [tf.TensorShape(getattr(given, "shape", ())) for given in (x, y)]
+        samples, classes = (shape[1:] for shape in shapes)
+        if not samples.is_compatible_with(self.x.shape[1:]) or not any(
+            classes.is_compatible_with(wanted) for wanted in ((), (1,))
+        ):
+            raise ValueError(
+                f"Batches of `x` must hold samples of the shape {self.x.shape[1:]} and their "
+                f"classes, as numbers. Received: batches of the shapes {shapes[0]} and {shapes[1]}."
+                " Make classes of one-hot rows by argmax."
+            )
+        if tf.as_dtype(x.dtype).is_integer and not self._whole:
+            raise ValueError(
+                "`x` must have the values that the buffer was filled with. Received: "
+                f"{tf.as_dtype(x.dtype).name} beside samples that are no integers. Scale it as "
+                "those were scaled."
+            )
 
     def behind(self, batch: Any, draw: np.random.Generator) -> Any:
         """Returns a batch with earlier samples behind it."""
+        self.check(keras.tree.map_structure(np.asarray, batch))
         x, y, weight = keras.utils.unpack_x_y_sample_weight(batch)
         count = round(len(x) * self.ratio) if len(self.x) else 0
         rounds = -(-count // max(1, len(self.x)))

@@ -95,6 +95,11 @@ class SVRG(AddedLoss):
                 "`data` must be what `fit` trains on, for the gradient of all of it. Received: "
                 "None. Pass (x, y), or a tf.data.Dataset of batches."
             )
+        if _never_ends(self.data):
+            raise ValueError(
+                "`data` must end, for an anchor takes a pass over it. Received: a dataset that "
+                "never does. Pass it as it is before `repeat`."
+            )
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Takes a new anchor when that is due."""
@@ -209,10 +214,16 @@ def _innermost(optimizer: Any) -> Any:
     return optimizer
 
 
+def _never_ends(data: Any) -> bool:
+    if isinstance(data, tf.data.Dataset):
+        return bool(data.cardinality() == tf.data.INFINITE_CARDINALITY)
+    return isinstance(data, keras.utils.PyDataset) and data.num_batches is None
+
+
 def _batches(data: Any, batch_size: int) -> Iterator[Any]:
     """Yields batches of arrays, or those that there are."""
     if isinstance(data, keras.utils.PyDataset):
-        yield from (data[place] for place in range(len(data)))
+        yield from (data[place] for place in range(data.num_batches))
     elif isinstance(data, tuple):
         arrays = _mapped(np.asarray, data)
         for start in range(0, len(keras.tree.flatten(arrays)[0]), batch_size):

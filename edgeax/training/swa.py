@@ -240,11 +240,14 @@ def _checked_rates(given: Any, cycle: int | None) -> list[float]:
     """
     if given is None:
         return []
-    rates = [float(rate) for rate in (given if isinstance(given, (list, tuple)) else [given])]
+    try:
+        rates = [float(rate) for rate in (given if isinstance(given, (list, tuple)) else [given])]
+    except (TypeError, ValueError):  # a schedule, which counts from the start of the training
+        rates = []
     if len(rates) > 2 or not rates or not all(0.0 < rate < float("inf") for rate in rates):
         raise ValueError(
             "`learning_rate` must be None, a number above 0, or (high, low). "
-            f"Received: learning_rate={given!r}."
+            f"Received: learning_rate={given!r}. Give a schedule to the optimizer."
         )
     if len(rates) == 2 and cycle is None:
         raise ValueError(

@@ -141,6 +141,7 @@ def test_the_settings_can_be_saved():
         ({"stretch": 0.0}, "`stretch` must be above 0"),
         ({"seed": -1}, "`seed` must be an integer"),
         ({"gate": {"strength": -1.0}}, "`strength` must be at least 0"),
+        ({"gate": {"target": 0.3}}, "`gate` must leave the target to `keep`.*Pass keep=0.3"),
     ],
 )
 def test_arguments_out_of_range_are_refused(settings, words):

@@ -99,11 +99,26 @@ def test_an_empty_buffer_adds_nothing(form):
         ({"seed": -1}, "`seed` must be an integer, at least 0"),
         ({"x": X[:, :3]}, r"shape \(4,\).*Received: arrays of the shapes \(10, 3\) and \(10,\)"),
         ({"y": None}, r"Received: arrays of the shapes \(10, 4\) and \(\)"),
+        ({"x": np.uint8(9 * X)}, "uint8 beside samples that are no integers"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(settings, words):
     with pytest.raises(ValueError, match=words):
         rehearse(**{"buffer": old_buffer(), "x": X, "y": Y, **settings})
+
+
+@pytest.mark.parametrize("form", [0, 1])
+@pytest.mark.parametrize(
+    "x, y, words",
+    [
+        (X, np.eye(4)[Y], r"shape \(4,\).*\((4|None), 4\) and \((4|None), 4\).*by argmax"),
+        (X[:, :, None], Y, r"shape \(4,\).*\((4|None), 4, 1\)"),
+        (np.uint8(9 * X), Y, "uint8 beside samples that are no integers"),
+    ],
+)
+def test_batches_unlike_the_buffer_are_refused(form, x, y, words):
+    with pytest.raises(ValueError, match=words):
+        batches_of(rehearse(old_buffer(), forms(x, y)[form]))
 
 
 def test_a_model_that_rehearses_keeps_its_first_classes():

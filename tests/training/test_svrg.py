@@ -205,6 +205,9 @@ def test_bad_data_are_told():
     fit, model = least_squares.fit, lambda: least_squares.model(SGD(0.1))
     with pytest.raises(ValueError, match="`data` must be what `fit` trains on"):
         fit(model(), (x, y), SVRG())
+    endless = tf.data.Dataset.from_tensors((x, y)).repeat()
+    with pytest.raises(ValueError, match="`data` must end.*before `repeat`"):
+        fit(model(), (x, y), SVRG(endless))
     with pytest.raises(ValueError, match="`data` must hold samples.*no sample"):
         fit(model(), (x, y), SVRG([]))
     with pytest.raises(ValueError, match="`data` must hold samples.*not finite"):

@@ -277,6 +277,11 @@ def test_it_serializes():
         ({"frequency": "batch"}, "frequency='batch'"),
         ({"frequency": 0}, "frequency=0"),
         ({"learning_rate": 0.0}, "learning_rate=0.0"),
+        ({"learning_rate": "cosine"}, "learning_rate='cosine'"),
+        (
+            {"learning_rate": keras.optimizers.schedules.CosineDecay(0.1, 10)},
+            "`learning_rate` must be None.*Give a schedule to the optimizer",
+        ),
         ({"learning_rate": (0.1, 0.01)}, "`frequency` must be the length of a cycle"),
         ({"begin_epoch": -1}, "-1"),
     ],
