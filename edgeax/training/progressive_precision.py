@@ -1,6 +1,7 @@
 """ProgressivePrecision: moves a training on to more bits where its loss has come to rest."""
 
 import dataclasses
+import math
 from typing import Any
 
 import keras
@@ -130,6 +131,8 @@ class ProgressivePrecision(keras.callbacks.Callback):
         logs["precision_stage"] = progress.stage
         count = max(one.count_of_stages for one in staged(self.model))
         loss = float(logs["loss"])
+        if not math.isfinite(loss):  # its unit and differences would never be numbers again
+            return
         self._enter(progress.after(loss, self.threshold, self.decay, self.epochs, count))
 
     def _progress(self) -> Progress | None:

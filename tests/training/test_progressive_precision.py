@@ -59,6 +59,18 @@ def test_fyz20_the_callback_follows_the_trace_and_moves_all_layers():
     assert found == STAGES
 
 
+def test_a_loss_that_is_not_finite_is_passed_over():
+    model, callback = small(), ProgressivePrecision()
+    callback.set_model(model)
+    callback.on_train_begin()
+    found = []
+    for epoch, loss in enumerate(LOSSES):
+        found.append(int(staged(model)[0].stage.numpy()))
+        for one in (loss, float("nan"), float("inf")):
+            callback.on_epoch_end(epoch, {"loss": one})
+    assert found == STAGES
+
+
 def bits_now(model):
     return [one.current_bits(0) for one in staged(model)[:3]]
 
