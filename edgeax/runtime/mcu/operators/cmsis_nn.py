@@ -240,24 +240,9 @@ def _instead(
 
 def _shape(node: Node, height: windows.Axis, width: windows.Axis, groups: int = 1) -> conv2d.Shape:
     """Returns the shapes of an operator whose windows are known."""
-    return conv2d.Shape(
-        batches=node.input(0).shape[0],
-        input_height=height.size,
-        input_width=width.size,
-        input_channels=node.input(0).shape[3],
-        output_height=height.output,
-        output_width=width.output,
-        output_channels=node.output().shape[3],
-        kernel_height=height.kernel,
-        kernel_width=width.kernel,
-        stride_height=height.stride,
-        stride_width=width.stride,
-        dilation_height=height.dilation,
-        dilation_width=width.dilation,
-        pad_top=height.pad,
-        pad_left=width.pad,
-        groups=groups,
-    )
+    batches, _, _, inputs = node.input(0).shape
+    outputs = node.output().shape[3]
+    return conv2d.Shape.of_windows(batches, height, width, inputs, outputs, groups)
 
 
 def _normal(shape: conv2d.Shape) -> conv2d.Shape:

@@ -8,6 +8,7 @@ import numpy as np
 from edgeax.formats.same_padding import same_padding
 from edgeax.runtime.mcu.node import Node
 from edgeax.runtime.mcu.operators import codes, products, tiles
+from edgeax.runtime.mcu.operators.windows import Axis
 from edgeax.runtime.mcu.program import Array, Lowered, Step, Struct, Window
 from edgeax.runtime.mcu.targets import Target
 
@@ -41,6 +42,39 @@ class Shape:
     pad_top: int = 0
     pad_left: int = 0
     groups: int = 1
+
+    @classmethod
+    def of_windows(
+        cls, batches: int, height: Axis, width: Axis, inputs: int, outputs: int, groups: int = 1
+    ) -> "Shape":
+        """Returns the shapes of windows that lie on two axes.
+
+        Args:
+            batches: Images.
+            height: How windows lie on the height.
+            width: How windows lie on the width.
+            inputs: Channels of the input.
+            outputs: Channels of the output.
+            groups: Into which the channels split.
+        """
+        return cls(
+            batches=batches,
+            input_height=height.size,
+            input_width=width.size,
+            input_channels=inputs,
+            output_height=height.output,
+            output_width=width.output,
+            output_channels=outputs,
+            kernel_height=height.kernel,
+            kernel_width=width.kernel,
+            stride_height=height.stride,
+            stride_width=width.stride,
+            dilation_height=height.dilation,
+            dilation_width=width.dilation,
+            pad_top=height.pad,
+            pad_left=width.pad,
+            groups=groups,
+        )
 
     @property
     def macs(self) -> int:

@@ -132,24 +132,8 @@ def image_shape(node: Node, options: dict[str, int], inputs: int, outputs: int) 
         f"{inputs} and {outputs} channels, {groups} groups",
     )
     height, width = axes_of(node, options)
-    return Shape(
-        batches=node.input(0).shape[0],
-        input_height=height.size,
-        input_width=width.size,
-        input_channels=inputs,
-        output_height=height.output,
-        output_width=width.output,
-        output_channels=outputs,
-        kernel_height=height.kernel,
-        kernel_width=width.kernel,
-        stride_height=height.stride,
-        stride_width=width.stride,
-        dilation_height=height.dilation,
-        dilation_width=width.dilation,
-        pad_top=height.pad,
-        pad_left=width.pad,
-        groups=groups,
-    )
+    batches = node.input(0).shape[0]
+    return Shape.of_windows(batches, height, width, inputs, outputs, groups)
 
 
 def axes_of(node: Node, options: dict[str, int]) -> tuple[Axis, Axis]:
