@@ -44,7 +44,7 @@ def run(command: Sequence[str | Path], timeout_s: float) -> Outcome:
     return Outcome(done.stdout.decode(errors="replace"), code)
 
 
-def compile_or_raise(command: Sequence[str | Path], timeout_s: float = 120.0) -> None:
+def compile_or_raise(command: Sequence[str | Path], timeout_s: float = 600.0) -> None:
     """Runs a compiler.
 
     Raises:

@@ -2,6 +2,7 @@
 FOLDER`."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,11 @@ def write(folder: Path) -> int:
     short.tensors[2] = models.Tensor("bias", (1,), np.int32, data=np.zeros(1, np.int32))
     _write(folder / "refused_bias", short, error="EdgeaxConv2D: tensor bias must have the shape")
     return len(entries) + len(floats) + len(gradients) + 2
+
+
+def inputs_of(golden: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns the inputs that a file of golden vectors holds, by their names in the model."""
+    return {name.removeprefix("x_"): golden[name] for name in golden if name[0] == "x"}
 
 
 def _write(path: Path, model: models.Model, **golden: object) -> None:
