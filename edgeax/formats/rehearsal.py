@@ -13,6 +13,23 @@ from edgeax.formats.files import write_atomically
 from edgeax.formats.packing import WIDTHS, pack, unpack
 from edgeax.formats.reservoir import Reservoir
 
+MOST_REHEARSED = 0.99
+"""Largest share of earlier samples that a training mixes in: 99 for each new one."""
+
+
+def checked_rehearsed(name: str, share: Any) -> float:
+    """Returns a share of earlier samples, in [0, 0.99].
+
+    Raises:
+        ValueError: It lies outside.
+    """
+    if not 0.0 <= share <= MOST_REHEARSED:
+        raise ValueError(
+            f"`{name}` must lie in [0, {MOST_REHEARSED}]. Received: {name}={share}. More than "
+            "99 earlier samples for each new one would make it long, and teach nothing new."
+        )
+    return float(share)
+
 
 class RehearsalBuffer:
     """Keeps samples of all classes that came so far, in a memory whose bytes are fixed.

@@ -1,5 +1,7 @@
 """Which samples of a stream a small memory keeps, so that all classes have their part in it."""
 
+import numbers
+
 import numpy as np
 
 
@@ -42,9 +44,13 @@ class Reservoir:
             ("classes", classes, 1, int(self.free)),
             ("seed", seed, 0, None),
         ):
-            if value < low or (high is not None and value > high):
+            whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+            if not whole or value < low or (high is not None and value > high):
                 upper = "" if high is None else f" and at most {high}"
-                raise ValueError(f"`{name}` must be at least {low}{upper}. Received: {value}.")
+                raise ValueError(
+                    f"`{name}` must be an integer, at least {low}{upper}. "
+                    f"Received: {name}={value!r}."
+                )
         self.labels = np.full(slots, self.free, np.uint16)
         self.seen = np.zeros(classes, np.int64)
         self.full = np.zeros(classes, bool)

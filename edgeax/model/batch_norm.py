@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from edgeax.formats import implements
+from edgeax.transforms.checks import checked_count
 
 _TEST = "tests/model/test_batch_norm.py::"
 
@@ -23,11 +24,12 @@ def reestimate_batch_norm(model: keras.Model, samples: Any, batch_size: int = 64
         model: Built, plain or compressed.
         samples: An array of inputs, first axis the sample, or a list or dict of arrays as the model
             takes it.
-        batch_size: Samples in a batch.
+        batch_size: Samples in a batch, at least 1.
 
     Raises:
-        ValueError: There is no sample.
+        ValueError: There is no sample, or `batch_size` is out of its range.
     """
+    batch_size = checked_count("batch_size", batch_size)
     arrays = keras.tree.map_structure(np.asarray, samples)
     count = len(keras.tree.flatten(arrays)[0])
     if not count:

@@ -1,5 +1,6 @@
 """Loss scaling: gradients are computed larger than they are, so that small formats hold them."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -147,8 +148,19 @@ def loss_scaled(
 
 
 def scale_loss(model: keras.Model, loss_scale: float | str | None) -> None:
-    """Gives a compiled model an optimizer that scales the loss; see `loss_scaled`."""
-    if loss_scale is None or not model.compiled:
+    """Gives a compiled model an optimizer that scales the loss; see `loss_scaled`.
+
+    It warns where a model that should is not compiled.
+    """
+    if loss_scale is None:
+        return
+    if not model.compiled:
+        warnings.warn(
+            "`model` should be compiled, for its arithmetic wants an optimizer that scales the "
+            "loss. Received: one that is not. Compile the copy with "
+            f"edgeax.optimizers.loss_scaled(optimizer, {loss_scale!r}).",
+            stacklevel=3,
+        )
         return
     optimizer = loss_scaled(model.optimizer, loss_scale)
     config = model.get_compile_config()

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from edgeax.formats.rehearsal import RehearsalBuffer
+from edgeax.formats.rehearsal import RehearsalBuffer, checked_rehearsed
 from edgeax.transforms.checks import checked_count, checked_seed
 
 
@@ -28,9 +28,9 @@ def rehearse(
     Args:
         buffer: Of earlier samples.
         x: An array of samples `(count, *buffer.shape)`, a `keras.utils.PyDataset` or a
-            `tf.data.Dataset` of batches `(x, y)` or `(x, y, sample_weight)`.
+            `tf.data.Dataset` of batches `(x, y)` or `(x, y, sample_weight)`; it need not end.
         y: Classes of an array's samples, integers `(count,)` or `(count, 1)`.
-        share: Of a batch that comes from the buffer, in [0, 1).
+        share: Of a batch that comes from the buffer, in [0, 0.99].
         batch_size: New samples in a batch of arrays, which are shuffled for each epoch.
         seed: Of what is drawn, an integer, at least 0.
 
@@ -44,8 +44,7 @@ def rehearse(
         model.fit(rehearse(buffer, images, labels, share=0.6), epochs=5)
         buffer.add(images, labels)
     """
-    if not 0.0 <= share < 1.0:
-        raise ValueError(f"`share` must lie in [0, 1). Received: share={share}.")
+    share = checked_rehearsed("share", share)
     old = _Old(*buffer.samples(), share / (1.0 - share), checked_seed(seed))
     if isinstance(x, tf.data.Dataset):
         old.check(x.element_spec)
@@ -140,6 +139,11 @@ class _Rehearsed(keras.utils.PyDataset):
     def __init__(self, dataset: Any, old: _Old) -> None:
         super().__init__(dataset.workers, dataset.use_multiprocessing, dataset.max_queue_size)
         self._dataset, self._old, self._epoch = dataset, old, 0
+
+    @property
+    def num_batches(self) -> int | None:
+        """As many as the other dataset has, None where it does not end."""
+        return self._dataset.num_batches
 
     def __len__(self) -> int:
         return self._dataset.num_batches

@@ -75,7 +75,8 @@ def test_another_file_is_refused(tmp_path):
         ({"span": (1.0, 1.0)}, r"`span` must be two finite numbers that rise. Received: \(1.0"),
         ({"shape": (0, 3)}, r"`shape` must hold at least one value. Received: \(0, 3\)"),
         ({"capacity_bytes": 50}, "at least one sample: 59 bytes. Received: 50"),
-        ({"classes": 0}, "`classes` must be at least 1"),
+        ({"classes": 0}, "`classes` must be an integer, at least 1"),
+        ({"classes": 4.0}, "`classes` must be an integer, at least 1"),
     ],
 )
 def test_arguments_out_of_range_are_refused(settings, words):

@@ -72,9 +72,11 @@ def test_bytes_are_those_of_the_arrays():
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        ((0, 2), "`slots` must be at least 1. Received: 0"),
-        ((1, 70_000), "`classes` must be at least 1 and at most 65535. Received: 70000"),
-        ((1, 2, -1), "`seed` must be at least 0. Received: -1"),
+        ((0, 2), "`slots` must be an integer, at least 1. Received: slots=0"),
+        ((1, 70_000), "`classes` must be an integer, at least 1 and at most 65535.*=70000"),
+        ((1, 2, -1), "`seed` must be an integer, at least 0. Received: seed=-1"),
+        ((1, 4.0), "`classes` must be an integer.*Received: classes=4.0"),
+        ((True, 4), "`slots` must be an integer.*Received: slots=True"),
     ],
 )
 def test_arguments_out_of_range_are_refused(arguments, words):

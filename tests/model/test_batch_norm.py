@@ -40,6 +40,14 @@ def test_a_compressed_model_is_as_good_as_a_plain_one():
     np.testing.assert_allclose(norm.moving_mean, inputs.mean((0, 1, 2)), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("size", [0, -1, 2.0])
+def test_batches_without_samples_are_refused(size):
+    model = keras.Sequential([keras.Input((2,)), layers.BatchNormalization()])
+    with pytest.raises(ValueError, match=f"`batch_size` must be an integer.*batch_size={size}"):
+        reestimate_batch_norm(model, np.zeros((4, 2), np.float32), size)
+    assert not model.layers[0].moving_mean.numpy().any()
+
+
 def test_no_samples_are_refused():
     with pytest.raises(ValueError, match="`samples` must hold at least one sample"):
         reestimate_batch_norm(small_models.convolutional(), np.zeros((0, 6, 6, 2)))

@@ -1,3 +1,5 @@
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -75,3 +77,15 @@ def test_the_minimum_is_saved():
 def test_a_minimum_that_is_none_is_rejected(minimum):
     with pytest.raises(ValueError, match="`minimum` must map steps from 0 on to scales above 0"):
         EnhancedLossScaleOptimizer(keras.optimizers.SGD(), minimum=minimum)
+
+
+def test_a_model_that_is_not_compiled_is_told_to_scale_its_loss():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    with pytest.warns(UserWarning, match=r"Compile the copy with .*loss_scaled\(optimizer, 'dyn"):
+        edgeax.compress(model, edgeax.Recipe(arithmetic="fp16"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        edgeax.compress(model, edgeax.Recipe(arithmetic="bfloat16"))
+        model.compile("sgd", "mse")
+        copy = edgeax.compress(model, edgeax.Recipe(arithmetic="fp16"))
+    assert isinstance(copy.optimizer, DynamicLossScaleOptimizer)

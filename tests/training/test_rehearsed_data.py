@@ -94,7 +94,7 @@ def test_an_empty_buffer_adds_nothing(form):
 @pytest.mark.parametrize(
     "settings, words",
     [
-        ({"share": 1.0}, r"`share` must lie in \[0, 1\). Received: share=1.0"),
+        ({"share": 0.995}, r"`share` must lie in \[0, 0.99\]. Received: share=0.995"),
         ({"batch_size": 0}, "`batch_size` must be an integer, at least 1"),
         ({"seed": -1}, "`seed` must be an integer, at least 0"),
         ({"x": X[:, :3]}, r"shape \(4,\).*Received: arrays of the shapes \(10, 3\) and \(10,\)"),
@@ -119,6 +119,22 @@ def test_arguments_that_do_not_fit_are_refused(settings, words):
 def test_batches_unlike_the_buffer_are_refused(form, x, y, words):
     with pytest.raises(ValueError, match=words):
         batches_of(rehearse(old_buffer(), forms(x, y)[form]))
+
+
+def test_batches_without_end_are_rehearsed_too():
+    class Endless(Batches):
+        num_batches = None
+
+        def __getitem__(self, index):
+            return super().__getitem__(index % 3)
+
+    data = rehearse(old_buffer(), Endless(X, Y))
+    assert data.num_batches is None
+    model = mlp(4, classes=4)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.fit(data, epochs=2, steps_per_epoch=5, verbose=0)
+    assert int(model.optimizer.iterations) == 10
+    assert data[4][0].shape == (8, 4)
 
 
 def test_a_model_that_rehearses_keeps_its_first_classes():
