@@ -11,23 +11,25 @@ from typing import BinaryIO
 def check_writable(path: str | os.PathLike[str]) -> None:
     """Checks that a file can be written at `path`, before long work is done for it.
 
+    Args:
+        path: The file. Of a symbolic link the folder that it leads into counts.
     Raises:
         ValueError: the folder does not exist or takes no new file, or `path` is a folder or device.
     """
-    target = Path(path)
+    given, target = str(path), Path(os.path.realpath(path))
     if not target.parent.is_dir():
         raise ValueError(
-            f"`path` must lie in a folder that exists. Received: {str(target)!r}, but "
+            f"`path` must lie in a folder that exists. Received: {given!r}, but "
             f"{str(target.parent)!r} is no folder. Create it first."
         )
     if target.exists() and not target.is_file():
         raise ValueError(
-            f"`path` must name a regular file. Received: {str(target)!r}, which is a folder or a "
+            f"`path` must name a regular file. Received: {given!r}, which is a folder or a "
             "device. Choose another name."
         )
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise ValueError(
-            f"`path` must lie in a folder where you may write. Received: {str(target)!r}, but "
+            f"`path` must lie in a folder where you may write. Received: {given!r}, but "
             f"{str(target.parent)!r} is read-only for you. Choose another folder."
         )
 

@@ -172,7 +172,8 @@ def _absorb_next(graph: Subgraph, operator: Operator) -> bool:
     kernel, constant = graph.tensors[operator.inputs[1]], graph.tensors[other]
     axis = len(kernel.shape) - 1 if operator.name == "DEPTHWISE_CONV_2D" else 0
     channels = kernel.shape[axis]
-    fits = constant.is_constant and constant.shape[-1:] == (channels,)
+    same_rank = len(graph.tensors[after.outputs[0]].shape) == len(graph.tensors[result].shape)
+    fits = same_rank and constant.is_constant and constant.shape[-1:] == (channels,)
     if not (fits and kernel.is_constant and math.prod(constant.shape) == channels):
         return False
     value = np.asarray(constant.data).reshape(channels)

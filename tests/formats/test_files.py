@@ -49,6 +49,17 @@ def test_a_symbolic_link_is_followed(tmp_path):
     assert (tmp_path / "real").read_bytes() == b"new"
 
 
+def test_a_link_into_a_folder_that_is_missing_or_read_only_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "link").symlink_to("gone/a")
+    with pytest.raises(ValueError, match=r"link', but '.*gone' is no folder"):
+        files.write_atomically(tmp_path / "link", b"new")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.setattr(os, "access", lambda folder, _: Path(folder).name != "gone")
+    with pytest.raises(ValueError, match=r"link', but '.*gone' is read-only"):
+        files.check_writable(tmp_path / "link")
+    assert not os.listdir(tmp_path / "gone")
+
+
 def test_a_relative_path_lies_in_the_current_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     files.write_atomically("a", b"new")

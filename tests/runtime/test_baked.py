@@ -7,6 +7,7 @@ import pytest
 import edgeax
 from edgeax.formats.flatbuffer import Model
 from tests.export import training_networks as networks
+from tests.formats import small_models
 
 
 def network():
@@ -115,3 +116,15 @@ def test_a_plain_file_cannot_be_baked(trained):
     baked = edgeax.runtime.bake(path, values)
     with pytest.raises(ValueError, match="exported for training"):
         edgeax.runtime.bake(baked, values)
+
+
+@pytest.mark.parametrize("rank, operators", [(2, 1), (3, 3)])
+def test_an_addition_is_absorbed_where_the_layer_has_a_result_of_its_rank(rank, operators):
+    raw = small_models.two_layers()
+    (graph,) = raw.subgraphs
+    graph.operators[0].builtinOptions.fusedActivationFunction = 0
+    for tensor in graph.tensors[3:5] + graph.tensors[6:]:  # what is added, and the sums
+        tensor.shape = np.int32([1] * (rank - 1) + [3])
+    (graph,) = Model.from_bytes(small_models.write(raw)).subgraphs
+    edgeax.runtime.baked._absorb(graph)
+    assert len(graph.operators) == operators
