@@ -303,6 +303,7 @@ def _signature(
         learning_rate=learning_rate_of(step.optimizer),
         blocks=tuple(step.blocks),
         classes=step.classes if training.loss == "cross_entropy" else None,
+        from_logits=not step.gives_probabilities if training.loss == "cross_entropy" else None,
         memory=memory,
         energy=energy,
     )

@@ -87,6 +87,8 @@ class TrainingSignature:
         optimizer: Name and constants of the optimizer, for people.
         learning_rate: The default.
         classes: Number of classes, None for a mean square.
+        from_logits: Whether the model's outputs are logits, not probabilities; None for a mean
+            square, and in older files, which do not tell.
         blocks: Names of the blocks that `keep` leaves out, in its order.
         memory: Bytes by name: `state_bytes` of all variables, `activation_bytes` alive at once in
             a step of training.
@@ -102,6 +104,7 @@ class TrainingSignature:
     optimizer: Mapping[str, Any]
     learning_rate: float
     classes: int | None = None
+    from_logits: bool | None = None
     blocks: tuple[str, ...] = ()
     memory: Mapping[str, int] = dataclasses.field(default_factory=dict)
     energy: Mapping[str, float] = dataclasses.field(default_factory=dict)
@@ -195,6 +198,7 @@ def _from_json(entry: Mapping[str, Any]) -> TrainingSignature:
         optimizer=dict(entry["optimizer"]),
         learning_rate=float(entry["learning_rate"]),
         classes=None if entry["classes"] is None else _count(entry["classes"]),
+        from_logits=_flag(entry.get("from_logits")),
         blocks=_texts(entry["blocks"]),
         memory={_text(name): _count(size, least=0) for name, size in entry["memory"].items()},
         energy={_text(name): float(value) for name, value in entry["energy"].items()},
@@ -221,6 +225,12 @@ def _texts(values: Any) -> tuple[str, ...]:
     if not isinstance(values, list):
         raise _fault(f"{values!r} where texts are")
     return tuple(map(_text, values))
+
+
+def _flag(value: Any) -> bool | None:
+    if value is not None and not isinstance(value, bool):
+        raise _fault(f"{value!r} where true or false is")
+    return value
 
 
 def _count(value: Any, least: int = 1) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 from edgeax.formats import training_signature
 from edgeax.formats.files import write_atomically
 from edgeax.formats.flatbuffer import Model
-from edgeax.formats.rehearsal import RehearsalBuffer
+from edgeax.formats.rehearsal import RehearsalBuffer, checked_rehearsed
 from edgeax.formats.training_signature import KEEP, LABELS, LEARNING_RATE, LOSS
 from edgeax.runtime import checkpoint
 from edgeax.runtime.baked import bake
@@ -107,7 +107,8 @@ class Trainer:
             drop: Probability of leaving a batch out, in [0, 1): it computes nothing. [WJC19]
             keep: Probability of running a SelectiveBlock, above 0 and at most 1, for all or each.
                 [WJC19]
-            rehearse: Share of the samples of an epoch that come from `rehearsal`, in [0, 1).
+            rehearse: Share of the samples of an epoch that come from `rehearsal`, in
+                [0, 0.99].
 
         Returns:
             For each epoch: `loss` (a mean over its steps; nan where all were dropped), `accuracy`
@@ -121,7 +122,7 @@ class Trainer:
         if not isinstance(epochs, int) or epochs < 1:
             raise ValueError(f"`epochs` must be an integer of at least 1. Received: {epochs!r}.")
         drop = checked_share("drop", drop)
-        rehearse = checked_share("rehearse", rehearse)
+        rehearse = checked_rehearsed("rehearse", rehearse)
         with self._lock:
             keep_shares = self._checked_keep(keep)
             _checked_rate(self.learning_rate)
@@ -194,7 +195,9 @@ class Trainer:
             return outputs[0] if len(outputs) == 1 else outputs
 
     def evaluate(self, x: Any, y: Any) -> dict[str, float]:
-        """Returns `accuracy` over samples, for a mean square `loss`.
+        """Returns `loss` over samples, and `accuracy` where there are classes.
+
+        An older file with classes does not tell whether its outputs are logits: no `loss` then.
 
         Raises:
             ValueError: As of `fit`.
@@ -205,7 +208,11 @@ class Trainer:
             outputs = outputs[0] if isinstance(outputs, list) else outputs
             if self.signature.classes is None:
                 return {"loss": float(np.mean(np.square(outputs - labels)))}
-            return {"accuracy": float(np.mean(np.argmax(outputs, -1) == labels))}
+            found = {"accuracy": float(np.mean(np.argmax(outputs, -1) == labels))}
+            if self.signature.from_logits is None:
+                return found
+            logits = outputs if self.signature.from_logits else _log(outputs)
+            return {"loss": _cross_entropy(logits, labels), **found}
 
     def state(self) -> dict[str, np.ndarray]:
         """Returns the values of all variables by name: what was learned, and the optimizer's."""
@@ -386,6 +393,17 @@ class Trainer:
 
     def _changed(self) -> None:
         self._plain, self._predicted_rows = None, 0
+
+
+def _log(probabilities: np.ndarray) -> np.ndarray:
+    return np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
+
+
+def _cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Returns the mean over samples, of logits or of logarithms of probabilities."""
+    shifted = np.float64(logits) - logits.max(-1, keepdims=True)
+    wanted = np.take_along_axis(shifted, labels[:, None].astype(np.int64), -1)[:, 0]
+    return float(np.mean(np.log(np.exp(shifted).sum(-1)) - wanted))
 
 
 def _checked_rate(rate: float) -> float:

@@ -33,6 +33,7 @@ SIGNATURE = training.TrainingSignature(
     optimizer={"name": "sgd", "momentum": 0.9},
     learning_rate=0.01,
     classes=3,
+    from_logits=True,
     blocks=("block_1",),
     memory={"state_bytes": 28, "activation_bytes": 96},
     energy={"mac_j": 1.5e-9},
@@ -92,6 +93,14 @@ def test_the_entry_is_json_that_others_can_read():
     assert entry["signatures"]["gradients"]["outputs"] == ["loss", "dense/kernel"]
 
 
+def test_an_entry_that_does_not_tell_of_logits_is_read():
+    file = edited()
+    entry = json.loads(file.metadata[training.METADATA_KEY])
+    del entry["from_logits"]
+    file.metadata[training.METADATA_KEY] = json.dumps(entry).encode()
+    assert training.read(file) == dataclasses.replace(SIGNATURE, from_logits=None)
+
+
 def test_the_identity_is_a_digest_of_names_shapes_types_and_constants():
     digests = sorted(hashlib.sha256(constant).hexdigest() for constant in (b"a", b"b"))
     text = json.dumps([[["dense/kernel", [2, 3], "float32"], ["step", [], "int32"]], digests])
@@ -115,6 +124,7 @@ def test_a_file_that_was_not_exported_for_training_is_refused_with_the_cure():
         ({"batch_size": True}, "True where a count is"),
         ({"loss": "hinge"}, "loss 'hinge'"),
         ({"model_id": 5}, "5 where a text is"),
+        ({"from_logits": 1}, "1 where true or false is"),
         ({"blocks": "block"}, "'block' where texts are"),
         ({"variables": [{"name": "w", "shape": [-1], "dtype": "float32", "trained": True}]}, "-1"),
         ({"variables": [{"name": "w", "shape": [1], "dtype": "object", "trained": True}]}, "dtype"),

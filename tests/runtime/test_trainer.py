@@ -1,3 +1,4 @@
+import dataclasses
 import subprocess
 import sys
 import textwrap
@@ -63,6 +64,25 @@ def test_fit_learns_and_tells_what_it_did(path, data):
     joules = sum(trainer.signature.energy.values())
     assert history["energy_j"] == pytest.approx([20 * joules] * 6)
     assert trainer.step_ms > 0.0
+
+
+@pytest.mark.parametrize("last", ["softmax", "linear"])
+def test_evaluate_tells_the_loss_of_keras(path, data, tmp_path_factory, last):
+    """Of probabilities and of logits; a file that does not say which of them it has tells none."""
+    images, labels = data
+    if last == "linear":
+        model = networks.convolutional()
+        path = file_of(tmp_path_factory, model, trainable=1)
+    else:
+        model = networks.branching()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=last == "linear")
+    expected = float(loss(labels, model.predict(images, verbose=0)))
+    trainer = Trainer(path)
+    assert trainer.signature.from_logits is (last == "linear")
+    found = trainer.evaluate(images, labels)
+    assert found["loss"] == pytest.approx(expected, rel=1e-5) and "accuracy" in found
+    trainer.signature = dataclasses.replace(trainer.signature, from_logits=None)
+    assert trainer.evaluate(images, labels) == {"accuracy": found["accuracy"]}
 
 
 def test_the_same_seed_gives_the_same_weights(path, data):
@@ -205,6 +225,7 @@ def test_bad_input_changes_nothing(path, data):
         (images[:4], labels[:3], {}, r"shape \(4,\)"),
         (images[:4], labels[:4], {"drop": 1.0}, "`drop`"),
         (images[:4], labels[:4], {"rehearse": -1.0}, "`rehearse`"),
+        (images[:4], labels[:4], {"rehearse": 0.999}, r"`rehearse` must lie in \[0, 0.99\]"),
         (images[:4], labels[:4], {"epochs": 0}, "`epochs`"),
         (images[:4], labels[:4], {"keep": 0.5}, "without selective blocks"),
     ]:
