@@ -31,6 +31,9 @@ class SVRG(AddedLoss):
     with plain SGD this is the paper's method; with `edgeax.optimizers.HALP`, which it gives a
     center at each anchor, that of [DSLZ18].
 
+    A batch must count as part of all samples: the loss be a mean over samples, and `data` hold the
+    sample weights that `fit` gets, or those of its class weights.
+
     The loss that `fit` shows stays that of the batch. A step computes two gradients, and an anchor
     takes a pass over `data`. Both are taken in training mode: the correction needs a loss without
     dropout or other noise, and batch normalizations see their batch but do not learn from it.
@@ -50,7 +53,8 @@ class SVRG(AddedLoss):
 
     Raises:
         ValueError: An argument is out of its range; or, in `fit`, there are no data, or a gradient
-            of all of them that is not finite.
+            of all of them that is not finite, the loss is no mean over samples, or weights of
+            samples are not those of `data`.
 
     Example: `model.fit(x, y, epochs=20, callbacks=[SVRG((x, y), refresh_epochs=2)])`
     """
@@ -67,6 +71,7 @@ class SVRG(AddedLoss):
         self.refresh_epochs = checked_count("refresh_epochs", refresh_epochs)
         self.batch_size = checked_count("batch_size", batch_size)
         self._state: SavedState | None = None
+        self._weighted: bool | None = None  # whether `data` holds weights, once that is known
 
     def set_model(self, model: keras.Model) -> None:
         """Creates the anchor, before another callback restores a training."""
@@ -100,6 +105,15 @@ class SVRG(AddedLoss):
                 "`data` must end, for an anchor takes a pass over it. Received: a dataset that "
                 "never does. Pass it as it is before `repeat`."
             )
+        for loss in keras.tree.flatten(self.model.loss):
+            reduction = getattr(loss, "reduction", "mean")
+            if reduction not in ("mean", "sum_over_batch_size"):
+                raise ValueError(
+                    "`loss` must be a mean over samples, for the gradients of batches to be on "
+                    f"average that of all samples. Received: {loss.name!r} with "
+                    f"reduction={reduction!r}. Leave the reduction as it is, and lower or raise "
+                    "the learning rate instead."
+                )
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Takes a new anchor when that is due."""
@@ -125,6 +139,7 @@ class SVRG(AddedLoss):
         for batch in _batches(self.data, self.batch_size):
             x, y, weight = keras.utils.unpack_x_y_sample_weight(batch)
             size = len(keras.tree.flatten(x)[0])
+            self._weighted = _has_weights(weight)
             given = _mapped(tf.convert_to_tensor, (x, y, weight))
             for total, gradient in zip(sums, self._of_batch(*given), strict=True):
                 total += size * gradient.numpy()
@@ -175,6 +190,14 @@ class SVRG(AddedLoss):
 
     def term(self, step: TrainingStep) -> Any:
         """See `AddedLoss.term`: 0, with the correction as its gradient."""
+        weighted = _has_weights(step.arguments.get("sample_weight"))
+        if self._weighted is not None and weighted != self._weighted:
+            raise ValueError(
+                "`data` must hold the sample weights of `fit`, or the class weights as such. "
+                f"Received: `fit` {'with' if weighted else 'without'} weights, `data` "
+                f"{'with' if self._weighted else 'without'}. Pass (x, y, sample_weight) to both, "
+                "or to neither."
+            )
         at_anchor = self._at_anchor(step.compute_loss, step.arguments)
         terms = [
             tf.reduce_sum(
@@ -206,6 +229,10 @@ class SVRG(AddedLoss):
     def from_config(cls, config: dict[str, Any]) -> "SVRG":
         """Returns the callback that `get_config` described, without data."""
         return cls(**config)
+
+
+def _has_weights(weight: Any) -> bool:
+    return any(part is not None for part in keras.tree.flatten(weight))
 
 
 def _innermost(optimizer: Any) -> Any:

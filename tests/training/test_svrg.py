@@ -116,15 +116,42 @@ def test_every_kind_of_data_gives_the_same_gradient():
     ]
     for data in kinds:
         svrg = SVRG(data)
-        least_squares.fit(least_squares.model(SGD(0.0), np.ones((4, 1))), (x, y), svrg)
+        weights = data[2] if isinstance(data, tuple) and len(data) == 3 else None
+        model = least_squares.model(SGD(0.0), np.ones((4, 1)))
+        least_squares.fit(model, (x, y), svrg, sample_weight=weights)
         expected = least_squares.gradient(x, y, np.ones((4, 1)))
         np.testing.assert_allclose(svrg._gradients[0].numpy(), expected, rtol=1e-4)
     weights = np.float32(np.arange(len(x)))
     svrg = SVRG((x, y, weights))
-    least_squares.fit(least_squares.model(SGD(0.0), np.ones((4, 1))), (x, y), svrg)
+    model = least_squares.model(SGD(0.0), np.ones((4, 1)))
+    least_squares.fit(model, (x, y), svrg, sample_weight=weights)
     rows = 2 * weights[:, None] * (x @ np.ones((4, 1)) - y)
     expected = x.T @ rows / len(x) + 2 * least_squares.L2
     np.testing.assert_allclose(svrg._gradients[0].numpy(), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("reduction", ["sum", "mean_with_sample_weight", None])
+def test_a_loss_that_is_no_mean_over_samples_is_refused(reduction):
+    x, y = least_squares.problem()
+    model = least_squares.model(SGD(0.05))
+    model.compile(SGD(0.05), keras.losses.MeanSquaredError(reduction=reduction))
+    with pytest.raises(ValueError, match=f"`loss` must be a mean.*reduction={reduction!r}"):
+        model.fit(x, y, verbose=0, callbacks=[SVRG((x, y))])
+    assert not model.get_weights()[0].any()
+
+
+def test_weights_of_samples_must_be_those_of_the_data():
+    x, y = points(32)
+    weights = np.where(y == 1, 2.0, 1.0).astype(np.float32)
+    model = mlp()
+    model.compile(SGD(0.05), "sparse_categorical_crossentropy")
+    with pytest.raises(ValueError, match="`fit` with weights, `data` without"):
+        model.fit(x, y, class_weight={0: 1.0, 1: 2.0}, verbose=0, callbacks=[SVRG((x, y))])
+    with pytest.raises(ValueError, match="`fit` without weights, `data` with"):
+        model.fit(x, y, verbose=0, callbacks=[SVRG((x, y, weights))])
+    svrg = SVRG((x, y, weights))
+    model.fit(x, y, 32, class_weight={0: 1.0, 1: 2.0}, verbose=0, callbacks=[svrg])
+    assert int(model.optimizer.iterations) == 1
 
 
 def test_batch_normalizations_do_not_learn_from_the_anchor():
