@@ -29,10 +29,11 @@ class SWA(AfterStep):
 
     `mean = (n * mean + w) / (n + 1)` in float32, whatever format the weights are stored in, after
     each epoch or after each `frequency` updates of the optimizer, counted from `begin_epoch` on and
-    also within a `steps_per_execution`. Batch normalizations get the statistics of the mean's own
-    activations from `samples`. Until then `fit` trains, validates and saves the raw weights;
-    `restore_weights` gives them back, to train on from them. Callbacks that set weights when the
-    training ends, such as EarlyStopping with `restore_best_weights`, must come before this one.
+    also within a `steps_per_execution`. Integers among them stay. Batch normalizations get the
+    statistics of the mean's own activations from `samples`. Until then `fit` trains, validates and
+    saves the raw weights; `restore_weights` gives them back, to train on from them. Callbacks that
+    set weights when the training ends, such as EarlyStopping with `restore_best_weights`, must come
+    before this one.
 
     What has been averaged is saved with the model's weights while `fit` lasts, so BackupAndRestore
     takes it up again, in any order of the callbacks.
@@ -99,7 +100,7 @@ class SWA(AfterStep):
             self._taken = self._state.variable("taken", dtype="int64", value=-1)
             self._means = [
                 self._state.variable(f"mean{place}", variable.shape)
-                for place, variable in enumerate(model.trainable_variables)
+                for place, variable in enumerate(_averaged(model))
             ]
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -167,7 +168,7 @@ class SWA(AfterStep):
             )
             return
         self._raw = self.model.get_weights()
-        for variable, mean in zip(self.model.trainable_variables, self._means, strict=True):
+        for variable, mean in zip(_averaged(self.model), self._means, strict=True):
             variable.assign(keras.ops.cast(now(mean), variable.dtype))
         if self.samples is not None:
             reestimate_batch_norm(self.model, self.samples, self.batch_size)
@@ -203,7 +204,7 @@ class SWA(AfterStep):
         """
         before = tf.convert_to_tensor(self._count.value)
         share = 1.0 / tf.cast(before + 1, tf.float32)
-        for variable, mean in zip(self.model.trainable_variables, self._means, strict=True):
+        for variable, mean in zip(_averaged(self.model), self._means, strict=True):
             old = tf.convert_to_tensor(mean.value)
             weight = tf.cast(tf.convert_to_tensor(variable.value), tf.float32)
             mean.assign(tf.where(counts, old + share * (weight - old), old))
@@ -230,6 +231,11 @@ class SWA(AfterStep):
     def from_config(cls, config: dict[str, Any]) -> "SWA":
         """Returns the callback that `get_config` described, without samples."""
         return cls(**config)
+
+
+def _averaged(model: keras.Model) -> list[keras.Variable]:
+    """Returns the trained weights that have a mean: not codes or counters."""
+    return [v for v in model.trainable_variables if keras.backend.is_float_dtype(v.dtype)]
 
 
 def _checked_rates(given: Any, cycle: int | None) -> list[float]:

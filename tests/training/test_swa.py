@@ -54,6 +54,31 @@ def test_ipg18_the_mean_is_that_of_the_weights_at_the_ends_of_cycles(settings):
     assert weight(model) == -1023.0
 
 
+class Counting(layers.Layer):
+    """Adds 0, and counts its steps in an integer that is declared trainable."""
+
+    def build(self, input_shape):
+        self.count = self.add_weight(dtype="int32", initializer="zeros", name="count")
+
+    def call(self, inputs):
+        self.count.assign(self.count + 1)
+        return inputs + 0.0 * keras.ops.cast(self.count, inputs.dtype)
+
+
+def test_integers_among_the_trained_weights_are_not_averaged():
+    given = keras.Input((1,))
+    x = Counting()(given)
+    x = layers.Dense(1, use_bias=False, kernel_initializer="zeros")(x)
+    model, swa = keras.Model(given, x), SWA(frequency=3)
+    model.compile(keras.optimizers.SGD(1.0), lambda _, y: keras.ops.sum(y, axis=-1))
+    count = model.layers[1].count
+    assert any(variable is count for variable in model.trainable_variables)
+    begun = int(count.value)
+    fit(model, np.ones(9), swa)
+    assert swa.count == 3 and int(count.value) == begun + 9
+    assert float(model.layers[2].kernel.value[0, 0]) == pytest.approx(-(3 + 6 + 9) / 3)
+
+
 @pytest.mark.parametrize("settings", [{}, {"steps_per_execution": 3}])
 def test_ipg18_the_mean_is_that_of_the_ends_of_epochs(settings):
     model, swa = falling(**settings), SWA(begin_epoch=2)
