@@ -2,18 +2,21 @@
 
 import dataclasses
 import math
+import warnings
 from typing import Any
 
 import keras
 import numpy as np
 
 from edgeax.formats import implements
+from edgeax.training.saved_state import SavedState
 from edgeax.transforms.base import now
 from edgeax.transforms.checks import checked_count, checked_positive
 from edgeax.transforms.stages import Stages
 
 _FIRST = 10  # epochs whose mean loss is the unit of all differences
 _MOST_EPOCHS = 15
+_NONE = -2  # no epoch of this `fit` has begun
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +89,8 @@ class ProgressivePrecision(keras.callbacks.Callback):
     `logs` get `precision_stage`, that of the epoch, from 0 on.
 
     All state is in variables of the model. A second `fit` goes on where the first one ended, and so
-    does one that BackupAndRestore takes up again: list that behind this callback.
+    does one that BackupAndRestore takes up again: list that behind this callback, or the loss of
+    its last epoch is not in the file. A warning tells, once the training goes on.
 
     Source: [FYZ20]; its code has 0.15 and 0.4 for CIFAR.
 
@@ -107,11 +111,19 @@ class ProgressivePrecision(keras.callbacks.Callback):
         self.threshold = checked_positive("threshold", threshold)
         self.decay = checked_positive("decay", decay)
         self.epochs = checked_count("epochs", epochs, least=2)
+        self._state: SavedState | None = None
         if self.decay > 1.0 or self.epochs > _MOST_EPOCHS:
             raise ValueError(
                 f"`decay` must be at most 1 and `epochs` at most {_MOST_EPOCHS}. "
                 f"Received: decay={decay}, epochs={epochs}."
             )
+
+    def set_model(self, model: keras.Model) -> None:
+        """Creates what remembers the last epoch, before another callback restores a training."""
+        super().set_model(model)
+        with model.distribute_strategy.scope():
+            self._state = SavedState(model, self)
+            self._ended = self._state.variable("ended", dtype="int32", value=_NONE)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Begins with the first stage, unless another training has begun already."""
@@ -121,10 +133,26 @@ class ProgressivePrecision(keras.callbacks.Callback):
                 "`Recipe(arithmetic='pfq')` or with transforms that have `bits=BitStages(...)`, or "
                 "give its PrecisionGate several targets."
             )
+        state: Any = self._state
+        state.check(self.model)
         self._enter(self._progress() or Progress())
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Warns where the end of the epoch before is missing in what was restored."""
+        ended = int(now(self._ended))
+        if ended == _NONE:
+            self._ended.assign(epoch - 1)
+        elif ended < epoch - 1:
+            warnings.warn(
+                "`BackupAndRestore` must stand behind ProgressivePrecision in the list of "
+                f"callbacks. Received: a back-up without the loss of epoch {epoch - 1}; stages may "
+                "begin an epoch later than they would have. Change the order.",
+                stacklevel=2,
+            )
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Moves on to the next stage where the loss rests."""
+        self._ended.assign(epoch)
         progress = self._progress() or Progress()
         if logs is None or "loss" not in logs:  # no step ran
             return
@@ -134,6 +162,11 @@ class ProgressivePrecision(keras.callbacks.Callback):
         if not math.isfinite(loss):  # its unit and differences would never be numbers again
             return
         self._enter(progress.after(loss, self.threshold, self.decay, self.epochs, count))
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Takes off the model what only `fit` needs."""
+        state: Any = self._state
+        state.detach(self.model)
 
     def _progress(self) -> Progress | None:
         found = (Progress.from_numbers(now(one.progress)) for one in staged(self.model))

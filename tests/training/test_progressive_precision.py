@@ -125,6 +125,18 @@ def test_a_training_that_was_broken_off_goes_on_the_same(tmp_path, last):
         np.testing.assert_array_equal(one, same)
 
 
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_a_back_up_that_was_written_before_it_saw_the_loss_is_told(tmp_path, epochs):
+    def trained(last):
+        backup = keras.callbacks.BackupAndRestore(tmp_path, delete_checkpoint=False)
+        pair = [backup, ProgressivePrecision(threshold=10.0, epochs=2)]
+        small().fit(X, Y, 16, last, verbose=0, callbacks=pair)
+
+    trained(epochs)
+    with pytest.warns(UserWarning, match=f"behind Prog.*without the loss of epoch {epochs - 1}"):
+        trained(epochs + 1)
+
+
 def test_a_saved_model_is_in_the_stage_that_it_was_in(tmp_path):
     model = small()
     fitted(model, 3)
