@@ -38,14 +38,8 @@ def convert(model: keras.Model, quantized: bool, io: str = "float32") -> Model:
             converter.inference_input_type = tf.int8
             converter.inference_output_type = tf.int8
     converter.allow_custom_ops = any(isinstance(layer, Placeholder) for layer in model.layers)
-    with quiet():
-        try:
-            content = bytes(converter.convert())
-        except Exception as error:  # what the converter raises has no common base
-            raise ValueError(
-                "`model` must consist of layers that TFLite has operators for. Received: one of "
-                f"which the converter says: {reason(error)}. Replace that layer."
-            ) from error
+    with converting("consist of layers that TFLite has operators for", "Replace that layer."):
+        content = bytes(converter.convert())
     file = Model.from_bytes(content)
     _check_operators(file)
     _order_ends(file, model)
@@ -82,7 +76,28 @@ def _order_ends(file: Model, model: keras.Model) -> None:
     graph.outputs = [signature.outputs[name] for name in output_names(model.output)]
 
 
-def reason(error: Exception) -> str:
+@contextlib.contextmanager
+def converting(must: str, way_out: str) -> Iterator[None]:
+    """Keeps the converter quiet, and says in words what it could not do.
+
+    Args:
+        must: What the model must do.
+        way_out: What the user can do, a sentence.
+
+    Raises:
+        ValueError: The converter raised anything.
+    """
+    with quiet():
+        try:
+            yield
+        except Exception as error:  # what the converter raises has no common base
+            raise ValueError(
+                f"`model` must {must}. Received: one of which the converter says: "
+                f"{_reason(error)}. {way_out}"
+            ) from error
+
+
+def _reason(error: Exception) -> str:
     """Returns what matters of the converter's many lines: what is wrong, and in which layer."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     line = next((line for line in lines if "error: loc(" in line), None)

@@ -17,12 +17,13 @@ import numpy as np
 import tensorflow as tf
 
 from edgeax.export.assemble import Assembled, assemble
-from edgeax.export.convert import output_names, quiet, reason
+from edgeax.export.convert import converting, output_names
 from edgeax.export.cut import Cut, cut, plain_graph
 from edgeax.export.frugal import order_frugally
 from edgeax.export.input_gradients import name_input_gradients
 from edgeax.export.integer_weights import steps_of_kernels
 from edgeax.export.on_device_training import OnDeviceTraining
+from edgeax.export.slice_gradients import pad_slice_gradients
 from edgeax.export.training_report import TrainingReport
 from edgeax.export.training_step import TrainingStep
 from edgeax.formats import training_signature
@@ -174,20 +175,16 @@ def _converted(
         "reset": (step.reset_to(values), []),
     }
     functions = {_key(name): _traced(*call) for name, call in calls.items()}
-    with tempfile.TemporaryDirectory() as folder, quiet():
-        try:
-            tf.saved_model.save(step.trackable, folder, signatures=functions)
-            converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-            converter.experimental_enable_resource_variables = True
-            converter.allow_custom_ops = True
-            content = bytes(converter.convert())
-        except Exception as error:  # what the converter raises has no common base
-            raise ValueError(
-                "`model` must be trained in layers that TFLite has operators for. Received: one of "
-                f"which the converter says: {reason(error)}. Train fewer layers."
-            ) from error
+    must = "be trained in layers that TFLite has operators for"
+    with tempfile.TemporaryDirectory() as folder, converting(must, "Train fewer layers."):
+        tf.saved_model.save(step.trackable, folder, signatures=functions)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        converter.experimental_enable_resource_variables = True
+        converter.allow_custom_ops = True
+        content = bytes(converter.convert())
     file = Model.from_bytes(content)
     name_input_gradients(file)
+    pad_slice_gradients(file)
     _check_operators(file, graph)
     return file
 

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from edgeax.export import device_gradients
 from edgeax.export.integer_weights import codes_of, moved
 from edgeax.export.on_device_training import OnDeviceTraining
 from edgeax.formats.training_signature import Variable, shape_at_end
@@ -59,6 +60,7 @@ class TrainingStep:
         _check_types(graph)
         (output,) = _one_output(graph)
         _check_output(output, training.loss)
+        device_gradients.prepare(_layers_in(graph))
         self.output_shape = tuple(map(int, output.shape[1:]))
         self.classes = self.output_shape[-1] if self.output_shape else 1
         self._softmax = training.loss == "cross_entropy" and _take_softmax(graph, output)
@@ -288,7 +290,7 @@ class TrainingStep:
             if isinstance(operation, NORMALIZATION):
                 live = training and self._training.batch_norm == "live"
                 kwargs = {**kwargs, "training": live and operation.trainable}
-            return operation(*args, **kwargs)
+            return device_gradients.run(operation, args, kwargs)
 
         with keras.StatelessScope(state_mapping=list(values.values())) as scope:
             structure = keras.tree.pack_sequence_as(self._graph.inputs, list(inputs))
