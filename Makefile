@@ -4,7 +4,7 @@
 .PHONY: quickstart test lint format wheels bench soak clean
 
 PYTHON3 ?= python3
-PYTEST_FLAGS ?= -n 2 --dist loadfile
+PYTEST_FLAGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 VENV := build/venv
 PYTHON := $(VENV)/bin/python
 INSTALL := $(PYTHON) -m pip install --quiet --disable-pip-version-check
@@ -61,14 +61,15 @@ soak: $(VENV)/.editable
 clean:
 	rm -rf build edgeax.egg-info edgeax/runtime/lib .mypy_cache .pytest_cache .ruff_cache
 
-# The same environment holds either the package as a user installs it or an editable one.
+# The same environment holds either the package as a user installs it or an editable one, whose
+# object files are those of tests/tflite_kernels/native.py.
 $(VENV)/.installed: $(VENV)/.tools setup.py $(PACKAGE) $(KERNELS)
 	$(INSTALL) --no-build-isolation -c constraints.txt ".[train,plot]"
 	rm -f $(VENV)/.editable
 	touch $@
 
 $(VENV)/.editable: $(VENV)/.tools setup.py edgeax/_version.py $(KERNELS)
-	$(INSTALL) --no-build-isolation -c constraints.txt -e ".[train,dev,plot]"
+	CXX="$(CXX) -Werror" $(INSTALL) --no-build-isolation -c constraints.txt -e ".[train,dev,plot]"
 	rm -f $(VENV)/.installed
 	touch $@
 

@@ -1,8 +1,10 @@
-"""Seeds every test module, and prints what the tests find for each kind of layer as one table.
+"""Seeds every test module, saves Keras a second tracing of first steps, and prints what the tests
+find for each kind of layer as one table.
 
 A test says where its result belongs by `record_property("layer kind", [kind, column])`.
 """
 
+import functools
 import sys
 
 import pytest
@@ -13,6 +15,36 @@ def seeded():
     """Makes the networks of a module the same in every run: initializers draw from this seed."""
     if "keras" in sys.modules:  # as it is where the module builds a network
         sys.modules["keras"].utils.set_random_seed(0)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def built_optimizers():
+    """Gives optimizers of Keras their variables before a training without callbacks begins.
+
+    Else they are made in the first step, which TensorFlow then traces twice. Nothing but a callback
+    could see the difference.
+    """
+    if "keras" not in sys.modules:
+        yield
+        return
+    model = sys.modules["keras"].Model
+    fit = model.fit
+
+    @functools.wraps(fit)
+    def quick_fit(self, *args, **kwargs):
+        optimizer = getattr(self, "optimizer", None)
+        if self.built and not kwargs.get("callbacks") and _is_unbuilt(optimizer):
+            optimizer.build(self.trainable_variables)
+        return fit(self, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model, "fit", quick_fit)
+        yield
+
+
+def _is_unbuilt(optimizer):
+    is_keras = type(optimizer).__module__.startswith("keras.")
+    return is_keras and not optimizer.built
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -11,6 +12,8 @@ from importlib import metadata
 from pathlib import Path
 
 from packaging.requirements import Requirement
+
+from tflite_kernels import build_library
 
 CORE = ("absl-py", "ai-edge-litert", "flatbuffers", "numpy")  # what edgeax needs without extras
 
@@ -75,6 +78,11 @@ def run(command: Sequence[str | Path], **environment: str) -> subprocess.Complet
 def pip_install(
     python: Path, *arguments: str | Path, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Runs `pip install` for an environment that has setuptools but no pip, off the network."""
+    """Runs `pip install` for an environment that has setuptools but no pip, off the network.
+
+    Any warning of the compiler is an error, so that object files are those of the other tests.
+    """
     command = [sys.executable, "-m", "pip", "--python", python, "install", "--no-index"]
+    compiler = shlex.join([*build_library.find_compiler(), "-Werror"])
+    environment = {"CXX": compiler, **environment}
     return run([*command, "--no-build-isolation", *arguments], **environment)

@@ -30,7 +30,12 @@ def copy(folder: Path) -> Path:
             shutil.copytree(source, folder / part, ignore=ignore)
         else:
             shutil.copy2(source, folder / part)
+    copy_objects(folder)
+    return folder
+
+
+def copy_objects(folder: Path) -> None:
+    """Copies the object files into a tree, where there are any."""
     if (REPOSITORY / OBJECTS).is_dir():
         unfinished = shutil.ignore_patterns(".*")  # another test may be compiling
         shutil.copytree(REPOSITORY / OBJECTS, folder / OBJECTS, ignore=unfinished)
-    return folder

@@ -101,10 +101,13 @@ def test_the_source_distribution_holds_all_that_the_build_needs(tmp_path, build_
     (archive,) = tmp_path.glob("edgeax-*.tar.gz")
     with tarfile.open(archive) as files:
         names = {name.partition("/")[2] for name in files.getnames()}
+        files.extractall(tmp_path, filter="data")
+    unpacked = tmp_path / archive.name.removesuffix(".tar.gz")
+    source_tree.copy_objects(unpacked)  # one whose source or header is missing is compiled anew
     assert kernels <= names
     assert not [name for name in names if name.endswith((".so", ".o"))]
     target = tmp_path / "target"
-    done = environments.pip_install(build_environment, "--no-deps", "--target", target, archive)
+    done = environments.pip_install(build_environment, "--no-deps", "--target", target, unpacked)
     assert done.returncode == 0, done.stdout + done.stderr
     assert ctypes.CDLL(str(target / LIBRARY)).tflite_plugin_create_delegate
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from tests.emulation import aarch64, places, process, require
-from tests.tflite_kernels import golden_folder
+from tests.tflite_kernels import golden_folder, test_programs
 from tflite_kernels import build_library, build_wheels
 
 CHECK = places.REPOSITORY / "tests" / "tflite_kernels" / "run_plugin_check.py"
 SELECTED = {"cortex-a72": "neon", "cortex-a76": "neon_dotprod"}
 COMPILERS = {
-    "gcc": [aarch64.COMPILER],
+    "gcc": [aarch64.COMPILER, "-Werror"],
     # The library of the release wheel: the same compiler, against the same old glibc.
     "ziglang": [
         *(sys.executable, "-m", "ziglang", "c++"),
@@ -69,15 +69,8 @@ def test_an_a72_refuses_the_kernels_of_an_a76_and_names_its_own(folder: Path) ->
 
 def test_each_cpu_is_given_its_fastest_kernels(tmp_path: Path) -> None:
     require.cross_tools()
-    include = f"-I{places.REPOSITORY}"
-    objects: list[Path] = []
-    for file, flags in build_library.list_sources("aarch64"):
-        if not file.startswith("adapters/"):
-            objects.append(tmp_path / f"{len(objects)}.o")
-            source, result = str(build_library.KERNELS / file), str(objects[-1])
-            command = [aarch64.COMPILER, "-std=c++17", *flags, include, "-c", source]
-            process.compile_or_raise([*command, "-o", result])
-    sources = [places.PROGRAMS / "selected.cc", places.PROGRAMS / "print_linux.cc", *objects]
-    program = aarch64.build(sources, tmp_path / "selected", [include])
+    sources = [places.PROGRAMS / f"{name}.cc" for name in ("selected", "print_linux")]
+    sources += test_programs.kernel_objects([aarch64.COMPILER], "aarch64")
+    program = aarch64.build(sources, tmp_path / "selected", [f"-I{places.REPOSITORY}"])
     found = {cpu: aarch64.run(cpu, program) for cpu in SELECTED}
     assert found == {cpu: process.Outcome(f"{name}\n", 0) for cpu, name in SELECTED.items()}

@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from tests.tflite_kernels import native
 from tflite_kernels import build_library
 
 ZIG_AARCH64 = [sys.executable, "-m", "ziglang", "c++", "-target", "aarch64-linux-gnu.2.27"]
@@ -139,7 +140,7 @@ def test_the_compiler_says_what_it_compiles_for():
 
 
 def test_the_library_of_this_machine_exports_the_plugin_and_needs_the_c_library_only(tmp_path):
-    library = build_library.build(tmp_path / "libedgeax.so")
+    library = native.build(tmp_path / "libedgeax.so")
     exported = symbols(library, "--defined-only")
     assert {"tflite_plugin_create_delegate", "tflite_plugin_destroy_delegate"} <= exported
     assert not [name for name in exported if not name.startswith(("tflite_plugin_", "edgeax_"))]

@@ -27,33 +27,11 @@ def include(folder: Path) -> list[str]:
     return [f"-I{places.REPOSITORY}", f"-I{folder}"]
 
 
-def kernel_sources(architecture: str) -> list[tuple[Path, list[str]]]:
-    """All of core/ and arch/ for an architecture, each with its flags."""
-    listed = build_library.list_sources(architecture)
-    return [
-        (build_library.KERNELS / file, flags)
-        for file, flags in listed
-        if not file.startswith("adapters/")
-    ]
-
-
 def kernel_objects(compiler: Sequence[str], architecture: str) -> list[Path]:
-    """Object files of core/ and arch/, as the library has them; what did not change is not
-    compiled anew."""
-    return build_library.compile_objects(compiler, architecture, folders=("core", "arch"))
-
-
-def compile_isa_main(
-    compiler: Sequence[str], architecture: str, output: Path, flags: Sequence[str]
-) -> Path:
-    """Compiles isa_main.cc with every kernel of the architecture."""
-    common = [*compiler, *FLAGS, *flags, f"-I{places.REPOSITORY}"]
-    objects = []
-    for source, own_flags in [*kernel_sources(architecture), (ISA_MAIN, [])]:
-        objects.append(output.with_name(f"{source.parent.name}-{source.stem}.o"))
-        process.compile_or_raise([*common, *own_flags, "-c", source, "-o", objects[-1]])
-    process.compile_or_raise([*common, *objects, "-o", output])
-    return output
+    """Object files of core/ and arch/, as the library has them, any warning being an error; what
+    did not change is not compiled anew."""
+    words = [*compiler, "-Werror"]
+    return build_library.compile_objects(words, architecture, folders=("core", "arch"))
 
 
 def test_core_passes_every_golden_vector_on_the_host(tmp_path):
@@ -112,8 +90,9 @@ def test_core_compiles_for_a_cortex_m4_without_heap_or_exceptions(tmp_path):
 @pytest.fixture(scope="module")
 def arm_program(tmp_path_factory):
     require.cross_tools()
-    output = tmp_path_factory.mktemp("aarch64") / "isa"
-    return compile_isa_main([aarch64.COMPILER], "aarch64", output, ["-static"])
+    sources = [ISA_MAIN, *kernel_objects([aarch64.COMPILER], "aarch64")]
+    flags = ["-Werror", f"-I{places.REPOSITORY}"]
+    return aarch64.build(sources, tmp_path_factory.mktemp("aarch64") / "isa", flags)
 
 
 @pytest.mark.parametrize("cpu", cpus.CPUS)
@@ -127,17 +106,21 @@ def test_files_for_newer_processors_define_nothing_that_others_could_be_merged_w
     """A weak function of an AVX2 file could be the one that an older processor is given."""
     compiler = build_library.find_compiler()
     target = build_library.find_target(compiler)
-    for file, flags in build_library.list_sources(target.architecture):
+    assert "-O3" in build_library.COMPILE_FLAGS
+    quick = kernel_objects(compiler, target.architecture)
+    listed = [
+        entry
+        for entry in build_library.list_sources(target.architecture)
+        if not entry[0].startswith("adapters/")
+    ]
+    for (file, flags), compiled in zip(listed, quick, strict=True):
         if not flags:
             continue
-        for level in ("-O0", "-O3"):
-            output = tmp_path / "file.o"
-            command = [*compiler, *build_library.COMPILE_FLAGS, *flags, level, "-c"]
-            source = build_library.KERNELS / file
-            done = subprocess.run(
-                [*command, str(source), "-o", str(output)], cwd=places.REPOSITORY, check=True
-            )
-            assert done.returncode == 0
+        plain = tmp_path / "file.o"
+        command = [*compiler, *build_library.COMPILE_FLAGS, *flags, "-O0", "-c"]
+        source = build_library.KERNELS / file
+        subprocess.run([*command, source, "-o", plain], cwd=places.REPOSITORY, check=True)
+        for output in (plain, compiled):
             names = process.run(["nm", "-C", "--defined-only", output], 60).output
             weak = [line for line in names.splitlines() if line.split()[1] in "WVu"]
-            assert not weak, f"{file} at {level}"
+            assert not weak, f"{file}: {output}"

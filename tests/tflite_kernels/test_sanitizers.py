@@ -43,23 +43,11 @@ int main(int count, char** words) {
 """
 
 
-def kernel_objects(folder: Path) -> list[Path]:
-    """Compiles core/ and arch/ for this machine."""
-    compiler = build_library.find_compiler()
-    architecture = build_library.find_target(compiler).architecture
-    objects = []
-    for file, flags in build_library.list_sources(architecture):
-        if not file.startswith("adapters/"):
-            objects.append(folder / f"{file.replace('/', '-')}.o")
-            source = build_library.KERNELS / file
-            command = [*compiler, *FLAGS, *native.SANITIZE, *flags, "-c", source]
-            process.compile_or_raise([*command, "-o", objects[-1]])
-    return objects
-
-
 @pytest.fixture(scope="module")
-def kernels(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return kernel_objects(tmp_path_factory.mktemp("kernels"))
+def kernels() -> list[Path]:
+    """The objects of core/ and arch/ that the sanitized library has."""
+    compiler = [*build_library.find_compiler(), "-Werror", *native.SANITIZE]
+    return build_library.compile_objects(compiler, folders=("core", "arch"))
 
 
 def build(output: Path, *sources: Path, flags: list[str] | None = None) -> Path:
