@@ -5,6 +5,7 @@ A test says where its result belongs by `record_property("layer kind", [kind, co
 """
 
 import functools
+import gc
 import sys
 
 import pytest
@@ -18,33 +19,39 @@ def seeded():
 
 
 @pytest.fixture(autouse=True, scope="module")
-def built_optimizers():
-    """Gives optimizers of Keras their variables before a training without callbacks begins.
+def built_optimizers(request):
+    """Gives optimizers their variables before a training begins.
 
-    Else they are made in the first step, which TensorFlow then traces twice. Nothing but a callback
-    could see the difference.
+    Else they are made in the first step, which TensorFlow then traces twice. So it stays where that
+    may matter: in tests of the optimizer or of a callback themselves, and to go on from backups.
     """
     if "keras" not in sys.modules:
         yield
         return
-    model = sys.modules["keras"].Model
-    fit = model.fit
+    keras = sys.modules["keras"]
+    fit = keras.Model.fit
+
+    def may_care(part):
+        is_tested = request.path.stem == f"test_{type(part).__module__.rpartition('.')[2]}"
+        return is_tested or isinstance(part, keras.callbacks.BackupAndRestore)
 
     @functools.wraps(fit)
     def quick_fit(self, *args, **kwargs):
         optimizer = getattr(self, "optimizer", None)
-        if self.built and not kwargs.get("callbacks") and _is_unbuilt(optimizer):
-            optimizer.build(self.trainable_variables)
+        if self.built and optimizer is not None and not optimizer.built:
+            if not any(map(may_care, (optimizer, *(kwargs.get("callbacks") or ())))):
+                optimizer.build(self.trainable_variables)
         return fit(self, *args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(model, "fit", quick_fit)
+        patch.setattr(keras.Model, "fit", quick_fit)
         yield
 
 
-def _is_unbuilt(optimizer):
-    is_keras = type(optimizer).__module__.startswith("keras.")
-    return is_keras and not optimizer.built
+def pytest_collection_finish():
+    """Takes what modules hold out of the search for garbage, which gets slow with TensorFlow."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -1,6 +1,7 @@
 """The rules of the house: who may import whom, and what must stay in step with what."""
 
 import ast
+import functools
 import importlib
 import json
 import pkgutil
@@ -52,6 +53,7 @@ def every(paths):
     return pytest.mark.parametrize("path", paths, ids=short)
 
 
+@functools.cache
 def tree_of(path):
     return ast.parse(path.read_text(encoding="utf-8"))
 

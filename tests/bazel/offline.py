@@ -29,6 +29,7 @@ _OPTIONS = (
     f"--action_env=PATH={Path(sys.executable).parent}:/usr/bin:/bin",  # a python3 with numpy
     "--symlink_prefix=/",  # no links into the root
     "--nosandbox_debug",  # Debian's default prints each call of the sandbox
+    "--per_file_copt=.*@-O1",  # after -O3, which takes twice as long; tests compare those flags
     "--jobs=2",
 )
 

@@ -9,7 +9,7 @@ from tests.emulation import aarch64, cpus, places, process, require
 from tests.tflite_kernels import fuzz_corpus, fuzzing, test_programs
 from tflite_kernels import build_library
 
-SECONDS = 60  # that the fuzzing takes in `make test`
+SECONDS = 20  # that the fuzzing takes in `make test`
 SOAK_SECONDS = 1800
 REPLAY = fuzzing.MAIN.with_name("fuzz_replay.cc")
 FAULTS = {  # by what is wrong: a file, what stands there, what is put in its place, what is seen,
