@@ -10,7 +10,7 @@ from typing import Any
 from edgeax.formats import decode_graph, decode_lut, dtypes, vector_rows
 from edgeax.formats.codebook import Codebook
 from edgeax.formats.flatbuffer import Model, Operator, Subgraph, Tensor
-from edgeax.formats.operators import GRADIENT_OPERATORS, OPERATORS
+from edgeax.formats.operators import OPERATORS, TRAINING_OPERATORS
 from edgeax.formats.tables import text_table
 
 METADATA_KEY = "edgeax"
@@ -112,13 +112,13 @@ class FileDetails:
         return tuple(
             name
             for name in self.custom_operators
-            if name.startswith(_OUR_PREFIX) or name in GRADIENT_OPERATORS
+            if name.startswith(_OUR_PREFIX) or name in TRAINING_OPERATORS
         )
 
     @property
     def unknown_operators(self) -> tuple[str, ...]:
         """Names of the custom operators that this release of edgeax does not know."""
-        known = {*OPERATORS, *GRADIENT_OPERATORS, decode_lut.OPERATOR}
+        known = {*OPERATORS, *TRAINING_OPERATORS, decode_lut.OPERATOR}
         return tuple(name for name in self.custom_operators if name not in known)
 
     @property

@@ -1,4 +1,5 @@
-"""Golden vectors of gradients under TensorFlow's names, by exact fractions.
+"""Golden vectors of gradients under TensorFlow's names, and of layers by variable weights, by exact
+fractions.
 
 They are worked out whenever they are asked for, in less than a second: no program in C++ reads them
 from a file. In a case `inputs` holds the tensors of the operator by their names in the operator
@@ -45,6 +46,12 @@ CONVOLUTIONS: list[tuple[str, str, list[int], list[int], dict[str, Any]]] = [
     ("dilation", DEPTHWISE, [1, 6, 5, 3], [3, 2, 3, 1], {"dilations": [1, 2, 2, 1]}),
     ("whole_lanes", DEPTHWISE, [1, 3, 4, 17], [3, 2, 17, 1], {"padding": "VALID"}),
 ]
+ACTIVATIONS: dict[str, tuple[float | None, float | None]] = {
+    "NONE": (None, None),
+    "RELU": (0.0, None),
+    "RELU6": (0.0, 6.0),
+    "RELU_N1_TO_1": (-1.0, 1.0),
+}
 POOLS: list[tuple[str, list[int], dict[str, Any]]] = [
     ("halves", [1, 4, 4, 3], {"ksize": [1, 2, 2, 1], "strides": [1, 2, 2, 1]}),
     ("overlapping", [2, 5, 6, 2], {"ksize": [1, 3, 3, 1], "strides": [1, 2, 1, 1]}),
@@ -119,6 +126,21 @@ class Layer:
 
     def channel(self, i: int, o: int) -> int:
         return o // (self.outputs // self.groups) * self.inputs + i
+
+
+def outputs(layer: Layer, values: Numbers, weights: Numbers, bias: Numbers) -> Numbers:
+    """What a layer makes of its input, without activation."""
+    found = []
+    taps = [*itertools.product(range(layer.kernel[0]), range(layer.kernel[1]))]
+    numbered = {place: number for number, place in enumerate(layer.weights())}
+    for (n, y, x), o in itertools.product(layer.positions(), range(layer.outputs)):
+        total = bias[o]
+        for (ky, kx), i in itertools.product(taps, range(layer.inputs)):
+            at = layer.read(n, y, x, ky, kx, layer.channel(i, o))
+            if at is not None:
+                total = nearest(values[at] * weights[numbered[ky, kx, i, o]] + total)
+        found.append(total)
+    return found
 
 
 def filter_gradient(layer: Layer, values: Numbers, gradients: Numbers) -> Numbers:
@@ -202,6 +224,9 @@ def gradients() -> list[dict[str, Any]]:
     found = []
     for row in CONVOLUTIONS:
         found += [_convolution(*row, of_filter) for of_filter in (True, False)]
+    for row, activation in zip(CONVOLUTIONS, itertools.cycle(ACTIVATIONS), strict=False):
+        found.append(_variable(*row, activation))
+    found.append(_variable_dense())
     for row in POOLS:
         found += [_pool(operator, *row) for operator in ("MaxPoolGrad", "AvgPoolGrad")]
     for operator in ("ReluGrad", "Relu6Grad", "LeakyReluGrad", "EluGrad"):
@@ -256,6 +281,54 @@ def _convolution(
         case["inputs"] = {"input_sizes": _shape(shape), "filter": values, "out_backprop": output}
         exact = input_gradient(layer, _numbers(values), _numbers(output))
         case["output"] = _tensor(shape, exact)
+    return case
+
+
+def _variable(
+    name: str,
+    layer_name: str,
+    shape: list[int],
+    kernel: list[int],
+    changes: dict[str, Any],
+    activation: str,
+) -> dict[str, Any]:
+    attributes = SMALL | {"dilations": [1, 1, 1, 1], "data_format": "NHWC"} | changes
+    layer = Layer(layer_name, shape, kernel, attributes)
+    kind = layer_name.removesuffix("Backprop").removesuffix("2dNative").removesuffix("2D")
+    label = f"{layer_name} {name}"
+    inputs = {
+        "input": _draw(f"{label} values", shape),
+        "filter": _draw(f"{label} weights", kernel),
+        "bias": _draw(f"{label} bias", [layer.outputs]),
+    }
+    return {
+        "name": name,
+        "operator": f"EdgeaxVariable{kind}2D",
+        "attributes": attributes | {"activation": activation},
+        "inputs": inputs,
+        "output": _tensor(
+            [shape[0], layer.height, layer.width, layer.outputs],
+            [
+                _limited(number, activation)
+                for number in outputs(layer, *map(_numbers, inputs.values()))
+            ],
+        ),
+    }
+
+
+def _limited(value: Fraction, activation: str) -> Fraction:
+    low, high = ACTIVATIONS[activation]
+    value = value if low is None else max(value, Fraction(low))
+    return value if high is None else min(value, Fraction(high))
+
+
+def _variable_dense() -> dict[str, Any]:
+    """A dense layer is a convolution of one tap."""
+    case = _variable("leading_axes", CONV, [1, 3, 6, 5], [1, 1, 5, 18], {}, "RELU")
+    case |= {"operator": "EdgeaxVariableFullyConnected", "attributes": {"activation": "RELU"}}
+    case["inputs"]["input"] = case["inputs"]["input"] | {"shape": [3, 6, 5]}
+    case["inputs"]["filter"] = case["inputs"]["filter"] | {"shape": [5, 18]}
+    case["output"] = case["output"] | {"shape": [3, 6, 18]}
     return case
 
 

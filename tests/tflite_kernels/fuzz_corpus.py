@@ -11,7 +11,7 @@ from tests.golden import cases as golden
 from tests.tflite_kernels import native
 
 PACKED = list(operators.OPERATORS)
-GRADIENTS = list(operators.GRADIENT_OPERATORS)
+GRADIENTS = list(operators.TRAINING_OPERATORS)
 NAMES = PACKED + GRADIENTS
 WINDOW = [name for name, _ in native.Window._fields_]
 LARGER = 40  # shapes of each operator
@@ -174,7 +174,11 @@ def few_vectors(source: np.random.Generator, operator: str) -> bytes:
 
 
 def gradient(source: np.random.Generator, operator: str) -> bytes:
-    """A gradient of a layer; its tensors are made up."""
+    """A gradient of a layer, or one whose weights change; its tensors are made up."""
+    activation = bytes([int(source.integers(4))]) if "Variable" in operator else b""
+    if operator.endswith("FullyConnected"):
+        shape = (source.choice(sizes) for sizes in ((1, 3, 15, 40), (1, 7, 60), (1, 10, 16, 40)))
+        return numbers(*map(int, shape)) + activation
     if "Conv" not in operator and "Pool" not in operator:
         alpha = np.float32(source.choice([0.25, -1.0])).tobytes()
         return numbers(int(source.integers(1, 300)), 0) + alpha
@@ -199,7 +203,7 @@ def gradient(source: np.random.Generator, operator: str) -> bytes:
         return numbers(*shape, *axes)
     if "Depthwise" in operator:
         outputs = int(source.choice([1, 2]))
-    return numbers(*shape, outputs, groups, *axes)
+    return numbers(*shape, outputs, groups, *axes) + activation
 
 
 def right() -> Iterator[bytes]:

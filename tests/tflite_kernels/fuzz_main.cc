@@ -515,10 +515,7 @@ void FuzzGradient(FuzzInput* in, Setting* setting, const Args& args,
   computed += RunAll(args, {values.view(), gradients.view(), {}, {}}, output, kernel, setting->how);
 }
 
-void FuzzConvolutionGradient(
-    FuzzInput* in, Setting* setting, bool is_depthwise,
-    Status (*check)(const edgeax::Conv2DGradientArgs&, edgeax::GradientSizes*),
-    edgeax::Kernel<edgeax::Conv2DGradientArgs, edgeax::GradientTensors> KernelSet::*kernel) {
+edgeax::Conv2DGradientArgs ConvolutionOf(FuzzInput* in, bool is_depthwise) {
   edgeax::Conv2DGradientArgs args;
   args.input = ShapeOf(in);
   args.output_channels = in->Number();
@@ -529,6 +526,11 @@ void FuzzConvolutionGradient(
     args.output_channels = outputs < 0 ? 0 : static_cast<int32_t>(outputs);
   }
   args.window = GeometryOf(in, args.input);
+  return args;
+}
+
+// About how many products there are, or -1.
+int64_t WorkOf(const edgeax::Conv2DGradientArgs& args) {
   const edgeax::Axis &height = args.window.height, &width = args.window.width;
   const int64_t inputs = args.groups < 1 ? 1 : args.input.channels / args.groups;
   const int64_t products = CheckedProduct(args.input.batch, height.kernel, width.kernel, inputs,
@@ -536,7 +538,15 @@ void FuzzConvolutionGradient(
   // Of inputs that no tap reads there are products of other numbers.
   const int64_t taps = CheckedProduct(args.input.batch, args.input.height, args.input.width,
                                       args.input.channels, height.kernel, width.kernel);
-  FuzzGradient(in, setting, args, check, kernel, products < 0 || taps < 0 ? -1 : products + taps);
+  return products < 0 || taps < 0 ? -1 : products + taps;
+}
+
+void FuzzConvolutionGradient(
+    FuzzInput* in, Setting* setting, bool is_depthwise,
+    Status (*check)(const edgeax::Conv2DGradientArgs&, edgeax::GradientSizes*),
+    edgeax::Kernel<edgeax::Conv2DGradientArgs, edgeax::GradientTensors> KernelSet::*kernel) {
+  const edgeax::Conv2DGradientArgs args = ConvolutionOf(in, is_depthwise);
+  FuzzGradient(in, setting, args, check, kernel, WorkOf(args));
 }
 
 template <bool kIsDepthwise>
@@ -580,6 +590,43 @@ void FuzzActivationGrad(FuzzInput* in, Setting* setting) {
   FuzzGradient(in, setting, args, edgeax::CheckActivationGrad, &KernelSet::activation_grad, count);
 }
 
+// Layers whose weights change.
+
+void FuzzVariable(FuzzInput* in, Setting* setting, const edgeax::Conv2DGradientArgs& layer) {
+  const int32_t activation = in->Byte() % 5;  // the last one is none
+  const edgeax::VariableConv2DArgs args = {layer, static_cast<edgeax::Activation>(activation)};
+  edgeax::VariableConv2DSizes sizes;
+  int64_t work = WorkOf(layer);
+  if (edgeax::CheckVariableConv2D(args, &sizes) != Status::kOk) {
+    sizes = {1, 1, 1, 1};
+    work = 0;
+  }
+  const auto is_cut = [](int64_t size) { return size > kMostElements; };
+  if (!is_cut(sizes.input) && !is_cut(sizes.weights) && !is_cut(sizes.output) &&
+      (work < 0 || work > kMostWork)) {
+    return;
+  }
+  Exact<float> input(setting->Size(sizes.input)), weights(setting->Size(sizes.weights));
+  Exact<float> bias(setting->Size(sizes.bias));
+  const size_t output = setting->Size(sizes.output);
+  in->Fill(&input);
+  in->Fill(&weights);
+  in->Fill(&bias);
+  computed += RunAll(args, {input.view(), weights.view(), bias.view(), {}, {}}, output,
+                     &KernelSet::variable_conv2d, setting->how);
+}
+
+template <bool kIsDepthwise>
+void FuzzVariableConv2D(FuzzInput* in, Setting* setting) {
+  FuzzVariable(in, setting, ConvolutionOf(in, kIsDepthwise));
+}
+
+void FuzzVariableFullyConnected(FuzzInput* in, Setting* setting) {
+  const int32_t rows = in->Number(), depth = in->Number(), outputs = in->Number();
+  const edgeax::Axis one = {1, 1, 1, 1, 1, 0}, all = {rows, rows, 1, 1, 1, 0};
+  FuzzVariable(in, setting, {{1, 1, rows, depth}, outputs, 1, {one, all}});
+}
+
 // In the order of edgeax::kOperatorSpecs, and behind them of edgeax::kGradientSpecs.
 constexpr void (*kFuzz[])(FuzzInput* in, Setting* setting) = {FuzzConv2D,
                                                               FuzzDepthwiseConv2D,
@@ -609,7 +656,10 @@ constexpr void (*kFuzz[])(FuzzInput* in, Setting* setting) = {FuzzConv2D,
                                                               FuzzActivationGrad<0>,
                                                               FuzzActivationGrad<1>,
                                                               FuzzActivationGrad<2>,
-                                                              FuzzActivationGrad<3>};
+                                                              FuzzActivationGrad<3>,
+                                                              FuzzVariableConv2D<false>,
+                                                              FuzzVariableConv2D<true>,
+                                                              FuzzVariableFullyConnected};
 constexpr size_t kOperators = sizeof(kFuzz) / sizeof(kFuzz[0]);
 static_assert(kOperators == (sizeof(edgeax::kOperatorSpecs) + sizeof(edgeax::kGradientSpecs)) /
                                 sizeof(edgeax::OperatorSpec),

@@ -15,7 +15,7 @@ import numpy as np
 from ai_edge_litert import interpreter as litert
 
 from edgeax.formats import coded
-from edgeax.formats.operators import GRADIENT_OPERATORS
+from edgeax.formats.operators import GRADIENT_OPERATORS, TRAINING_OPERATORS, VARIABLE_OPERATORS
 from tests.tflite_kernels import (
     coded_rows,
     float_cases,
@@ -25,6 +25,7 @@ from tests.tflite_kernels import (
     random_cases,
     sign_sum_cases,
     test_coded,
+    variable_cases,
 )
 
 WORDS = np.int64([-(2**31), -1, 0, 1, 2, 3, 7, 4096, 4097, 65536, 2**31 - 1])
@@ -38,7 +39,7 @@ CODED = [
     if not re.search("Depthwise|Binary|Vector|Grouped|Lookup", name)
 ]
 SIGN_SUMS = (sign_sum_cases.CONV2D, sign_sum_cases.FULLY_CONNECTED)
-WHOLE = (float_cases.OPERATOR, *SIGN_SUMS, *GRADIENT_OPERATORS)
+WHOLE = (float_cases.OPERATOR, *SIGN_SUMS, *TRAINING_OPERATORS)
 MOST_CODES = 4000  # of rows that are coded
 
 
@@ -107,6 +108,8 @@ def draw(source: np.random.Generator, operator: str, is_coded: bool) -> models.M
         seed = int(source.integers(1000))
         if operator in GRADIENT_OPERATORS:
             model = gradient_cases.model_of(gradient_cases.draw(seed, operator))
+        elif operator in VARIABLE_OPERATORS:
+            model = gradient_cases.model_of(variable_cases.draw(seed, operator))
         elif operator in SIGN_SUMS:
             model = sign_sum_cases.draw(operator, seed).model()
         else:

@@ -73,7 +73,7 @@ def model_of(case: GradientCase) -> models.Model:
 
 
 def golden_cases() -> list[GradientCase]:
-    """The cases of golden/gradient_cases.py."""
+    """The cases of golden/gradient_cases.py, those of layers by variable weights among them."""
 
     def array(tensor: dict[str, Any], kind: Any) -> np.ndarray:
         return np.array(tensor["data"], kind).reshape(tensor["shape"])

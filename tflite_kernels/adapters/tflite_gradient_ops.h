@@ -1,4 +1,5 @@
-#pragma once  // adapters/tflite_gradient_ops.h: gradients under TensorFlow's names.
+#pragma once  // adapters/tflite_gradient_ops.h: gradients under TensorFlow's names, and the layers
+              // whose weights they change.
 
 #include "tflite_kernels/adapters/flexbuffer.h"
 #include "tflite_kernels/adapters/tflite_operands.h"
@@ -17,11 +18,12 @@ struct WantedGradient {
   int64_t products;
 };
 
-// Which inputs a kernel reads.
-struct GradientInputs {
-  int values, gradients;
-};
 constexpr int kNoValues = -1;
+
+// Which inputs a kernel reads; a layer has weights in place of gradients, and a bias.
+struct GradientInputs {
+  int values, gradients, bias = kNoValues;
+};
 
 constexpr int32_t kMostInWindow = 65535;
 
@@ -87,10 +89,9 @@ TfLiteStatus ReadWindow(const Site& site, const FlexMap& map, bool may_be_explic
   return ReadExplicit(site, map, window);
 }
 
-// How the window slides over an image of `input`, and that the layer's output is then as large as
-// `gradient` is, which has `channels`.
+// How the window slides over an image of `input`.
 TfLiteStatus PlaceWindow(const Site& site, const WindowAttributes& attributes, const Shape4& input,
-                         int32_t channels, const Operand& gradient, WindowGeometry* geometry) {
+                         WindowGeometry* geometry) {
   const auto number = [](int64_t value) { return static_cast<int32_t>(value); };
   const bool is_explicit = attributes.padding == kExplicitText;
   const int64_t* sides = attributes.explicit_paddings;
@@ -114,8 +115,14 @@ TfLiteStatus PlaceWindow(const Site& site, const WindowAttributes& attributes, c
     geometry->width.input = input.width;
     geometry->width.pad = number(sides[4]);
   }
+  return kTfLiteOk;
+}
+
+// Whether a gradient is as large as the output of its layer, which has `channels`.
+TfLiteStatus CheckGradient(const Site& site, const Operand& gradient, int32_t batch,
+                           const WindowGeometry& geometry, int32_t channels) {
   const TfLiteIntArray& dims = *gradient.tensor->dims;
-  const int wanted[] = {input.batch, geometry->height.output, geometry->width.output, channels};
+  const int wanted[] = {batch, geometry.height.output, geometry.width.output, channels};
   for (int i = 0; i < 4; ++i) {
     if (dims.data[i] == wanted[i]) continue;
     return Fail(site,
@@ -162,8 +169,7 @@ WantedGradient WantedShape(const Shape4& shape, int64_t products) {
 // Convolutions, of which `kernel` is the shape of the kernel.
 TfLiteStatus PrepareConvolution(const Site& site, const FlexMap& map, bool is_depthwise,
                                 const Shape4& input, const Shape4& kernel, const char* kernel_name,
-                                const Operand& gradient, Conv2DGradientArgs* args,
-                                int64_t* products) {
+                                Conv2DGradientArgs* args, int64_t* products) {
   WindowAttributes window = {};
   window.kernel[1] = kernel.batch;
   window.kernel[2] = kernel.height;
@@ -186,8 +192,7 @@ TfLiteStatus PrepareConvolution(const Site& site, const FlexMap& map, bool is_de
                 static_cast<int>(kernel.width), static_cast<int>(kernel.channels));
   }
   *args = {input, static_cast<int32_t>(outputs), groups, {}};
-  EDGEAX_RETURN_IF_ERROR(
-      PlaceWindow(site, window, input, args->output_channels, gradient, &args->window));
+  EDGEAX_RETURN_IF_ERROR(PlaceWindow(site, window, input, &args->window));
   const int64_t positions =
       int64_t{input.batch} * args->window.height.output * args->window.width.output;
   *products = positions * kernel.batch * kernel.height * (input.channels / groups) * outputs;
@@ -211,8 +216,9 @@ struct BackpropFilterOp {
     EDGEAX_RETURN_IF_ERROR(ReadShape(site, tensors[1], &kernel));
     EDGEAX_RETURN_IF_ERROR(CheckFloats(site, tensors[2], 4, 4));
     *wanted = WantedShape(kernel, 0);
-    return PrepareConvolution(site, map, kIsDepthwise, ShapeOf(tensors[0]), kernel, tensors[1].name,
-                              tensors[2], args, &wanted->products);
+    EDGEAX_RETURN_IF_ERROR(PrepareConvolution(site, map, kIsDepthwise, ShapeOf(tensors[0]), kernel,
+                                              tensors[1].name, args, &wanted->products));
+    return CheckGradient(site, tensors[2], args->input.batch, args->window, args->output_channels);
   }
 };
 
@@ -233,8 +239,83 @@ struct BackpropInputOp {
     EDGEAX_RETURN_IF_ERROR(CheckFloats(site, tensors[1], 4, 4));
     EDGEAX_RETURN_IF_ERROR(CheckFloats(site, tensors[2], 4, 4));
     *wanted = WantedShape(input, 0);
-    return PrepareConvolution(site, map, kIsDepthwise, input, ShapeOf(tensors[1]), tensors[1].name,
-                              tensors[2], args, &wanted->products);
+    EDGEAX_RETURN_IF_ERROR(PrepareConvolution(site, map, kIsDepthwise, input, ShapeOf(tensors[1]),
+                                              tensors[1].name, args, &wanted->products));
+    return CheckGradient(site, tensors[2], input.batch, args->window, args->output_channels);
+  }
+};
+
+TfLiteStatus ReadActivation(const Site& site, const FlexMap& map, Activation* activation) {
+  static constexpr const char* kActivations[] = {"NONE", "RELU", "RELU6", "RELU_N1_TO_1", nullptr};
+  int32_t number = 0;
+  if (map.Text("activation", kActivations, &number) == Found::kOther) {
+    return Fail(site, "attribute activation must be NONE, RELU, RELU6 or RELU_N1_TO_1.");
+  }
+  *activation = static_cast<Activation>(number);
+  return kTfLiteOk;
+}
+
+struct VariableOp {
+  using Args = VariableConv2DArgs;
+  static constexpr GradientInputs kInputs = {0, 1, 2};
+
+  static const Kernel<Args, VariableConv2DTensors>& KernelIn(const KernelSet& set) {
+    return set.variable_conv2d;
+  }
+
+  static TfLiteStatus CheckBias(const Site& site, const Operand& bias, int32_t channels) {
+    EDGEAX_RETURN_IF_ERROR(CheckFloats(site, bias, 1, 1));
+    return CheckVector(site, bias, channels);
+  }
+};
+
+template <GradientIndex kIndex, bool kIsDepthwise>
+struct VariableConv2DOp : VariableOp {
+  static constexpr const OperatorSpec& kSpec = kGradientSpecs[kIndex];
+
+  static TfLiteStatus Translate(const Site& site, const FlexMap& map, const FoundTensors& tensors,
+                                Args* args, WantedGradient* wanted) {
+    EDGEAX_RETURN_IF_ERROR(CheckFloats(site, tensors[0], 4, 4));
+    EDGEAX_RETURN_IF_ERROR(CheckFloats(site, tensors[1], 4, 4));
+    EDGEAX_RETURN_IF_ERROR(ReadActivation(site, map, &args->activation));
+    const Shape4 input = ShapeOf(tensors[0]);
+    int64_t products = 0;
+    EDGEAX_RETURN_IF_ERROR(PrepareConvolution(site, map, kIsDepthwise, input, ShapeOf(tensors[1]),
+                                              tensors[1].name, &args->layer, &products));
+    const WindowGeometry& window = args->layer.window;
+    const int32_t channels = args->layer.output_channels;
+    *wanted =
+        WantedShape({input.batch, window.height.output, window.width.output, channels}, products);
+    return CheckBias(site, tensors[2], channels);
+  }
+};
+
+// A dense layer: a convolution of one tap, whose pixels are the rows of its input.
+struct VariableFullyConnectedOp : VariableOp {
+  static constexpr const OperatorSpec& kSpec = kGradientSpecs[kEdgeaxVariableFullyConnected];
+
+  static TfLiteStatus Translate(const Site& site, const FlexMap& map, const FoundTensors& tensors,
+                                Args* args, WantedGradient* wanted) {
+    EDGEAX_RETURN_IF_ERROR(CheckFloats(site, tensors[0], 1, kMaxRank));
+    EDGEAX_RETURN_IF_ERROR(CheckFloats(site, tensors[1], 2, 2));
+    EDGEAX_RETURN_IF_ERROR(ReadActivation(site, map, &args->activation));
+    const TfLiteIntArray &dims = *tensors[0].tensor->dims, &kernel = *tensors[1].tensor->dims;
+    const int last = dims.size - 1, depth = dims.data[last], outputs = kernel.data[1];
+    if (kernel.data[0] != depth) {
+      return Fail(site, "tensor %s must have %d rows. Received: %d.", tensors[1].name, depth,
+                  kernel.data[0]);
+    }
+    *wanted = {dims.size, {}, int64_t{depth} * outputs};
+    int32_t rows = 1;
+    for (int i = 0; i < last; ++i) {
+      wanted->shape[i] = dims.data[i];
+      rows *= dims.data[i];
+    }
+    wanted->shape[last] = outputs;
+    wanted->products *= rows;
+    const Axis one = {1, 1, 1, 1, 1, 0}, all = {rows, rows, 1, 1, 1, 0};
+    args->layer = {{1, 1, rows, depth}, outputs, 1, {one, all}};
+    return CheckBias(site, tensors[2], outputs);
   }
 };
 
@@ -246,7 +327,8 @@ TfLiteStatus PreparePool(const Site& site, const FlexMap& map, const Shape4& inp
   EDGEAX_RETURN_IF_ERROR(ReadSizes(site, map, "ksize", false, &window.kernel));
   EDGEAX_RETURN_IF_ERROR(ReadWindow(site, map, false, &window));
   args->input = input;
-  EDGEAX_RETURN_IF_ERROR(PlaceWindow(site, window, input, input.channels, gradient, &args->window));
+  EDGEAX_RETURN_IF_ERROR(PlaceWindow(site, window, input, &args->window));
+  EDGEAX_RETURN_IF_ERROR(CheckGradient(site, gradient, input.batch, args->window, input.channels));
   const int64_t outputs = int64_t{input.batch} * args->window.height.output *
                           args->window.width.output * input.channels;
   *wanted = WantedShape(input, outputs * window.kernel[1] * window.kernel[2]);

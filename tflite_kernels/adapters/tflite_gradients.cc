@@ -75,9 +75,18 @@ TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* host) {
   }
   EDGEAX_RETURN_IF_ERROR(input(Op::kInputs.gradients, &gradients));
   EDGEAX_RETURN_IF_ERROR(FloatsOf(site, context->tensors[node.output], &output));
-  const GradientTensors tensors = {
-      {values.data, values.size}, {gradients.data, gradients.size}, {}, output};
-  return RunShares<Op>(site, node, tensors);
+  const auto read = [](const Span<float>& floats) {
+    return Span<const float>{floats.data, floats.size};
+  };
+  if constexpr (Op::kInputs.bias != kNoValues) {
+    Span<float> bias;
+    EDGEAX_RETURN_IF_ERROR(input(Op::kInputs.bias, &bias));
+    const VariableConv2DTensors tensors = {read(values), read(gradients), read(bias), {}, output};
+    return RunShares<Op>(site, node, tensors);
+  } else {
+    const GradientTensors tensors = {read(values), read(gradients), {}, output};
+    return RunShares<Op>(site, node, tensors);
+  }
 }
 
 template <typename Op>
@@ -91,17 +100,20 @@ struct Registrations {
       ResolverRegistrationOf(Ops::kSpec, kFunctionsOf<Ops>)...};
 };
 
-using All = Registrations<BackpropFilterOp<kConv2DBackpropFilter, false>,
-                          BackpropInputOp<kConv2DBackpropInput, false>,
-                          BackpropFilterOp<kDepthwiseConv2dNativeBackpropFilter, true>,
-                          BackpropInputOp<kDepthwiseConv2dNativeBackpropInput, true>, MaxPoolGradOp,
-                          AvgPoolGradOp, ActivationGradOp<kReluGrad, ActivationKind::kRelu>,
-                          ActivationGradOp<kRelu6Grad, ActivationKind::kRelu6>,
-                          ActivationGradOp<kLeakyReluGrad, ActivationKind::kLeakyRelu>,
-                          ActivationGradOp<kEluGrad, ActivationKind::kElu>>;
+using All =
+    Registrations<BackpropFilterOp<kConv2DBackpropFilter, false>,
+                  BackpropInputOp<kConv2DBackpropInput, false>,
+                  BackpropFilterOp<kDepthwiseConv2dNativeBackpropFilter, true>,
+                  BackpropInputOp<kDepthwiseConv2dNativeBackpropInput, true>, MaxPoolGradOp,
+                  AvgPoolGradOp, ActivationGradOp<kReluGrad, ActivationKind::kRelu>,
+                  ActivationGradOp<kRelu6Grad, ActivationKind::kRelu6>,
+                  ActivationGradOp<kLeakyReluGrad, ActivationKind::kLeakyRelu>,
+                  ActivationGradOp<kEluGrad, ActivationKind::kElu>,
+                  VariableConv2DOp<kEdgeaxVariableConv2D, false>,
+                  VariableConv2DOp<kEdgeaxVariableDepthwiseConv2D, true>, VariableFullyConnectedOp>;
 static_assert(sizeof(All::kDelegated) / sizeof(TfLiteRegistration) ==
                   sizeof(kGradientSpecs) / sizeof(OperatorSpec),
-              "every gradient has a kernel");
+              "every operator has a kernel");
 
 }  // namespace
 

@@ -28,6 +28,14 @@ static inline Columns ColumnsOf(const WindowGeometry& window, int32_t channels) 
   return {channels, shares, (shares ? width.stride : width.kernel) * column, width.kernel * column};
 }
 
+// Whether each window is one pixel of the image.
+static inline bool IsPointwise(const WindowGeometry& window) {
+  const auto is_plain = [](const Axis& axis) {
+    return axis.kernel == 1 && axis.pad == 0 && AxisHas(axis, AxisInput(axis, axis.output - 1, 0));
+  };
+  return is_plain(window.height) && is_plain(window.width);
+}
+
 // Numbers that the windows of a block take at most, and kFloatLanes behind them.
 static inline int64_t NumbersOf(const Columns& columns) {
   return int64_t{columns.rows} * kGradientPositions + kFloatLanes;

@@ -29,14 +29,6 @@ struct FilterPlan {
   size_t total_bytes;
 };
 
-// Whether each window is one pixel of the image.
-static inline bool IsPointwise(const WindowGeometry& window) {
-  const auto is_plain = [](const Axis& axis) {
-    return axis.kernel == 1 && axis.pad == 0 && AxisHas(axis, AxisInput(axis, axis.output - 1, 0));
-  };
-  return is_plain(window.height) && is_plain(window.width);
-}
-
 // Channels whose windows of a block fill a part of the second cache.
 static inline int32_t ChunkOf(const WindowGeometry& window, int32_t channels) {
   const Axis& width = window.width;

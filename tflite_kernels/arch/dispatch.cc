@@ -95,11 +95,16 @@ constexpr KernelSet Reference() {
   set.int16_sparse_conv2d = {SparseConv2D, NoScratch<Conv2DGeometry>};
   set.int16_sparse_fully_connected = {SparseFullyConnected,
                                       NoScratch<Int16SparseProduct, CheckSparseFullyConnected>};
-  set.backprop_filter = {Conv2DBackpropFilter, NoScratch<Conv2DGradientArgs, CheckBackpropFilter>};
-  set.backprop_input = {Conv2DBackpropInput, NoScratch<Conv2DGradientArgs, CheckBackpropInput>};
-  set.max_pool_grad = {MaxPoolGrad, NoScratch<PoolGradientArgs, CheckMaxPoolGrad>};
-  set.avg_pool_grad = {AvgPoolGrad, NoScratch<PoolGradientArgs, CheckAvgPoolGrad>};
-  set.activation_grad = {ActivationGrad, NoScratch<ActivationGradientArgs, CheckActivationGrad>};
+  set.backprop_filter = {Conv2DBackpropFilter,
+                         NoScratch<Conv2DGradientArgs, GradientSizes, CheckBackpropFilter>};
+  set.backprop_input = {Conv2DBackpropInput,
+                        NoScratch<Conv2DGradientArgs, GradientSizes, CheckBackpropInput>};
+  set.max_pool_grad = {MaxPoolGrad, NoScratch<PoolGradientArgs, GradientSizes, CheckMaxPoolGrad>};
+  set.avg_pool_grad = {AvgPoolGrad, NoScratch<PoolGradientArgs, GradientSizes, CheckAvgPoolGrad>};
+  set.activation_grad = {ActivationGrad,
+                         NoScratch<ActivationGradientArgs, GradientSizes, CheckActivationGrad>};
+  set.variable_conv2d = {VariableConv2D,
+                         NoScratch<VariableConv2DArgs, VariableConv2DSizes, CheckVariableConv2D>};
   return set;
 }
 
@@ -109,13 +114,16 @@ constexpr KernelSet Reference() {
   LookupOn<Lookup##Operator##Args, Grouped##Operator##Args, Grouped##Operator##Isa, \
            Grouped##Operator##ScratchBytes##Isa, PutOnPoints>::kKernel
 
-#define EDGEAX_GRADIENTS(Isa, set)                                                             \
-  set.backprop_filter = EDGEAX_KERNEL(BackpropFilter, Isa);                                    \
-  set.backprop_input = EDGEAX_KERNEL(BackpropInput, Isa);                                      \
-  set.max_pool_grad = {MaxPoolGrad##Isa, NoScratch<PoolGradientArgs, CheckMaxPoolGrad>, true}; \
-  set.avg_pool_grad = {AvgPoolGrad##Isa, NoScratch<PoolGradientArgs, CheckAvgPoolGrad>, true}; \
-  set.activation_grad = {ActivationGrad##Isa,                                                  \
-                         NoScratch<ActivationGradientArgs, CheckActivationGrad>, true}
+#define EDGEAX_GRADIENTS(Isa, set)                                                              \
+  set.backprop_filter = EDGEAX_KERNEL(BackpropFilter, Isa);                                     \
+  set.backprop_input = EDGEAX_KERNEL(BackpropInput, Isa);                                       \
+  set.max_pool_grad = {MaxPoolGrad##Isa,                                                        \
+                       NoScratch<PoolGradientArgs, GradientSizes, CheckMaxPoolGrad>, true};     \
+  set.avg_pool_grad = {AvgPoolGrad##Isa,                                                        \
+                       NoScratch<PoolGradientArgs, GradientSizes, CheckAvgPoolGrad>, true};     \
+  set.activation_grad = {ActivationGrad##Isa,                                                   \
+                         NoScratch<ActivationGradientArgs, GradientSizes, CheckActivationGrad>, \
+                         true}
 
 #if defined(__x86_64__)
 constexpr KernelSet Avx2() {
@@ -135,6 +143,7 @@ constexpr KernelSet Avx2() {
   set.binary_fully_connected = EDGEAX_KERNEL(BinaryFullyConnected, Avx2);
   set.float_fully_connected = EDGEAX_KERNEL(FloatFullyConnected, Avx2);
   EDGEAX_GRADIENTS(Avx2, set);
+  set.variable_conv2d = EDGEAX_KERNEL(VariableConv2D, Avx2);
   set.sign_sum = EDGEAX_KERNEL(SignSum, Avx2);
   set.vector_conv2d = EDGEAX_KERNEL(VectorConv2D, Avx2);
   set.vector_fully_connected = EDGEAX_KERNEL(VectorFullyConnected, Avx2);
@@ -163,6 +172,7 @@ constexpr KernelSet Avx512() {
   set.binary_fully_connected = EDGEAX_KERNEL(BinaryFullyConnected, Avx512);
   set.float_fully_connected = EDGEAX_KERNEL(FloatFullyConnected, Avx512);
   EDGEAX_GRADIENTS(Avx512, set);
+  set.variable_conv2d = EDGEAX_KERNEL(VariableConv2D, Avx512);
   set.sign_sum = EDGEAX_KERNEL(SignSum, Avx512);
   set.vector_conv2d = EDGEAX_KERNEL(VectorConv2D, Avx512);
   set.vector_fully_connected = EDGEAX_KERNEL(VectorFullyConnected, Avx512);
@@ -192,6 +202,7 @@ constexpr KernelSet Neon() {
   set.binary_fully_connected = EDGEAX_KERNEL(BinaryFullyConnected, Neon);
   set.float_fully_connected = EDGEAX_KERNEL(FloatFullyConnected, Neon);
   EDGEAX_GRADIENTS(Neon, set);
+  set.variable_conv2d = EDGEAX_KERNEL(VariableConv2D, Neon);
   set.sign_sum = EDGEAX_KERNEL(SignSum, Neon);
   set.vector_conv2d = EDGEAX_KERNEL(VectorConv2D, Neon);
   set.vector_fully_connected = EDGEAX_KERNEL(VectorFullyConnected, Neon);

@@ -15,6 +15,7 @@
 #include "tflite_kernels/core/sign_sum.h"
 #include "tflite_kernels/core/sparse_conv2d.h"
 #include "tflite_kernels/core/sparse_fully_connected.h"
+#include "tflite_kernels/core/variable_conv2d.h"
 #include "tflite_kernels/core/vector_conv2d.h"
 #include "tflite_kernels/core/vector_fully_connected.h"
 
@@ -60,6 +61,7 @@ struct KernelSet {
   Kernel<Conv2DGradientArgs, GradientTensors> backprop_filter, backprop_input;
   Kernel<PoolGradientArgs, GradientTensors> max_pool_grad, avg_pool_grad;
   Kernel<ActivationGradientArgs, GradientTensors> activation_grad;
+  Kernel<VariableConv2DArgs, VariableConv2DTensors> variable_conv2d;
   // Whether the products read Tensors::weight_sums and SparseTensors::balanced, if they are there.
   bool takes_weight_sums = false, takes_balanced = false;
 };

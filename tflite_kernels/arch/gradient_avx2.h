@@ -16,6 +16,12 @@ struct GradientAvx2 : FloatAvx2 {
   static Lanes Add(Lanes a, Lanes b) {
     return {_mm256_add_ps(a.low, b.low), _mm256_add_ps(a.high, b.high)};
   }
+  // Of two numbers that compare equal, or cannot be compared, these give the second one.
+  static Lanes Clamp(Lanes lanes, const FloatLimits& limits) {
+    const __m256 low = _mm256_set1_ps(limits.low), high = _mm256_set1_ps(limits.high);
+    return {_mm256_min_ps(high, _mm256_max_ps(low, lanes.low)),
+            _mm256_min_ps(high, _mm256_max_ps(low, lanes.high))};
+  }
 };
 
 }  // namespace

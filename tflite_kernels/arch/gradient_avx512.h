@@ -11,6 +11,11 @@ struct GradientAvx512 : FloatAvx512 {
 
   static void Store(Lanes lanes, float* to) { _mm512_storeu_ps(to, lanes.all); }
   static Lanes Add(Lanes a, Lanes b) { return {_mm512_add_ps(a.all, b.all)}; }
+  // Of two numbers that compare equal, or cannot be compared, these give the second one.
+  static Lanes Clamp(Lanes lanes, const FloatLimits& limits) {
+    const __m512 above = _mm512_max_ps(_mm512_set1_ps(limits.low), lanes.all);
+    return {_mm512_min_ps(_mm512_set1_ps(limits.high), above)};
+  }
 };
 
 }  // namespace

@@ -18,6 +18,15 @@ struct GradientNeon : FloatNeon {
   static Lanes Add(Lanes a, Lanes b) {
     return {vaddq_f32(a.a, b.a), vaddq_f32(a.b, b.b), vaddq_f32(a.c, b.c), vaddq_f32(a.d, b.d)};
   }
+  // Numbers that compare equal to a limit, or cannot be compared, stay as they are.
+  static Lanes Clamp(Lanes lanes, const FloatLimits& limits) {
+    const float32x4_t low = vdupq_n_f32(limits.low), high = vdupq_n_f32(limits.high);
+    const auto clamped = [&](float32x4_t four) {
+      const float32x4_t above = vbslq_f32(vcltq_f32(four, low), low, four);
+      return vbslq_f32(vcgtq_f32(above, high), high, above);
+    };
+    return {clamped(lanes.a), clamped(lanes.b), clamped(lanes.c), clamped(lanes.d)};
+  }
 };
 
 }  // namespace

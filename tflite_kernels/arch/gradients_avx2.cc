@@ -3,6 +3,7 @@
 #include "tflite_kernels/arch/gradient_avx2.h"
 #include "tflite_kernels/arch/kernels.h"
 #include "tflite_kernels/arch/pool_gradients.h"
+#include "tflite_kernels/arch/variable_conv2d.h"
 
 namespace edgeax {
 
@@ -32,6 +33,14 @@ Status AvgPoolGradAvx2(const PoolGradientArgs& args, const GradientTensors& tens
 
 Status ActivationGradAvx2(const ActivationGradientArgs& args, const GradientTensors& tensors) {
   return ActivationGradOn<GradientAvx2>(args, tensors);
+}
+
+Status VariableConv2DAvx2(const VariableConv2DArgs& args, const VariableConv2DTensors& tensors) {
+  return VariableConv2DOn<GradientAvx2>(args, tensors);
+}
+
+Status VariableConv2DScratchBytesAvx2(const VariableConv2DArgs& args, size_t* bytes) {
+  return VariableConv2DScratchBytesOn<GradientAvx2>(args, bytes);
 }
 
 }  // namespace edgeax

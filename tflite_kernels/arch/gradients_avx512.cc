@@ -3,6 +3,7 @@
 #include "tflite_kernels/arch/gradient_avx512.h"
 #include "tflite_kernels/arch/kernels.h"
 #include "tflite_kernels/arch/pool_gradients.h"
+#include "tflite_kernels/arch/variable_conv2d.h"
 
 namespace edgeax {
 
@@ -32,6 +33,14 @@ Status AvgPoolGradAvx512(const PoolGradientArgs& args, const GradientTensors& te
 
 Status ActivationGradAvx512(const ActivationGradientArgs& args, const GradientTensors& tensors) {
   return ActivationGradOn<GradientAvx512>(args, tensors);
+}
+
+Status VariableConv2DAvx512(const VariableConv2DArgs& args, const VariableConv2DTensors& tensors) {
+  return VariableConv2DOn<GradientAvx512>(args, tensors);
+}
+
+Status VariableConv2DScratchBytesAvx512(const VariableConv2DArgs& args, size_t* bytes) {
+  return VariableConv2DScratchBytesOn<GradientAvx512>(args, bytes);
 }
 
 }  // namespace edgeax

@@ -3,6 +3,7 @@
 #include "tflite_kernels/arch/gradient_neon.h"
 #include "tflite_kernels/arch/kernels.h"
 #include "tflite_kernels/arch/pool_gradients.h"
+#include "tflite_kernels/arch/variable_conv2d.h"
 
 namespace edgeax {
 
@@ -32,6 +33,14 @@ Status AvgPoolGradNeon(const PoolGradientArgs& args, const GradientTensors& tens
 
 Status ActivationGradNeon(const ActivationGradientArgs& args, const GradientTensors& tensors) {
   return ActivationGradOn<GradientNeon>(args, tensors);
+}
+
+Status VariableConv2DNeon(const VariableConv2DArgs& args, const VariableConv2DTensors& tensors) {
+  return VariableConv2DOn<GradientNeon>(args, tensors);
+}
+
+Status VariableConv2DScratchBytesNeon(const VariableConv2DArgs& args, size_t* bytes) {
+  return VariableConv2DScratchBytesOn<GradientNeon>(args, bytes);
 }
 
 }  // namespace edgeax

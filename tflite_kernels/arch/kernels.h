@@ -12,6 +12,7 @@
 #include "tflite_kernels/core/sign_sum.h"
 #include "tflite_kernels/core/sparse_conv2d.h"
 #include "tflite_kernels/core/sparse_fully_connected.h"
+#include "tflite_kernels/core/variable_conv2d.h"
 #include "tflite_kernels/core/vector_conv2d.h"
 #include "tflite_kernels/core/vector_fully_connected.h"
 
@@ -58,11 +59,13 @@ EDGEAX_DECLARE_KERNEL(BinaryConv2D, Avx2, BinaryTensors)
 EDGEAX_DECLARE_KERNEL(BinaryFullyConnected, Avx2, BinaryTensors)
 EDGEAX_DECLARE_KERNEL(FloatFullyConnected, Avx2, FloatTensors)
 EDGEAX_DECLARE_KERNEL(SignSum, Avx2, SignSumTensors)
+EDGEAX_DECLARE_KERNEL(VariableConv2D, Avx2, VariableConv2DTensors)
 
 EDGEAX_DECLARE_KERNEL(BinaryConv2D, Avx512, BinaryTensors)
 EDGEAX_DECLARE_KERNEL(BinaryFullyConnected, Avx512, BinaryTensors)
 EDGEAX_DECLARE_KERNEL(FloatFullyConnected, Avx512, FloatTensors)
 EDGEAX_DECLARE_KERNEL(SignSum, Avx512, SignSumTensors)
+EDGEAX_DECLARE_KERNEL(VariableConv2D, Avx512, VariableConv2DTensors)
 
 EDGEAX_DECLARE_KERNEL(Conv2D, Avx512, Tensors)
 EDGEAX_DECLARE_KERNEL(FullyConnected, Avx512, Tensors)
@@ -78,6 +81,7 @@ EDGEAX_DECLARE_KERNEL(BinaryConv2D, Neon, BinaryTensors)
 EDGEAX_DECLARE_KERNEL(BinaryFullyConnected, Neon, BinaryTensors)
 EDGEAX_DECLARE_KERNEL(FloatFullyConnected, Neon, FloatTensors)
 EDGEAX_DECLARE_KERNEL(SignSum, Neon, SignSumTensors)
+EDGEAX_DECLARE_KERNEL(VariableConv2D, Neon, VariableConv2DTensors)
 
 EDGEAX_DECLARE_KERNEL(Conv2D, Armv7, Tensors)
 EDGEAX_DECLARE_KERNEL(FullyConnected, Armv7, Tensors)

@@ -20,10 +20,10 @@ Status NoScratch(const Args& args, size_t* bytes) {
   return Check(args);
 }
 
-template <typename Args, Status (*Check)(const Args&, GradientSizes*)>
+template <typename Args, typename Sizes, Status (*Check)(const Args&, Sizes*)>
 Status NoScratch(const Args& args, size_t* bytes) {
   *bytes = 0;
-  GradientSizes sizes;
+  Sizes sizes;
   return Check(args, &sizes);
 }
 

@@ -1104,7 +1104,8 @@ constexpr OperatorSpec kOperatorSpecs[] = {
 };
 // clang-format on
 
-// Gradients under TensorFlow's names. Their custom options are a flexbuffer of attributes.
+// Gradients under TensorFlow's names, and layers whose weights change. Their custom options are a
+// flexbuffer of attributes.
 
 // clang-format off
 constexpr const char* kConv2DBackpropFilterInputNames[] = {"input", "filter_sizes", "out_backprop"};
@@ -1117,6 +1118,9 @@ constexpr const char* kReluGradInputNames[] = {"gradients", "features"};
 constexpr const char* kRelu6GradInputNames[] = {"gradients", "features"};
 constexpr const char* kLeakyReluGradInputNames[] = {"gradients", "features"};
 constexpr const char* kEluGradInputNames[] = {"gradients", "outputs"};
+constexpr const char* kEdgeaxVariableConv2DInputNames[] = {"input", "filter", "bias"};
+constexpr const char* kEdgeaxVariableDepthwiseConv2DInputNames[] = {"input", "filter", "bias"};
+constexpr const char* kEdgeaxVariableFullyConnectedInputNames[] = {"input", "filter", "bias"};
 
 constexpr OperatorSpec kGradientSpecs[] = {
   {"Conv2DBackpropFilter", 1, 3, kConv2DBackpropFilterInputNames, 0, nullptr},
@@ -1129,6 +1133,9 @@ constexpr OperatorSpec kGradientSpecs[] = {
   {"Relu6Grad", 1, 2, kRelu6GradInputNames, 0, nullptr},
   {"LeakyReluGrad", 1, 2, kLeakyReluGradInputNames, 0, nullptr},
   {"EluGrad", 1, 2, kEluGradInputNames, 0, nullptr},
+  {"EdgeaxVariableConv2D", 1, 3, kEdgeaxVariableConv2DInputNames, 0, nullptr},
+  {"EdgeaxVariableDepthwiseConv2D", 1, 3, kEdgeaxVariableDepthwiseConv2DInputNames, 0, nullptr},
+  {"EdgeaxVariableFullyConnected", 1, 3, kEdgeaxVariableFullyConnectedInputNames, 0, nullptr},
 };
 // clang-format on
 
@@ -1144,6 +1151,9 @@ enum GradientIndex : int32_t {
   kRelu6Grad,
   kLeakyReluGrad,
   kEluGrad,
+  kEdgeaxVariableConv2D,
+  kEdgeaxVariableDepthwiseConv2D,
+  kEdgeaxVariableFullyConnected,
 };
 
 }  // namespace edgeax
