@@ -8,9 +8,10 @@ predicted signs of gradients (PSG) and with the same signs from all 8 bits, and 
 
 Energy is modelled (`edgeax.cost`, 45 nm): products, traffic and updates of every step that ran, by
 what was dropped, skipped and predicted in it. What PSG saves is modelled only: in `fit` both
-gradients are computed. Clock: the trained networks take turns of an epoch each, on one thread, the
-standard one among them; the sum of a network's turns is set against the standard's, and the
-saving of SLU's against the multiply-accumulates that the same turns left out.
+gradients are computed. Clock: the trained networks, which take images of any size, take turns of
+steps on whole images, on one thread, the standard one among them. A network's mean step, of those
+that are dropped and those that run in their nominal shares, is set against the standard's, and the
+saving of SLU's against the multiply-accumulates that the same steps left out.
 
 Learning rates, epochs and the strengths of the gate's regularizer were chosen on 3,000 validation
 images with seed 0; each row reads the test images once for each seed. The spread is highest less
@@ -50,7 +51,9 @@ SIGN_RATE = 0.001
 STRENGTHS = {"sgd": 1e-3, "signs": 1e-4}  # of the gate's regularizer
 BLOCKS = 5  # of each width
 WIDTHS = (16, 32)
-ROUNDS = 6
+ROUNDS = 6  # of turns
+TURN = 12  # steps
+TIMED_BATCH = 128
 
 MOST_POINTS_LOST = 1.5
 LEAST_ENERGY_SAVED = 90.0
@@ -101,8 +104,8 @@ SETTINGS = (
 )
 
 
-def network(blocks: int = BLOCKS, widths: Sequence[int] = WIDTHS) -> keras.Model:
-    """Returns a ResNet for images `(14, 14, 1)`: two convolutions in each of `blocks` blocks of
+def network(size: int = 14, blocks: int = BLOCKS, widths: Sequence[int] = WIDTHS) -> keras.Model:
+    """Returns a ResNet for images `(size, size, 1)`: two convolutions in each of `blocks` blocks of
     each width, the first block of a new width with strides and a projection; logits of 10 classes.
     """
 
@@ -112,7 +115,7 @@ def network(blocks: int = BLOCKS, widths: Sequence[int] = WIDTHS) -> keras.Model
     def norm(x: Any) -> Any:
         return layers.BatchNormalization(momentum=0.9)(x)
 
-    given = keras.Input((14, 14, 1))
+    given = keras.Input((size, size, 1))
     x = layers.ReLU()(norm(conv(given, widths[0])))
     for width in widths:
         for _ in range(blocks):
@@ -155,13 +158,15 @@ class Outcome:
     weights: list[np.ndarray]
 
 
-def compiled(setting: Setting, seed: int, epochs: int, steps: int, rates: Any = None) -> Any:
-    """Returns a model ready for `fit`, and its E2Train."""
+def compiled(
+    setting: Setting, seed: int, steps: int, rates: Any = None, size: int = 14
+) -> tuple[keras.Model, E2Train]:
+    """Returns a model of images of a size, ready for `steps` steps of `fit`, and its E2Train."""
     keras.utils.set_random_seed(seed)
     e2 = setting.training(seed)
-    model = e2.prepare(network())
+    model = e2.prepare(network(size))
     sgd, sign = rates or (SGD_RATE, SIGN_RATE)
-    rate = keras.optimizers.schedules.CosineDecay(sign if e2.predict else sgd, epochs * steps)
+    rate = keras.optimizers.schedules.CosineDecay(sign if e2.predict else sgd, steps)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     e2.compile(model, rate, loss, jit_compile=False)
     return model, e2
@@ -173,7 +178,7 @@ def trained(
     """Trains one network and says what it costs; runs in a process of its own."""
     epochs = max(1, round(nominal_epochs * setting.epochs))
     steps = len(part.x) // BATCH
-    model, e2 = compiled(setting, seed, epochs, steps, rates)
+    model, e2 = compiled(setting, seed, epochs * steps, rates)
     history = model.fit(
         part.x[: steps * BATCH],
         part.y[: steps * BATCH],
@@ -192,24 +197,52 @@ def trained(
     )
 
 
-class Kept(keras.callbacks.Callback):
-    """Counts how often each selective block ran."""
+class Stopwatch(keras.callbacks.Callback):
+    """Times the steps of `fit`, and counts how often each selective block ran in them.
+
+    Attributes:
+        seconds: Of each step that ran.
+        dropped: Of each step that was dropped.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.steps, self.ran = 0, {}
+        self.seconds: list[float] = []
+        self.dropped: list[float] = []
+        self._kept: dict[str, list[float]] = {}
+        self._begun = 0.0
+        self._ran = 0.0
+
+    @property
+    def kept(self) -> dict[str, float]:
+        """Share of the steps that ran in which each block did, by the block's name."""
+        return {name: statistics.mean(steps) for name, steps in self._kept.items()}
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """No step of the epoch has run."""
+        self._ran = 0.0
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Starts."""
+        self._begun = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Reads what the blocks say of the step."""
-        self.steps += 1
+        """Stops, and reads what the blocks say of the step."""
+        seconds = time.perf_counter() - self._begun
+        ran = logs.get("steps_run", self._ran + 1.0)
+        if ran == self._ran:
+            self.dropped.append(seconds)
+            return
+        self._ran = ran
+        self.seconds.append(seconds)
         for layer in self.model.layers:
             if isinstance(layer, SelectiveBlock):
-                self.ran[layer.name] = self.ran.get(layer.name, 0.0) + float(layer.kept.numpy())
+                self._kept.setdefault(layer.name, []).append(float(layer.kept.numpy()))
 
 
 @dataclasses.dataclass(frozen=True)
 class Clock:
-    """Seconds of a network's turns, and the multiply-accumulates of a step in them."""
+    """Seconds of a nominal step, and the multiply-accumulates of one that runs."""
 
     seconds: float
     macs: float
@@ -217,33 +250,45 @@ class Clock:
 
 def clocks(
     networks: Sequence[tuple[Setting, list[np.ndarray]]],
-    part: Part,
+    x: np.ndarray,
+    y: np.ndarray,
     rounds: int,
-    rate: float = 1e-4,
+    batch: int = TIMED_BATCH,
 ) -> dict[str, Clock]:
-    """Times an epoch of each trained network, in turns; runs in a process of one thread."""
-    steps = len(part.x) // BATCH
-    x, y = part.x[: steps * BATCH], part.y[: steps * BATCH]
-    models, kept = {}, {}
+    """Times each trained network on images, in turns; runs in a process of one thread.
+
+    Args:
+        networks: Each with the weights that it has learned.
+        x: The images of one turn, `(count, size, size, 1)`.
+        y: Their classes.
+        rounds: How many turns each network takes.
+        batch: Images of a step.
+    """
+    models, watches = {}, {}
     for setting, values in networks:
-        model, _ = compiled(setting, 0, 1, steps, (rate, rate))
+        model, _ = compiled(setting, 0, 1, (1e-4, 1e-4), x.shape[1])
         model.set_weights(values)
-        model.fit(x[: 2 * BATCH], y[: 2 * BATCH], batch_size=BATCH, verbose=0)
-        models[setting.name], kept[setting.name] = model, Kept()
-    seconds = dict.fromkeys(models, 0.0)
+        model.fit(x[: 2 * batch], y[: 2 * batch], batch_size=batch, verbose=0)
+        models[setting.name], watches[setting.name] = model, Stopwatch()
     for turn in range(rounds):
         for setting, _ in networks:
             drop = setting.e2.get("drop", 0.0)
             callbacks = [MinibatchDropping(drop, seed=turn)] if drop else []
-            callbacks.append(kept[setting.name])
-            begun = time.perf_counter()
-            models[setting.name].fit(x, y, batch_size=BATCH, verbose=0, callbacks=callbacks)
-            seconds[setting.name] += time.perf_counter() - begun
-    found = {}
-    for name, model in models.items():
-        shares = {block: ran / kept[name].steps for block, ran in kept[name].ran.items()}
-        found[name] = Clock(seconds[name], step_cost(model, BATCH)(kept=shares).total.macs)
-    return found
+            callbacks.append(watches[setting.name])
+            models[setting.name].fit(x, y, batch_size=batch, verbose=0, callbacks=callbacks)
+    return {
+        setting.name: clock_of(setting, models[setting.name], watches[setting.name], batch)
+        for setting, _ in networks
+    }
+
+
+def clock_of(setting: Setting, model: keras.Model, watch: Stopwatch, batch: int) -> Clock:
+    """Returns the nominal step of a network's turns."""
+    drop = setting.e2.get("drop", 0.0)
+    seconds = (1.0 - drop) * statistics.mean(watch.seconds)
+    if drop:
+        seconds += drop * statistics.mean(watch.dropped)
+    return Clock(seconds, step_cost(model, batch)(kept=watch.kept).total.macs)
 
 
 def measure(benchmark: Benchmark, quick: bool, settings: Sequence[Setting] = SETTINGS) -> None:
@@ -259,7 +304,8 @@ def measure(benchmark: Benchmark, quick: bool, settings: Sequence[Setting] = SET
         outcomes.setdefault(setting.name, []).append(outcome)
         say(f"{setting.name}, seed {seed}: {outcome.percent:.2f} %")
     timed = [(one, outcomes[one.name][0].weights) for one in settings if one.timed]
-    (times,) = in_processes(clocks, [(timed, part, rounds)])
+    turn = slice(TIMED_BATCH * (1 if quick else TURN))
+    (times,) = in_processes(clocks, [(timed, whole.x[turn], whole.y[turn], rounds)])
     for setting in settings:
         add_row(benchmark, setting, whole.name, outcomes, times)
     add_targets(benchmark, outcomes, times)

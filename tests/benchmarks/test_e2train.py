@@ -5,6 +5,7 @@ from benchmarks import e2train
 from benchmarks.e2train import SETTINGS, STANDARD, TOGETHER, Clock, Outcome, Part, Setting
 from benchmarks.harness import Benchmark
 from benchmarks.low_precision_training import halved
+from edgeax.callbacks import MinibatchDropping
 from edgeax.layers import SelectiveBlock
 from tests.benchmarks.test_formats import fake_images
 
@@ -14,7 +15,7 @@ FIRST_OF_NETWORK = e2train.network  # before a test puts a smaller one in its pl
 
 @pytest.fixture
 def small(monkeypatch):
-    monkeypatch.setattr(e2train, "network", lambda: FIRST_OF_NETWORK(2, (4, 6)))
+    monkeypatch.setattr(e2train, "network", lambda size=14: FIRST_OF_NETWORK(size, 2, (4, 6)))
     data = fake_images(128)
     return Part(halved(data.x), data.y, halved(data.x_test), data.y_test)
 
@@ -39,7 +40,7 @@ def test_the_network_has_at_least_14_layers_and_blocks_to_skip():
 
 def test_signs_of_all_bits_cost_what_training_in_8_bits_costs():
     """Not a bit is paid for twice: every sign is 'predicted' by the whole product."""
-    plain = FIRST_OF_NETWORK(2, (4, 6))
+    plain = FIRST_OF_NETWORK(14, 2, (4, 6))
     model = BY_NAME["signs of 8 bits"].training(0).prepare(plain)
     one_bit = edgeax.cost.training_cost(model, 32, predicted_fraction=1.0).phases
     formats = edgeax.cost.TrainingFormats(8, 8, 16)
@@ -63,12 +64,26 @@ def test_a_training_says_what_it_left_out(small):
 def test_turns_are_timed_and_their_compute_counted(small):
     networks = []
     for setting in (Setting(STANDARD), Setting("half", {"keep": 0.5})):
-        model, _ = e2train.compiled(setting, 0, 1, 2)
+        model, _ = e2train.compiled(setting, 0, 2)
         networks.append((setting, model.get_weights()))
-    times = e2train.clocks(networks, small, rounds=2)
-    plain = edgeax.cost.training_cost(e2train.network(), e2train.BATCH).total.macs
+    whole = fake_images(32)
+    times = e2train.clocks(networks, whole.x, whole.y, rounds=2, batch=16)
+    plain = edgeax.cost.training_cost(e2train.network(28), 16).total.macs
     assert times[STANDARD].macs == plain and 0.0 < times["half"].macs <= 1.01 * plain
     assert all(clock.seconds > 0.0 for clock in times.values())
+
+
+def test_a_nominal_step_has_dropped_and_other_steps_in_their_shares(small):
+    watch = e2train.Stopwatch()
+    x, y = small.x[:96], small.y[:96]
+    model, _ = e2train.compiled(Setting(STANDARD), 0, 6)
+    dropping = MinibatchDropping(0.25, seed=3)
+    history = model.fit(x, y, batch_size=16, verbose=0, callbacks=[dropping, watch]).history
+    assert [len(watch.seconds), 6] == [*history["steps_run"], *history["steps_seen"]]
+    assert len(watch.dropped) == 6 - len(watch.seconds) > 0
+    watch.seconds, watch.dropped = [4.0, 8.0], [2.0]
+    setting = Setting("a quarter dropped", {"drop": 0.25})
+    assert e2train.clock_of(setting, model, watch, 16).seconds == 0.75 * 6.0 + 0.25 * 2.0
 
 
 def outcome(percent, energy):
