@@ -34,7 +34,17 @@ def trained(kernel, output):
     return model
 
 
-@pytest.mark.parametrize("name", names())
+def of_each_kind(chosen):
+    """All these names; but for integers, one of each kind is for `make test`, the rest for soak."""
+    kinds, found = set(), []
+    for name in chosen:
+        kind = name if re.fullmatch(r"int\d", name) else re.sub(r"\d+", "", name)
+        found.append(pytest.param(name, marks=[pytest.mark.soak] * (kind in kinds)))
+        kinds.add(kind)
+    return found
+
+
+@pytest.mark.parametrize("name", of_each_kind(names()))
 def test_a_kernel_in_any_format_is_stored_and_its_cost_told(name, tmp_path):
     model = trained(name, None)
     result = edgeax.export(model, tmp_path / "m.tflite", X, measure=False)
@@ -49,7 +59,7 @@ def test_a_kernel_in_any_format_is_stored_and_its_cost_told(name, tmp_path):
     assert result.parity.most_output_difference <= 6 * step
 
 
-@pytest.mark.parametrize("name", [name for name in names() if name not in INTEGERS])
+@pytest.mark.parametrize("name", of_each_kind(n for n in names() if n not in INTEGERS))
 def test_an_activation_in_any_format_is_computed_in_built_in_operators(name, tmp_path):
     if name in NOT_FOR_ACTIVATIONS:
         pytest.skip("not a format of activations")
