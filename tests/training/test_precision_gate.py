@@ -24,7 +24,7 @@ def test_fyz20_the_five_choices_cost_what_the_paper_says():
     assert shares == [1.758, 2.083, 2.604, 3.385, 4.688]
 
 
-@pytest.mark.parametrize("target", [0.02, 0.04])
+@pytest.mark.parametrize("target", [0.02, pytest.param(0.04, marks=pytest.mark.soak)])
 def test_fyz20_the_bit_operations_come_to_the_target(target):
     keras.utils.set_random_seed(0)
     gate = PrecisionGate(target=target, strength=2.0)

@@ -21,7 +21,10 @@ X = np.random.default_rng(0).normal(size=(256, 4)).astype(np.float32)
 Y = X[:, :1] - X[:, 1:2]
 
 
-@pytest.mark.parametrize("target", [0.8, 0.6, 0.4])  # 20, 40 and 60 % skipped
+@pytest.mark.parametrize(
+    "target",  # 20, 40 and 60 % skipped
+    [pytest.param(0.8, marks=pytest.mark.soak), 0.6, pytest.param(0.4, marks=pytest.mark.soak)],
+)
 def test_wjc19_the_share_that_runs_comes_to_the_target(target):
     gate = SelectionGate(target=target, strength=5e-2, seed=1)
     model = network(gate, blocks=4)
