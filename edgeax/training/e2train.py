@@ -1,5 +1,7 @@
 """E2Train: dropped batches, skipped blocks and predicted signs, set up together."""
 
+import math
+import numbers
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,6 +14,7 @@ from edgeax.training.predictive_models import (
     with_predictive_gradients,
     without_predictive_gradients,
 )
+from edgeax.training.psg import RULES
 from edgeax.training.residual_blocks import with_selective_blocks, without_selective_blocks
 from edgeax.training.selection_gate import SelectionGate
 from edgeax.training.sign_optimizers import PredictiveSignSGD
@@ -75,7 +78,7 @@ class E2Train:
                 f"gate={self.gate}. Pass keep={self.gate['target']}."
             )
         self.keep = self._new_gate(keep).target
-        self.predict = dict(predict) if isinstance(predict, Mapping) else bool(predict)
+        self.predict = _checked_predict(predict)
 
     @property
     def compute_ratio(self) -> float:
@@ -90,7 +93,7 @@ class E2Train:
         """Returns a copy of a model that is trained so, not compiled.
 
         Args:
-            model: Sequential or functional, built.
+            model: Sequential or functional, built, plain or compressed.
             blocks: Which residual blocks can be skipped; see
                 `edgeax.lifelong.with_selective_blocks`. None: all that are found but the first.
 
@@ -111,11 +114,16 @@ class E2Train:
             optimizer: A learning rate or a schedule: of PredictiveSignSGD where signs are
                 predicted, else of SGD with a momentum of 0.9. A schedule is stretched and counts
                 dropped steps too. Or a Keras optimizer, which is taken as it is.
+
+        Raises:
+            ValueError: It is none of these.
         """
         if not isinstance(optimizer, keras.optimizers.Optimizer):
-            rate = optimizer
-            if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
-                rate = MinibatchDropping(self.drop, self.seed, self.stretch).schedule(rate)
+            if isinstance(optimizer, keras.optimizers.schedules.LearningRateSchedule):
+                dropping = MinibatchDropping(self.drop, self.seed, self.stretch)
+                rate: Any = dropping.schedule(optimizer)
+            else:
+                rate = _checked_rate(optimizer)
             if self.predict is not False:
                 optimizer = PredictiveSignSGD(rate)
             else:
@@ -182,3 +190,32 @@ class E2Train:
     def from_config(cls, config: dict[str, Any]) -> "E2Train":
         """Returns what `get_config` described."""
         return cls(**config)
+
+
+def _checked_predict(predict: Any) -> bool | dict[str, Any]:
+    """Returns whether signs are predicted, or the settings for it.
+
+    Raises:
+        ValueError: It is neither, or a setting is unknown or out of its range.
+    """
+    if isinstance(predict, bool):
+        return predict
+    kind = RULES[keras.layers.Dense]
+    known = kind(1).predictive_config()
+    if not isinstance(predict, Mapping) or not {*predict} <= {*known}:
+        raise ValueError(
+            f"`predict` must be True, False, or settings among {[*known]}. "
+            f"Received: predict={predict!r}."
+        )
+    kind(1, **predict)
+    return dict(predict)
+
+
+def _checked_rate(rate: Any) -> float:
+    is_number = isinstance(rate, numbers.Real) and not isinstance(rate, bool)
+    if not is_number or not 0.0 < float(rate) < math.inf:
+        raise ValueError(
+            "`optimizer` must be a learning rate above 0, a schedule or a Keras optimizer. "
+            f"Received: {rate!r}. Make one, such as keras.optimizers.Adam()."
+        )
+    return float(rate)

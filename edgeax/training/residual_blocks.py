@@ -10,8 +10,9 @@ import numpy as np
 from edgeax.formats import implements
 from edgeax.model.copying import clone, copy_weights, fresh_copy
 from edgeax.model.graph import Call, Graph, new_inputs, trace
+from edgeax.model.placement import plain
 from edgeax.model.rewrite import check_model, name_when_folded
-from edgeax.model.wrapper import has_kernel
+from edgeax.model.wrapper import Compressed, has_kernel
 from edgeax.training.selection_gate import SelectionGate
 from edgeax.training.selective_block import SelectiveBlock
 
@@ -28,12 +29,12 @@ def with_selective_blocks(
     A residual block adds to a tensor what it computes from that tensor alone: `x + f(x)`, with a
     kernel in `f`. It ends at the addition, whose name the `SelectiveBlock` has; an activation
     behind it stays where it is. Of blocks in blocks the inner ones are taken. Layers of nested
-    models become the copy's own, named by their paths.
+    models become the copy's own, named by their paths. What `edgeax.compress` wrapped stays so.
 
     Source: [WJC19].
 
     Args:
-        model: Sequential or functional, built.
+        model: Sequential or functional, built, plain or compressed.
         gate: A new SelectionGate for all of them, or the probability of running each, in (0, 1].
         blocks: Names of the additions that end them, or of nested models that hold them. None: all
             that are found but the first, which always runs in [WJC19].
@@ -59,7 +60,7 @@ def with_selective_blocks(
     block_of = {id(call): block for block in chosen for call in block.calls}
 
     def plainly(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        call.operation.name = name_when_folded(graph, call.operation)
+        _rename(call.operation, name_when_folded(graph, call.operation))
         return call.operation(*args, **kwargs)
 
     def emit(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -105,7 +106,7 @@ def without_selective_blocks(model: keras.Model, samples: Any = None) -> keras.M
     def emit(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         layer, name = call.operation, name_when_folded(graph, call.operation)
         if id(call) not in shares:
-            layer.name = name
+            _rename(layer, name)
             return layer(*args, **kwargs)
         given = keras.tree.flatten(args)[0]
         outputs, share = layer.block(given), shares[id(call)]
@@ -117,6 +118,13 @@ def without_selective_blocks(model: keras.Model, samples: Any = None) -> keras.M
 
     inputs = new_inputs(skeleton)
     return keras.Model(inputs, graph.rebuild(emit, inputs), name=model.name)
+
+
+def _rename(operation: Any, name: str) -> None:
+    """Gives an operation a name; what is wrapped has the name of what it wraps."""
+    operation.name = name
+    if isinstance(operation, Compressed):
+        operation.layer.name = name
 
 
 def _shares(graph: Graph, calls: list[Call], samples: Any) -> dict[int, float]:
@@ -157,7 +165,7 @@ def _residual_blocks(graph: Graph) -> list[_Residual]:
     found: list[_Residual] = []
     taken: set[int] = set()
     for end in graph.calls:
-        if type(end.operation).__name__ != "Add" or len(end.input_tensors) != 2:
+        if type(plain(end.operation)).__name__ != "Add" or len(end.input_tensors) != 2:
             continue
         for shortcut, given in enumerate(end.input_tensors):
             calls = _calls_between(graph, given, end)

@@ -68,21 +68,27 @@ def test_each_part_can_be_left_out():
     assert {layer.beta for layer in predictive_layers(predicting)} == {0.2}
 
 
-def test_images_are_learned_in_batches_of_any_size():
+def images_network():
     keras.utils.set_random_seed(0)
     given = keras.Input((6, 6, 1))
     x = layers.Conv2D(4, 3, padding="same", activation="relu")(given)
-    for _ in range(2):
-        inner = layers.ReLU()(layers.Conv2D(4, 3, padding="same")(x))
-        x = layers.ReLU()(layers.Add()([x, inner]))
+    for place in range(2):
+        inner = layers.Conv2D(4, 3, padding="same", name=f"inner{place}")(x)
+        x = layers.ReLU()(layers.Add(name=f"add{place}")([x, layers.ReLU()(inner)]))
     head = layers.Dense(2)(layers.GlobalAveragePooling2D()(x))
+    return keras.Model(given, head)
+
+
+IMAGES = np.random.default_rng(0).random((10, 6, 6, 1)).astype(np.float32)
+
+
+def test_images_are_learned_in_batches_of_any_size():
     e2 = E2Train(drop=0.0, keep=0.5)
-    model = e2.prepare(keras.Model(given, head))
+    model = e2.prepare(images_network())
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     e2.compile(model, 0.01, loss, jit_compile=False)
     before = model.get_weights()
-    images = np.random.default_rng(0).random((10, 6, 6, 1)).astype(np.float32)
-    losses = model.fit(images, Y[:10], batch_size=4, epochs=2, verbose=0).history["loss"]
+    losses = model.fit(IMAGES, Y[:10], batch_size=4, epochs=2, verbose=0).history["loss"]
     assert np.all(np.isfinite(losses))
     after = model.get_weights()
     assert any(not np.array_equal(a, b) for a, b in zip(before, after, strict=True))
@@ -142,8 +148,35 @@ def test_the_settings_can_be_saved():
         ({"seed": -1}, "`seed` must be an integer"),
         ({"gate": {"strength": -1.0}}, "`strength` must be at least 0"),
         ({"gate": {"target": 0.3}}, "`gate` must leave the target to `keep`.*Pass keep=0.3"),
+        ({"predict": {"beta": -1}}, r"`beta` must lie in \[0, 1\]. Received: beta=-1"),
+        ({"predict": {"betta": 0.1}}, r"among \['beta', .*Received: predict=\{'betta': 0.1\}"),
+        ({"predict": "yes"}, "`predict` must be True, False, or settings.*Received: predict='yes'"),
     ],
 )
 def test_arguments_out_of_range_are_refused(settings, words):
     with pytest.raises(ValueError, match=words):
         E2Train(**settings)
+
+
+@pytest.mark.parametrize("given", ["adam", keras.optimizers.Adam, None, True, 0.0, float("nan")])
+def test_what_is_no_rate_and_no_optimizer_is_refused(given):
+    with pytest.raises(ValueError, match="`optimizer` must be a learning rate above 0.*Received"):
+        E2Train().optimizer(given)
+
+
+def test_a_compressed_network_is_prepared_finished_and_exported(tmp_path):
+    e2 = E2Train(drop=0.0)
+    model = e2.prepare(edgeax.compress(images_network(), "static_wi8_ai8"))
+    assert [block.name for block in blocks_of(model)] == ["add1"]
+    assert len(predictive_layers(model)) == 4
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    e2.compile(model, 0.001, loss, run_eagerly=True)
+    before = model.get_weights()
+    model.fit(IMAGES, Y[:10], batch_size=5, epochs=2, verbose=0)
+    assert not all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+    plain = e2.finished(model, IMAGES)
+    assert not predictive_layers(plain) and not blocks_of(plain)
+    edgeax.export(plain, tmp_path / "model.tflite", IMAGES, measure=False)
+    outputs = edgeax.Interpreter(tmp_path / "model.tflite").run(IMAGES)
+    expected = plain.predict(IMAGES, verbose=0)
+    assert np.abs(outputs - expected).max() < 0.05 * np.abs(expected).max()

@@ -59,6 +59,28 @@ def test_blocks_that_always_run_compute_what_the_model_did():
     assert np.array_equal(model.predict(X, verbose=0), before)
 
 
+def test_a_compressed_model_has_the_same_blocks_and_stays_compressed():
+    model = edgeax.compress(flat_network(), "static_wi8_ai8")
+    copy = with_selective_blocks(model, 1.0)
+    assert [block.name for block in blocks_of(copy)] == ["two", "three"]
+    inside = {layer.name: layer for layer in blocks_of(copy)[0].block.layers}
+    assert isinstance(inside["two_a"], edgeax.Compressed)
+    assert copy.predict(X, verbose=0) == pytest.approx(model.predict(X, verbose=0), abs=1e-5)
+    again = without_selective_blocks(copy)
+    assert len(again.weights) == len(model.weights)
+    assert again.predict(X, verbose=0) == pytest.approx(model.predict(X, verbose=0), abs=1e-5)
+
+
+def test_layers_of_compressed_nested_models_are_named_by_their_paths():
+    """Two blocks hold layers of the same names; what is wrapped is renamed with its wrapper."""
+    given = keras.Input((4,))
+    x = dense_block(name="b1")(dense_block(name="b0")(given))
+    model = edgeax.compress(keras.Model(given, layers.Dense(1)(x)), "static_wi8_ai8")
+    copy = with_selective_blocks(model, 0.5)
+    plain = edgeax.strip(without_selective_blocks(copy))
+    assert {"b0_dense", "b1_dense"} < {layer.name for layer in plain._flatten_layers()}
+
+
 def test_the_copy_is_trained_and_saved_with_its_skips(tmp_path):
     model = with_selective_blocks(flat_network(), SelectionGate(seed=0))
     model.compile(edgeax.optimizers.SkipAware(keras.optimizers.SGD(0.01)), "mse", jit_compile=False)
