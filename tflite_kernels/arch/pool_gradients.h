@@ -162,20 +162,8 @@ Status ActivationGradOn(const ActivationGradientArgs& args, const GradientTensor
   Status status = CheckActivationGrad(args, &sizes);
   if (status == Status::kOk) status = CheckGradientTensors(sizes, tensors);
   if (status != Status::kOk) return status;
-  switch (args.kind) {
-    case ActivationKind::kRelu:
-      ActivationGradients<ActivationKind::kRelu>(args, tensors);
-      break;
-    case ActivationKind::kRelu6:
-      ActivationGradients<ActivationKind::kRelu6>(args, tensors);
-      break;
-    case ActivationKind::kLeakyRelu:
-      ActivationGradients<ActivationKind::kLeakyRelu>(args, tensors);
-      break;
-    case ActivationKind::kElu:
-      ActivationGradients<ActivationKind::kElu>(args, tensors);
-      break;
-  }
+  WithKind(args.kind,
+           [&](auto kind) { ActivationGradients<decltype(kind)::kKind>(args, tensors); });
   return Status::kOk;
 }
 

@@ -107,6 +107,26 @@ static inline float ActivationGradientOf(float gradient, float value, float alph
   }
 }
 
+template <ActivationKind kOne>
+struct ConstantKind {
+  static constexpr ActivationKind kKind = kOne;
+};
+
+// Calls run(ConstantKind<kind>()).
+template <typename Run>
+static inline void WithKind(ActivationKind kind, const Run& run) {
+  switch (kind) {
+    case ActivationKind::kRelu:
+      return run(ConstantKind<ActivationKind::kRelu>());
+    case ActivationKind::kRelu6:
+      return run(ConstantKind<ActivationKind::kRelu6>());
+    case ActivationKind::kLeakyRelu:
+      return run(ConstantKind<ActivationKind::kLeakyRelu>());
+    case ActivationKind::kElu:
+      return run(ConstantKind<ActivationKind::kElu>());
+  }
+}
+
 // The numbers of an axis that a window at an output position has in the image.
 static inline Range WindowRange(const Axis& axis, int32_t output) {
   const int32_t first = AxisInput(axis, output, 0), end = first + axis.kernel;
