@@ -172,8 +172,8 @@ def export(
             "`strict` allows no operator to compute in float. "
             f"Received a model that needs: {list(stays_float)}. Use strict=False to keep them."
         )
-    operators = Counter(operator.name for graph in file.subgraphs for operator in graph.operators)
-    ours = sorted(set(operators) & set(OPERATORS))
+    operators = _operators(file)
+    ours = sorted({*operators} & {*OPERATORS})
     is_decoded = decode_lut.OPERATOR in operators
     stateful = bool(stateful_layers(model))
     file.metadata[METADATA_KEY] = _note(ours, is_decoded, stateful)
@@ -189,18 +189,15 @@ def export(
         measured = _sizes(files)
         if not is_decoded:  # decoded beforehand, it would be timed as another file
             measured |= _times({**files, "file": content}, arrays)
-    write_atomically(path, content)
-    return Result(
-        path=os.fspath(path),
-        size_bytes=len(content),
-        operators=dict(operators),
+    return _written(
+        path,
+        file,
+        content,
+        choice,
         kernels=made.kernels,
         stays_float=stays_float,
-        peak_activation_bytes=file.peak_activation_bytes(),
         parity=parity,
-        needs_plugin=bool(ours),
         needs_tflm=is_decoded,
-        target="" if speeds is None else speeds.title,
         decode_arena_bytes=_more(file.peak_activation_bytes(), plain.file.peak_activation_bytes()),
         **measured,
     )
@@ -247,8 +244,7 @@ def _write_for_training(
             "`strict` allows no operator to compute in float but those of trained layers. Received "
             f"a model that needs: {[*stays_float, *report.float_behind]}. Use strict=False."
         )
-    operators = Counter(operator.name for graph in file.subgraphs for operator in graph.operators)
-    ours = sorted(set(operators) & {*OPERATORS, *GRADIENT_OPERATORS})
+    ours = sorted({*_operators(file)} & {*OPERATORS, *GRADIENT_OPERATORS})
     file.metadata[METADATA_KEY] = _note(ours, False, False)
     if choice.optimize == "size":
         slim(file)
@@ -261,20 +257,38 @@ def _write_for_training(
         measured = _sizes(files)
         if made.signature.infer_batch_size == 1:
             measured |= _times({**files, "file": content}, samples)
+    return _written(
+        path,
+        file,
+        content,
+        choice,
+        kernels=() if trunk is None else trunk.kernels,
+        stays_float=stays_float,
+        parity=parity,
+        training=report,
+        **measured,
+    )
+
+
+def _written(
+    path: str | os.PathLike[str], file: Model, content: bytes, choice: Choice, **others: Any
+) -> Result:
+    """Writes a file and returns its receipt; `others` are what the file itself does not show."""
+    operators = _operators(file)
     write_atomically(path, content)
     return Result(
         path=os.fspath(path),
         size_bytes=len(content),
         operators=dict(operators),
-        kernels=() if trunk is None else trunk.kernels,
-        stays_float=stays_float,
         peak_activation_bytes=file.peak_activation_bytes(),
-        parity=parity,
-        needs_plugin=bool(ours),
+        needs_plugin=bool({*operators} & {*OPERATORS, *GRADIENT_OPERATORS}),
         target="" if choice.speeds is None else choice.speeds.title,
-        training=report,
-        **measured,
+        **others,
     )
+
+
+def _operators(file: Model) -> Counter[str]:
+    return Counter(operator.name for graph in file.subgraphs for operator in graph.operators)
 
 
 def _check_choice(name: str, value: str | None, choices: tuple[str | None, ...]) -> None:
