@@ -1,14 +1,13 @@
 import base64
 import http.client
-import importlib.util
 import json
-import sys
 import threading
 import time
 
 import numpy as np
 import pytest
 
+from tests.demos import scripts
 from tests.emulation import require
 from tests.source_tree import REPOSITORY
 
@@ -16,16 +15,8 @@ DEMO = REPOSITORY / "demos" / "learning_pad"
 ZED = [[(-0.8, -0.8), (0.8, -0.8), (-0.8, 0.8), (0.8, 0.8)]]
 
 
-def module_of_demo(name):
-    spec = importlib.util.spec_from_file_location(name, DEMO / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # the parts of the demo import each other by these names
-    spec.loader.exec_module(module)
-    return module
-
-
-drawings, prepare, learner, server = map(
-    module_of_demo, ("drawings", "prepare", "learner", "server")
+drawings, prepare, learner, server = (  # these import each other by their names
+    scripts.load(DEMO / f"{name}.py") for name in ("drawings", "prepare", "learner", "server")
 )
 
 

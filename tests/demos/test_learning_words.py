@@ -1,8 +1,7 @@
-import importlib.util
-
 import numpy as np
 import pytest
 
+from tests.demos import scripts
 from tests.source_tree import REPOSITORY
 
 DEMO = REPOSITORY / "demos" / "learning_words.py"
@@ -10,10 +9,7 @@ DEMO = REPOSITORY / "demos" / "learning_words.py"
 
 @pytest.fixture(scope="module")
 def demo():
-    spec = importlib.util.spec_from_file_location("learning_words", DEMO)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return scripts.load(DEMO)
 
 
 def test_new_words_are_the_last_classes_and_speakers_are_on_one_side(demo):

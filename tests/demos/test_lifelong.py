@@ -1,10 +1,10 @@
-import importlib.util
 import re
 
 import numpy as np
 import pytest
 
 import edgeax
+from tests.demos import scripts
 from tests.source_tree import REPOSITORY
 
 DEMO = REPOSITORY / "demos" / "lifelong.py"
@@ -12,10 +12,7 @@ DEMO = REPOSITORY / "demos" / "lifelong.py"
 
 @pytest.fixture(scope="module")
 def demo():
-    spec = importlib.util.spec_from_file_location("demo_lifelong", DEMO)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return scripts.load(DEMO, "demo_lifelong")
 
 
 def test_classes_arrive_two_at_a_time(demo):

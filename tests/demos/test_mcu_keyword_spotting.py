@@ -1,4 +1,3 @@
-import importlib.util
 import json
 import os
 import re
@@ -10,6 +9,7 @@ import pytest
 
 from edgeax.runtime.mcu.generate import generate
 from edgeax.runtime.mcu.oracle import outputs_of
+from tests.demos import scripts
 from tests.emulation import process, require
 from tests.runtime.mcu import networks
 from tests.source_tree import REPOSITORY
@@ -17,22 +17,14 @@ from tests.source_tree import REPOSITORY
 DEMO = REPOSITORY / "demos" / "mcu_keyword_spotting"
 
 
-def module_of_demo(name):
-    spec = importlib.util.spec_from_file_location(f"demo_{name}", DEMO / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="module")
 def boards():
-    return module_of_demo("boards")
+    return scripts.load(DEMO / "boards.py", "demo_boards")
 
 
 @pytest.fixture(scope="module")
 def speech():
-    return module_of_demo("speech")
+    return scripts.load(DEMO / "speech.py", "demo_speech")
 
 
 def test_a_quick_run_gives_the_same_scores_on_all_boards(tmp_path):
