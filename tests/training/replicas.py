@@ -18,6 +18,6 @@ def run(name):
         env={**own, "PYTHONPATH": str(source_tree.REPOSITORY), "TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=240,
     )
     assert done.stdout.endswith("same\n"), done.stdout + done.stderr[-3000:]

@@ -1,16 +1,12 @@
 """What callbacks do to a model right behind the optimizer."""
 
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from edgeax.training.after_step import AfterStep
-from tests import source_tree
+from tests.training import replicas
 
 layers = keras.layers
 
@@ -101,43 +97,5 @@ def test_replicas_of_a_strategy_do_it_once():
     assert trained(model, [Halve()], steps=1) == 0.875
 
 
-TWO_REPLICAS = """
-import keras, numpy as np, tensorflow as tf
-from edgeax.training.incremental_regularization import IncrementalRegularization
-from edgeax.training.proximal import ProximalGroupLasso
-
-(cpu,) = tf.config.list_physical_devices("CPU")
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-
-def trained(strategy):
-    with strategy.scope():
-        keras.utils.set_random_seed(0)
-        model = keras.Sequential(
-            [keras.Input((4,)), keras.layers.Dense(8, name="hidden"), keras.layers.Dense(1)]
-        )
-        model.compile(keras.optimizers.SGD(0.05, momentum=0.9), "mse", jit_compile=False)
-    x = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
-    callbacks = [ProximalGroupLasso(0.5, "shape"), IncrementalRegularization(0.25, increment=0.02)]
-    data = tf.data.Dataset.from_tensor_slices((x, x[:, :1])).batch(16)
-    model.fit(data, epochs=2, verbose=0, callbacks=callbacks)
-    kernel = model.get_layer("hidden").kernel.value
-    return [one.numpy() for one in strategy.experimental_local_results(kernel)]
-
-(plain,) = trained(tf.distribute.get_strategy())
-first, second = trained(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
-assert np.array_equal(first, second) and np.allclose(first, plain, atol=1e-6), (plain, first)
-assert (~plain.any(axis=0)).sum() == 2, plain
-print("same")
-"""
-
-
 def test_two_replicas_end_where_one_does():
-    own = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-    run = subprocess.run(  # devices are set once in each process
-        [sys.executable, "-c", TWO_REPLICAS],
-        env={**own, "PYTHONPATH": str(source_tree.REPOSITORY)},
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
-    assert run.stdout.endswith("same\n"), run.stderr[-3000:]
+    replicas.run("after_step")

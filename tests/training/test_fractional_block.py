@@ -1,9 +1,5 @@
 """FractionalBlock: what a sample passes in, what the gate learns from, and what it costs."""
 
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -13,7 +9,7 @@ import edgeax
 from edgeax.cost import step_cost, training_cost
 from edgeax.training.fractional_block import FractionalBlock
 from edgeax.training.precision_gate import PrecisionGate
-from tests import source_tree
+from tests.training import replicas
 from tests.training.fractional_models import block, blocks_of, network
 
 layers = keras.layers
@@ -154,41 +150,8 @@ def test_outside_training_the_last_batch_says_what_is_chosen():
     assert costs["block0/dense"].bit_operations == 16 * 16 * 6 * 4
 
 
-TWO_REPLICAS = """
-import keras, numpy as np, tensorflow as tf
-(cpu,) = tf.config.list_physical_devices("CPU")
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-import edgeax
-from edgeax.training.precision_gate import PrecisionGate
-from tests.training.fractional_models import blocks_of, network
-
-x = np.random.default_rng(0).normal(size=(32, 4)).astype(np.float32)
-with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
-    model = network(PrecisionGate(target=(0.02, 0.03)), blocks=1)
-    model.compile(keras.optimizers.SGD(0.01), "mse", jit_compile=False)
-data = tf.data.Dataset.from_tensor_slices((x, x[:, :1])).batch(8)
-callback = edgeax.callbacks.ProgressivePrecision(10.0, epochs=2)
-history = model.fit(data, epochs=4, verbose=0, callbacks=[callback]).history
-assert history["precision_stage"] == [0, 0, 1, 1]
-for variable in model.trainable_variables:
-    one, two = [part.numpy() for part in variable.value.values]
-    assert np.array_equal(one, two), variable.path
-(block,) = blocks_of(model)
-assert np.isclose(tf.reduce_sum(tf.convert_to_tensor(block.chosen.value)), 1.0)
-print("same")
-"""
-
-
 def test_two_replicas_stay_the_same_though_each_chooses_for_its_samples():
-    own = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-    run = subprocess.run(  # devices are set once in each process
-        [sys.executable, "-c", TWO_REPLICAS],
-        env={**own, "PYTHONPATH": str(source_tree.REPOSITORY)},
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert run.stdout.endswith("same\n"), run.stderr[-3000:]
+    replicas.run("fractional_block")
 
 
 @pytest.mark.parametrize(

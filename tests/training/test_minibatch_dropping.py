@@ -1,9 +1,5 @@
 """MinibatchDropping: which steps run, what the others leave alone, and what the logs say."""
 
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -11,7 +7,7 @@ import tensorflow as tf
 
 from edgeax.training.minibatch_dropping import MinibatchDropping
 from edgeax.training.slimming import SlimmingL1
-from tests import source_tree
+from tests.training import replicas
 from tests.training.small_models import Counting
 
 layers = keras.layers
@@ -258,44 +254,8 @@ def test_it_runs_beside_a_callback_that_changes_the_step(first, steps):
     assert not {"train_step", "make_train_function"} & set(vars(model))
 
 
-TWO_REPLICAS = """
-import keras, numpy as np, tensorflow as tf
-from edgeax.training.minibatch_dropping import MinibatchDropping
-
-(cpu,) = tf.config.list_physical_devices("CPU")
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-
-def trained(strategy, steps):
-    with strategy.scope():
-        keras.utils.set_random_seed(0)
-        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
-        optimizer = keras.optimizers.SGD(0.05, momentum=0.9)
-        model.compile(optimizer, "mse", jit_compile=False, steps_per_execution=steps)
-    x = np.random.default_rng(0).normal(size=(160, 4)).astype(np.float32)
-    data = tf.data.Dataset.from_tensor_slices((x, x[:, :2])).batch(8)
-    callbacks = [MinibatchDropping(0.5, seed=3)]
-    counts = model.fit(data, epochs=2, verbose=0, callbacks=callbacks).history["steps_run"]
-    return counts, model.layers[0].kernel.numpy()
-
-two = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-plain = trained(tf.distribute.get_strategy(), 1)
-for steps in (1, 8):
-    counts, kernel = trained(two, steps)
-    assert counts == plain[0] and np.allclose(kernel, plain[1], atol=1e-6), (plain, counts, kernel)
-print("same")
-"""
-
-
 def test_two_replicas_drop_together():
-    own = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-    run = subprocess.run(  # devices are set once in each process
-        [sys.executable, "-c", TWO_REPLICAS],
-        env={**own, "PYTHONPATH": str(source_tree.REPOSITORY)},
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
-    assert run.stdout.endswith("same\n"), run.stderr[-3000:]
+    replicas.run("minibatch_dropping")
 
 
 def test_epochs_and_epoch_schedules_are_stretched():

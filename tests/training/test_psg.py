@@ -1,9 +1,5 @@
 """Predictive layers: their product, their gradient against one by hand, and their counts."""
 
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -12,7 +8,7 @@ import tensorflow as tf
 import edgeax
 from edgeax.training import psg
 from edgeax.training.code_bits import coded, limit_of
-from tests import source_tree
+from tests.training import replicas
 
 layers = keras.layers
 
@@ -135,61 +131,8 @@ def test_a_frozen_layer_is_only_passed_through():
     assert tape.gradient(y, x) is not None
 
 
-TWO_REPLICAS = """
-import keras, numpy as np, tensorflow as tf
-import edgeax
-
-(cpu,) = tf.config.list_physical_devices("CPU")
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-x = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
-strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-with strategy.scope():
-    keras.utils.set_random_seed(0)
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8), keras.layers.Dense(1)])
-    model = edgeax.with_predictive_gradients(model)
-    optimizer = edgeax.optimizers.PredictiveSignSGD(0.001, vote=True)
-    model.compile(optimizer, "mse", jit_compile=False)
-signs = edgeax.callbacks.PredictedSigns()
-data = tf.data.Dataset.from_tensor_slices((x, x[:, :1])).batch(16)
-history = model.fit(data, epochs=8, verbose=0, callbacks=[signs]).history
-assert history["loss"][-1] < history["loss"][0], history
-assert 0.2 < history["predicted_fraction"][-1] <= 1.0, history
-copies = [tf.convert_to_tensor(one).numpy() for one in model.layers[0].kernel.value.values]
-assert np.array_equal(*copies)
-
-# Of two replicas one says (1, -5), the other (-3, -1): the sum is (-2, -6), the votes cancel.
-def moved(vote):
-    with strategy.scope():
-        weight = keras.Variable(np.float32([0.0, 0.0]), name="kernel")
-        optimizer = edgeax.optimizers.SignSGD(1.0, vote=vote)
-        optimizer.build([weight])
-    gradients = tf.constant([[1.0, -5.0], [-3.0, -1.0]])
-
-    @tf.function
-    def step():
-        def one():
-            place = tf.distribute.get_replica_context().replica_id_in_sync_group
-            optimizer.apply([gradients[place]], [weight])
-        strategy.run(one)
-
-    step()
-    return tf.convert_to_tensor(weight.value).numpy().tolist()
-
-assert moved(False) == [1.0, 1.0] and moved(True) == [0.0, 1.0], (moved(False), moved(True))
-print("done")
-"""
-
-
 def test_bwaa18_two_replicas_train_together_and_vote():
-    own = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-    run = subprocess.run(  # devices are set once in each process
-        [sys.executable, "-c", TWO_REPLICAS],
-        env={**own, "PYTHONPATH": str(source_tree.REPOSITORY)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert run.stdout.endswith("done\n"), run.stderr[-3000:]
+    replicas.run("psg")
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,5 @@
 """SelectionGate: how many blocks run, what the gate costs, and what its decisions depend on."""
 
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -13,7 +9,7 @@ import edgeax
 from edgeax.training.selection_gate import SelectionGate
 from edgeax.training.selective_block import SelectiveBlock
 from edgeax.training.skip_aware import SkipAware
-from tests import source_tree
+from tests.training import replicas
 from tests.training.selective_models import blocks_of, network
 
 layers = keras.layers
@@ -129,59 +125,8 @@ def test_threshold_takes_the_block_or_its_input():
         assert gate(features)[0].numpy().ravel().tolist() == [expected] * 2
 
 
-TWO_REPLICAS = """
-import keras, numpy as np, tensorflow as tf
-from edgeax.training.selection_gate import SelectionGate
-from edgeax.training.skip_aware import SkipAware
-from tests.training.selective_models import blocks_of, network
-
-(cpu,) = tf.config.list_physical_devices("CPU")
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-x = np.random.default_rng(0).normal(size=(32, 4)).astype(np.float32)
-
-class Same(keras.callbacks.Callback):
-    def on_train_begin(self, logs=None):
-        self.before, self.skipped, self.kept = self.states(), set(), set()
-
-    def states(self):
-        return [[v.numpy() for v in block.block.variables] for block in blocks_of(self.model)]
-
-    def on_train_batch_end(self, batch, logs=None):
-        now = self.states()
-        for old, new, block in zip(self.before, now, blocks_of(self.model)):
-            same = all(np.array_equal(a, b) for a, b in zip(old, new))
-            self.skipped.add(same)
-            assert same == (float(block.kept.numpy()) == 0.0)
-            self.kept.add(float(block.kept.numpy()))
-        self.before = now
-
-strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-for gate in (SelectionGate, lambda **_: 0.5):
-    with strategy.scope():
-        model = network(gate(seed=1))
-        optimizer = SkipAware(keras.optimizers.SGD(0.01, momentum=0.9, weight_decay=0.1))
-        model.compile(optimizer, "mse", jit_compile=False)
-    same = Same()
-    data = tf.data.Dataset.from_tensor_slices((x, x[:, :1])).batch(8)
-    model.fit(data, epochs=3, verbose=0, callbacks=[same])
-    assert same.skipped == {True, False} and same.kept <= {0.0, 0.5, 1.0}
-    for variable in model.trainable_variables:
-        one, two = [part.numpy() for part in variable.value.values]
-        assert np.array_equal(one, two), variable.path
-print("same")
-"""
-
-
 def test_two_replicas_stay_the_same_though_each_decides_for_its_batch():
-    own = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-    run = subprocess.run(  # devices are set once in each process
-        [sys.executable, "-c", TWO_REPLICAS],
-        env={**own, "PYTHONPATH": str(source_tree.REPOSITORY)},
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
-    assert run.stdout.endswith("same\n"), run.stderr[-3000:]
+    replicas.run("selection_gate")
 
 
 def test_the_settings_go_round():
