@@ -196,8 +196,25 @@ def convolution(node: Node, found: products.Products, shape: Shape) -> Step:
 
 def convolution_int16(node: Node, found: products.Products, shape: Shape) -> Step:
     """Returns the step of what is a convolution of int16 codes; arguments as of `convolution`."""
-    arguments = Struct(
-        "Conv2DInt16Args",
+    # The sums of convolutions LiteRT scales as TFLM does, those of dense layers otherwise.
+    rounds = node.operator.name != "CONV_2D"
+    return Step(
+        label=node.label,
+        kernel="Conv2D" if rounds else "Conv2D<Rounding::kDouble>",
+        header="conv2d_int16.h",
+        arguments=arguments_int16("Conv2DInt16Args", found, shape),
+        reads=(node.inputs[0],),
+        writes=(node.outputs[0],),
+        extent=shape.window,
+        rounds=rounds,
+        macs=shape.macs,
+    )
+
+
+def arguments_int16(name: str, found: products.Products, shape: Shape) -> Struct:
+    """Returns what a kernel of int16 codes is given; `name` is that of the struct in C++."""
+    return Struct(
+        name,
         {
             "shape": shape.struct(),
             "clamp": codes.clamp(found.output_limits),
@@ -206,19 +223,6 @@ def convolution_int16(node: Node, found: products.Products, shape: Shape) -> Ste
             "bias": Array("bias", found.bias, alignment=8),
             "weights": Array("weights", found.weights.reshape(-1)),
         },
-    )
-    # The sums of convolutions LiteRT scales as TFLM does, those of dense layers otherwise.
-    rounds = node.operator.name != "CONV_2D"
-    return Step(
-        label=node.label,
-        kernel="Conv2D" if rounds else "Conv2D<Rounding::kDouble>",
-        header="conv2d_int16.h",
-        arguments=arguments,
-        reads=(node.inputs[0],),
-        writes=(node.outputs[0],),
-        extent=shape.window,
-        rounds=rounds,
-        macs=shape.macs,
     )
 
 

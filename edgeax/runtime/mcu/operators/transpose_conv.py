@@ -7,8 +7,8 @@ import numpy as np
 
 from edgeax.formats.same_padding import same_padding
 from edgeax.runtime.mcu.node import Node
-from edgeax.runtime.mcu.operators import codes, products, tiles
-from edgeax.runtime.mcu.operators.conv2d import Plan, Shape, patch_of
+from edgeax.runtime.mcu.operators import products, tiles
+from edgeax.runtime.mcu.operators.conv2d import Plan, Shape, arguments_int16, patch_of
 from edgeax.runtime.mcu.program import Array, Lowered, Step, Struct
 
 _SHAPE, _WEIGHTS, _INPUT, _BIAS = range(4)
@@ -87,22 +87,11 @@ def transpose_conv(node: Node) -> Lowered:
 
 def _int16(node: Node, found: products.Products, shape: Shape) -> Step:
     """Returns the step of int16 codes."""
-    arguments = Struct(
-        "TransposeConvInt16Args",
-        {
-            "shape": shape.struct(),
-            "clamp": codes.clamp(found.output_limits),
-            "factor_step": 0 if found.factors.is_one else 1,
-            "factors": found.factors.struct(),
-            "bias": Array("bias", found.bias, alignment=8),
-            "weights": Array("weights", found.weights.reshape(-1)),
-        },
-    )
     return Step(
         label=node.label,
         kernel="TransposeConv",
         header="transpose_conv_int16.h",
-        arguments=arguments,
+        arguments=arguments_int16("TransposeConvInt16Args", found, shape),
         reads=(node.inputs[_INPUT],),
         writes=(node.outputs[0],),
         macs=_macs(node, found),
