@@ -18,7 +18,7 @@ images with seed 0; each row reads the test images once for each seed. The sprea
 lowest.
 
 Images come from `fashion_mnist.npz` in the folder EDGEAX_TEST_DATA, else from keras.datasets.
-`--quick` is a smoke test on a few images with one seed.
+`--quick` is a smoke test of a network of two blocks, on a few images with one seed.
 """
 
 from __future__ import annotations
@@ -54,6 +54,9 @@ WIDTHS = (16, 32)
 ROUNDS = 6  # of turns
 TURN = 12  # steps
 TIMED_BATCH = 128
+Sizes = tuple[int, tuple[int, ...]]
+SIZES: Sizes = (BLOCKS, WIDTHS)
+QUICK_SIZES: Sizes = (2, (4,))
 
 MOST_POINTS_LOST = 1.5
 LEAST_ENERGY_SAVED = 90.0
@@ -104,8 +107,10 @@ SETTINGS = (
 )
 
 
-def network(size: int = 14, blocks: int = BLOCKS, widths: Sequence[int] = WIDTHS) -> keras.Model:
-    """Returns a ResNet for images `(size, size, 1)`: two convolutions in each of `blocks` blocks of
+def network(
+    blocks: int = BLOCKS, widths: Sequence[int] = WIDTHS, side: int = 14
+) -> keras.Model:
+    """Returns a ResNet for images `(side, side, 1)`: two convolutions in each of `blocks` blocks of
     each width, the first block of a new width with strides and a projection; logits of 10 classes.
     """
 
@@ -115,7 +120,7 @@ def network(size: int = 14, blocks: int = BLOCKS, widths: Sequence[int] = WIDTHS
     def norm(x: Any) -> Any:
         return layers.BatchNormalization(momentum=0.9)(x)
 
-    given = keras.Input((size, size, 1))
+    given = keras.Input((side, side, 1))
     x = layers.ReLU()(norm(conv(given, widths[0])))
     for width in widths:
         for _ in range(blocks):
@@ -159,12 +164,17 @@ class Outcome:
 
 
 def compiled(
-    setting: Setting, seed: int, steps: int, rates: Any = None, size: int = 14
+    setting: Setting,
+    seed: int,
+    steps: int,
+    rates: Any = None,
+    sizes: Sizes = SIZES,
+    side: int = 14,
 ) -> tuple[keras.Model, E2Train]:
-    """Returns a model of images of a size, ready for `steps` steps of `fit`, and its E2Train."""
+    """Returns a model of images of a side, ready for `steps` steps of `fit`, and its E2Train."""
     keras.utils.set_random_seed(seed)
     e2 = setting.training(seed)
-    model = e2.prepare(network(size))
+    model = e2.prepare(network(*sizes, side=side))
     sgd, sign = rates or (SGD_RATE, SIGN_RATE)
     rate = keras.optimizers.schedules.CosineDecay(sign if e2.predict else sgd, steps)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -173,12 +183,17 @@ def compiled(
 
 
 def trained(
-    setting: Setting, part: Part, seed: int, nominal_epochs: int, rates: Any = None
+    setting: Setting,
+    part: Part,
+    seed: int,
+    nominal_epochs: int,
+    rates: Any = None,
+    sizes: Sizes = SIZES,
 ) -> Outcome:
     """Trains one network and says what it costs; runs in a process of its own."""
     epochs = max(1, round(nominal_epochs * setting.epochs))
     steps = len(part.x) // BATCH
-    model, e2 = compiled(setting, seed, epochs * steps, rates)
+    model, e2 = compiled(setting, seed, epochs * steps, rates, sizes)
     history = model.fit(
         part.x[: steps * BATCH],
         part.y[: steps * BATCH],
@@ -254,6 +269,7 @@ def clocks(
     y: np.ndarray,
     rounds: int,
     batch: int = TIMED_BATCH,
+    sizes: Sizes = SIZES,
 ) -> dict[str, Clock]:
     """Times each trained network on images, in turns; runs in a process of one thread.
 
@@ -263,10 +279,11 @@ def clocks(
         y: Their classes.
         rounds: How many turns each network takes.
         batch: Images of a step.
+        sizes: Of the network.
     """
     models, watches = {}, {}
     for setting, values in networks:
-        model, _ = compiled(setting, 0, 1, (1e-4, 1e-4), x.shape[1])
+        model, _ = compiled(setting, 0, 1, (1e-4, 1e-4), sizes, x.shape[1])
         model.set_weights(values)
         model.fit(x[: 2 * batch], y[: 2 * batch], batch_size=batch, verbose=0)
         models[setting.name], watches[setting.name] = model, Stopwatch()
@@ -295,17 +312,22 @@ def measure(benchmark: Benchmark, quick: bool, settings: Sequence[Setting] = SET
     """Fills the report with a row for each setting, and the targets the issue names."""
     started = time.perf_counter()
     whole = images("fashion_mnist", quick)
-    count, epochs, rounds = (256, 1, 1) if quick else (COUNT, EPOCHS, ROUNDS)
-    part = Part(halved(whole.x[:count]), whole.y[:count], halved(whole.x_test), whole.y_test)
+    count, epochs, rounds = (BATCH, 1, 1) if quick else (COUNT, EPOCHS, ROUNDS)
+    sizes = QUICK_SIZES if quick else SIZES
+    tested = slice(BATCH if quick else None)
+    x_test, y_test = halved(whole.x_test[tested]), whole.y_test[tested]
+    part = Part(halved(whole.x[:count]), whole.y[:count], x_test, y_test)
     jobs = [(one, seed) for one in settings for seed in (SEEDS[:1] if quick else SEEDS)]
-    done = in_processes(trained, [(one, part, seed, epochs) for one, seed in jobs])
+    done = in_processes(trained, [(one, part, seed, epochs, None, sizes) for one, seed in jobs])
     outcomes: dict[str, list[Outcome]] = {}
     for (setting, seed), outcome in zip(jobs, done, strict=True):
         outcomes.setdefault(setting.name, []).append(outcome)
         say(f"{setting.name}, seed {seed}: {outcome.percent:.2f} %")
     timed = [(one, outcomes[one.name][0].weights) for one in settings if one.timed]
-    turn = slice(TIMED_BATCH * (1 if quick else TURN))
-    (times,) = in_processes(clocks, [(timed, whole.x[turn], whole.y[turn], rounds)])
+    batch, steps = (16, 2) if quick else (TIMED_BATCH, TURN)
+    turn = slice(batch * steps)
+    arguments = (timed, whole.x[turn], whole.y[turn], rounds, batch, sizes)
+    (times,) = in_processes(clocks, [arguments])
     for setting in settings:
         add_row(benchmark, setting, whole.name, outcomes, times)
     add_targets(benchmark, outcomes, times)
@@ -386,9 +408,9 @@ def add_targets(
         benchmark.wanted(f"{name}: clock saved, of compute saved", value, text, holds)
 
 
-def main() -> int:
-    """Runs the benchmark from the command line."""
-    return run("e2train", measure)
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the benchmark."""
+    return run("e2train", measure, argv)
 
 
 if __name__ == "__main__":

@@ -7,17 +7,18 @@ from benchmarks.harness import Benchmark
 from benchmarks.low_precision_training import halved
 from edgeax.callbacks import MinibatchDropping
 from edgeax.layers import SelectiveBlock
+from tests.benchmarks import quick_runs
 from tests.benchmarks.test_formats import fake_images
 
 BY_NAME = {setting.name: setting for setting in SETTINGS}
-FIRST_OF_NETWORK = e2train.network  # before a test puts a smaller one in its place
+SMALL = (2, (4, 6))
 
 
 @pytest.fixture
-def small(monkeypatch):
-    monkeypatch.setattr(e2train, "network", lambda size=14: FIRST_OF_NETWORK(size, 2, (4, 6)))
+def small():
     data = fake_images(128)
-    return Part(halved(data.x), data.y, halved(data.x_test), data.y_test)
+    with quick_runs.eagerly():
+        yield Part(halved(data.x), data.y, halved(data.x_test), data.y_test)
 
 
 def test_the_settings_are_those_of_the_issue():
@@ -40,7 +41,7 @@ def test_the_network_has_at_least_14_layers_and_blocks_to_skip():
 
 def test_signs_of_all_bits_cost_what_training_in_8_bits_costs():
     """Not a bit is paid for twice: every sign is 'predicted' by the whole product."""
-    plain = FIRST_OF_NETWORK(14, 2, (4, 6))
+    plain = e2train.network(*SMALL)
     model = BY_NAME["signs of 8 bits"].training(0).prepare(plain)
     one_bit = edgeax.cost.training_cost(model, 32, predicted_fraction=1.0).phases
     formats = edgeax.cost.TrainingFormats(8, 8, 16)
@@ -52,23 +53,23 @@ def test_signs_of_all_bits_cost_what_training_in_8_bits_costs():
 
 
 def test_a_training_says_what_it_left_out(small):
-    standard = e2train.trained(BY_NAME[STANDARD], small, 0, 1)
+    standard = e2train.trained(BY_NAME[STANDARD], small, 0, 1, sizes=SMALL)
     steps = len(small.x) // e2train.BATCH
-    plain = edgeax.cost.training_cost(e2train.network(), e2train.BATCH).total
+    plain = edgeax.cost.training_cost(e2train.network(*SMALL), e2train.BATCH).total
     assert standard.energy == pytest.approx(steps * plain.energy_pj)
     assert standard.predicted is None and 0.0 <= standard.percent <= 100.0
-    together = e2train.trained(BY_NAME[TOGETHER], small, 0, 4)
+    together = e2train.trained(BY_NAME[TOGETHER], small, 0, 4, sizes=SMALL)
     assert together.energy < 4 * standard.energy and 0.0 < together.predicted <= 1.0
 
 
 def test_turns_are_timed_and_their_compute_counted(small):
     networks = []
     for setting in (Setting(STANDARD), Setting("half", {"keep": 0.5})):
-        model, _ = e2train.compiled(setting, 0, 2)
+        model, _ = e2train.compiled(setting, 0, 2, sizes=SMALL)
         networks.append((setting, model.get_weights()))
     whole = fake_images(32)
-    times = e2train.clocks(networks, whole.x, whole.y, rounds=2, batch=16)
-    plain = edgeax.cost.training_cost(e2train.network(28), 16).total.macs
+    times = e2train.clocks(networks, whole.x, whole.y, 2, 16, SMALL)
+    plain = edgeax.cost.training_cost(e2train.network(*SMALL, side=28), 16).total.macs
     assert times[STANDARD].macs == plain and 0.0 < times["half"].macs <= 1.01 * plain
     assert all(clock.seconds > 0.0 for clock in times.values())
 
@@ -76,7 +77,7 @@ def test_turns_are_timed_and_their_compute_counted(small):
 def test_a_nominal_step_has_dropped_and_other_steps_in_their_shares(small):
     watch = e2train.Stopwatch()
     x, y = small.x[:96], small.y[:96]
-    model, _ = e2train.compiled(Setting(STANDARD), 0, 6)
+    model, _ = e2train.compiled(Setting(STANDARD), 0, 6, sizes=SMALL)
     dropping = MinibatchDropping(0.25, seed=3)
     history = model.fit(x, y, batch_size=16, verbose=0, callbacks=[dropping, watch]).history
     assert [len(watch.seconds), 6] == [*history["steps_run"], *history["steps_seen"]]
@@ -118,3 +119,9 @@ def test_targets_are_set_against_the_standard():
         "SLU 40 %: clock saved, of compute saved": (0.8, True),
         "SLU 60 %: clock saved, of compute saved": (0.8, True),
     }
+
+
+def test_a_quick_run_has_a_row_for_each_setting_and_all_targets(tmp_path, monkeypatch):
+    report = quick_runs.report_of(e2train, tmp_path / "out.json", monkeypatch)
+    assert [row["setting"] for row in report["rows"]] == [setting.name for setting in SETTINGS]
+    assert {row["seeds"] for row in report["rows"]} == {1} and len(report["wanted"]) == 8

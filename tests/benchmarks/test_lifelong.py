@@ -2,6 +2,7 @@ from benchmarks import lifelong
 from benchmarks.harness import Benchmark
 from benchmarks.lifelong import BUFFER, JOINT, NOTHING, SETTINGS
 from benchmarks.low_precision_training import halved
+from tests.benchmarks import quick_runs
 from tests.benchmarks.test_formats import fake_images
 
 
@@ -40,3 +41,9 @@ def test_rows_and_targets_are_means_over_seeds():
     assert row["spread"] == 2.0 and row["buffer_bytes"] == 199_990
     values = [(entry["value"], entry["holds"]) for entry in benchmark.report()["wanted"]]
     assert values == [(199_990, True), (4.0, True), (66.0, True)]
+
+
+def test_a_quick_run_has_a_row_for_each_setting_and_all_targets(tmp_path, monkeypatch):
+    report = quick_runs.report_of(lifelong, tmp_path / "out.json", monkeypatch)
+    assert [row["setting"] for row in report["rows"]] == [setting.name for setting in SETTINGS]
+    assert {row["seeds"] for row in report["rows"]} == {1} and len(report["wanted"]) == 3
