@@ -6,6 +6,7 @@ import pytest
 
 import edgeax
 from edgeax.formats.flatbuffer import Model
+from edgeax.runtime.baked import _absorb
 from tests.export import training_networks as networks
 from tests.formats import small_models
 
@@ -126,5 +127,5 @@ def test_an_addition_is_absorbed_where_the_layer_has_a_result_of_its_rank(rank, 
     for tensor in graph.tensors[3:5] + graph.tensors[6:]:  # what is added, and the sums
         tensor.shape = np.int32([1] * (rank - 1) + [3])
     (graph,) = Model.from_bytes(small_models.write(raw)).subgraphs
-    edgeax.runtime.baked._absorb(graph)
+    _absorb(graph)
     assert len(graph.operators) == operators
