@@ -107,9 +107,7 @@ SETTINGS = (
 )
 
 
-def network(
-    blocks: int = BLOCKS, widths: Sequence[int] = WIDTHS, side: int = 14
-) -> keras.Model:
+def network(blocks: int = BLOCKS, widths: Sequence[int] = WIDTHS, side: int = 14) -> keras.Model:
     """Returns a ResNet for images `(side, side, 1)`: two convolutions in each of `blocks` blocks of
     each width, the first block of a new width with strides and a projection; logits of 10 classes.
     """
