@@ -24,7 +24,7 @@ from edgeax.export.training_file import TrainingFile, training_file
 from edgeax.formats import decode_lut, micro_operators
 from edgeax.formats.files import check_writable, write_atomically
 from edgeax.formats.flatbuffer import Model
-from edgeax.formats.operators import GRADIENT_OPERATORS, OPERATORS
+from edgeax.formats.operators import OPERATORS, TRAINING_OPERATORS
 from edgeax.formats.speeds import Speeds, read_speeds, speeds_for_kernels
 from edgeax.model.rewrite import check_model, paths_of_compressed
 from edgeax.model.samples import random_samples, take_samples
@@ -244,7 +244,7 @@ def _write_for_training(
             "`strict` allows no operator to compute in float but those of trained layers. Received "
             f"a model that needs: {[*stays_float, *report.float_behind]}. Use strict=False."
         )
-    ours = sorted({*_operators(file)} & {*OPERATORS, *GRADIENT_OPERATORS})
+    ours = sorted({*_operators(file)} & {*OPERATORS, *TRAINING_OPERATORS})
     file.metadata[METADATA_KEY] = _note(ours, False, False)
     if choice.optimize == "size":
         slim(file)

@@ -26,9 +26,10 @@ from edgeax.export.on_device_training import OnDeviceTraining
 from edgeax.export.slice_gradients import pad_slice_gradients
 from edgeax.export.training_report import TrainingReport
 from edgeax.export.training_step import TrainingStep
+from edgeax.export.variable_layers import name_variable_layers
 from edgeax.formats import training_signature
 from edgeax.formats.flatbuffer import Model, Signature, Subgraph
-from edgeax.formats.operators import GRADIENT_OPERATORS, OPERATORS
+from edgeax.formats.operators import GRADIENT_OPERATORS, OPERATORS, TRAINING_OPERATORS
 from edgeax.formats.training_signature import Ends, TrainingSignature, shape_at_end
 from edgeax.model.copying import clone, plain_copy
 from edgeax.model.device_optimizer import described, learning_rate_of
@@ -185,6 +186,7 @@ def _converted(
     file = Model.from_bytes(content)
     name_input_gradients(file)
     pad_slice_gradients(file)
+    name_variable_layers(file)
     _check_operators(file, graph)
     return file
 
@@ -250,7 +252,7 @@ def _check_operators(file: Model, graph: Graph) -> None:
     Raises:
         ValueError: They lack one; the message names its layer.
     """
-    known = {*OPERATORS, *GRADIENT_OPERATORS}
+    known = {*OPERATORS, *TRAINING_OPERATORS}
     layers = {path.rpartition("/")[2]: path for path in graph.paths.values()}
     for part in file.subgraphs:
         for operator in part.operators:

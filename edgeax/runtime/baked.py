@@ -10,15 +10,24 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from flatbuffers import flexbuffers
 
 from edgeax.formats import training_signature
 from edgeax.formats.flatbuffer import Model, Operator, Subgraph
-from edgeax.formats.operators import OPERATORS
+from edgeax.formats.operators import OPERATORS, VARIABLE_OPERATORS
 from edgeax.runtime.details import METADATA_KEY
 
 _BIASED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 
 _ACTIVATIONS = {"NONE": 0, "RELU": 1, "RELU_N1_TO_1": 2, "RELU6": 3}
+
+_PADDINGS = {"SAME": 0, "VALID": 1}
+
+_OPTIONS = {
+    "CONV_2D": "Conv2DOptions",
+    "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
+    "FULLY_CONNECTED": "FullyConnectedOptions",
+}
 
 
 def bake(source: str | os.PathLike[str] | bytes, values: Mapping[str, np.ndarray]) -> bytes:
@@ -56,6 +65,7 @@ def bake(source: str | os.PathLike[str] | bytes, values: Mapping[str, np.ndarray
     gone = ("CALL_ONCE", "VAR_HANDLE", "READ_VARIABLE")
     graph.operators = [one for one in graph.operators if one.name not in gone]
     _fold(graph)
+    _as_builtin(file, graph)
     _as_dense(file, graph)
     _absorb(graph)
     del file.metadata[training_signature.METADATA_KEY]
@@ -132,6 +142,34 @@ def _is_plain_product(operator: Operator) -> bool:
 def _replace(graph: Subgraph, operator: Operator, value: np.ndarray) -> None:
     name = graph.tensors[operator.outputs[0]].name
     graph.redirect(operator.outputs[0], graph.add_tensor(name, np.ascontiguousarray(value)))
+
+
+def _as_builtin(file: Model, graph: Subgraph) -> None:
+    """Makes layers by weights that were variables built-in ones."""
+    for place, operator in enumerate(graph.operators):
+        is_layer = operator.name in VARIABLE_OPERATORS
+        if not is_layer or not graph.tensors[operator.inputs[1]].is_constant:
+            continue
+        attributes = flexbuffers.Loads(operator.custom_options)
+        options = {"fusedActivationFunction": _ACTIVATIONS[attributes["activation"]]}
+        x, kernel, bias = operator.inputs
+        name, weights = graph.tensors[kernel].name, np.asarray(graph.tensors[kernel].data)
+        if operator.name == "EdgeaxVariableFullyConnected":
+            kind, weights = "FULLY_CONNECTED", weights.T
+            options["keepNumDims"] = True
+        else:
+            _, options["strideH"], options["strideW"], _ = attributes["strides"]
+            dilations = attributes["dilations"]
+            options["dilationHFactor"], options["dilationWFactor"] = dilations[1:3]
+            options["padding"] = _PADDINGS[attributes["padding"]]
+            kind, multiplier = "CONV_2D", weights.shape[3]
+            if operator.name == "EdgeaxVariableConv2D":
+                weights = weights.transpose(3, 0, 1, 2)
+            else:
+                kind, options["depthMultiplier"] = "DEPTHWISE_CONV_2D", multiplier
+                weights = weights.reshape(1, *weights.shape[:2], -1)
+        inputs = [x, graph.add_tensor(name, np.ascontiguousarray(weights)), bias]
+        file.replace_with_builtin(graph, place, kind, inputs, _OPTIONS[kind], options)
 
 
 def _as_dense(file: Model, graph: Subgraph) -> None:
