@@ -289,7 +289,13 @@ def _define_mcu(values: flags.FlagValues) -> None:
         "estimate", False, "Only tell what it takes; write no files.", flag_values=values
     )
     flags.DEFINE_boolean(
-        "train", False, "Write C++ that goes on training the last layer.", flag_values=values
+        "train", False, "Write C++ that goes on training layers.", flag_values=values
+    )
+    flags.DEFINE_string(
+        "trainable",
+        "1",
+        "With --train: how many last layers learn, biases, or places or names, by commas.",
+        flag_values=values,
     )
     _define_json(values)
 
@@ -309,13 +315,24 @@ def _mcu(positional: list[str], values: flags.FlagValues) -> None:
         )
     with _native_stderr_silenced():
         if values.train:
-            report = edgeax.mcu.generate_training(positional[0], values.output, **options)
+            report = edgeax.mcu.generate_training(
+                positional[0], values.output, trainable=_trainable(values.trainable), **options
+            )
         else:
             report = edgeax.mcu.generate(
                 positional[0], values.output, rounding=values.rounding, **options
             )
     _write_json(values.json, report.as_dict())
     print(report)
+
+
+def _trainable(text: str) -> int | str | list[int | str]:
+    """Returns how many last layers, "biases", or places and names of layers."""
+    if text.isdecimal():
+        return int(text)
+    if text == "biases":
+        return text
+    return [int(word) if word.isdecimal() else word for word in text.split(",") if word]
 
 
 def _mcu_estimate(positional: list[str], values: flags.FlagValues) -> None:
@@ -377,7 +394,7 @@ _COMMANDS = {
     "mcu": _Command(
         _mcu,
         "FILE --output DIR | --estimate [--target T] [--ram_bytes N] [--rounding single] "
-        "[--train] [--name NAME] [--json FILE]",
+        "[--train] [--trainable LAYERS] [--name NAME] [--json FILE]",
         "Writes C++ for a microcontroller that computes what a .tflite file does.",
         _define_mcu,
         1,

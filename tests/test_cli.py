@@ -212,9 +212,14 @@ def test_mcu_writes_a_program(tmp_path, capfd):
 def test_mcu_writes_a_program_that_trains(tmp_path, capfd):
     model = tmp_path / "net.tflite"
     model.write_bytes(networks.dense_chain())
-    assert run("mcu", model, "--output", tmp_path / "net", "--train") == 0
-    out, err = capfd.readouterr()
-    assert "DenseUpdate" in out and err == ""
+    updates = []
+    for trainable in ([], ["2"], ["h,1"], ["biases"]):
+        words = ["--trainable", *trainable] if trainable else []
+        assert run("mcu", model, "--output", tmp_path / "net", "--train", *words) == 0
+        out, err = capfd.readouterr()
+        assert err == ""
+        updates.append((out.count("UpdateConv2D"), out.count("UpdateBias")))
+    assert updates == [(1, 1), (2, 2), (2, 2), (0, 2)]
     assert "bool train(" in (tmp_path / "net" / "net.h").read_text()
 
 
@@ -226,6 +231,7 @@ def test_mcu_writes_a_program_that_trains(tmp_path, capfd):
         (["--output", "net", "--ram_bytes", "9"], "`ram_bytes` must be at least 24"),
         (["--output", "net", "--name", "a-b"], "`name` must be a C++ name"),
         (["--output", "net", "--train", "--rounding", "single"], "`--train` must have double"),
+        (["--output", "net", "--train", "--trainable", "z"], "`trainable` must name layers"),
     ],
 )
 def test_mcu_says_what_is_wrong_in_one_line(tmp_path, monkeypatch, capfd, words, said):

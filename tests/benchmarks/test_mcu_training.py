@@ -10,10 +10,13 @@ def test_a_board_tells_ram_instructions_and_a_loss_that_falls(tmp_path):
     benchmark = Benchmark("mcu_training")
     mcu_training.measure(benchmark, quick=True)
     found = benchmark.report()
-    (row,) = found["rows"]
-    assert row["board"] == "cortex-m4" and row["step_instructions"] > row["infer_instructions"]
-    assert [entry["holds"] for entry in found["wanted"]] == [True, True]
-    assert 2 < row["loss_after"] < row["loss_before"] < 2.5  # ln(10) is 2.3
+    row, of_all = found["rows"]
+    for one in (row, of_all):
+        assert one["board"] == "cortex-m4" and one["step_instructions"] > one["infer_instructions"]
+        assert 2 < one["loss_after"] < one["loss_before"] < 2.5  # ln(10) is 2.3
+        assert 0 < one["stack_bytes"] < 1024
+    assert of_all["ram_bytes"] > row["ram_bytes"]
+    assert [entry["holds"] for entry in found["wanted"]] == [True] * 4
     told = generate_training(training_files.classifier(), tmp_path / "net", "cortex-m4")
     assert row["ram_bytes"] == told.ram_bytes
 
@@ -22,5 +25,7 @@ def test_the_models_of_the_issue_are_there_where_their_files_are(monkeypatch, tm
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / mcu_training.KNOWN["ic"]).write_bytes(b"ic")
     monkeypatch.setenv("EDGEAX_TEST_DATA", str(tmp_path))
-    assert [name for name, *_ in mcu_training.subjects(quick=False)] == ["dense 49-48-10", "ic"]
-    assert [name for name, *_ in mcu_training.subjects(quick=True)] == ["dense 49-48-10"]
+    assert [one.name for one in mcu_training.subjects(quick=False)] == [
+        *("dense 49-48-10", "dense 49-48-10, all", "ic", "MobileNetV2 0.35")
+    ]
+    assert len([*mcu_training.subjects(quick=True)]) == 2

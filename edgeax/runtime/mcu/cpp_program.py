@@ -60,15 +60,21 @@ class Title:
 
 def constants_of(plan: Plan) -> tuple[Constants, list[str]]:
     """Returns the constants of a program, and the calls that use them as C++ statements."""
+    constants, calls = calls_of(plan)
+    return constants, [line for lines in calls for line in lines]
+
+
+def calls_of(plan: Plan) -> tuple[Constants, list[list[str]]]:
+    """Returns the constants of a program, and the statements of each stage."""
     constants = Constants()
     arguments: dict[int, str] = {}
     calls = []
     for number, stage in enumerate(plan.stages):
-        calls.append(f"  // {number}: {comment(stage.label)}")
         for call in stage.calls:
             if id(call.step) not in arguments:
                 arguments[id(call.step)] = constants.arguments(number, call.step.arguments)
-        calls += _stage(plan, stage, number, constants, arguments)
+        lines = _stage(plan, stage, number, constants, arguments)
+        calls.append([f"  // {number}: {comment(stage.label)}", *lines])
     return constants, calls
 
 

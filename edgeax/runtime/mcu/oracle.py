@@ -10,6 +10,7 @@ from the others' outputs.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -79,17 +80,10 @@ def _run_reference(
     model: Model, graph: Subgraph, known: dict[int, np.ndarray], asked: Sequence[int]
 ) -> list[np.ndarray]:
     """Returns tensors that the reference kernels compute, or that are known."""
-    from ai_edge_litert.interpreter import Interpreter as Stock
-    from ai_edge_litert.interpreter import OpResolverType
-
     computed = [tensor for tensor in dict.fromkeys(asked) if tensor not in known]
     if computed:
         graph.outputs = computed
-        stock = Stock(
-            model_content=model.to_bytes(),
-            experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
-        )
-        stock.allocate_tensors()
+        stock = _reference(model)
         for entry, tensor in zip(stock.get_input_details(), graph.inputs, strict=True):
             stock.set_tensor(
                 entry["index"], known.get(tensor, np.zeros(entry["shape"], entry["dtype"]))
@@ -98,6 +92,49 @@ def _run_reference(
         entries = zip(computed, stock.get_output_details(), strict=True)
         known = known | {tensor: stock.get_tensor(entry["index"]) for tensor, entry in entries}
     return [known[tensor] for tensor in asked]
+
+
+def _reference(model: Model) -> Any:
+    """Returns an interpreter of reference kernels."""
+    from ai_edge_litert.interpreter import Interpreter as Stock
+    from ai_edge_litert.interpreter import OpResolverType
+
+    stock = Stock(
+        model_content=model.to_bytes(),
+        experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
+    )
+    stock.allocate_tensors()
+    return stock
+
+
+class OneOperator:
+    """An operator of a file on its own, in double rounding, to be run often.
+
+    Args:
+        data: Bytes of the file.
+        place: Place of an operator whose reference kernel rounds twice.
+    Attributes:
+        inputs: Numbers of the tensors that it reads and that are no constants.
+    """
+
+    def __init__(self, data: bytes, place: int) -> None:
+        model = Model.from_bytes(data)
+        graph = model.subgraphs[0]
+        operator = graph.operators[place]
+        computed = [t for t in operator.inputs if t >= 0 and not graph.tensors[t].is_constant]
+        self.inputs = tuple(dict.fromkeys(computed))
+        graph.operators = [operator]
+        graph.inputs, graph.outputs = [*self.inputs], [*operator.outputs]
+        self._stock = _reference(model)
+
+    def run(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        """Returns its first output; inputs may have any shape of as many elements."""
+        entries = self._stock.get_input_details()
+        for entry, codes in zip(entries, inputs, strict=True):
+            self._stock.set_tensor(entry["index"], codes.reshape(entry["shape"]))
+        self._stock.invoke()
+        output: np.ndarray = self._stock.get_tensor(self._stock.get_output_details()[0]["index"])
+        return output
 
 
 def fully_connected(graph: Subgraph, operator: Operator, source: np.ndarray) -> np.ndarray:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edgeax.runtime.mcu.dense_training import DenseTraining
-from edgeax.runtime.mcu.oracle_training import DenseOracle
+from edgeax.runtime.mcu.oracle_training import Oracle
+from edgeax.runtime.mcu.training_program import Training
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -15,42 +15,42 @@ class TrainingVectors:
 
     Attributes:
         samples: What the inputs hold, one list per sample.
-        labels: int32, `(samples,)`: their classes.
+        wanted: int32, `(samples,)`: their classes; or int8, `(samples, outputs)`: their targets.
         losses: int32, `(steps,)`: the loss before every step, samples taking turns.
         saved: uint8: what `save` gives after the last step.
-        scores: int8, `(samples, classes)`: the scores after the last step.
+        outputs: int8, `(samples, outputs)`: the outputs after the last step.
     """
 
     samples: Sequence[Sequence[np.ndarray]]
-    labels: np.ndarray
+    wanted: np.ndarray
     losses: np.ndarray
     saved: np.ndarray
-    scores: np.ndarray
+    outputs: np.ndarray
 
 
 def training_vectors(
-    layer: DenseTraining,
+    training: Training,
     samples: Sequence[Sequence[np.ndarray]],
-    features: Sequence[np.ndarray],
-    labels: np.ndarray,
+    wanted: np.ndarray,
     steps: int,
 ) -> TrainingVectors:
-    """Trains the oracle of a layer.
+    """Trains the oracle of a model.
 
     Args:
-        layer: The layer.
+        training: The step of training.
         samples: What the inputs hold, one list per sample.
-        features: What the layer reads then, int8 `(depth,)` each.
-        labels: Their classes.
+        wanted: Their classes, or their targets.
         steps: How many steps to take, samples taking turns.
     """
-    oracle = DenseOracle(layer)
+    oracle = Oracle(training)
+    needed = samples[: max(steps, 1)]
+    features = [oracle.features(sample) for sample in needed]
     order = [step % len(samples) for step in range(steps)]
-    losses = [oracle.train(features[sample], int(labels[sample])) for sample in order]
+    losses = [oracle.train(samples[at], features[at], wanted[at]) for at in order]
     return TrainingVectors(
-        samples=samples,
-        labels=np.asarray(labels, np.int32),
+        samples=needed,
+        wanted=wanted[: len(needed)],
         losses=np.array(losses, np.int32),
         saved=np.frombuffer(oracle.saved(), np.uint8),
-        scores=np.stack([oracle.scores(codes) for codes in features]),
+        outputs=np.stack([oracle.outputs(*pair) for pair in zip(needed, features, strict=True)]),
     )

@@ -1,6 +1,7 @@
 """Inputs drawn for a program, and the outputs that an interpreter gives for them."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -38,10 +39,7 @@ def _drawn(program: Program, seed: int) -> list[np.ndarray]:
     drawn = []
     for number in program.inputs:
         value = program.values[number]
-        words = np.empty(math.prod(value.shape), np.uint32)
-        for i in range(words.size):
-            state = (state * 1664525 + 1013904223) & 0xFFFFFFFF
-            words[i] = state
+        words, state = _words(math.prod(value.shape), state)
         drawn.append(_as_type(words, value, _real_range(program, number)).reshape(value.shape))
     return drawn
 
@@ -55,6 +53,24 @@ def _as_type(words: np.ndarray, value: Value, real_range: tuple[float, float]) -
     width = np.dtype(value.dtype).itemsize
     top = words >> (32 - 8 * width) if width < 4 else words >> 24
     return top.astype(f"uint{8 * width}").view(value.dtype)
+
+
+def drawn_inputs(values: Sequence[Value], seed: int) -> list[np.ndarray]:
+    """Returns drawn codes for inputs of integers."""
+    state, drawn = seed, []
+    for value in values:
+        words, state = _words(math.prod(value.shape), state)
+        drawn.append(_as_type(words, value, (-1.0, 1.0)).reshape(value.shape))
+    return drawn
+
+
+def _words(count: int, state: int) -> tuple[np.ndarray, int]:
+    """Returns so many numbers of the stream behind a state, and its last state."""
+    words = np.empty(count, np.uint32)
+    for i in range(count):
+        state = (state * 1664525 + 1013904223) & 0xFFFFFFFF
+        words[i] = state
+    return words, state
 
 
 def _real_range(program: Program, number: int) -> tuple[float, float]:

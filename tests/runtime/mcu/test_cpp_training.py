@@ -1,5 +1,5 @@
-from edgeax.runtime.mcu import cpp_training
 from edgeax.runtime.mcu.generate_training import generate_training
+from edgeax.runtime.mcu.training_program import LOSSES
 from tests.emulation import process
 from tests.runtime.mcu import generated, networks
 
@@ -37,12 +37,20 @@ def test_the_entry_points_refuse_and_restore(tmp_path):
 
 
 def test_names_of_inputs_meet_no_others(tmp_path):
-    for name in ("loss", "scores", "label", "trained", "errors", "random_state", "bytes"):
+    names = ("loss", "scores", "label", "classes", "inputs", "bytes", "saved_bytes", "arena")
+    for at, name in enumerate(names):
         folder = tmp_path / name
         data = networks.dense_chain((name, f"{name}_in", "train"))
-        generate_training(data, folder, target="host", name="net")
-        assert generated.run_test(folder, "net").code == 0
+        loss = LOSSES[at % 2]
+        generate_training(data, folder, target="host", name="net", loss=loss, test_steps=1)
+        for file in ("net.cc", "net_test.cc"):
+            command = ["g++", *generated.WARNINGS, "-fsyntax-only", f"-I{folder}", folder / file]
+            process.compile_or_raise(command)
 
 
-def test_the_frozen_layers_have_a_name_of_their_own():
-    assert cpp_training.trunk_name("net") == "net_trunk"
+def test_infer_keeps_nothing_that_only_training_needs(tmp_path):
+    generate_training(
+        networks.dense_chain(), tmp_path / "net", target="host", name="net", trainable={"y": 0.5}
+    )
+    text = (tmp_path / "net" / "net.cc").read_text()
+    assert text.count("if (trains) KeepChannels(") == 1 and text.count("KeepChannels(") == 1

@@ -1,12 +1,12 @@
 """Networks in int8 whose last layer learns, and real samples for them."""
 
+from typing import Any
+
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from edgeax.formats.flatbuffer import Model as File
-from edgeax.runtime.mcu.dense_training import DenseTraining, Rule, read_dense
-from edgeax.runtime.mcu.node import Node
-from edgeax.runtime.mcu.targets import TARGETS
+from edgeax.runtime.mcu.backward.tape import Rule
+from edgeax.runtime.mcu.training_program import Training, training_of
 from tests.source_tree import REPOSITORY
 from tests.tflite_kernels.models import Model, Operator, Tensor
 
@@ -21,6 +21,15 @@ def clothes(count: int) -> tuple[np.ndarray, np.ndarray]:
         images, classes = arrays["x_train"][:count], arrays["y_train"][:count]
     small = images.reshape(count, 7, 4, 7, 4).mean((2, 4))
     return (np.round(small) - 128).astype(np.int8).reshape(count, 49), classes
+
+
+def large_clothes(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the images in 64 x 64 x 3 as codes of `trainable_networks`, and their classes."""
+    with np.load(PIECE) as arrays:
+        images, classes = arrays["x_train"][:count], arrays["y_train"][:count]
+    wide = images.reshape(count, 28, 28).repeat(2, 1).repeat(2, 2)
+    framed = np.pad(wide, ((0, 0), (4, 4), (4, 4)))[..., None].repeat(3, 3)
+    return (framed.astype(np.int16) - 128).astype(np.int8), classes
 
 
 def classifier(has_softmax: bool = False, last_activation: int = 0, beta: float = 1.0) -> bytes:
@@ -70,7 +79,6 @@ def add_layer(
     return output
 
 
-def last_layer(data: bytes, rule: Rule) -> DenseTraining:
-    """Returns operator 1 of a file as a layer that learns."""
-    graph = File.from_bytes(data).subgraphs[0]
-    return read_dense(Node(1, graph.operators[1], graph.tensors, TARGETS["host"], "double"), rule)
+def training(data: bytes, rule: Rule, trainable: Any = 1, loss: str = "cross_entropy") -> Training:
+    """Returns the step of training of a file."""
+    return training_of(data, "host", trainable, rule, loss, None)

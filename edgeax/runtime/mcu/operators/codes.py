@@ -87,9 +87,15 @@ def clamp_of(node: Node) -> Struct:
     return clamp(limits_of(node))
 
 
-def limits_of(node: Node) -> tuple[int, int]:
-    """Returns the limits of the output's codes: of its type, or of the fused activation."""
-    activation = node.options.get("fused_activation_function", "NONE")
+def limits_of(node: Node, activation: str | None = None) -> tuple[int, int]:
+    """Returns the limits of the output's codes: of its type, or of the fused activation.
+
+    Args:
+        node: The operator.
+        activation: Name of another activation; None: the fused one.
+    """
+    if activation is None:
+        activation = node.options.get("fused_activation_function", "NONE")
     node.require(
         activation in _LIMITS, f"its activation must be one of {', '.join(_LIMITS)}", activation
     )
