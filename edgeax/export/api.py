@@ -281,7 +281,7 @@ def _written(
         size_bytes=len(content),
         operators=dict(operators),
         peak_activation_bytes=file.peak_activation_bytes(),
-        needs_plugin=bool({*operators} & {*OPERATORS, *GRADIENT_OPERATORS}),
+        needs_plugin=bool({*operators} & {*OPERATORS, *TRAINING_OPERATORS}),
         target="" if choice.speeds is None else choice.speeds.title,
         **others,
     )
