@@ -27,12 +27,23 @@ def gradients(data: bytes, x: np.ndarray, label: int) -> dict[int, tuple[np.ndar
                 first = _real(kernel, kernel.data), (bias.data * scales).astype(np.float32)
                 weights[place] = (tf.Variable(first[0]), tf.Variable(first[1]))
             found = _computed(graph, operator, known, weights.get(place))
-            low, high = _CLIPS[operator.options.get("fused_activation_function", "NONE")]
-            known[operator.outputs[0]] = tf.clip_by_value(found, low, high)
+            known[operator.outputs[0]] = _activated(graph, operator, found)
         scores = known[graph.outputs[0]]
         loss = tf.nn.sparse_softmax_cross_entropy_with_logits([label], scores)
     found = tape.gradient(loss, weights)
     return {place: tuple(one.numpy() for one in pair) for place, pair in found.items()}
+
+
+def _activated(graph: Subgraph, operator, found):  # type: ignore[no-untyped-def]
+    """Cuts off what an activation cuts off, and what no code tells, as the file does."""
+    output = graph.tensors[operator.outputs[0]]
+    name = operator.name if operator.name == "RELU" else "NONE"
+    name = operator.options.get("fused_activation_function", name)
+    least, most = _real(output, np.array([-128, 127]))
+    if name == "NONE":  # gradients pass codes at the ends of the range
+        return found + tf.stop_gradient(tf.clip_by_value(found, least, most) - found)
+    low, high = _CLIPS[name]
+    return tf.clip_by_value(found, max(low, least), min(high, most))
 
 
 def _computed(graph: Subgraph, operator, known, weights):  # type: ignore[no-untyped-def]
