@@ -322,8 +322,8 @@ def measure(benchmark: Benchmark, quick: bool, settings: Sequence[Setting] = SET
         outcomes.setdefault(setting.name, []).append(outcome)
         say(f"{setting.name}, seed {seed}: {outcome.percent:.2f} %")
     timed = [(one, outcomes[one.name][0].weights) for one in settings if one.timed]
-    batch, steps = (16, 2) if quick else (TIMED_BATCH, TURN)
-    turn = slice(batch * steps)
+    batch = 10 if quick else TIMED_BATCH
+    turn = slice(batch * TURN)
     arguments = (timed, whole.x[turn], whole.y[turn], rounds, batch, sizes)
     (times,) = in_processes(clocks, [arguments])
     for setting in settings:
