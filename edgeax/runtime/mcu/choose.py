@@ -45,6 +45,7 @@ def choose(
         ram_bytes: The most static RAM; the cheapest plan that fits is chosen. None: the plan that
             takes least among those that cost next to nothing.
         thrifty: The same program of steps that take less scratch and more time, if there is one.
+
     Raises:
         ValueError: No plan fits; says what the smallest takes.
     """

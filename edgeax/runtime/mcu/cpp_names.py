@@ -72,6 +72,7 @@ def identifier(text: str, default: str) -> str:
         text: Any text.
         default: What stands for a text without letters and digits, and before one that begins
             with a digit.
+
     Example: `identifier("serving_default_x:0", "input")` is "serving_default_x_0".
     """
     words = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_")

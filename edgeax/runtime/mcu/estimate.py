@@ -109,8 +109,10 @@ def estimate(
         target: As of `generate`.
         ram_bytes: The most static RAM that the program may take; None: no limit.
         rounding: "double" or "single", as of `generate`.
+
     Raises:
         ValueError: An argument is no good, or the file holds what no program can be generated for.
+
     Example: `print(edgeax.mcu.estimate("model.tflite", target="cortex-m55"))`.
     """
     check_options(target, ram_bytes, rounding)

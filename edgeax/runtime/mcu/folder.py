@@ -43,6 +43,7 @@ def write_folder(folder: str | os.PathLike[str], files: Mapping[str, bytes]) -> 
     Args:
         folder: Where; `check_folder` must hold. Folders above it are made.
         files: Content by path.
+
     Raises:
         OSError: The disk is full or failed; what was there before is there still.
     """

@@ -37,9 +37,11 @@ def generate(
         ram_bytes: The most static RAM that the program may take; None: no limit.
         rounding: "double" computes what TensorFlow Lite Micro does, "single" what LiteRT does.
         name: Namespace and stem of the files, a C++ name; None: after the file.
+
     Raises:
         ValueError: An argument is no good, or the file holds what no program can be generated for;
             nothing was written then.
+
     Example: `print(edgeax.mcu.generate("model.tflite", "generated", target="cortex-m4"))`.
     """
     check_options(target, ram_bytes, rounding)

@@ -81,11 +81,14 @@ def generate_training(
         test_steps: Steps of the test, samples taking turns.
         name: As `generate` takes it.
         loss: "cross_entropy" of a softmax of the outputs, or "mean_square".
+
     Returns:
         The report; its last rows are those of training.
+
     Raises:
         ValueError: An argument is no good, or the file holds what no program can be generated for
             or what cannot be trained, named by its place; nothing was written then.
+
     Example: `edgeax.mcu.generate_training("model.tflite", "generated", target="cortex-m7")`.
     """
     generate.check_options(target, ram_bytes, ROUNDING)
@@ -161,9 +164,8 @@ def _samples(
             f"`samples` must hold {value.dtype} of shape ({shape}), for a model of one input. "
             f"Received: {codes.dtype} {list(codes.shape)}. Quantize them by the input's scale."
         )
-    _check_classes(codes, wanted, outputs) if has_classes else _check_targets(
-        codes, wanted, outputs
-    )
+    check = _check_classes if has_classes else _check_targets
+    check(codes, wanted, outputs)
     kind = np.int32 if has_classes else np.int8
     return [[one.reshape(value.shape)] for one in codes], wanted.astype(kind)
 

@@ -101,6 +101,7 @@ class Node:
             rule: What must hold, beginning with what must: "its input must be int8".
             received: What the file has.
             way_out: What to do about it.
+
         Raises:
             ValueError: always.
         """

@@ -38,6 +38,7 @@ def outputs_of(data: bytes, inputs: Sequence[np.ndarray], rounding: str) -> list
         data: Bytes of the file.
         inputs: What the input tensors store, in the order of the file.
         rounding: "single" or "double".
+
     Returns:
         What the output tensors store.
     """
@@ -113,6 +114,7 @@ class OneOperator:
     Args:
         data: Bytes of the file.
         place: Place of an operator whose reference kernel rounds twice.
+
     Attributes:
         inputs: Numbers of the tensors that it reads and that are no constants.
     """

@@ -22,6 +22,7 @@ class Oracle:
 
     Args:
         training: The step of training.
+
     Attributes:
         memory: What values hold, by number: arrays, gradients, or what draws random numbers.
     """

@@ -46,6 +46,7 @@ def weights_of(operator: Operator, tensors: list[Tensor]) -> Weights:
     Args:
         operator: One of `NAMES`.
         tensors: All tensors of its graph.
+
     Raises:
         ValueError: It is damaged.
     """

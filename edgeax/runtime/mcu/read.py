@@ -40,6 +40,7 @@ def read_program(
         rounding: "single" or "double".
         is_thrifty: Whether kernels should take little scratch, though they are slower then.
         with_cmsis_nn: Whether CMSIS-NN computes what it can; for Cortex-M and double rounding only.
+
     Raises:
         ValueError: The file is damaged, or has something that no program can be generated for.
     """

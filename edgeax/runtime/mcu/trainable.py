@@ -22,6 +22,7 @@ def parts_of(graph: Subgraph, places: Sequence[int], trainable: Any) -> dict[int
         graph: The graph, activations folded.
         places: Operators that run, up to the outputs.
         trainable: As `edgeax.mcu.generate_training` takes it.
+
     Raises:
         ValueError: It names what is not there or cannot be trained.
     """

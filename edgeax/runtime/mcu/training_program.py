@@ -112,6 +112,7 @@ def training_of(
         rule: How weights move.
         kind: One of `LOSSES`.
         ram_bytes: The most static RAM; None: no limit.
+
     Raises:
         ValueError: The file holds what no program can be generated for, or what cannot be trained,
             named by its place; or `ram_bytes` is too small.

@@ -20,6 +20,7 @@ def drawn_vectors(data: bytes, program: Program, rounding: str) -> list[Vector]:
         data: Bytes of the file.
         program: What was generated from it.
         rounding: "single" or "double".
+
     Raises:
         ValueError: An interpreter does not take the file.
     """

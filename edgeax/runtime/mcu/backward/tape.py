@@ -69,6 +69,7 @@ class Tape:
         parts: What is trained, by the operator's place.
         rule: How weights move.
         last: Place of the operator that computes the outputs, which alone has a least error.
+
     Attributes:
         values: New values by number, states among them.
         forward: Steps from the first trained layer to the outputs.

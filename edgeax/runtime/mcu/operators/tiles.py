@@ -50,6 +50,7 @@ def tiled(weights: np.ndarray, layout: Layout) -> np.ndarray:
     Args:
         weights: int8, shape (groups, channels of a group, runs, weights of a run).
         layout: How the target likes them.
+
     Returns:
         int8, flat; channels filled up to tiles and runs as `layout` says, with zeros.
     """
@@ -99,6 +100,7 @@ def piece_of(bias: np.ndarray, weights: np.ndarray, run_bytes: int) -> int:
         bias: int32, one per channel, folded.
         weights: int8, shape (groups, channels of a group, runs, weights of a run).
         run_bytes: The weights of a run, filled up to whole blocks of 4.
+
     Returns:
         The longest pieces that paired sums allow; 0: the tiles of the layer cannot be paired.
     """
