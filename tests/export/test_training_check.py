@@ -6,10 +6,11 @@ from keras import layers
 import edgeax
 
 
-def network(layer):
+def network():
+    """Its repeated rows are summed in a way that interpreters do not know."""
     keras.utils.set_random_seed(0)
-    given = keras.Input((8, 8, 2))
-    x = layer(layers.Conv2D(4, 3, name="conv")(given))
+    given = keras.Input((8, 2))
+    x = layers.UpSampling1D(2)(layers.Conv1D(4, 3, name="conv")(given))
     return keras.Model(given, layers.Dense(3, name="last")(layers.Flatten()(x)))
 
 
@@ -21,9 +22,9 @@ def export(model, path, **settings):
 def test_what_no_interpreter_prepares_is_refused_before_a_file_is_written(tmp_path):
     path = tmp_path / "model.tflite"
     with pytest.raises(ValueError, match="layers that interpreters run.*SUM.*Train fewer layers"):
-        export(network(layers.UpSampling2D(2)), path)  # sums over axes of six
+        export(network(), path)
     assert not path.exists()
-    assert export(network(layers.UpSampling2D(2)), path, trainable=["last"]).training
+    assert export(network(), path, trainable=["last"]).training
 
 
 def test_an_embedding_is_trained_as_keras_does(tmp_path):
