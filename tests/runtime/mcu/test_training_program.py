@@ -5,7 +5,7 @@ from edgeax.formats.flatbuffer import Model
 from edgeax.runtime.mcu.backward.tape import Rule
 from edgeax.runtime.mcu.training_program import training_of
 from tests.runtime import files
-from tests.runtime.mcu import image_networks, networks, trainable_networks, training_files
+from tests.runtime.mcu import networks, trainable_networks, training_files
 
 RULE = Rule(rate_bits=1, dead_zone=64, least_error=4096, seed=9)
 
@@ -86,8 +86,7 @@ def test_files_that_cannot_be_trained_are_refused(data, trainable, words):
 def test_operators_that_pass_no_gradients_are_named():
     net = trainable_networks.Net((1, 6, 6, 2))
     x = net.conv(0, 4, 1)
-    padded = image_networks.pad(net.model, x, (1, 1), (1, 1))
-    data = net.write(net.dense(net.mean(padded)))
+    data = net.write(net.dense(net.mean(net.pad(x))))
     with pytest.raises(ValueError, match="1 PAD, .*there must be only ADD, .* Train only layers"):
         training_files.training(data, RULE, [0])
     assert training_files.training(data, RULE, 1).frozen

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from tests.runtime.mcu import image_networks
 from tests.tflite_kernels.models import Model, Operator, Tensor
 
 _CODES = schema.BuiltinOperator
@@ -71,6 +72,12 @@ class Net:
         code = getattr(_CODES, f"{kind}_POOL_2D")
         shape = (batch, *spatial, channels)
         return self._like(source, shape, [source], code, options, _KINDS.Pool2DOptions)
+
+    def pad(self, source: int) -> int:
+        """Adds a border of one pixel."""
+        output = image_networks.pad(self.model, source, (1, 1), (1, 1))
+        self._rms[output] = self._rms[source]
+        return output
 
     def add(self, one: int, other: int, activation: str = "NONE") -> int:
         """Adds a sum."""
