@@ -3,8 +3,10 @@
 Two convolutions, a depthwise one and a dense layer learn Fashion-MNIST, are exported so that all
 layers can be trained by SGD, and then see the images turned by 90 degrees.
 
-- Losses of `STEPS` steps in ai-edge-litert and tflite-runtime beside those of Keras, and of
-  `ARM_STEPS` on an emulated Cortex-A72 beside those here: the largest relative difference.
+- Losses of `STEPS` steps in ai-edge-litert and tflite-runtime beside those of Keras: the largest
+  relative difference, where each step begins with Keras's weights, and where each goes its own way.
+  How far roundings alone lead, Keras beside itself shows, from weights that are one rounding off.
+- Losses of `ARM_STEPS` on an emulated Cortex-A72 beside those here.
 - Accuracy on turned test images before `edgeax.runtime.Trainer.fit` and after it.
 - Time of a step of the trainer beside one of TensorFlow's (`model.train_step` in a `tf.function`),
   one thread each, in turns: medians, and the median of the ratios.
@@ -18,6 +20,7 @@ Images come from `fashion_mnist.npz` in the folder EDGEAX_TEST_DATA, else from k
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 import subprocess
 import sys
@@ -102,8 +105,11 @@ def compare_losses(
     places = np.random.default_rng(0).integers(0, len(data.x), (steps, BATCH))
     x, y = turned(data.x[places.ravel()]), data.y[places]
     x = x.reshape(steps, BATCH, *x.shape[1:])
-    by_keras = keras_losses(model, x, y)
-    found: dict[str, np.ndarray] = {}
+    by_keras, weights = keras_losses(model, x, y)
+    nudged, _ = keras_losses(model, x, y, nudge=True)
+    add_difference(benchmark, "Keras, weights one rounding off", "Keras", nudged, by_keras)
+    given = Given(x, y, folder)
+    here = None
     for module, python in (
         ("ai_edge_litert.interpreter", Path(sys.executable)),
         ("tflite_runtime.interpreter", TFLITE_RUNTIME),
@@ -115,29 +121,39 @@ def compare_losses(
             return process.run([python, "-I", RUN_STEPS, *words], timeout_s=600)
 
         words = [module, Path(delegate_path()), file]
-        found[module.partition(".")[0]] = losses(execute, words, x, y, folder)
-    here = found["ai_edge_litert"]
+        name = module.partition(".")[0]
+        locked = losses(execute, words, given, weights)
+        free = losses(execute, words, given)
+        here = free if here is None else here
+        add_difference(
+            benchmark, f"{name}, each step from Keras's weights", "Keras", locked, by_keras
+        )
+        add_difference(benchmark, name, "Keras", free, by_keras)
     few = min(ARM_STEPS, steps)
     arm = losses(
         lambda words: aarch64.run_python(ARM_CPU, RUN_STEPS, *words),
         ["ai_edge_litert.interpreter", prepare_arm(f"LiteRT on {ARM_CPU}"), file],
-        x[:few],
-        y[:few],
-        folder,
+        Given(x[:few], y[:few], folder),
     )
-    for name, one, other in (
-        *((name, one, by_keras) for name, one in found.items()),
-        (f"ai_edge_litert on {ARM_CPU}", arm, here[:few]),
-    ):
-        difference = float(np.max(np.abs(one / other - 1.0)))
-        place = benchmark.row(
-            what=f"losses in {name}",
-            beside="ai_edge_litert here" if other is not by_keras else "Keras",
-            steps=len(one),
-            first_loss=float(one[0]),
-            last_loss=float(one[-1]),
-            largest_difference=difference,
-        )
+    add_difference(
+        benchmark, f"ai_edge_litert on {ARM_CPU}", "ai_edge_litert here", arm, here[:few]
+    )
+
+
+def add_difference(
+    benchmark: Benchmark, name: str, beside: str, one: np.ndarray, other: np.ndarray
+) -> None:
+    """Adds the largest relative difference of losses, and what is wanted of it but of Keras's."""
+    difference = float(np.max(np.abs(one / other - 1.0)))
+    place = benchmark.row(
+        what=f"losses in {name}",
+        beside=beside,
+        steps=len(one),
+        first_loss=float(one[0]),
+        last_loss=float(one[-1]),
+        largest_difference=difference,
+    )
+    if not name.startswith("Keras"):
         benchmark.wanted(
             f"losses in {name}, relative difference",
             difference,
@@ -147,29 +163,57 @@ def compare_losses(
         )
 
 
-def keras_losses(model: keras.Model, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Returns the loss of each step of a copy of a model in Keras."""
+def keras_losses(
+    model: keras.Model, x: np.ndarray, y: np.ndarray, nudge: bool = False
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Returns the loss of each step of a copy of a model in Keras, and its weights before each.
+
+    Args:
+        model: Not changed.
+        x: Images, `(steps, batch, 28, 28, 1)`.
+        y: Their classes, `(steps, batch)`.
+        nudge: Whether to begin with the floats next above the weights.
+    """
     copy = keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
+    values = model.get_weights()
+    copy.set_weights([np.nextafter(v, np.float32(np.inf)) for v in values] if nudge else values)
     copy.compile(optimizer(), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    found = []
+    found, weights = [], {variable.path: [] for variable in copy.trainable_variables}
     for batch, labels in zip(x, y, strict=True):
+        for variable in copy.trainable_variables:
+            weights[variable.path].append(keras.ops.convert_to_numpy(variable))
         copy.reset_metrics()
         found.append(float(copy.train_on_batch(batch, labels)))
-    return np.array(found)
+    return np.array(found), {path: np.stack(steps) for path, steps in weights.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Given:
+    """What interpreters train on, one batch for each step, and a folder to hand it over in."""
+
+    x: np.ndarray
+    y: np.ndarray
+    folder: Path
 
 
 def losses(
     execute: Callable[[list[str | Path]], process.Outcome],
     words: list[str | Path],
-    x: np.ndarray,
-    y: np.ndarray,
-    folder: Path,
+    given: Given,
+    weights: Mapping[str, np.ndarray] | None = None,
 ) -> np.ndarray:
-    """Returns the loss of each step in an interpreter of its own process."""
-    given, result = folder / "data.npz", folder / "result.npz"
-    np.savez(given, images=x, labels=y, learning_rate=np.float32([RATE]))
-    outcome = execute([*words, given, result])
+    """Returns the loss of each step in an interpreter of its own process.
+
+    Args:
+        execute: Runs RUN_STEPS with words.
+        words: The interpreter, the plugin and the file.
+        given: The batches.
+        weights: By name, those that each step begins with; None: what the one before left.
+    """
+    data, result = given.folder / "data.npz", given.folder / "result.npz"
+    before = {f"before {name}": values for name, values in (weights or {}).items()}
+    np.savez(data, images=given.x, labels=given.y, learning_rate=np.float32([RATE]), **before)
+    outcome = execute([*words, data, result])
     if outcome.code != 0:
         raise RuntimeError(f"{words[0]} must train the file. It said:\n{outcome.output}")
     with np.load(result) as found:

@@ -7,7 +7,8 @@ import pytest
 import edgeax
 from benchmarks import on_device_training as bench
 from benchmarks.children import drift_turns
-from tests.export import training_networks as networks
+from edgeax.runtime.plugin import delegate_path
+from tests.emulation import process
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +34,26 @@ def test_losses_of_the_interpreter_are_those_of_keras(file, tmp_path):
     path, model = file
     x = np.random.default_rng(0).random((3, 2, 28, 28, 1), np.float32)
     y = np.int32([[1, 2], [3, 4], [5, 6]])
-    expected = bench.keras_losses(model, x, y)
-    found = networks.run_steps(
-        sys.executable, "ai_edge_litert.interpreter", path, x, y, bench.RATE, tmp_path
-    )
-    np.testing.assert_allclose(found["loss"], expected, rtol=1e-5)
+    expected, weights = bench.keras_losses(model, x, y)
+    words = ["ai_edge_litert.interpreter", delegate_path(), path]
+    given = bench.Given(x, y, tmp_path)
+
+    def execute(words):
+        return process.run([sys.executable, "-I", bench.RUN_STEPS, *words], timeout_s=100)
+
+    np.testing.assert_allclose(bench.losses(execute, words, given), expected, rtol=1e-5)
+    back = {name: values[[0, 0, 1]] for name, values in weights.items()}
+    once_more = bench.Given(x[[0, 0, 1]], y[[0, 0, 1]], tmp_path)
+    found = bench.losses(execute, words, once_more, back)
+    np.testing.assert_allclose(found, expected[[0, 0, 1]], rtol=1e-5)
+
+
+def test_a_nudged_model_begins_one_rounding_away(file):
+    _, model = file
+    x = np.random.default_rng(0).random((1, 2, 28, 28, 1), np.float32)
+    plain, nudged = (bench.keras_losses(model, x, np.int32([[1, 2]]), nudge)[1] for nudge in (0, 1))
+    kernel = plain["first/kernel"]
+    np.testing.assert_array_equal(nudged["first/kernel"], kernel + np.spacing(np.abs(kernel)))
 
 
 def test_a_side_says_its_peak_or_takes_turns(file, capsys, monkeypatch):
