@@ -259,13 +259,16 @@ def test_the_plugin_gives_the_codes_of_the_numpy_oracle(operator, threads, libra
     for seed in range(6):
         case = int16_cases.draw(operator, seed)
         case.kind = int16_cases.kind_of_built_in(operator)
-        case = repeated(case, 3 * 2**18) if case.input.ndim > 1 else case
+        expected, times = oracle.run(case), 1
+        if case.input.ndim > 1:
+            case, times = repeated(case, 3 * 2**18)
         for isa in ("auto", "reference"):
             content = models.model_of(case).write()
             interpreter = start(library, content, isa, num_threads=threads)
             found = run(interpreter, case.input)
             assert found.dtype == np.int16
-            np.testing.assert_array_equal(found, oracle.run(case), f"{case.name} on {isa}")
+            wanted = np.concatenate([expected] * times)
+            np.testing.assert_array_equal(found, wanted, f"{case.name} on {isa}")
 
 
 @pytest.mark.filterwarnings("ignore:.*experimental_preserve_all_tensors")

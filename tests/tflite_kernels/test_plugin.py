@@ -394,13 +394,14 @@ def test_interpreters_in_threads_give_the_codes_of_one(library):
     assert not wrong
 
 
-def repeated(case: native.Case, least_products: int) -> native.Case:
-    """The same case with so many equal entries in its batch that several threads are worth it."""
+def repeated(case: native.Case, least_products: int) -> tuple[native.Case, int]:
+    """The same case with so many equal entries in its batch that several threads are worth it, and
+    how many times they are there."""
     depth = case.weights.shape[0 if case.operator == DEPTHWISE else 1]
     times = -(-least_products // (int(np.prod(case.output_shape)) * depth))
     x = np.concatenate([case.input] * times)
     shape = (case.output_shape[0] * times, *case.output_shape[1:])
-    return dataclasses.replace(case, input=x, output_shape=shape)
+    return dataclasses.replace(case, input=x, output_shape=shape), times
 
 
 @pytest.mark.parametrize("threads", [2, 3])
@@ -410,13 +411,15 @@ def test_threads_share_an_operator_and_give_the_codes_of_one(operator, threads, 
     plain = [one for one in drawn if one.input.ndim > 1 and not one.options.get("input_packed")]
     for case in plain:
         case.kind = "single"
-        case = repeated(case, 3 * 2**18)
+        expected = oracle.run(case)
+        case, times = repeated(case, 3 * 2**18)
+        expected = np.concatenate([expected] * times)
         interpreter = start(library, models.model_of(case).write(), num_threads=threads)
         gc.collect()  # other interpreters take their threads with them
         before = len(os.listdir("/proc/self/task"))
         for _ in range(3):
             output = run(interpreter, case.input).view(np.int8)  # packed bits are uint8
-            np.testing.assert_array_equal(output, oracle.run(case))
+            np.testing.assert_array_equal(output, expected)
         more = len(os.listdir("/proc/self/task")) - before
         assert more == threads - 1
 
