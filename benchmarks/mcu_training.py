@@ -126,7 +126,7 @@ def subjects(quick: bool) -> Iterator[Subject]:
     folder = Path(os.environ.get("EDGEAX_TEST_DATA", "")) / "models"
     for name, file in KNOWN.items():
         if (folder / file).is_file():
-            yield Subject(name, (folder / file).read_bytes())
+            yield Subject(name, (folder / file).read_bytes(), board_steps=2)
     content, shares = trainable_networks.mobile_net()
     options = {"trainable": shares, "learning_rate_bits": 3, "test_steps": 2}
     samples = training_files.large_clothes(STEPS)

@@ -53,7 +53,7 @@ def _moved(
     program: Program, stages: Sequence[Stage], storage: int, at: int
 ) -> tuple[Program, list[Stage]]:
     """Returns a program and stages in which a storage moves before a stage."""
-    new = max(program.values) + 1
+    new = program.free_number
     value = dataclasses.replace(program.values[storage], index=new)
     widened = dataclasses.replace(program, values={**program.values, new: value})
     arguments = Struct("RelocateArgs", {"bytes": value.size_bytes})

@@ -43,8 +43,10 @@ class Oracle:
 
     def outputs(self, inputs: Sequence[np.ndarray], features: Sequence[np.ndarray]) -> np.ndarray:
         """Returns the output codes, flat."""
-        self.memory.update(zip(self._training.inputs, inputs, strict=True))
-        self.memory.update(zip(self._training.frozen_outputs, features, strict=True))
+        storage = self._training.plan.program.storage
+        given = (*self._training.inputs, *self._training.frozen_outputs)
+        for number, codes in zip(given, (*inputs, *features), strict=True):
+            self.memory[storage(number)] = codes
         self._run(0, self._training.forward)
         return np.asarray(self.memory[self._training.output]).reshape(-1)
 

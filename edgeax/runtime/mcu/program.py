@@ -173,6 +173,8 @@ class Program:
         aliases: Number of a value to the number of the value whose memory it is.
         inputs: Numbers of the values that the user writes.
         outputs: Numbers of the values that the user reads.
+        reserved: Numbers below this one are no new value's: a larger program, of which this one
+            becomes a part, has values there.
     """
 
     values: dict[int, Value]
@@ -180,6 +182,12 @@ class Program:
     aliases: dict[int, int]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    reserved: int = 0
+
+    @property
+    def free_number(self) -> int:
+        """The number that a new value may have."""
+        return max(self.reserved, *(number + 1 for number in self.values), 0)
 
     def storage(self, value: int) -> int:
         """Returns the number of the value that owns the memory of a value."""

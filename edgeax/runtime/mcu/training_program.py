@@ -144,6 +144,7 @@ def _training(
         )
     model = Model.from_bytes(data)
     graph = model.subgraphs[0]
+    whole = dataclasses.replace(whole, reserved=len(graph.tensors))
     folded = fold_activations(graph)
     running = [place for place in range(len(graph.operators)) if place not in folded]
     running = running[: running.index(_last(graph, running, kind)) + 1]
@@ -166,7 +167,7 @@ def _training(
     differentiated = {output for place in active for output in graph.operators[place].outputs}
     frozen, frozen_outputs = _frozen(data, graph, active, nodes, differentiated)
     placed = _frozen_plan(frozen, whole, target, most)
-    free = 1 + max(len(graph.tensors), *placed.program.values, *whole.values)
+    free = max(placed.program.free_number, whole.free_number)
     tape = Tape(graph.tensors, free, differentiated, parts, rule, running[-1])
     records = [(node, _record(tape, node)) for node in nodes]
     output = nodes[-1].outputs[0]
@@ -282,6 +283,7 @@ def _frozen_plan(frozen: bytes | None, whole: Program, target: str, most: int | 
         inputs = {number: whole.values[number] for number in whole.inputs}
         return Plan(Program(inputs, (), {}, whole.inputs, ()), (), {}, {}, 0, 0, 0)
     program = read_program(frozen, TARGETS[target], ROUNDING)
+    program = dataclasses.replace(program, reserved=whole.free_number)
     thrifty = read_program(frozen, TARGETS[target], ROUNDING, is_thrifty=True)
     return choose(program, TARGETS[target], most, thrifty).plan
 

@@ -39,3 +39,11 @@ def test_outputs_of_the_program_stay_where_they_are():
     program, stages, _ = falling()
     kept = dataclasses.replace(program, outputs=tuple(range(1, 5)))
     assert [low for low, _ in moves._ways(kept, stages)] == []
+
+
+def test_what_moved_has_no_number_that_another_program_has():
+    program, stages, peak = falling()
+    apart = dataclasses.replace(program, reserved=100)
+    placed, _ = moves.planned(apart, stages, peak)
+    new = {*placed.program.values} - {*program.values}
+    assert new and min(new) >= 100

@@ -26,6 +26,14 @@ def test_outputs_are_those_of_the_interpreter(trainable):
         np.testing.assert_array_equal(twin.outputs([x], twin.features([x])), wanted[0])
 
 
+def test_frozen_layers_may_end_in_a_row_of_an_image():
+    net = trainable_networks.Net((1, 5, 4, 2))
+    data = net.write(net.dense(net.reshape(net.conv(0, 3, 3))))
+    twin, x = Oracle(training_files.training(data, ALL, 1)), drawn(data, 0)
+    (wanted,) = oracle.outputs_of(data, [x], "double")
+    np.testing.assert_array_equal(twin.outputs([x], twin.features([x])), wanted[0])
+
+
 @pytest.mark.parametrize("network", [trainable_networks.blocks, trainable_networks.pixels])
 def test_weights_move_against_the_gradients_of_the_real_model(network):
     data = network()
