@@ -14,8 +14,8 @@ that are dropped and those that run in their nominal shares, is set against the 
 saving of SLU's against the multiply-accumulates that the same steps left out.
 
 Learning rates, epochs and the strengths of the gate's regularizer were chosen on 3,000 validation
-images with seed 0; each row reads the test images once for each seed. The spread is highest less
-lowest.
+images with seed 0, what all together skip on 5,000 with both seeds; each row reads the test images
+once for each seed. The spread is highest less lowest.
 
 Images come from `fashion_mnist.npz` in the folder EDGEAX_TEST_DATA, else from keras.datasets.
 `--quick` is a smoke test of a network of two blocks, on a few images with one seed.
@@ -64,7 +64,7 @@ LEAST_CLOCK_SAVED = {"SMD": 45.0, "SMD + SLU 40 %": 60.0}
 LEAST_PROPORTION = 0.8
 
 STANDARD = "standard"
-TOGETHER = "SMD + SLU 60 % + PSG"
+TOGETHER = "SMD + SLU 50 % + PSG"
 WHOLE_CODES = {"predicted_bits": 8, "predicted_gradient_bits": 16, "beta": 0.0}
 
 layers = keras.layers
@@ -103,7 +103,7 @@ SETTINGS = (
     Setting("PSG", {"predict": True}),
     Setting("signs of 8 bits", {"predict": WHOLE_CODES}),
     Setting("SMD + SLU 40 %", {"drop": 0.5, "keep": 0.6}, timed=True),
-    Setting(TOGETHER, {"drop": 0.5, "keep": 0.4, "predict": True}),
+    Setting(TOGETHER, {"drop": 0.5, "keep": 0.5, "predict": True}),
 )
 
 
