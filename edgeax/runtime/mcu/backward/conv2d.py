@@ -1,16 +1,18 @@
 """CONV_2D and FULLY_CONNECTED, a convolution of one pixel, when they learn."""
 
-from collections.abc import Callable
-
 from edgeax.runtime.mcu.backward import weighted
 from edgeax.runtime.mcu.backward.tape import Backward, Tape
 from edgeax.runtime.mcu.node import Node
 from edgeax.runtime.mcu.operators import codes, conv2d, fully_connected, products
-from edgeax.runtime.mcu.program import Step, Struct
+from edgeax.runtime.mcu.program import Struct
 
-_HEADER = "trained_conv2d.h"
 _KERNELS = weighted.Kernels(
-    "TrainedConv2D", "Conv2DGradient", "TrainedConv2DArgs", "Conv2DGradientArgs", _HEADER
+    forward="TrainedConv2D",
+    gradient="Conv2DGradient",
+    forward_args="TrainedConv2DArgs",
+    gradient_args="Conv2DGradientArgs",
+    update="UpdateConv2D",
+    header="trained_conv2d.h",
 )
 
 
@@ -44,32 +46,20 @@ def _layer(tape: Tape, node: Node, found: products.Products, shape: conv2d.Shape
         terms=taps * shape.output_channels,
     )
 
-    def updating(update: weighted.Update) -> Callable[[int], Step]:
-        kept = weighted.keep_input(tape, node, update.columns)
+    def updating(columns: int) -> weighted.Moving:
+        kept = weighted.keep_input(tape, node, columns)
         arguments = Struct(
             "Conv2DUpdateArgs",
             {
                 "shape": shape.struct(),
-                "columns": update.columns,
+                "columns": columns,
                 "input_zero_point": found.input_zero_point,
                 "shift": weighted.pixel_shift(shape),
                 "rule": tape.rule.struct(),
                 "least_sum": tape.least_error(node),
             },
         )
-
-        def step(gradient: int) -> Step:
-            return Step(
-                label=node.label,
-                kernel="UpdateConv2D",
-                header=_HEADER,
-                arguments=arguments,
-                reads=(gradient, kept),
-                writes=(update.weights, tape.random),
-                scratch_bytes=4 * update.columns,
-            )
-
-        return step
+        return weighted.Moving(arguments, kept, 4 * columns)
 
     return weighted.record(tape, node, layer, _KERNELS, updating)
 

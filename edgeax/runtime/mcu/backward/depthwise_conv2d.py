@@ -1,17 +1,18 @@
 """DEPTHWISE_CONV_2D when it learns."""
 
-from collections.abc import Callable
-
 from edgeax.runtime.mcu.backward import weighted
 from edgeax.runtime.mcu.backward.tape import Backward, Tape
 from edgeax.runtime.mcu.node import Node
 from edgeax.runtime.mcu.operators import codes, conv2d, depthwise_conv2d
-from edgeax.runtime.mcu.program import Step, Struct
+from edgeax.runtime.mcu.program import Struct
 
-_HEADER = "trained_depthwise.h"
 _KERNELS = weighted.Kernels(
-    *("TrainedDepthwise", "DepthwiseGradient", "TrainedDepthwiseArgs", "DepthwiseGradientArgs"),
-    _HEADER,
+    forward="TrainedDepthwise",
+    gradient="DepthwiseGradient",
+    forward_args="TrainedDepthwiseArgs",
+    gradient_args="DepthwiseGradientArgs",
+    update="UpdateDepthwise",
+    header="trained_depthwise.h",
 )
 
 
@@ -34,32 +35,21 @@ def depthwise(tape: Tape, node: Node) -> Backward:
         terms=taps * found.multiplier,
     )
 
-    def updating(update: weighted.Update) -> Callable[[int], Step]:
-        channels = -(-update.columns // found.multiplier)
+    def updating(columns: int) -> weighted.Moving:
+        channels = -(-columns // found.multiplier)
         kept = weighted.keep_input(tape, node, channels)
         arguments = Struct(
             "DepthwiseUpdateArgs",
             {
                 "shape": shape.struct(),
-                "columns": update.columns,
+                "columns": columns,
                 "kept": channels,
                 "input_zero_point": codes.zero_point_of(node, node.input(0), "its input"),
                 "shift": weighted.pixel_shift(shape),
                 "rule": tape.rule.struct(),
             },
         )
-
-        def step(gradient: int) -> Step:
-            return Step(
-                label=node.label,
-                kernel="UpdateDepthwise",
-                header=_HEADER,
-                arguments=arguments,
-                reads=(gradient, kept),
-                writes=(update.weights, tape.random),
-            )
-
-        return step
+        return weighted.Moving(arguments, kept)
 
     return weighted.record(tape, node, layer, _KERNELS, updating)
 

@@ -47,20 +47,23 @@ class Kernels:
     gradient: str
     forward_args: str
     gradient_args: str
+    update: str
     header: str
 
 
 @dataclasses.dataclass(frozen=True)
-class Update:
-    """A part of a layer's weights that is trained.
+class Moving:
+    """What the kernel that moves weights takes.
 
     Attributes:
-        columns: How many of the last axis.
-        weights: Number of the state.
+        arguments: Its arguments.
+        kept: Number of the value that holds the layer's input until then.
+        scratch_bytes: Bytes of its scratch.
     """
 
-    columns: int
-    weights: int
+    arguments: Struct
+    kept: int
+    scratch_bytes: int = 0
 
 
 def record(
@@ -68,7 +71,7 @@ def record(
     node: Node,
     layer: Layer,
     kernels: Kernels,
-    updating: Callable[[Update], Callable[[int], Step]],
+    updating: Callable[[int], Moving],
 ) -> Backward:
     """Records a layer.
 
@@ -77,8 +80,8 @@ def record(
         node: The operator.
         layer: Its numbers.
         kernels: Who computes it.
-        updating: Keeps what the update of a part of its weights needs; gives what makes the step
-            that moves them, from the gradient by the output.
+        updating: Keeps what the update of so many columns of the last axis of its weights needs,
+            and says what it takes.
     """
     _check(node, layer)
     part = tape.part(node) or Part(0.0, bias=False)
@@ -105,7 +108,7 @@ def record(
     )
     has_activation = node.options.get("fused_activation_function", "NONE") != "NONE"
     masked = tape.mask(node, layer.limits) if has_activation else None
-    update = updating(Update(columns, int(first))) if isinstance(first, int) else None
+    moving = updating(columns) if isinstance(first, int) else None
 
     def backward(gradient: int) -> None:
         if masked is not None:
@@ -113,8 +116,17 @@ def record(
         if tape.wants(node.inputs[0]):
             scaling = Struct(kernels.gradient_args, {**pieces, **_scaling(node, layer)})
             tape.give_sums(node, kernels.gradient, kernels.header, scaling, (gradient, first))
-        if update is not None:
-            tape.backward.append(update(gradient))
+        if moving is not None and isinstance(first, int):
+            step = Step(
+                label=node.label,
+                kernel=kernels.update,
+                header=kernels.header,
+                arguments=moving.arguments,
+                reads=(gradient, moving.kept),
+                writes=(first, tape.random),
+                scratch_bytes=moving.scratch_bytes,
+            )
+            tape.backward.append(step)
         if isinstance(bias, int):
             tape.backward.append(_bias_update(tape, node, layer, gradient, bias))
 
