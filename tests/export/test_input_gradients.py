@@ -37,11 +37,7 @@ def test_gradients_by_the_input_of_a_convolution_are_those_of_keras(case, tmp_pa
     assert "TRANSPOSE_CONV" not in names
     images, labels = networks.batches(8)
     losses = networks.keras_losses(model, keras.optimizers.SGD(0.05), images, labels)
-    step = networks.interpreter(path).get_signature_runner("train")
-    rate = np.float32([0.05])
-    found = [
-        step(image=x, y=y, learning_rate=rate)["loss"] for x, y in zip(images, labels, strict=True)
-    ]
+    found = networks.file_losses(path, images, labels, 0.05)
     np.testing.assert_allclose(found, losses, rtol=1e-5)
 
 

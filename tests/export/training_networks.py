@@ -74,6 +74,14 @@ def interpreter(path):
     return Interpreter(model_path=str(path), experimental_delegates=[edgeax.load_delegate()])
 
 
+def file_losses(path, images, labels, rate):
+    """Trains a file of one input, `image`, in this process and returns the loss of each step."""
+    step = interpreter(path).get_signature_runner("train")
+    rate = np.float32([rate])
+    pairs = zip(images, labels, strict=True)
+    return [step(image=x, y=y, learning_rate=rate)["loss"] for x, y in pairs]
+
+
 def run_steps(python, module, path, images, labels, rate, folder, **others):
     """Trains a file in a process without TensorFlow; see run_steps.py."""
     data, out = folder / "data.npz", folder / "out.npz"
