@@ -8,7 +8,8 @@ import numpy as np
 
 from edgeax.export.choice import BY_BYTES, Choice
 from edgeax.export.convert import convert
-from edgeax.export.freeze import Frozen, freeze, layers_in
+from edgeax.export.freeze import freeze
+from edgeax.export.frozen import Frozen, layers_in
 from edgeax.export.lower import FORMS, FORMS_FOR_SIZE, lower
 from edgeax.export.lower_custom import Form
 from edgeax.export.lower_decode import lower_decode

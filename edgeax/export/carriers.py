@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edgeax.export.freeze import FrozenWeight
+from edgeax.export.frozen import FrozenWeight
 from edgeax.formats import Codebook, EncodedTensor, Float32, GroupedInteger
 from edgeax.formats.flatbuffer import Operator, Subgraph, Tensor
 from edgeax.formats.integer_form import IntegerForm

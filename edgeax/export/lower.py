@@ -7,7 +7,7 @@ from types import MappingProxyType
 from edgeax.export.carriers import Carrier, carriers_of, integer_codes, settled
 from edgeax.export.choice import BY_BYTES, Choice, Pairs
 from edgeax.export.constants import Constants
-from edgeax.export.freeze import FrozenWeight
+from edgeax.export.frozen import FrozenWeight
 from edgeax.export.lower_binary import binary
 from edgeax.export.lower_bits import Thresholds, pack_bits
 from edgeax.export.lower_coded import coded

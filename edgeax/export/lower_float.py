@@ -10,7 +10,7 @@ import numpy as np
 
 from edgeax.export.carriers import to_file_layout
 from edgeax.export.constants import Constants, bytes_in_file
-from edgeax.export.freeze import FrozenWeight
+from edgeax.export.frozen import FrozenWeight
 from edgeax.export.lower_custom import MOST_DEPTH, TOO_SMALL
 from edgeax.export.lower_packed import HOW
 from edgeax.export.stored import AS_CONVERTED, Stored

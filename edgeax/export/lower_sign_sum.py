@@ -11,7 +11,7 @@ import numpy as np
 
 from edgeax.export.carriers import Carrier, Codes
 from edgeax.export.constants import zero_point_of
-from edgeax.export.freeze import FrozenWeight
+from edgeax.export.frozen import FrozenWeight
 from edgeax.export.lower_binary import HOW, before_padding, signs_read, taps_of
 from edgeax.export.lower_custom import CustomForm, Unfit, options_for
 from edgeax.export.rounding import SIGN_TOP

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from edgeax.export.freeze import Frozen, Point, layers_in
+from edgeax.export.frozen import Frozen, Point, layers_in
 from edgeax.export.rounding import WIDE_BITS
 from edgeax.export.stateful import predict_rows, stateful_layers
 from edgeax.formats import arrays

@@ -182,6 +182,14 @@ def wanted_format(operation: Any, slot: str, place: int = 0) -> NumberFormat | N
     return None if quantizer is None else quantizer.number_format
 
 
+def trained_format(operation: Any, slot: str, place: int = 0) -> Formatted | None:
+    """Returns how training rounds a tensor of a layer to a format without integers, or None."""
+    if not isinstance(wanted_format(operation, slot, place), ArrayFormat):
+        return None
+    rounding = trained_rounding(operation, slot, place)
+    return rounding if isinstance(rounding, Formatted) else None
+
+
 def rounding_in(format: NumberFormat | None, low: float, high: float) -> Grid | Formatted:
     """Returns how a tensor of a measured range is rounded: in a format, or to 8 bits."""
     if isinstance(format, Integer):

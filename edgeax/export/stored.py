@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 
-from edgeax.export.freeze import FrozenWeight
+from edgeax.export.frozen import FrozenWeight
 from edgeax.formats import Float32
 from edgeax.formats.integer_form import IntegerForm
 from edgeax.formats.names import described

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from edgeax.export.freeze import Frozen, layers_in
+from edgeax.export.frozen import Frozen, layers_in
 from edgeax.formats.flatbuffer import Model, Operator, Subgraph, Tensor
 
 # Operators with a bias at this input, which is of 64 bits beside 16-bit activations.

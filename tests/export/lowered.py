@@ -9,7 +9,8 @@ import numpy as np
 import edgeax
 from edgeax.export.carriers import Carrier, Codes, carriers_of, integer_codes
 from edgeax.export.convert import convert
-from edgeax.export.freeze import Frozen, freeze
+from edgeax.export.freeze import freeze
+from edgeax.export.frozen import Frozen
 from edgeax.export.lower import FORMS, lower
 from edgeax.export.stored import Stored
 from edgeax.formats import packing, sparse, vector_rows

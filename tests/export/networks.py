@@ -194,3 +194,20 @@ def nested():
     one, other = keras.Input((8, 8, 8), name="one"), keras.Input((8, 8, 8), name="other")
     x = layers.Flatten(name="flatten")(layers.Subtract(name="subtract")([block(one), block(other)]))
     return unsettle(keras.Model([one, other], layers.Dense(3, name="head")(x)))
+
+
+def images(count=8):
+    """What `convolutional` takes."""
+    return normal(count, 16, 16, 3)
+
+
+def trained(model, x, steps=3):
+    """Lets the ranges follow some batches, as training does."""
+    for _ in range(steps):
+        model(x, training=True)
+    return model
+
+
+def roundings(frozen):
+    """The points of a frozen model by their paths; of several, the last."""
+    return {point.path: point for point in frozen.points}

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 
-from edgeax.export.freeze import FrozenWeight
+from edgeax.export.frozen import FrozenWeight
 from edgeax.export.stored import FLOAT32, Stored, stored_as
 from edgeax.formats import EncodedTensor, Float32, Integer
 from edgeax.formats.integer_form import integer_form
