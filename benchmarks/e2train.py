@@ -279,12 +279,13 @@ def clocks(
         batch: Images of a step.
         sizes: Of the network.
     """
-    models, watches = {}, {}
+    models = {}
+    watches = {setting.name: Stopwatch() for setting, _ in networks}
     for setting, values in networks:
-        model, _ = compiled(setting, 0, 1, (1e-4, 1e-4), sizes, x.shape[1])
-        model.set_weights(values)
+        models[setting.name], _ = compiled(setting, 0, 1, (1e-4, 1e-4), sizes, x.shape[1])
+        models[setting.name].set_weights(values)
+    for model in models.values():  # traces: a seed that is set for the next one undoes it
         model.fit(x[: 2 * batch], y[: 2 * batch], batch_size=batch, verbose=0)
-        models[setting.name], watches[setting.name] = model, Stopwatch()
     for turn in range(rounds):
         for setting, _ in networks:
             drop = setting.e2.get("drop", 0.0)

@@ -12,6 +12,7 @@ from keras import ops
 from edgeax.formats import implements
 from edgeax.model.wrapper import RecordingScope
 from edgeax.training.block_gate import Untracked, with_decision
+from edgeax.training.branch_end import weights_at_end
 from edgeax.training.selection_gate import SelectionGate
 from edgeax.training.skip_aware import mark_skipped_with
 from edgeax.transforms.checks import checked_seed
@@ -40,9 +41,11 @@ class SelectiveBlock(keras.layers.Layer):
     reads: a pooling, a dense layer and the gate. It has two inputs then, the second of them the
     decision. In a Sequential model, and for calls on arrays, the probability must be fixed.
 
-    The gradient of the gate is that of the output by the decision, straight through. A step that
-    skips the block does not know it, for it would have to run the block: there the task gives 0,
-    and the gate learns from its regularizer alone.
+    The gradient of the gate is that of the output by the decision, straight through, for the whole
+    batch in equal parts. Where the block is a functional model that adds to its input the result of
+    a linear layer or of a batch normalization, it comes from the gradient of that layer's weights,
+    at no cost. A step that skips the block does not know it, for it would have to run the block:
+    there the task gives 0, and the gate learns from its regularizer alone.
 
     Source: [WJC19].
 
@@ -130,6 +133,7 @@ class SelectiveBlock(keras.layers.Layer):
             aggregation="only_first_replica",
         )
         mark_skipped_with(self.kept, self.block.variables)
+        self._at_end = Untracked(weights_at_end(self.block))
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Returns what the block makes of its input, in steps that skip it the input."""
@@ -182,15 +186,18 @@ class SelectiveBlock(keras.layers.Layer):
         losses: list[Any] = []
 
         def run() -> Any:
-            with RecordingScope([]) as scope:
+            share = 1.0 if keep is None else ops.mean(keep)  # 1, and yet with a gradient
+            at_end = [] if keep is None else self._at_end.value
+            scaled = [(one, ops.cast(share, one.value.dtype) * one.value) for one in at_end]
+            with RecordingScope(scaled) as scope:
                 # A gradient may need what comes in, and TensorFlow finds it in the branch only.
                 outputs = self.block(tf.identity(inputs), training=True)
                 outputs = ops.cast(outputs, inputs.dtype)
             assigned.extend(variable for variable, _ in scope.updates)
             losses.extend(scope.losses)
-            if keep is not None:  # adds 0; its gradient by the decision is what running changed
+            if keep is not None and not at_end:  # adds 0; its gradient is what running changed
                 change = ops.stop_gradient(outputs - inputs)
-                outputs = outputs + (_beside(keep, inputs) - 1.0) * change
+                outputs = outputs + (ops.cast(share, inputs.dtype) - 1.0) * change
             return outputs, [value for _, value in scope.updates], [*scope.losses]
 
         def skip() -> Any:

@@ -121,22 +121,39 @@ def test_inference_weighs_the_block_by_its_probability():
     assert one == pytest.approx(made[:1], abs=1e-6)
 
 
-def test_the_decision_gets_the_gradient_of_what_running_changed():
-    layer = SelectiveBlock(dense_block())
+class Added(layers.Layer):
+    """`x + dense(x)` as a layer of its own: nobody sees what ends it."""
+
+    def build(self, shape):
+        self.dense = layers.Dense(shape[-1])
+        self.dense.build(shape)
+
+    def call(self, x):
+        return x + self.dense(x)
+
+
+@pytest.mark.parametrize("make", [dense_block, Added])
+@pytest.mark.parametrize("settings", [{}, {"jit_compile": True}])
+def test_the_decision_gets_the_gradient_of_what_running_changed(make, settings):
+    layer = SelectiveBlock(make())
     layer.build([(None, 4), (None, 1)])
-    x = tf.constant(X)
     weights = tf.random.stateless_normal(X.shape, [1, 2])
-    for value, expected in ((1.0, None), (0.0, 0.0)):
-        keep = tf.fill((8, 1), value)
+
+    @tf.function(**settings)
+    def gradient_and_change(keep):
+        x = tf.constant(X)
         with tf.GradientTape() as tape:
             tape.watch(keep)
-            total = tf.reduce_sum(weights * layer([x, keep], training=True))
-        gradient = tape.gradient(total, keep, unconnected_gradients="zero").numpy().ravel()
-        if expected is None:
-            change = layer([x, keep], training=True).numpy() - X
-            assert gradient == pytest.approx((weights.numpy() * change).sum(axis=1), abs=1e-4)
-        else:  # skipped: what running would have changed is not known
-            assert not gradient.any()
+            outputs = layer([x, keep], training=True)
+            total = tf.reduce_sum(weights * outputs)
+        return tape.gradient(total, keep, unconnected_gradients="zero"), outputs - x
+
+    gradient, change = gradient_and_change(tf.ones((8, 1)))
+    assert np.abs(change).max() > 0.1
+    whole = np.sum(weights * change)
+    assert gradient.numpy() == pytest.approx(np.full((8, 1), whole / 8), abs=1e-4)
+    gradient, change = gradient_and_change(tf.zeros((8, 1)))
+    assert not np.any(gradient) and not np.any(change)  # what running would have made is not known
 
 
 @pytest.mark.parametrize("inference", ["expected", "threshold"])

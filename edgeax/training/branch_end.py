@@ -1,0 +1,56 @@
+"""The weights that what a residual block adds to its input is linear in."""
+
+import keras
+
+from edgeax.model.graph import Call, trace
+
+_layers = keras.layers
+
+_LINEAR = (
+    _layers.Dense,
+    _layers.Conv1D,
+    _layers.Conv2D,
+    _layers.Conv3D,
+    _layers.DepthwiseConv1D,
+    _layers.DepthwiseConv2D,
+    _layers.Conv1DTranspose,
+    _layers.Conv2DTranspose,
+)
+
+
+def weights_at_end(block: keras.layers.Layer) -> list[keras.Variable]:
+    """Returns the weights of the last layer of `f` in a block that makes `x + f(x)`.
+
+    Multiplied by a number they multiply `f(x)` by it, at the price of a few weights.
+
+    Args:
+        block: Built.
+
+    Returns:
+        Kernel and bias, or scale and offset of a batch normalization. None where the block is not a
+        functional model that ends so, or `f` ends in something else.
+    """
+    if not isinstance(block, keras.Model):
+        return []
+    try:
+        graph = trace(block)
+    except ValueError:  # a model of a class of its own
+        return []
+    outputs = keras.tree.flatten(graph.outputs)
+    end = graph.producer(outputs[0]) if len(outputs) == 1 else None
+    if end is None or type(end.operation) is not _layers.Add or len(end.input_tensors) != 2:
+        return []
+    branches = [tensor for tensor in end.input_tensors if not graph.is_input(tensor)]
+    last = graph.producer(branches[0]) if len(branches) == 1 else None
+    if last is None or len(graph.calls_of(last.operation)) != 1:
+        return []
+    return _linear_weights(last)
+
+
+def _linear_weights(call: Call) -> list[keras.Variable]:
+    layer = call.operation
+    if type(layer) is _layers.BatchNormalization and layer.scale:
+        return [layer.gamma, layer.beta] if layer.center else [layer.gamma]
+    if type(layer) in _LINEAR and layer.activation is keras.activations.linear:
+        return [layer.kernel] if layer.bias is None else [layer.kernel, layer.bias]
+    return []
