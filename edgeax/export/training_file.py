@@ -36,6 +36,7 @@ from edgeax.model.device_optimizer import described, learning_rate_of
 from edgeax.model.graph import Graph, is_nested
 from edgeax.model.trained_weights import TrainedWeight, trained_weights
 from edgeax.model.training_cost import training_cost
+from edgeax.model.update_plan import UpdatePlan
 
 _AUTOMATIC = re.compile(r"(input_layer|keras_tensor|input)(_\d+)?")
 
@@ -102,7 +103,7 @@ def training_file(
         file,
         signature,
         trunks.get(training.infer_batch_size),
-        _report(file, signature, weights, parts),
+        _report(file, signature, weights, parts, training.trainable),
     )
 
 
@@ -339,7 +340,11 @@ def _graphs_of(file: Model, name: str) -> list[Subgraph]:
 
 
 def _report(
-    file: Model, signature: TrainingSignature, weights: Sequence[TrainedWeight], parts: Cut
+    file: Model,
+    signature: TrainingSignature,
+    weights: Sequence[TrainedWeight],
+    parts: Cut,
+    trainable: Any,
 ) -> TrainingReport:
     trained = dict.fromkeys(weight.path for weight in weights)
     behind = {
@@ -350,6 +355,7 @@ def _report(
     graphs = _graphs_of(file, "train")
     names = (operator.name for graph in graphs for operator in graph.operators)
     counts = Counter(name for name in names if name in GRADIENT_OPERATORS)
+    planned = trainable.memory_bytes if isinstance(trainable, UpdatePlan) else {}
     return TrainingReport(
         layers=tuple(trained),
         integer=tuple(v.name for v in signature.variables if v.trained and v.dtype == "int8"),
@@ -361,4 +367,5 @@ def _report(
         state_bytes=signature.state_bytes,
         activation_bytes=signature.memory.get("activation_bytes"),
         gradient_operators=dict(counts),
+        planned_bytes=sum(planned.values()) if planned else None,
     )

@@ -21,6 +21,7 @@ class TrainingReport:
             a size is unknown.
         gradient_operators: Operators of the step that the plugin brings, and how often they stand
             there.
+        planned_bytes: What the plan that chose the weights says a step needs; None without one.
     """
 
     layers: tuple[str, ...]
@@ -33,6 +34,7 @@ class TrainingReport:
     state_bytes: int
     activation_bytes: int | None
     gradient_operators: dict[str, int]
+    planned_bytes: int | None = None
 
     def lines(self) -> list[str]:
         """Returns the report as text."""
@@ -47,6 +49,12 @@ class TrainingReport:
         ]
         if self.activation_bytes is not None:
             lines.append(f"alive at once in a step: {self.activation_bytes:,} bytes")
+            planned = self.planned_bytes
+            if planned is not None and self.state_bytes + self.activation_bytes > planned:
+                lines.append(
+                    f"more than the {planned:,} bytes of its plan: give `plan_update` the "
+                    "`training` of this file, whose batches and optimizer count"
+                )
         if self.integer:
             lines.append(f"int8 codes moved by whole steps: {', '.join(self.integer)}")
         if self.float_behind:

@@ -58,8 +58,8 @@ def plan_update(
         samples: Inputs like those that the device will learn from; see `edgeax.export`.
         labels: Their classes, or targets for a mean square, one for each sample. None: classes
             are drawn as the model predicts them.
-        training: How the file will learn; its `trainable` does not count. None: the defaults of
-            `edgeax.OnDeviceTraining`.
+        training: How the file will learn, whose batches and optimizer take memory; its `trainable`
+            does not count. None: the defaults of `edgeax.OnDeviceTraining`, batches of 1.
         activations: As for `edgeax.export`: `"int8"` for the layers in front of those that are
             trained, or `"float32"`.
         seed: Of the classes that are drawn.

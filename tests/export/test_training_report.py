@@ -1,3 +1,5 @@
+import dataclasses
+
 from edgeax.export import TrainingReport
 
 REPORT = TrainingReport(
@@ -23,3 +25,11 @@ def test_the_report_is_read_as_text():
         "float behind what is trained: norm",
         "gradients of the plugin: 2 ReluGrad, 1 MaxPoolGrad",
     ]
+
+
+def test_a_file_that_needs_more_than_its_plan_says_so():
+    report = dataclasses.replace(REPORT, activation_bytes=1000, planned_bytes=13_344)
+    (line,) = set(report.lines()) - set(dataclasses.replace(report, planned_bytes=None).lines())
+    assert line.startswith("more than the 13,344 bytes of its plan: give `plan_update`")
+    enough = dataclasses.replace(report, planned_bytes=13_345)
+    assert not any("its plan" in line for line in enough.lines())

@@ -42,6 +42,7 @@ def test_the_memory_that_a_plan_promises_is_that_of_the_file(tmp_path):
         "activation_bytes": receipt.training.activation_bytes,
         "state_bytes": receipt.training.state_bytes,
     }
+    assert receipt.training.planned_bytes == sum(plan.memory_bytes.values())
     assert receipt.training.layers == tuple(part.path for part in plan.parts)
 
 
