@@ -66,7 +66,7 @@ def cluster(
         ValueError: An argument is unusable or missing, a weight has fewer different values than
             clusters, or cannot be divided as the scope says.
 
-    Example: `edgeax.cluster(model, 16, "optimal", scope="channel").fit(x, y)`
+    Example: `edgeax.cluster(model, 16, "optimal").fit(x, y)`
     """
     chosen = grouping_of(grouping)
     seed, batch_size = checked_seed(seed), checked_count("batch_size", batch_size)

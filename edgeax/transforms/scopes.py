@@ -96,8 +96,8 @@ class Division:
             raise ValueError(
                 "`number_of_clusters` must not exceed the number of weights. "
                 f"Received: number_of_clusters={wanted} for a weight of shape {self.shape} "
-                f"({self.members} values{each}). Use fewer clusters, a wider scope or "
-                "at_most=True, or leave this layer out."
+                f"({self.members} values{each}). Use fewer clusters, a wider scope "
+                "or edgeax.Cluster's at_most=True, or leave this layer out."
             )
         return max(2, min(wanted, self.members))
 
