@@ -100,10 +100,11 @@ def _run_command(name: str, arguments: list[str]) -> None:
 
 def _help() -> str:
     rows = [
-        {"command": f"edgeax {name} {command.usage}", "what it does": command.summary}
+        {"command": f"edgeax {name}", "what it does": command.summary}
         for name, command in _COMMANDS.items()
     ]
-    return f"usage: edgeax COMMAND ... | --version | --help\n\n{text_table(rows)}"
+    usage = "usage: edgeax COMMAND ... | COMMAND --help | --version | --help"
+    return f"{usage}\n\n{text_table(rows)}"
 
 
 def _flag_help(command: _Command) -> str:
