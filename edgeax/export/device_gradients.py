@@ -33,6 +33,8 @@ def run(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Calls a layer or an operation."""
     if isinstance(operation, _layers.UpSampling2D) and operation.data_format == "channels_last":
         return resized(operation, *args)
+    if isinstance(operation, (_layers.UpSampling1D, _layers.RepeatVector)):
+        return repeated(operation, *args)
     return operation(*args, **kwargs)
 
 
@@ -67,6 +69,25 @@ def resized(layer: Any, inputs: tf.Tensor) -> tf.Tensor:
         return layer(inputs), gradient
 
     return interpolated(inputs)
+
+
+def repeated(layer: Any, inputs: tf.Tensor) -> tf.Tensor:
+    """Returns what a layer makes of sequences by repeating each of their steps.
+
+    Its gradient is the sum over the copies of a step; TensorFlow sums in more dimensions than
+    runtimes have.
+    """
+    copies, features = getattr(layer, "size", None) or layer.n, inputs.shape[-1]
+
+    @tf.custom_gradient
+    def copied(inputs: tf.Tensor) -> Any:
+        def gradient(upstream: tf.Tensor) -> tf.Tensor:
+            parts = tf.reshape(upstream, (-1, copies, features))
+            return tf.reshape(tf.reduce_sum(parts, 1), inputs.shape)
+
+        return layer(inputs), gradient
+
+    return copied(inputs)
 
 
 def _weights(layer: Any, axis: int, size: int) -> np.ndarray:

@@ -35,9 +35,11 @@ def check_same(ours, theirs, x):
         (layers.UpSampling2D((2, 3)), (2, 4, 3, 2)),
         (layers.UpSampling2D((2, 3), interpolation="bilinear"), (2, 4, 3, 2)),
         (layers.UpSampling2D(2, interpolation="bicubic"), (2, 4, 3, 2)),
+        (layers.UpSampling1D(3), (2, 4, 3)),
+        (layers.RepeatVector(3), (2, 4)),
     ],
 )
-def test_resized_images_have_the_gradients_of_tensorflow(layer, shape):
+def test_what_is_resized_or_repeated_has_the_gradients_of_tensorflow(layer, shape):
     x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     check_same(lambda x: device_gradients.run(layer, (x,), {}), layer, x)
 
@@ -57,7 +59,9 @@ def images():
 
 def sequences():
     x = layers.GRU(3, return_sequences=True)(given := keras.Input((5, 2)))
-    x = layers.LSTM(3)(layers.Activation("gelu")(x))
+    x = layers.UpSampling1D(2)(layers.Activation("gelu")(x))
+    x = layers.RepeatVector(2)(layers.LSTM(3)(x))
+    x = layers.Flatten()(x)
     return keras.Model(given, layers.Dense(3)(x))
 
 
