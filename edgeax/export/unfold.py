@@ -130,10 +130,9 @@ def unfold(graph: Graph, samples: Sequence[np.ndarray], has_wide: bool = False) 
     ]
     packed = keras.tree.pack_sequence_as(graph.inputs, inputs)
     outputs = graph.rebuild(emit, packed)
-    calls = _needed(build.calls, outputs) if opens else build.calls
-    unfolded = Graph(packed, outputs, calls, build.paths)
+    unfolded = Graph(packed, outputs, build.calls, build.paths)
     return Unfolded(
-        unfolded,
+        unfolded.without_unread() if opens else unfolded,
         build.kernels,
         build.ranges,
         whole,
@@ -145,16 +144,6 @@ def unfold(graph: Graph, samples: Sequence[np.ndarray], has_wide: bool = False) 
 
 def _opens(call: Call) -> bool:
     return callable(getattr(type(call.operation), "opened", None))
-
-
-def _needed(calls: Sequence[Call], outputs: Any) -> list[Call]:
-    """Returns the calls that outputs depend on: a block may leave what a gate decides unread."""
-    wanted, found = {id(tensor) for tensor in keras.tree.flatten(outputs)}, []
-    for call in reversed(calls):
-        if any(id(tensor) in wanted for tensor in call.output_tensors):
-            wanted |= {id(tensor) for tensor in call.input_tensors}
-            found.append(call)
-    return found[::-1]
 
 
 def _why_not_unfolded(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:

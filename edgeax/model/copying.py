@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from edgeax.model.graph import is_nested, new_inputs
+from edgeax.model.graph import block_of, is_nested, new_inputs
 from edgeax.model.hook import plain_class
 from edgeax.model.wrapper import Compressed
 
@@ -51,7 +51,12 @@ def fresh_copy(layer: Any) -> Any:
         ) from error
 
 
-def clone(model: keras.Model, copy: Callable[[Any], Any], made: dict[int, Any]) -> keras.Model:
+def clone(
+    model: keras.Model,
+    copy: Callable[[Any], Any],
+    made: dict[int, Any],
+    opens_blocks: bool = False,
+) -> keras.Model:
     """Returns a model of the same structure, nested models included, with layers from `copy`.
 
     It is not compiled: a loss or metric that is not registered with Keras cannot be copied.
@@ -60,11 +65,19 @@ def clone(model: keras.Model, copy: Callable[[Any], Any], made: dict[int, Any]) 
         model: Sequential or functional.
         copy: Gets each layer that is no nested model, returns the new one.
         made: Filled with the new layers and nested models, by the id of the old ones.
+        opens_blocks: Whether `copy` gets the layers of blocks too, see `graph.block_of`; those that
+            hold them then become layers of the same settings around the new ones.
     """
 
     def copied(layer: Any) -> Any:
         if id(layer) not in made:
-            made[id(layer)] = clone(layer, copy, made) if is_nested(layer) else copy(layer)
+            block = block_of(layer) if opens_blocks else None
+            if block is not None:
+                made[id(layer)] = type(layer)(**{**layer.get_config(), "block": copied(block)})
+            elif is_nested(layer):
+                made[id(layer)] = clone(layer, copy, made, opens_blocks)
+            else:
+                made[id(layer)] = copy(layer)
         return made[id(layer)]
 
     if isinstance(model, keras.Sequential):
@@ -130,6 +143,10 @@ def copy_weights(model: keras.Model, made: dict[int, Any]) -> None:
         copy = made.get(id(layer))
         if copy is None or is_nested(layer):
             continue
+        if id(block_of(layer)) in made:  # the layers of its block come by themselves
+            for source, target in zip(_own_weights(layer), _own_weights(copy), strict=True):
+                target.assign(source.value)
+            continue
         if isinstance(copy, Compressed) and isinstance(layer, Compressed):
             copy.set_weights(layer.get_weights())
         elif isinstance(copy, Compressed):
@@ -141,6 +158,12 @@ def copy_weights(model: keras.Model, made: dict[int, Any]) -> None:
         finalize = getattr(copy, "finalize_state", None)
         if finalize is not None:
             finalize()
+
+
+def _own_weights(holder: Any) -> list[keras.Variable]:
+    """Returns the weights of a layer that are not those of its block."""
+    within = {id(variable) for variable in holder.block.weights}
+    return [variable for variable in holder.weights if id(variable) not in within]
 
 
 def set_transformed(copy: keras.layers.Layer, layer: Compressed) -> None:

@@ -102,6 +102,15 @@ class Graph:
         consumers = self._consumers.get(id(outputs[0]), [])
         return consumers[0] if len(consumers) == 1 else None
 
+    def without_unread(self) -> "Graph":
+        """Returns the graph of those calls that the outputs depend on."""
+        wanted, found = {id(tensor) for tensor in _tensors(self.outputs)}, []
+        for call in reversed(self.calls):
+            if any(id(tensor) in wanted for tensor in call.output_tensors):
+                wanted |= {id(tensor) for tensor in call.input_tensors}
+                found.append(call)
+        return dataclasses.replace(self, calls=found[::-1])
+
     def rebuild(
         self, emit: Callable[[Call, tuple[Any, ...], dict[str, Any]], Any], inputs: Any
     ) -> Any:
@@ -126,15 +135,21 @@ class Graph:
         return actual(self.outputs)
 
 
-def trace(model: keras.Model) -> Graph:
+def trace(model: keras.Model, opens_blocks: bool = False) -> Graph:
     """Returns the calls of a Sequential or functional model, nested ones opened.
 
     The model's layers are called once more, which adds to their inbound nodes: trace a clone.
+
+    Args:
+        model: The model.
+        opens_blocks: Whether the calls of a block stand for the layer that holds it, see
+            `block_of`, and what decides on blocks is left out.
     """
-    tracer = _Tracer()
+    tracer = _Tracer(opens_blocks)
     inputs = new_inputs(model)
     outputs = tracer.run(model, inputs, "")
-    return tracer.graph(inputs, outputs)
+    graph = tracer.graph(inputs, outputs)
+    return graph.without_unread() if tracer.opened_blocks else graph
 
 
 class _Tracer:
@@ -144,7 +159,9 @@ class _Tracer:
     only. What connects it to the model around it is noted aside, and put in at the end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, opens_blocks: bool) -> None:
+        self._opens_blocks = opens_blocks
+        self.opened_blocks = False
         self._calls: list[Call] = []
         self._paths: dict[int, str] = {}
         # Tensors on either side of a nested model's border: the first is in truth the second.
@@ -174,11 +191,14 @@ class _Tracer:
             name: value for name, value in kwargs.items() if name != "mask" or value is not None
         }
         outputs = operation(*args, **kwargs)
-        if not is_nested(operation):
+        block = block_of(operation) if self._opens_blocks else None
+        if block is None and not is_nested(operation):
             self._calls.append(Call(operation, args, kwargs, outputs))
             self._paths.setdefault(id(operation), path)
             return outputs
         outside = _tensors(args[0] if args else kwargs["inputs"])
+        if block is not None:
+            operation, outside, self.opened_blocks = block, outside[:1], True
         inside = [keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype) for tensor in outside]
         results = _tensors(
             self.run(operation, inside[0] if len(inside) == 1 else inside, f"{path}/")
@@ -219,6 +239,14 @@ def inputs_of(model: keras.Model) -> Any:
 def is_nested(operation: Any) -> bool:
     """Returns whether an operation is a Sequential or functional model."""
     return isinstance(operation, keras.Sequential) or is_functional(operation)
+
+
+def block_of(layer: Any) -> Any:
+    """Returns the model within a layer that runs it in a way of its own, such as a SelectiveBlock:
+    its `block`, where a file has what the layer's `opened` makes of it. None for other layers.
+    """
+    block = getattr(layer, "block", None)
+    return block if is_nested(block) and callable(getattr(type(layer), "opened", None)) else None
 
 
 def is_functional(model: Any) -> bool:

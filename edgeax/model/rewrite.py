@@ -20,7 +20,7 @@ from edgeax.model.copying import (
     originals_of,
     plain_copy,
 )
-from edgeax.model.graph import Call, Graph, is_nested, new_inputs, trace
+from edgeax.model.graph import Call, Graph, block_of, is_nested, new_inputs, trace
 from edgeax.model.health import warn_of_dead_kernels
 from edgeax.model.layout import einsum_axes, layout_of
 from edgeax.model.loss_scaling import scale_loss
@@ -71,9 +71,9 @@ def compress(model: keras.Model, recipe: Any, strict: bool = False) -> keras.Mod
 
 def _compress_graph(model: keras.Model, recipe: Recipe, strict: bool) -> keras.Model:
     copies: dict[int, Any] = {}
-    graph = trace(clone(model, fresh_copy, copies))
+    graph = trace(clone(model, fresh_copy, copies, opens_blocks=True), opens_blocks=True)
     originals = originals_of(model, copies)
-    _check_not_tied(originals.values())
+    _check_not_tied(layer for layer in originals.values() if block_of(layer) is None)
     check_reads(graph)
     plans = make_plans(graph, originals, recipe)
     if strict:
@@ -84,7 +84,7 @@ def _compress_graph(model: keras.Model, recipe: Recipe, strict: bool) -> keras.M
         return plan.wrap(fresh_copy(layer)) if plan is not None else fresh_copy(layer)
 
     made: dict[int, Any] = {}
-    compressed = clone(model, wrapped, made)
+    compressed = clone(model, wrapped, made, opens_blocks=True)
     _check_same_training(compressed, model)
     copy_weights(model, made)
     return compressed
@@ -102,7 +102,7 @@ def strip(model: keras.Model) -> keras.Model:
     check_weights(model)
     if is_nested(model):
         made: dict[int, Any] = {}
-        plain = clone(model, plain_copy, made)
+        plain = clone(model, plain_copy, made, opens_blocks=True)
         copy_weights(model, made)
     else:
         plain = subclassed.plain_model(model)

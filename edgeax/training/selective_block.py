@@ -34,8 +34,9 @@ class SelectiveBlock(keras.layers.Layer):
 
     Outside training nothing is random: `share * block(x) + (1 - share) * x`, with the fixed
     probability, or what the gate says of each sample alone. So does a file of `edgeax.export`, in
-    which the block's layers are those of the model; a gate computes in float there. To compress
-    what is inside, give `edgeax.compress(block, recipe)` for the block.
+    which the block's layers are those of the model; a gate computes in float there.
+    `edgeax.compress` takes the layers of a block that is a model as those around it, and leaves
+    what a gate decides by alone.
 
     With a SelectionGate the block is used in a functional model, into which it puts what the gate
     reads: a pooling, a dense layer and the gate. It has two inputs then, the second of them the

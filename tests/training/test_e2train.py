@@ -164,6 +164,32 @@ def test_what_is_no_rate_and_no_optimizer_is_refused(given):
         E2Train().optimizer(given)
 
 
+def dense_network():
+    keras.utils.set_random_seed(0)
+    given = keras.Input((4,))
+    x = layers.ReLU()(layers.BatchNormalization()(layers.Dense(8)(given)))
+    for place in range(2):
+        inner = layers.BatchNormalization()(layers.Dense(8, name=f"inner{place}")(x))
+        x = layers.ReLU()(layers.Add(name=f"add{place}")([x, inner]))
+    return keras.Model(given, layers.Dense(2)(x))
+
+
+def test_a_prepared_network_is_compressed_finished_and_exported(tmp_path):
+    e2 = E2Train(drop=0.0)
+    model = edgeax.compress(e2.prepare(dense_network()), "static_wi8_ai8")
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    e2.compile(model, 0.001, loss, run_eagerly=True)
+    model.fit(X[:32], Y[:32], batch_size=16, epochs=2, verbose=0)
+    plain = e2.finished(model, X)
+    assert not predictive_layers(plain) and not blocks_of(plain)
+    result = edgeax.export(plain, tmp_path / "model.tflite", X, measure=False)
+    paths = [kernel.path for kernel in result.kernels]
+    assert result.stays_float == () and {"inner0", "add1_block/inner1"} <= {*paths}
+    outputs = edgeax.Interpreter(tmp_path / "model.tflite").run(X)
+    expected = plain.predict(X, verbose=0)
+    assert np.abs(outputs - expected).max() < 0.05 * np.ptp(expected)
+
+
 def test_a_compressed_network_is_prepared_finished_and_exported(tmp_path):
     e2 = E2Train(drop=0.0)
     model = e2.prepare(edgeax.compress(images_network(), "static_wi8_ai8"))

@@ -71,6 +71,34 @@ def test_a_compressed_model_has_the_same_blocks_and_stays_compressed():
     assert again.predict(X, verbose=0) == pytest.approx(model.predict(X, verbose=0), abs=1e-5)
 
 
+def compressed_in(model):
+    return [layer for layer in model._flatten_layers() if isinstance(layer, edgeax.Compressed)]
+
+
+def test_a_model_with_blocks_is_compressed_as_one_without():
+    first = with_selective_blocks(edgeax.compress(flat_network(), "static_wi8_ai8"), 1.0)
+    plain = with_selective_blocks(flat_network(), 1.0)
+    blocks_of(plain)[0].kept.assign(0.0)
+    second = edgeax.compress(plain, "static_wi8_ai8", strict=True)
+    wrapped = compressed_in(second)
+    assert [one.settings() for one in wrapped] == [one.settings() for one in compressed_in(first)]
+    assert {"stem", "two_a", "three_b", "head"} < {layer.name for layer in wrapped}
+    assert [float(block.kept.numpy()) for block in blocks_of(second)] == [0.0, 1.0]
+    assert np.array_equal(second.predict(X, verbose=0), first.predict(X, verbose=0))
+    again = edgeax.strip(second)
+    assert not compressed_in(again) and len(again.weights) == len(plain.weights)
+    assert again.predict(X, verbose=0) == pytest.approx(plain.predict(X, verbose=0), abs=0.05)
+
+
+def test_what_decides_on_blocks_is_not_compressed():
+    model = with_selective_blocks(flat_network(), SelectionGate())
+    compressed = edgeax.compress(model, "static_wi8_ai8", strict=True)
+    names = {layer.name for layer in compressed_in(compressed)}
+    assert {"two_a", "three_b", "head"} <= names
+    assert not [name for name in names if "features" in name or "gate" in name]
+    assert any(isinstance(layer, SelectionGate) for layer in compressed.layers)
+
+
 def test_layers_of_compressed_nested_models_are_named_by_their_paths():
     """Two blocks hold layers of the same names; what is wrapped is renamed with its wrapper."""
     given = keras.Input((4,))
