@@ -2,6 +2,7 @@
 
 import io
 import math
+import numbers
 import os
 import zipfile
 from collections.abc import Sequence
@@ -23,9 +24,9 @@ def checked_rehearsed(name: str, share: Any) -> float:
     Raises:
         ValueError: It lies outside.
     """
-    if not 0.0 <= share <= MOST_REHEARSED:
+    if not isinstance(share, numbers.Real) or not 0.0 <= float(share) <= MOST_REHEARSED:
         raise ValueError(
-            f"`{name}` must lie in [0, {MOST_REHEARSED}]. Received: {name}={share}. More than "
+            f"`{name}` must lie in [0, {MOST_REHEARSED}]. Received: {name}={share!r}. More than "
             "99 earlier samples for each new one would make it long, and teach nothing new."
         )
     return float(share)
@@ -103,6 +104,12 @@ class RehearsalBuffer:
     def bytes(self) -> int:
         """Bytes of all arrays, the same from the beginning on."""
         return self._codes.nbytes + self.reservoir.nbytes
+
+    @property
+    def has_whole_levels(self) -> bool:
+        """Whether all values that it can store are whole numbers."""
+        low, high = self.span
+        return low.is_integer() and ((high - low) / ((1 << self.bits) - 1)).is_integer()
 
     @property
     def counts(self) -> np.ndarray:

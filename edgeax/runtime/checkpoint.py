@@ -61,8 +61,10 @@ def read(path: str | os.PathLike[str], signature: TrainingSignature) -> dict[str
         FileNotFoundError: There is no such file.
         ValueError: It is no checkpoint, damaged, newer, or of another model.
     """
-    content = Path(path).read_bytes()
     wanted = f"`path` must be a checkpoint of this model. Received: {os.fspath(path)!r}, "
+    if Path(path).is_dir():
+        raise ValueError(f"{wanted}which is a folder. Give a file that Trainer.save wrote.")
+    content = Path(path).read_bytes()
     if len(content) < _FIXED.size + _DIGEST_BYTES or not content.startswith(MAGIC):
         raise ValueError(f"{wanted}which is none. Give a file that Trainer.save wrote.")
     body, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
@@ -104,8 +106,9 @@ def checked(signature: TrainingSignature, values: Mapping[str, Any]) -> dict[str
         ValueError: One is missing, unknown, of another shape or type, or not finite.
     """
     names = [variable.name for variable in signature.variables]
-    if set(values) != set(names):
-        raise ValueError(f"`values` must hold {sorted(names)}. Received: {sorted(values)}.")
+    given = [*values] if isinstance(values, Mapping) else type(values).__name__
+    if not isinstance(values, Mapping) or {*values} != {*names}:
+        raise ValueError(f"`values` must be a dict of {sorted(names)}. Received: {given}.")
     return {one.name: _checked(one, np.asarray(values[one.name])) for one in signature.variables}
 
 

@@ -1,5 +1,6 @@
 """An interpreter that brings the plugin along and speaks real numbers."""
 
+import numbers
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -58,10 +59,11 @@ class Interpreter:
                 "Exactly one of `model_path` and `model_content` must be given. Received: "
                 f"{'neither' if source is None else 'both'}. Pass the path or the bytes."
             )
-        if num_threads is not None and num_threads < 1:
+        is_whole = isinstance(num_threads, numbers.Integral) and not isinstance(num_threads, bool)
+        if num_threads is not None and (not is_whole or num_threads < 1):
             raise ValueError(
-                f"`num_threads` must be at least 1, or None. Received: {num_threads}. Leave it out "
-                "to let the interpreter choose."
+                "`num_threads` must be an integer, at least 1, or None. Received: "
+                f"{num_threads!r}. Leave it out to let the interpreter choose."
             )
         self._details = read_details(source)
         if decode_lut.OPERATOR in self._details.custom_operators:

@@ -1,5 +1,6 @@
 """Trainer: lets a `.tflite` file learn on where it is used, without TensorFlow."""
 
+import numbers
 import os
 import threading
 import time
@@ -72,7 +73,7 @@ class Trainer:
         self.learning_rate = self.signature.learning_rate
         if learning_rate is not None:
             self.learning_rate = _checked_rate(learning_rate)
-        if not isinstance(seed, int) or seed < 0:
+        if not _is_whole(seed) or seed < 0:
             raise ValueError(f"`seed` must be an integer of at least 0. Received: seed={seed!r}.")
         self._options: dict[str, Any] = {"num_threads": num_threads, "backend": backend}
         self._interpreter = Interpreter(model_content=self._content, **self._options)
@@ -119,7 +120,7 @@ class Trainer:
             ValueError: An argument is out of its range, shapes do not fit, a value is not finite or
                 there is no such class; nothing has changed then. Or a loss is no longer finite.
         """
-        if not isinstance(epochs, int) or epochs < 1:
+        if not _is_whole(epochs) or epochs < 1:
             raise ValueError(f"`epochs` must be an integer of at least 1. Received: {epochs!r}.")
         drop = checked_share("drop", drop)
         rehearse = checked_rehearsed("rehearse", rehearse)
@@ -131,6 +132,7 @@ class Trainer:
             if self.rehearsal is not None:
                 old_x, old_y = self.rehearsal.samples()
                 self.rehearsal.add(inputs[0], labels)
+                old_x = _as_stored(old_x, inputs[0].dtype)
                 inputs, old = (np.concatenate([inputs[0], old_x]),), len(old_y)
                 labels = np.concatenate([labels, old_y])
             history: dict[str, list[float]] = {}
@@ -298,18 +300,21 @@ class Trainer:
 
     def _checked_keep(self, keep: float | Sequence[float]) -> np.ndarray:
         blocks = self.signature.blocks
-        shares = np.asarray(keep, np.float64)
+        try:
+            shares = np.asarray(keep, np.float64)
+        except (TypeError, ValueError):
+            shares = np.full(1, np.nan)  # refused below, as any other share that is none
         if not blocks and np.all(shares == 1.0):
             return np.ones(0)
         if not blocks:
             raise ValueError(
-                f"`keep` must be 1 for a file without selective blocks. Received: keep={keep}. "
+                f"`keep` must be 1 for a file without selective blocks. Received: keep={keep!r}. "
                 "Export it with OnDeviceTraining(..., keep=True)."
             )
         if shares.shape not in ((), (len(blocks),)) or not np.all((shares > 0) & (shares <= 1)):
             raise ValueError(
                 f"`keep` must be above 0 and at most 1, one number or one for each of {blocks}. "
-                f"Received: keep={keep}."
+                f"Received: keep={keep!r}."
             )
         return np.broadcast_to(shares, len(blocks))
 
@@ -408,12 +413,16 @@ def _cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
 
 def _checked_rate(rate: float) -> float:
     with np.errstate(over="ignore"):
-        single = np.float32(rate)
+        single = np.float32(rate) if isinstance(rate, numbers.Real) else np.float32(np.nan)
     if not np.isfinite(single) or single <= 0.0:
         raise ValueError(
-            f"`learning_rate` must be finite and above 0, in float32. Received: {rate}."
+            f"`learning_rate` must be finite and above 0, in float32. Received: {rate!r}."
         )
     return float(rate)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def _checked_rehearsal(
@@ -427,12 +436,23 @@ def _checked_rehearsal(
             f"Received: samples of shape {rehearsal.shape}; the model takes {rows.shapes} and has "
             f"{classes or 'no'} classes."
         )
+    if rows.dtypes[0].kind != "f" and not rehearsal.has_whole_levels:
+        raise ValueError(
+            f"`rehearsal` must keep whole numbers for a model that takes {rows.dtypes[0]}. "
+            f"Received: {rehearsal.bits} bits for values in {rehearsal.span}. Use span=(0, 255) "
+            "and 8 bits for bytes."
+        )
     if rehearsal.reservoir.seen.size > classes:
         raise ValueError(
             f"`rehearsal` must have at most the model's {classes} classes. Received: "
             f"{rehearsal.reservoir.seen.size}."
         )
     return rehearsal
+
+
+def _as_stored(samples: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Returns samples of a memory, whose levels are whole for integers, in the model's type."""
+    return np.asarray((samples if dtype.kind == "f" else np.rint(samples)).astype(dtype))
 
 
 def _filled(rows: np.ndarray, size: int) -> np.ndarray:

@@ -28,6 +28,8 @@ from edgeax.model.samples import take_samples
 from edgeax.model.subclassed import as_functional
 from edgeax.model.trained_weights import input_axis, trained_weights
 from edgeax.model.update_plan import UpdatePart, UpdatePlan
+from edgeax.runtime.training_rows import as_array, checked_labels
+from edgeax.transforms.checks import checked_seed
 
 _SHARES = (0.125, 0.25, 0.5, 1.0)
 _MOST_BATCHES = 16
@@ -81,14 +83,24 @@ def plan_update(
         raise ValueError(
             f"`activations` must be 'int8' or 'float32'. Received: activations={activations!r}."
         )
+    seed = checked_seed(seed)
     training = OnDeviceTraining() if training is None else training
+    if not isinstance(training, OnDeviceTraining):
+        raise ValueError(
+            "`training` must be an edgeax.OnDeviceTraining, or None for its defaults. Received: "
+            f"{training!r}."
+        )
     model = as_functional(model)
     check_model(model)
     arrays = take_samples(samples, model)
-    if labels is not None and len(labels) < len(arrays[0]):
-        raise ValueError(
-            f"`labels` must be as many as the samples, {len(arrays[0])}. Received: {len(labels)}."
-        )
+    count = len(arrays[0])
+    if labels is not None:
+        labels = as_array("`labels`", labels)
+        if not labels.ndim or len(labels) < count:
+            given = len(labels) if labels.ndim else labels
+            raise ValueError(
+                f"`labels` must be as many as the samples, {count}. Received: {given}."
+            )
     graph = plain_graph(model)
     worth = _worth(model, graph, arrays, labels, training, seed)
     search = _Search(graph, worth, training, activations == "int8")
@@ -111,12 +123,15 @@ def _worth(
     weights = trained_weights(graph, "all", live_normalization=False)
     parts = cut(model, graph, weights)
     step = TrainingStep(parts.back, weights, everything)
-    size = training.batch_size
+    count, size = len(samples[0]), training.batch_size
+    if labels is not None:
+        classes = step.classes if training.loss == "cross_entropy" else None
+        labels = checked_labels(labels[:count], count, classes, step.output_shape, "labels")
     differentiate = tf.function(step.gradients, autograph=False)
     infer = tf.function(step.infer, autograph=False)
     generator = np.random.default_rng(seed)
     sums: list[Any] = [0.0] * len(weights)
-    for rows in _batches(len(samples[0]), size):
+    for rows in _batches(count, size):
         given = [values[rows] for values in samples]
         front = () if parts.front is None else parts.front([given[n] for n in parts.front_inputs])
         inputs = [*keras.tree.flatten(front), *(given[n] for n in parts.back_inputs)]
@@ -124,7 +139,7 @@ def _worth(
         if labels is None:
             targets = _drawn(infer(*tensors)[0].numpy(), step, training.loss, generator)
         else:
-            targets = np.asarray(labels)[rows]
+            targets = labels[rows]
         targets = targets.astype(np.int32 if training.loss == "cross_entropy" else np.float32)
         _, *gradients = differentiate(*tensors, tf.convert_to_tensor(targets))
         for place, (weight, gradient) in enumerate(zip(weights, gradients, strict=True)):

@@ -31,6 +31,20 @@ def test_gray_levels_lose_nothing():
     assert np.array_equal(whole.samples()[0], GRAY)
 
 
+@pytest.mark.parametrize(
+    "bits, span, whole",
+    [
+        (8, (0, 255), True),
+        (4, (-15, 15), True),
+        (1, (0, 7), True),
+        (8, (0, 1), False),
+        (4, (0.5, 15.5), False),
+    ],
+)
+def test_levels_are_whole_where_ends_and_steps_are(bits, span, whole):
+    assert RehearsalBuffer(100, (2,), 2, bits, span).has_whole_levels is whole
+
+
 def test_few_bits_store_the_nearest_level():
     buffer = RehearsalBuffer(100, (4,), classes=1, bits=2, span=(-1.0, 2.0))  # -1, 0, 1, 2
     buffer.add([[-1.0, -0.6, 0.4, 1.6]], [0])

@@ -92,6 +92,17 @@ def test_a_head_that_names_no_model_is_refused(written, head):
         checkpoint.read(written, signature())
 
 
+def test_a_folder_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="`path` must be a checkpoint.*which is a folder"):
+        checkpoint.read(tmp_path, signature())
+
+
+@pytest.mark.parametrize("given", [None, [1], {1: 0, "b": 0}])
+def test_what_is_no_dict_of_the_variables_is_refused(given):
+    with pytest.raises(ValueError, match="`values` must be a dict of.*'layer/codes'.*Received: "):
+        checkpoint.checked(signature(), given)
+
+
 @pytest.mark.parametrize("change", [slice(None, -1), slice(None, -30)])
 def test_values_of_another_length_are_refused(written, change):
     body = (written.read_bytes()[:-32] + bytes(1))[change][:-1]

@@ -161,9 +161,10 @@ def test_exactly_one_source_must_be_given(arguments):
         Interpreter(**arguments)
 
 
-def test_zero_threads_are_refused():
-    with pytest.raises(ValueError, match="`num_threads` must be at least 1.*Received: 0"):
-        opened(files.float_dense(), num_threads=0)
+@pytest.mark.parametrize("given", [0, 1.5, "2", True])
+def test_what_is_no_count_of_threads_is_refused(given):
+    with pytest.raises(ValueError, match=f"`num_threads` must be an integer, at.*{given!r}. Leave"):
+        opened(files.float_dense(), num_threads=given)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.9, 0.999])

@@ -101,8 +101,8 @@ def test_a_last_batch_is_filled_from_the_beginning(path, data):
 
 
 def test_dropped_batches_do_not_run(path, data):
-    trainer = Trainer(path)
-    history = trainer.fit(*data, epochs=5, drop=0.5)
+    trainer = Trainer(path, seed=np.int64(0))
+    history = trainer.fit(*data, epochs=np.int32(5), drop=np.float32(0.5))
     ran = int(sum(history["steps_run"]))
     assert sum(history["steps_seen"]) == 100.0
     assert 30 < ran < 70
@@ -198,6 +198,21 @@ def test_earlier_samples_come_again(path, data):
     assert trainer.memory["rehearsal_bytes"] == buffer.bytes
 
 
+def test_whole_numbers_come_again_as_such(tmp_path_factory):
+    keras.utils.set_random_seed(0)
+    given = keras.Input((6,), dtype="int32")
+    x = keras.layers.Flatten()(keras.layers.Embedding(200, 4)(given))
+    path = file_of(tmp_path_factory, keras.Model(given, keras.layers.Dense(3)(x)))
+    words, labels = np.random.default_rng(0).integers(0, 200, (8, 6)), np.arange(8) % 3
+    buffer = RehearsalBuffer(1000, (6,), 3, span=(0, 255))
+    trainer = Trainer(path, rehearsal=buffer)
+    assert trainer.fit(words, labels)["steps_run"] == [2.0]
+    assert trainer.fit(words, labels)["steps_run"] == [4.0]
+    assert np.array_equal(buffer.samples()[0][:8], words)
+    with pytest.raises(ValueError, match=r"`rehearsal` must keep whole numbers.*int32.*span"):
+        Trainer(path, rehearsal=RehearsalBuffer(1000, (6,), 3, span=(0, 200)))
+
+
 def test_threads_take_turns(path, data):
     images, labels = data
     trainer = Trainer(path)
@@ -226,7 +241,10 @@ def test_bad_input_changes_nothing(path, data):
         (images[:4], labels[:4], {"drop": 1.0}, "`drop`"),
         (images[:4], labels[:4], {"rehearse": -1.0}, "`rehearse`"),
         (images[:4], labels[:4], {"rehearse": 0.999}, r"`rehearse` must lie in \[0, 0.99\]"),
+        (images[:4], labels[:4], {"rehearse": "half"}, "`rehearse` must lie in.*'half'"),
         (images[:4], labels[:4], {"epochs": 0}, "`epochs`"),
+        (images[:4], labels[:4], {"epochs": True}, "`epochs` must be an integer.*True"),
+        (images[:4], labels[:4], {"keep": "all"}, "`keep` must be 1 for a file.*keep='all'"),
         (images[:4], labels[:4], {"keep": 0.5}, "without selective blocks"),
     ]:
         with pytest.raises(ValueError, match=message):
@@ -240,7 +258,7 @@ def test_a_rate_that_is_none_leaves_the_memory_of_samples_as_it_is(path, data):
     images, labels = data
     buffer = RehearsalBuffer(40_000, (10, 10, 1), 3, span=(-3.0, 5.0))
     trainer = Trainer(path, rehearsal=buffer)
-    for rate in (-1.0, float("nan"), 1e39, 1e-60):
+    for rate in (-1.0, float("nan"), 1e39, 1e-60, None, "0.1", [0.1]):
         trainer.learning_rate = rate
         with pytest.raises(ValueError, match="`learning_rate` must be finite and above 0"):
             trainer.fit(np.clip(images, -3.0, 5.0), labels)
@@ -251,8 +269,9 @@ def test_a_rate_that_is_none_leaves_the_memory_of_samples_as_it_is(path, data):
 def test_bad_settings_are_refused(path, selective):
     with pytest.raises(ValueError, match="`learning_rate` must be finite and above 0"):
         Trainer(path, learning_rate=0.0)
-    with pytest.raises(ValueError, match="`seed`"):
-        Trainer(path, seed=-1)
+    for seed in (-1, 1.5, True, None):
+        with pytest.raises(ValueError, match="`seed` must be an integer"):
+            Trainer(path, seed=seed)
     with pytest.raises(ValueError, match="`rehearsal` must hold samples"):
         Trainer(path, rehearsal=RehearsalBuffer(1000, (4,), 3))
     with pytest.raises(ValueError, match="`rehearsal` must have at most the model's 3 classes"):

@@ -43,6 +43,10 @@ def test_several_inputs_come_in_their_order_or_by_name():
         (ONE, np.full((1, 2, 3), 1e39), "'x' must be finite in float32"),
         (ONE, np.full((1, 2, 3), "a"), "must hold numbers"),
         (ONE, {"z": np.zeros((1, 2, 3))}, r"\['x'\]. Received: \['z'\]"),
+        (ONE, {"z": 0, 1: 0}, r"\['x'\]. Received: \['z', 1\]"),
+        (ONE, [[[1, 2, 3], [4, 5]]], "Input 'x' must be an array, or rows of equal lengths.*list"),
+        (ONE, None, r"'x' must have shape \(count, 2, 3\)"),
+        (TWO, None, r"`x` must be a list or a dict of.*\['image', 'word'\]. Received: NoneType"),
         (TWO, [np.zeros((3, 2))], r"one array for each of \['image', 'word'\]. Received: 1"),
         (TWO, [np.zeros((3, 2)), np.zeros(2)], r"equally many rows.*\[2, 3\]"),
         (TWO, [np.zeros((3, 2)), np.full(3, 0.5)], "whole numbers of type int32"),
@@ -67,6 +71,9 @@ def test_labels_are_classes_or_targets():
         ([0, 3], 3, r"integers in \[0, 3\). Received: int64, \[0 3\]"),
         ([0, -1], 3, r"integers in \[0, 3\)"),
         ([0.0, 1.0], 3, "integers"),
+        ([0, 2**63], 3, r"integers in \[0, 3\)"),
+        ([0, None], 3, r"integers in \[0, 3\). Received: object, \[0 None\]"),
+        ([[0], [1, 2]], 3, "`y` must be an array, or rows of equal lengths"),
         ([0], 3, r"shape \(2,\).*Received: \(1,\)"),
         ([[0.1], [np.inf]], None, "finite numbers"),
         ([[0.1], [-1e39]], None, "finite numbers"),
@@ -78,7 +85,7 @@ def test_wrong_labels_are_named(given, classes, message):
         checked_labels(given, 2, classes, (1,))
 
 
-@pytest.mark.parametrize("value", [-0.1, 1.0, float("nan")])
+@pytest.mark.parametrize("value", [-0.1, 1.0, float("nan"), "0.5", None])
 def test_a_share_is_below_1(value):
     with pytest.raises(ValueError, match=r"`drop` must lie in \[0, 1\). Received: drop="):
         checked_share("drop", value)

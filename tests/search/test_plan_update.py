@@ -114,6 +114,11 @@ def test_a_channel_is_taken_for_what_it_is_worth_per_byte():
         ({"ram_bytes": 1e6}, "`ram_bytes` must be a whole number.*1000000.0"),
         ({"activations": "int16"}, "`activations` must be 'int8' or 'float32'.*'int16'"),
         ({"labels": [0]}, "`labels` must be as many as the samples, 8. Received: 1"),
+        ({"labels": 0}, "`labels` must be as many as the samples, 8. Received: 0"),
+        ({"labels": [99] * 8}, r"`labels` must hold integers in \[0, \d\).*int64, \[99\]"),
+        ({"labels": np.eye(8)}, r"`labels` must have shape \(8,\), one class for each"),
+        ({"seed": -1}, "`seed` must be an integer, at least 0"),
+        ({"training": "sgd"}, "`training` must be an edgeax.OnDeviceTraining.*'sgd'"),
     ],
 )
 def test_an_argument_out_of_its_range_is_refused(arguments, said):

@@ -46,12 +46,13 @@ def check_name(name: str) -> None:
     Raises:
         ValueError: It cannot be one.
     """
-    fits = re.fullmatch(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*", name)
-    if not fits or program_name(name) != name:
+    text = str(name)
+    fits = re.fullmatch(r"[A-Za-z][A-Za-z0-9]*(_[A-Za-z0-9]+)*", text)
+    if not fits or program_name(text) != name:
         raise ValueError(
             "`name` must be a C++ name of letters, digits and single underscores inside that "
             "begins with a letter, and none of a macro, header or target of others. Received: "
-            f"{name!r}. Use one such as {program_name(name)!r}."
+            f"{name!r}. Use one such as {program_name(text)!r}."
         )
 
 

@@ -155,6 +155,11 @@ def _samples(
             return drawn, np.arange(len(drawn), dtype=np.int32) % outputs
         steps = np.arange(len(drawn) * outputs) * 37 % 128 - 64
         return drawn, steps.astype(np.int8).reshape(len(drawn), outputs)
+    if not isinstance(samples, (tuple, list)) or len(samples) != 2:
+        raise ValueError(
+            "`samples` must be a pair: inputs, and their classes or targets. Received: "
+            f"{type(samples).__name__}. Leave it out for drawn ones."
+        )
     value = values[0]
     shape = ", ".join(map(str, ("n", *value.shape[1:])))
     codes, wanted = np.asarray(samples[0]), np.asarray(samples[1])
