@@ -1,5 +1,6 @@
 """OnDeviceTraining: what an exported file will be able to learn, and how."""
 
+import contextlib
 import dataclasses
 from typing import Any
 
@@ -68,12 +69,15 @@ class OnDeviceTraining:
                 raise ValueError(
                     f"`{name}` must be one of {choices}. Received: {getattr(self, name)!r}."
                 )
-        if isinstance(self.optimizer, str):
-            try:
-                optimizer = keras.optimizers.get(self.optimizer)
-            except ValueError as error:
-                raise ValueError(
-                    "`optimizer` must be a Keras optimizer or the name of one, such as 'sgd'. "
-                    f"Received: {self.optimizer!r}."
-                ) from error
-            object.__setattr__(self, "optimizer", optimizer)
+        if not isinstance(self.keep, bool):
+            raise ValueError(f"`keep` must be True or False. Received: {self.keep!r}.")
+        optimizer = self.optimizer
+        if isinstance(optimizer, str):
+            with contextlib.suppress(ValueError):
+                optimizer = keras.optimizers.get(optimizer)
+        if not isinstance(optimizer, keras.optimizers.Optimizer):
+            raise ValueError(
+                "`optimizer` must be a Keras optimizer or the name of one, such as 'sgd'. "
+                f"Received: {self.optimizer!r}."
+            )
+        object.__setattr__(self, "optimizer", optimizer)

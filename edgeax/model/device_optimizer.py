@@ -4,6 +4,7 @@ The protocol is Keras's own: `build` makes the variables that it keeps of each w
 lists them, and `apply` changes them and the weights. Here an optimizer is made ready to be traced.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,7 +23,8 @@ def device_optimizer(optimizer: Any, weights: Sequence[keras.Variable]) -> Any:
         weights: What it will train.
 
     Raises:
-        ValueError: It is no Keras optimizer, or gathers something over several steps.
+        ValueError: It is no Keras optimizer, gathers something over several steps, or has no
+            learning rate to learn with.
     """
     while hasattr(optimizer, "inner_optimizer"):
         optimizer = optimizer.inner_optimizer
@@ -37,7 +39,14 @@ def device_optimizer(optimizer: Any, weights: Sequence[keras.Variable]) -> Any:
                 f"`optimizer` must gather nothing over several steps. Received: {name}="
                 f"{getattr(optimizer, name)!r}. Leave it out for training on the device."
             )
-    settings = {**optimizer.get_config(), "learning_rate": learning_rate_of(optimizer)}
+    rate = learning_rate_of(optimizer)
+    if not 0.0 < rate < math.inf:
+        raise ValueError(
+            "`optimizer` must have a learning rate that is finite and above 0. Received: "
+            f"{type(optimizer).__name__} with {rate}. Make one for the device, such as "
+            "keras.optimizers.SGD(0.01)."
+        )
+    settings = {**optimizer.get_config(), "learning_rate": rate}
     made = type(optimizer).from_config(settings)
     made.build(list(weights))
     return made

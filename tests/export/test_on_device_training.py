@@ -14,6 +14,9 @@ def test_a_name_becomes_an_optimizer():
     "arguments, said",
     [
         ({"optimizer": "sdg"}, "`optimizer` must be a Keras optimizer.*Received: 'sdg'"),
+        ({"optimizer": None}, "`optimizer` must be a Keras optimizer.*Received: None"),
+        ({"optimizer": keras.optimizers.SGD}, "`optimizer` must be a Keras optimizer.*SGD"),
+        ({"keep": 0.5}, "`keep` must be True or False. Received: 0.5"),
         ({"loss": "hinge"}, "`loss` must be one of .*'mean_square'.*Received: 'hinge'"),
         ({"batch_norm": "on"}, "`batch_norm` must be one of .*Received: 'on'"),
         ({"weights": "int4"}, "`weights` must be one of .*'int8'.*Received: 'int4'"),

@@ -51,6 +51,8 @@ def test_its_description_is_numbers_and_switches():
     "given, said",
     [
         ("sgd", "must be a Keras optimizer.*Received: 'sgd'"),
+        (keras.optimizers.SGD(0.0), "rate that is finite and above 0.*SGD with 0.0"),
+        (keras.optimizers.SGD(float("nan")), "rate that is finite and above 0.*SGD with nan"),
         (keras.optimizers.SGD(use_ema=True), "gather nothing over several steps.*use_ema=True"),
         (
             keras.optimizers.SGD(gradient_accumulation_steps=2),
