@@ -10,7 +10,12 @@ import tensorflow as tf
 from keras import ops
 
 from edgeax.formats import implements
-from edgeax.transforms.checks import checked_bits, checked_positive, checked_strength
+from edgeax.transforms.checks import (
+    checked_below_1,
+    checked_bits,
+    checked_positive,
+    checked_strength,
+)
 
 ADAPTIVE = 100.0
 """Factor of the distance between what is kept and what should be, as for ResNet in [LW20]."""
@@ -73,8 +78,6 @@ class AutoPruner(keras.layers.Layer):
         super().__init__(**kwargs)
         if not 0.0 < keep < 1.0:
             raise ValueError(f"`keep` must be above 0 and below 1. Received: keep={keep}.")
-        if not 0.0 <= momentum < 1.0:
-            raise ValueError(f"`momentum` must lie in [0, 1). Received: momentum={momentum}.")
         self.keep = float(keep)
         self.steps = checked_bits(steps, 1, 2**31 - 1, "AutoPruner", "steps")
         self.strength = None if strength is None else checked_strength(strength)
@@ -86,7 +89,7 @@ class AutoPruner(keras.layers.Layer):
                 f"first_alpha={first_alpha}, last_alpha={last_alpha}."
             )
         self.pool = checked_bits(pool, 1, 2**15, "AutoPruner", "pool")
-        self.momentum = float(momentum)
+        self.momentum = checked_below_1("momentum", momentum)
         self.seed = seed
         self.supports_masking = True
 

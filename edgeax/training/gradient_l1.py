@@ -1,7 +1,6 @@
 """GradientL1: training for a loss that small errors of weights and activations hardly change."""
 
 import contextlib
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ import tensorflow as tf
 from edgeax.formats import implements
 from edgeax.model.wrapper import Compressed, has_kernel, slot_of
 from edgeax.training.added_loss import AddedLoss, TrainingStep, kernels_of
+from edgeax.transforms.checks import checked_nonnegative
 
 
 @implements(
@@ -52,18 +52,13 @@ class GradientL1(AddedLoss):
         self, weights: float = 0.01, activations: float = 0.0, begin_epoch: int = 0
     ) -> None:
         super().__init__(begin_epoch)
-        for name, value in (("weights", weights), ("activations", activations)):
-            if not 0.0 <= value < math.inf:
-                raise ValueError(
-                    f"`{name}` must be at least 0 and finite. Received: {name}={value}."
-                )
+        self.weights = checked_nonnegative("weights", weights)
+        self.activations = checked_nonnegative("activations", activations)
         if not weights and not activations:
             raise ValueError(
                 "`weights` or `activations` must be above 0. Received: 0 for both. "
                 "Leave the callback out instead."
             )
-        self.weights = float(weights)
-        self.activations = float(activations)
         self._outputs: list[Any] = []
 
     @contextlib.contextmanager

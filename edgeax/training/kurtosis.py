@@ -8,7 +8,7 @@ from keras import ops
 
 from edgeax.formats import implements
 from edgeax.training.added_loss import AddedLoss, TrainingStep, kernels_of
-from edgeax.transforms.checks import checked_choice
+from edgeax.transforms.checks import checked_choice, checked_strength
 
 UNIFORM = 1.8
 """Kurtosis of the uniform distribution; 3 is that of the normal one, 6 of Laplace's."""
@@ -149,13 +149,10 @@ def rounding_error_of_uniform(bits: int, step: float, half_width: float = 1.0) -
 
 
 def _checked(strength: float, target: float) -> tuple[float, float]:
-    if not 0.0 <= strength < math.inf:
-        raise ValueError(
-            f"`strength` must be at least 0 and finite. Received: strength={strength}."
-        )
+    strength = checked_strength(strength)
     if not 1.0 <= target < math.inf:
         raise ValueError(
             "`target` must be at least 1, the kurtosis of two values, and finite. "
             f"Received: target={target}."
         )
-    return float(strength), float(target)
+    return strength, float(target)

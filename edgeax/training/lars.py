@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from edgeax.formats.methods import implements
+from edgeax.transforms.checks import checked_below_1, checked_nonnegative, checked_positive
 
 
 @implements("JSH18", test="tests/training/test_lars.py::test_jsh18_two_steps_worked_out_by_hand")
@@ -41,18 +42,11 @@ class LARS(keras.optimizers.Optimizer):
         name: str = "lars",
         **kwargs: Any,
     ) -> None:
-        if not 0.0 <= momentum < 1.0:
-            raise ValueError(f"`momentum` must lie in [0, 1). Received: momentum={momentum}.")
-        if trust <= 0.0:
-            raise ValueError(f"`trust` must be above 0. Received: trust={trust}.")
-        if weight_decay is not None and weight_decay < 0.0:
-            raise ValueError(
-                f"`weight_decay` must be at least 0. Received: weight_decay={weight_decay}."
-            )
+        momentum = checked_below_1("momentum", momentum)
+        trust = checked_positive("trust", trust)
+        decay = None if weight_decay is None else checked_nonnegative("weight_decay", weight_decay)
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
-        self.momentum = float(momentum)
-        self.decay = None if weight_decay is None else float(weight_decay)
-        self.trust = float(trust)
+        self.momentum, self.decay, self.trust = momentum, decay, trust
         self.momentums: list[Any] = []
 
     def build(self, variables: Sequence[keras.Variable]) -> None:

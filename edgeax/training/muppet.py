@@ -11,7 +11,7 @@ from edgeax.formats import implements
 from edgeax.training.learning_rate import check_settable
 from edgeax.training.saved_state import SavedState
 from edgeax.transforms.base import now
-from edgeax.transforms.checks import checked_count, checked_positive
+from edgeax.transforms.checks import checked_count, checked_nonnegative, checked_positive
 from edgeax.transforms.word_length import KeptGradient, SwitchedGradient, SwitchedWidth
 
 _TEST = "tests/training/test_muppet.py::"
@@ -90,12 +90,8 @@ class MuPPET(keras.callbacks.Callback):
         super().__init__()
         self.every = checked_count("every", every)
         self.patience = checked_count("patience", patience)
-        for name, value in (("excess", excess), ("decay", decay)):
-            if not 0.0 <= value < math.inf:
-                raise ValueError(
-                    f"`{name}` must be at least 0 and finite. Received: {name}={value}."
-                )
-        self.excess, self.decay = float(excess), float(decay)
+        self.excess = checked_nonnegative("excess", excess)
+        self.decay = checked_nonnegative("decay", decay)
         self.float_epochs = checked_count("float_epochs", float_epochs)
         if not 0.0 < factor < 1.0:
             raise ValueError(f"`factor` must lie in (0, 1). Received: factor={factor}.")

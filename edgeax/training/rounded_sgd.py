@@ -8,7 +8,12 @@ import tensorflow as tf
 from edgeax.formats import NumberFormat
 from edgeax.formats.methods import implements
 from edgeax.formats.names import deserialized, serialized
-from edgeax.transforms.checks import checked_choice
+from edgeax.transforms.checks import (
+    checked_below_1,
+    checked_choice,
+    checked_nonnegative,
+    checked_seed,
+)
 from edgeax.transforms.formatted import noise_like, rounded_to
 from edgeax.transforms.quantize import ROUNDINGS, trainable_format
 
@@ -56,15 +61,11 @@ class RoundedSGD(keras.optimizers.Optimizer):
         **kwargs: Any,
     ) -> None:
         super().__init__(learning_rate=learning_rate, name=name, **kwargs)
-        if not 0.0 <= momentum < 1.0 or l2 < 0.0:
-            raise ValueError(
-                "`momentum` must lie in [0, 1) and `l2` must be at least 0. "
-                f"Received: momentum={momentum}, l2={l2}."
-            )
-        self.momentum, self.l2 = float(momentum), float(l2)
+        self.momentum = checked_below_1("momentum", momentum)
+        self.l2 = checked_nonnegative("l2", l2)
         self.format = format
         self.rounding = checked_choice("rounding", rounding, ROUNDINGS)
-        self.seed = int(seed)
+        self.seed = checked_seed(seed)
         self.number_format = trainable_format(format, -1)
 
     def build(self, variables: Any) -> None:

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from edgeax.formats.methods import implements
+from edgeax.transforms.checks import checked_below_1, checked_nonnegative
 
 _TEST = "tests/training/test_sign_optimizers.py::"
 
@@ -57,15 +58,10 @@ class _SignOptimizer(keras.optimizers.Optimizer):
                 f"`{clipping[0]}` must be None: the length of a gradient does not count. "
                 f"Received: {clipping[0]}={kwargs[clipping[0]]}."
             )
-        if not 0.0 <= momentum < 1.0:
-            raise ValueError(f"`momentum` must lie in [0, 1). Received: momentum={momentum}.")
-        if weight_decay is not None and weight_decay < 0.0:
-            raise ValueError(
-                f"`weight_decay` must be at least 0. Received: weight_decay={weight_decay}."
-            )
+        momentum = checked_below_1("momentum", momentum)
+        decay = None if weight_decay is None else checked_nonnegative("weight_decay", weight_decay)
         super().__init__(learning_rate=learning_rate, **kwargs)
-        self.momentum = float(momentum)
-        self.decay = None if weight_decay is None else float(weight_decay)
+        self.momentum, self.decay = momentum, decay
         self.vote = bool(vote)
         self.momentums: list[Any] = []
 

@@ -1,6 +1,6 @@
 """StretchedSchedule: a learning rate by the steps that a training with dropped batches has seen."""
 
-import math
+import numbers
 from typing import Any
 
 import keras
@@ -15,7 +15,7 @@ def checked_rate(value: Any) -> float:
     Raises:
         ValueError: It lies outside [0, 1).
     """
-    if not (isinstance(value, (int, float)) and math.isfinite(value) and 0.0 <= value < 1.0):
+    if not isinstance(value, numbers.Real) or not 0.0 <= float(value) < 1.0:
         raise ValueError(f"`rate` must lie in [0, 1): some batches must stay. Received: {value!r}.")
     return float(value)
 

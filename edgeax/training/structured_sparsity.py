@@ -10,7 +10,7 @@ from edgeax.formats import implements
 from edgeax.training.added_loss import AddedLoss, TrainingStep
 from edgeax.training.group_lasso import group_penalty
 from edgeax.training.layer_kernels import LayerKernel, Layers, checked_layers, layer_kernels
-from edgeax.transforms.checks import checked_strength
+from edgeax.transforms.checks import checked_nonnegative, checked_strength
 from edgeax.transforms.structures import structure_of
 
 DECAYS = {"filter": 0.005, "shape": 0.005}
@@ -71,11 +71,7 @@ class StructuredSparsity(AddedLoss):
         self.strengths = {str(word): checked_strength(value) for word, value in given.items()}
         self._structures = [(structure_of(word), s) for word, s in self.strengths.items()]
         self.layers = checked_layers(layers)
-        if not 0.0 <= zero_below < float("inf"):
-            raise ValueError(
-                f"`zero_below` must be at least 0 and finite. Received: zero_below={zero_below}."
-            )
-        self.zero_below = float(zero_below)
+        self.zero_below = checked_nonnegative("zero_below", zero_below)
         self.by_size = bool(by_size)
         self._kernels: list[LayerKernel] = []
 

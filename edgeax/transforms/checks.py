@@ -96,17 +96,35 @@ def checked_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
     return str(value)
 
 
+def checked_nonnegative(name: str, value: Any) -> float:
+    """Returns `value` if it is finite and at least 0.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if not isinstance(value, numbers.Real) or not 0.0 <= float(value) < math.inf:
+        raise ValueError(f"`{name}` must be at least 0 and finite. Received: {name}={value!r}.")
+    return float(value)
+
+
 def checked_strength(strength: Any) -> float:
     """Returns `strength` if it can be the factor of a term.
 
     Raises:
         ValueError: It is below 0 or not finite.
     """
-    if not 0.0 <= strength < math.inf:
-        raise ValueError(
-            f"`strength` must be at least 0 and finite. Received: strength={strength}."
-        )
-    return float(strength)
+    return checked_nonnegative("strength", strength)
+
+
+def checked_below_1(name: str, value: Any) -> float:
+    """Returns `value` if it lies in [0, 1).
+
+    Raises:
+        ValueError: It does not.
+    """
+    if not isinstance(value, numbers.Real) or not 0.0 <= float(value) < 1.0:
+        raise ValueError(f"`{name}` must lie in [0, 1). Received: {name}={value!r}.")
+    return float(value)
 
 
 def named_object(

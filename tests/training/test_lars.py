@@ -51,7 +51,8 @@ def test_an_interrupted_run_ends_as_a_whole_one(tmp_path):
 
 @pytest.mark.parametrize(
     "settings, message",
-    [({"trust": 0.0}, "trust=0.0"), ({"momentum": 1.0}, "momentum"), ({"weight_decay": -1}, "-1")],
+    [({"trust": 0.0}, "trust=0.0"), ({"momentum": 1.0}, "momentum"), ({"weight_decay": -1}, "-1")]
+    + [({"trust": float("nan")}, "`trust`.*nan"), ({"weight_decay": float("nan")}, "decay.*nan")],
 )
 def test_bad_arguments_are_told(settings, message):
     with pytest.raises(ValueError, match=message):

@@ -277,7 +277,11 @@ def test_the_settings_go_round():
     assert type(copy) is type(item) and copy.get_config() == item.get_config()
 
 
-@pytest.mark.parametrize("rate", [1.0, -0.1, float("nan"), "half"])
+def test_a_rate_of_numpy_is_one():
+    assert MinibatchDropping(np.float32(0.5)).rate == 0.5
+
+
+@pytest.mark.parametrize("rate", [1.0, -0.1, float("nan"), "half", None])
 def test_a_rate_outside_of_its_range_is_refused(rate):
     with pytest.raises(ValueError, match=r"`rate` must lie in \[0, 1\)"):
         MinibatchDropping(rate)

@@ -53,6 +53,10 @@ def test_it_is_saved_and_its_settings_are_checked():
     assert again.get_config() == made.get_config() and again.format == FixedPoint(2, 14)
     with pytest.raises(ValueError, match=r"`momentum` must lie in \[0, 1\)"):
         RoundedSGD(momentum=1.0)
+    with pytest.raises(ValueError, match="`l2` must be at least 0 and finite.*nan"):
+        RoundedSGD(l2=float("nan"))
+    with pytest.raises(ValueError, match="`seed` must be an integer"):
+        RoundedSGD(seed=0.5)
     with pytest.raises(ValueError, match="`rounding` must be one of"):
         RoundedSGD(rounding="up")
 

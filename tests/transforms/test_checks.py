@@ -47,8 +47,16 @@ def test_a_seed_is_at_least_0():
 
 def test_a_strength_is_at_least_0():
     assert checks.checked_strength(0) == 0.0
-    with pytest.raises(ValueError, match="`strength` must be at least 0.*-1"):
-        checks.checked_strength(-1)
+    for value in (-1, float("nan"), float("inf"), "1", None):
+        with pytest.raises(ValueError, match=f"`strength` must be at least 0.*{value!r}"):
+            checks.checked_strength(value)
+
+
+@pytest.mark.parametrize("value", [-1e-9, 1.0, float("nan"), "0.5", None])
+def test_what_does_not_lie_below_1_is_refused(value):
+    assert checks.checked_below_1("momentum", np.float32(0.5)) == 0.5
+    with pytest.raises(ValueError, match=r"`momentum` must lie in \[0, 1\).*momentum="):
+        checks.checked_below_1("momentum", value)
 
 
 def test_an_object_is_given_itself_or_by_its_name():
