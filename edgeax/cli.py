@@ -95,6 +95,8 @@ def _run_command(name: str, arguments: list[str]) -> None:
             f"`{name}` takes {command.positional} argument(s) besides flags. Received: "
             f"{len(positional)}. Usage: edgeax {name} {command.usage}"
         )
+    if "json" in values and values.json is not None:
+        check_writable(values.json)  # before long work, and before anything else is written
     command.run(positional, values)
 
 
@@ -223,7 +225,7 @@ def _compressed(path: str, values: flags.FlagValues, samples: Any) -> Any:
     """Rounds a saved model by a recipe and exports it; nobody trains, so all acts at once."""
     recipe = values.recipe
     if Path(recipe).suffix == ".json":
-        recipe = edgeax.Recipe.from_json(Path(recipe).read_text(encoding="utf-8"))
+        recipe = edgeax.Recipe.from_json(Path(recipe).read_text("utf-8", errors="replace"))
     if not Path(path).is_file():
         raise ValueError(f"`MODEL` must be a .keras file. Received: {path}, which is no file.")
     import keras  # here: the other commands need none

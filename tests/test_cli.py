@@ -242,6 +242,19 @@ def test_mcu_says_what_is_wrong_in_one_line(tmp_path, monkeypatch, capfd, words,
     assert [entry.name for entry in tmp_path.iterdir()] == ["net.tflite"]
 
 
+def test_a_receipt_that_cannot_be_written_leaves_no_program(tmp_path, capfd):
+    model = tmp_path / "net.tflite"
+    model.write_bytes(networks.dense_chain())
+    words = ["--output", tmp_path / "net", "--json", tmp_path / "none" / "net.json"]
+    assert "folder that exists" in refused(capfd, "mcu", model, *words)
+    assert not (tmp_path / "net").exists()
+
+
+def test_more_threads_than_any_processor_has_are_refused(dense, x, tmp_path, capfd):
+    words = ["--num_threads", 99999, "--input", x, "--output", tmp_path / "y.npy"]
+    assert "`num_threads` must be an integer" in refused(capfd, "run", dense, *words)
+
+
 def test_methods_lists_key_name_object_and_test(tmp_path, capfd):
     assert run("methods", "--json", tmp_path / "methods.json") == 0
     rows = json.loads((tmp_path / "methods.json").read_text())

@@ -14,6 +14,9 @@ from edgeax.runtime.details import FileDetails, read_details
 from edgeax.runtime.plugin import delegate_path, load_delegate
 from edgeax.runtime.ports import Port
 
+MOST_THREADS = 1024
+"""More end the process in stock interpreters where the system has no more."""
+
 # An input tensor with the values for it, in the tensor's own type.
 _Fed = tuple[Port, np.ndarray]
 
@@ -31,7 +34,7 @@ class Interpreter:
     Args:
         model_path: The file. Give this or `model_content`.
         model_content: The bytes of a file.
-        num_threads: Threads of the interpreter, at least 1; None leaves the choice to it.
+        num_threads: Threads of the interpreter, 1 to 1024; None leaves the choice to it.
         preserve_all_tensors: Keeps every intermediate tensor readable after an invoke.
         backend: "ai_edge_litert", "tflite_runtime", "tensorflow", or "auto" for the first of
             these that is installed.
@@ -60,10 +63,10 @@ class Interpreter:
                 f"{'neither' if source is None else 'both'}. Pass the path or the bytes."
             )
         is_whole = isinstance(num_threads, numbers.Integral) and not isinstance(num_threads, bool)
-        if num_threads is not None and (not is_whole or num_threads < 1):
+        if num_threads is not None and not (is_whole and 1 <= num_threads <= MOST_THREADS):
             raise ValueError(
-                "`num_threads` must be an integer, at least 1, or None. Received: "
-                f"{num_threads!r}. Leave it out to let the interpreter choose."
+                f"`num_threads` must be an integer, at least 1 and at most {MOST_THREADS}, or "
+                f"None. Received: {num_threads!r}. Leave it out to let the interpreter choose."
             )
         self._details = read_details(source)
         if decode_lut.OPERATOR in self._details.custom_operators:

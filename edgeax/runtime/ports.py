@@ -71,7 +71,8 @@ class Port:
             )
         if raw:
             return self._stored(array)
-        if not np.issubdtype(array.dtype, np.number) and array.dtype != np.bool_:
+        complex_ones = "c" if self.dtype.kind == "c" else ""
+        if array.dtype.kind not in f"fiub{complex_ones}":
             raise ValueError(
                 f"Input {self.name!r} must hold numbers. Received: dtype {array.dtype}. "
                 "Pass raw=True for tensors of other types."

@@ -161,7 +161,7 @@ def test_exactly_one_source_must_be_given(arguments):
         Interpreter(**arguments)
 
 
-@pytest.mark.parametrize("given", [0, 1.5, "2", True])
+@pytest.mark.parametrize("given", [0, 1.5, "2", True, 1025])
 def test_what_is_no_count_of_threads_is_refused(given):
     with pytest.raises(ValueError, match=f"`num_threads` must be an integer, at.*{given!r}. Leave"):
         opened(files.float_dense(), num_threads=given)

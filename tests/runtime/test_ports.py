@@ -38,6 +38,16 @@ def test_tensors_without_scale_are_cast_only_when_nothing_is_lost():
         port(np.int32).checked([[1.5, 2.0, 3.0]], raw=False)
 
 
+@pytest.mark.parametrize("values", [[[1j, 0, 0]], [["a", "b", "c"]], [[None, 0, 0]]])
+def test_what_is_no_real_number_is_refused(values):
+    with pytest.raises(ValueError, match="'x' must hold numbers. Received: dtype"):
+        port(np.float32).checked(values, raw=False)
+
+
+def test_complex_tensors_take_complex_numbers():
+    assert port(np.complex64).checked([[1j, 0, 2]], raw=False).dtype == np.complex64
+
+
 def test_a_batch_larger_than_one_is_expected_as_it_is():
     assert port(np.int8, shape=(4, 3)).expected_shape == "(4, 3)"
     assert port(np.int8, shape=(1, 3)).expected_shape == "(batch, 3)"
