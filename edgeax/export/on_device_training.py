@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from edgeax.formats.training_signature import LOSSES
+from edgeax.transforms.checks import checked_count
 
 BATCH_NORM = ("frozen", "live")
 WEIGHTS = ("float32", "int8")
@@ -57,9 +58,7 @@ class OnDeviceTraining:
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "infer_batch_size"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"`{name}` must be an integer of at least 1. Received: {value!r}.")
+            object.__setattr__(self, name, checked_count(name, getattr(self, name)))
         for name, choices in (
             ("loss", LOSSES),
             ("batch_norm", BATCH_NORM),

@@ -1,6 +1,7 @@
 """Which weights of a model a device trains: all, those of some layers, biases, or a plan's."""
 
 import dataclasses
+import numbers
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -63,8 +64,8 @@ def trained_weights(graph: Graph, trainable: Any, live_normalization: bool) -> l
         found = [weight for path in chosen for weight in _whole(path, layers[path])]
     elif isinstance(trainable, str) and trainable == "biases":
         found = list(_biases(layers))
-    elif isinstance(trainable, int) and not isinstance(trainable, bool):
-        chosen = _last(layers, trainable)
+    elif isinstance(trainable, numbers.Integral) and not isinstance(trainable, bool):
+        chosen = _last(layers, int(trainable))
         found = list(_of_layers(layers, chosen, live_normalization))
     elif isinstance(trainable, (list, tuple)) and all(isinstance(n, str) for n in trainable):
         chosen = _named(layers, trainable, live_normalization)

@@ -29,7 +29,7 @@ from edgeax.model.subclassed import as_functional
 from edgeax.model.trained_weights import input_axis, trained_weights
 from edgeax.model.update_plan import UpdatePart, UpdatePlan
 from edgeax.runtime.training_rows import as_array, checked_labels
-from edgeax.transforms.checks import checked_seed
+from edgeax.transforms.checks import checked_count, checked_seed
 
 _SHARES = (0.125, 0.25, 0.5, 1.0)
 _MOST_BATCHES = 16
@@ -75,10 +75,7 @@ def plan_update(
 
     Example: `plan = edgeax.lifelong.plan_update(model, 256 * 1024, images, labels)`
     """
-    if not isinstance(ram_bytes, int) or isinstance(ram_bytes, bool) or ram_bytes < 1:
-        raise ValueError(
-            f"`ram_bytes` must be a whole number of at least 1. Received: ram_bytes={ram_bytes!r}."
-        )
+    ram_bytes = checked_count("ram_bytes", ram_bytes)
     if activations not in ("int8", "float32"):
         raise ValueError(
             f"`activations` must be 'int8' or 'float32'. Received: activations={activations!r}."

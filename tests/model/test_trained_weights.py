@@ -1,4 +1,5 @@
 import keras
+import numpy as np
 import pytest
 from keras import layers
 
@@ -39,6 +40,7 @@ NORM = ["inner/norm/gamma", "inner/norm/beta"]
         ("all", True, ["inner/conv/kernel", *NORM, *GROUPED, *LAST]),
         ("biases", True, ["inner/grouped/bias", "last/bias"]),
         (1, True, LAST),
+        (np.int64(1), True, LAST),
         (2, True, [*GROUPED, *LAST]),
         (3, True, ["inner/conv/kernel", *NORM, *GROUPED, *LAST]),  # the layer that Keras freezes
         (["last", "inner/conv"], False, ["inner/conv/kernel", *LAST]),

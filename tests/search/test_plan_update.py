@@ -48,7 +48,7 @@ def test_the_memory_that_a_plan_promises_is_that_of_the_file(tmp_path):
 
 def test_enough_memory_trains_everything():
     images, labels = data()
-    plan = plan_update(network(), 10**9, images, labels, TRAINING, activations="float32")
+    plan = plan_update(network(), np.int64(10**9), images, labels, TRAINING, activations="float32")
     assert plan.parts == tuple(map(UpdatePart, ("first", "second", "last")))
     assert plan.gain == pytest.approx(1.0)
 
@@ -110,8 +110,8 @@ def test_a_channel_is_taken_for_what_it_is_worth_per_byte():
 @pytest.mark.parametrize(
     "arguments, said",
     [
-        ({"ram_bytes": 0}, "`ram_bytes` must be a whole number of at least 1. Received.*=0"),
-        ({"ram_bytes": 1e6}, "`ram_bytes` must be a whole number.*1000000.0"),
+        ({"ram_bytes": 0}, "`ram_bytes` must be an integer, at least 1. Received.*=0"),
+        ({"ram_bytes": 1e6}, "`ram_bytes` must be an integer.*1000000.0"),
         ({"activations": "int16"}, "`activations` must be 'int8' or 'float32'.*'int16'"),
         ({"labels": [0]}, "`labels` must be as many as the samples, 8. Received: 1"),
         ({"labels": 0}, "`labels` must be as many as the samples, 8. Received: 0"),
