@@ -7,8 +7,9 @@ namespace {
 constexpr int32_t kMost = 32767;
 
 inline int32_t SumAt(const int32_t* sums, int32_t i) {
-  int32_t sum;  // by bytes: codes may have been written to the same memory
-  __builtin_memcpy(&sum, reinterpret_cast<const uint8_t*>(sums) + 4 * (kSumsHead + i), sizeof(sum));
+  int32_t sum;  // as bytes: codes may have been written to the same memory
+  const void* at = reinterpret_cast<const uint8_t*>(sums) + 4 * (kSumsHead + i);
+  __builtin_memcpy(&sum, __builtin_assume_aligned(at, 4), sizeof(sum));
   return sum;
 }
 
@@ -26,10 +27,7 @@ inline int16_t Narrowed(int32_t sum, int32_t shift) {
 
 void NarrowGradient(const GradientArgs& args, const int32_t* sums, int16_t* gradient) {
   int32_t largest = 0;
-  for (int32_t i = 0; i < args.count; ++i) {
-    const int32_t magnitude = Magnitude(SumAt(sums, i));
-    if (magnitude > largest) largest = magnitude;
-  }
+  for (int32_t i = 0; i < args.count; ++i) largest = LargerMagnitude(largest, SumAt(sums, i));
   const int32_t shift = largest == 0 ? 0 : ShiftOf(largest);
   SetExponent(gradient, largest == 0 ? kNoExponent : ExponentOf(sums) + shift);
   int16_t* codes = gradient + kGradientHead;
@@ -47,9 +45,7 @@ void JoinGradients(const GradientArgs& args, const int16_t* a, const int16_t* b,
     return large[kGradientHead + i] * (1 << left) + ShiftedRight(small[kGradientHead + i], right);
   };
   int32_t largest = 0;
-  for (int32_t i = 0; i < args.count; ++i) {
-    if (Magnitude(sum(i)) > largest) largest = Magnitude(sum(i));
-  }
+  for (int32_t i = 0; i < args.count; ++i) largest = LargerMagnitude(largest, sum(i));
   const int32_t shift = largest == 0 ? 0 : ShiftOf(largest);
   for (int32_t i = 0; i < args.count; ++i) out[kGradientHead + i] = Narrowed(sum(i), shift);
   SetExponent(out, largest == 0 ? kNoExponent : unit + shift);

@@ -26,9 +26,15 @@ static inline void SetExponent(void* gradient, int32_t exponent) {
 
 static inline int32_t Magnitude(int32_t x) { return x < 0 ? -x : x; }
 
-// x / 2**bits, halves up; bits in [0, 31].
+// |x| where it is above `largest`, in [0, 2**31), or else that.
+static inline int32_t LargerMagnitude(int32_t largest, int32_t x) {
+  const uint32_t most = static_cast<uint32_t>(largest);
+  return static_cast<uint32_t>(x) + most > 2 * most ? Magnitude(x) : largest;
+}
+
+// x / 2**bits, halves up; bits in [0, 31], x + 2**(bits - 1) fits int32.
 static inline int32_t ShiftedRight(int32_t x, int32_t bits) {
-  return bits == 0 ? x : static_cast<int32_t>((int64_t{x} + (int64_t{1} << (bits - 1))) >> bits);
+  return bits == 0 ? x : (x + (1 << (bits - 1))) >> bits;
 }
 
 struct GradientArgs {

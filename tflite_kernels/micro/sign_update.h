@@ -19,6 +19,12 @@ static inline int32_t LeastGradient(const SignRule& rule, int32_t largest) {
   return least > 1 ? static_cast<int32_t>(least) : 1;
 }
 
+// Whether |gradient| < least; least in [1, 2**31).
+static inline bool IsBelow(int32_t gradient, int32_t least) {
+  const uint32_t most = static_cast<uint32_t>(least) - 1;
+  return static_cast<uint32_t>(gradient) + most <= 2 * most;
+}
+
 // Whether one of 2**bits cases comes up; `random` must not be 0.
 static inline bool IsDrawn(int32_t bits, uint32_t* random) {
   if (bits == 0) return true;
@@ -32,7 +38,7 @@ static inline bool IsDrawn(int32_t bits, uint32_t* random) {
 
 static inline void MoveWeight(const SignRule& rule, int32_t gradient, int32_t least, int8_t* weight,
                               uint32_t* random) {
-  if (Magnitude(gradient) < least || !IsDrawn(rule.rate_bits, random)) return;
+  if (IsBelow(gradient, least) || !IsDrawn(rule.rate_bits, random)) return;
   *weight = static_cast<int8_t>(Clamped(*weight - (gradient > 0 ? 1 : -1), {-127, 127}));
 }
 

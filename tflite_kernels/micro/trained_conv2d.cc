@@ -1,33 +1,86 @@
 #include "tflite_kernels/micro/trained_conv2d.h"
 
 #include "tflite_kernels/micro/taps.h"
+#include "tflite_kernels/micro/trained_products.h"
 
 namespace edgeax {
 namespace micro {
 namespace {
 
-inline int32_t Dot(const int8_t* input, int32_t zero_point, const int8_t* weights, int32_t count) {
-  int32_t sum = 0;
-  for (int32_t i = 0; i < count; ++i) sum += (input[i] - zero_point) * weights[i];
-  return sum;
-}
-
-inline void AddScaled(int32_t factor, const int8_t* weights, int32_t count, int32_t* sums) {
-  for (int32_t i = 0; i < count; ++i) sums[i] += factor * weights[i];
-}
-
-// The gradients of the weights of an output and a tap, [columns].
-void GradientRow(const Conv2DUpdateArgs& args, const int16_t* codes, const int8_t* input,
-                 int32_t output, int32_t i, int32_t j, int32_t* row) {
-  const ConvolutionShape& s = args.shape;
-  __builtin_memset(row, 0, 4 * static_cast<size_t>(args.columns));
-  ForEachPixel(s, i, j, [&](int32_t to, int32_t from) {
-    const int32_t error = ShiftedRight(codes[to * s.output_channels + output], args.shift);
-    if (error == 0) return;
-    const int8_t* pixel = input + from * args.columns;
-    for (int32_t c = 0; c < args.columns; ++c) {
-      row[c] += error * (pixel[c] - args.input_zero_point);
+// The gradients of weights, row by row of `columns`.
+class Gradients {
+ public:
+  Gradients(const Conv2DUpdateArgs& args, const int16_t* codes, const int8_t* input, int32_t* row)
+      : args_(args), codes_(codes), input_(input), row_(row) {
+    const int32_t count = args.shape.input_height * args.shape.input_width * args.columns;
+    for (int32_t i = 0; i < count; ++i) {
+      most_ = LargerMagnitude(most_, input[i] - args.input_zero_point);
     }
+  }
+
+  // What no gradient of an output's weights is above.
+  int32_t Bound(int32_t output) const {
+    const ConvolutionShape& s = args_.shape;
+    const int32_t pixels = s.output_height * s.output_width;
+    int32_t sum = 0;
+    for (int32_t pixel = 0; pixel < pixels; ++pixel) sum += Magnitude(Error(pixel, output));
+    return sum * most_;
+  }
+
+  // Whether a bound is a gradient: there is one pixel and one tap, all of whose codes count.
+  bool IsReached() const {
+    const ConvolutionShape& s = args_.shape;
+    return s.output_height * s.output_width * s.kernel_height * s.kernel_width == 1 &&
+           s.input_height * s.input_width == 1;
+  }
+
+  // Calls use(tap, row) for the rows of an output.
+  template <typename Use>
+  void ForEachRow(int32_t output, Use use) const {
+    const ConvolutionShape& s = args_.shape;
+    for (int32_t i = 0; i < s.kernel_height; ++i) {
+      for (int32_t j = 0; j < s.kernel_width; ++j) {
+        __builtin_memset(row_, 0, 4 * static_cast<size_t>(args_.columns));
+        RowSum sum(args_.input_zero_point, args_.columns, row_);
+        ForEachPixel(s, i, j, [&](int32_t to, int32_t from) {
+          sum.Add(Error(to, output), input_ + from * args_.columns);
+        });
+        sum.Finish();
+        use(i * s.kernel_width + j, row_);
+      }
+    }
+  }
+
+ private:
+  int32_t Error(int32_t pixel, int32_t output) const {
+    return ShiftedRight(codes_[pixel * args_.shape.output_channels + output], args_.shift);
+  }
+
+  const Conv2DUpdateArgs& args_;
+  const int16_t* const codes_;
+  const int8_t* const input_;
+  int32_t* const row_;
+  int32_t most_ = 0;  // the largest magnitude of the inputs
+};
+
+struct OutputError {
+  int32_t output, error;
+};
+
+// Adds to the gradients by inputs what the errors of two outputs of a pixel add.
+void AddTwoOutputs(const Conv2DGradientArgs& args, const int8_t* weights, int32_t y, int32_t x,
+                   OutputError a, OutputError b, int32_t* sums) {
+  const ConvolutionShape& s = args.shape;
+  const int32_t taps = s.kernel_height * s.kernel_width;
+  const int32_t others = s.input_channels - args.columns;
+  ForEachTap(s, y, x, [&](int32_t, int32_t tap, int32_t from) {
+    int32_t* pixel = sums + from * s.input_channels;
+    const int32_t row = a.output * taps + tap, next_row = b.output * taps + tap;
+    AddTwoScaledRows(a.error, weights + row * args.columns, b.error,
+                     weights + next_row * args.columns, 0, args.columns, pixel);
+    if (others == 0) return;
+    AddTwoScaledRows(a.error, args.rest + row * others, b.error, args.rest + next_row * others, 0,
+                     others, pixel + args.columns);
   });
 }
 
@@ -42,21 +95,6 @@ bool Rests(const Conv2DUpdateArgs& args, const int16_t* codes, int32_t output) {
   return Magnitude(sum) < args.least_sum;
 }
 
-// Calls use(output, tap, row of gradients) for all rows.
-template <typename Use>
-void ForEachRow(const Conv2DUpdateArgs& args, const int16_t* codes, const int8_t* input,
-                int32_t* row, Use use) {
-  const ConvolutionShape& s = args.shape;
-  for (int32_t o = 0; o < s.output_channels; ++o) {
-    for (int32_t i = 0; i < s.kernel_height; ++i) {
-      for (int32_t j = 0; j < s.kernel_width; ++j) {
-        GradientRow(args, codes, input, o, i, j, row);
-        use(o, i * s.kernel_width + j);
-      }
-    }
-  }
-}
-
 }  // namespace
 
 void TrainedConv2D(const TrainedConv2DArgs& args, const int8_t* input, const int8_t* weights,
@@ -65,20 +103,21 @@ void TrainedConv2D(const TrainedConv2DArgs& args, const int8_t* input, const int
   const int32_t taps = s.kernel_height * s.kernel_width;
   const int32_t others = s.input_channels - args.columns;
   for (int32_t y = 0; y < s.output_height; ++y) {
-    for (int32_t x = 0; x < s.output_width; ++x) {
-      for (int32_t o = 0; o < s.output_channels; ++o) {
-        int32_t sum = bias[o];
+    for (int32_t x = 0; x < s.output_width; ++x, output += s.output_channels) {
+      for (int32_t o = 0; o < s.output_channels; o += 2) {
+        const int32_t next = o + 1 < s.output_channels ? o + 1 : o;  // the last one alone: twice
+        int32_t sums[] = {bias[o], bias[next]};
         ForEachTap(s, y, x, [&](int32_t, int32_t tap, int32_t from) {
           const int8_t* pixel = input + from * s.input_channels;
-          const int32_t row = o * taps + tap;
-          sum += Dot(pixel, args.input_zero_point, weights + row * args.columns, args.columns);
+          const int32_t row = o * taps + tap, next_row = next * taps + tap;
+          AddTwoInnerProducts(pixel, args.input_zero_point, weights + row * args.columns,
+                              weights + next_row * args.columns, args.columns, sums);
           if (others == 0) return;
-          sum += Dot(pixel + args.columns, args.input_zero_point, args.rest + row * others, others);
+          AddTwoInnerProducts(pixel + args.columns, args.input_zero_point, args.rest + row * others,
+                              args.rest + next_row * others, others, sums);
         });
-        // Beyond what int32 less a zero point holds, every code is at its limit.
-        const int32_t scaled =
-            Clamped(RequantizeDouble(sum, FactorOf(args.factors, o)), {-512, 512});
-        *output++ = static_cast<int8_t>(Clamped(scaled + args.output_zero_point, args.clamp));
+        output[o] = CodeOf(args, sums[0], o);
+        output[next] = CodeOf(args, sums[1], next);
       }
     }
   }
@@ -87,26 +126,26 @@ void TrainedConv2D(const TrainedConv2DArgs& args, const int8_t* input, const int
 void Conv2DGradient(const Conv2DGradientArgs& args, const int16_t* gradient, const int8_t* weights,
                     int32_t* sums) {
   const ConvolutionShape& s = args.shape;
-  const int32_t taps = s.kernel_height * s.kernel_width;
-  const int32_t others = s.input_channels - args.columns;
   const int16_t* codes = gradient + kGradientHead;
   SetExponent(sums, ExponentOf(gradient) + args.exponent);
   sums += kSumsHead;
   const int32_t count = s.input_height * s.input_width * s.input_channels;
   __builtin_memset(sums, 0, 4 * static_cast<size_t>(count));
   for (int32_t y = 0; y < s.output_height; ++y) {
-    for (int32_t x = 0; x < s.output_width; ++x) {
+    for (int32_t x = 0; x < s.output_width; ++x, codes += s.output_channels) {
+      int32_t first = -1, first_error = 0;  // what waits for another output whose error is not 0
       for (int32_t o = 0; o < s.output_channels; ++o) {
-        const int32_t error = ShiftedRight(*codes++ * args.scale[o], args.shift);
+        const int32_t error = ShiftedRight(codes[o] * args.scale[o], args.shift);
         if (error == 0) continue;
-        ForEachTap(s, y, x, [&](int32_t, int32_t tap, int32_t from) {
-          int32_t* pixel = sums + from * s.input_channels;
-          const int32_t row = o * taps + tap;
-          AddScaled(error, weights + row * args.columns, args.columns, pixel);
-          if (others == 0) return;
-          AddScaled(error, args.rest + row * others, others, pixel + args.columns);
-        });
+        if (first >= 0) {
+          AddTwoOutputs(args, weights, y, x, {first, first_error}, {o, error}, sums);
+          first = -1;
+        } else {
+          first = o;
+          first_error = error;
+        }
       }
+      if (first >= 0) AddTwoOutputs(args, weights, y, x, {first, first_error}, {first, 0}, sums);
     }
   }
 }
@@ -114,23 +153,31 @@ void Conv2DGradient(const Conv2DGradientArgs& args, const int16_t* gradient, con
 void UpdateConv2D(const Conv2DUpdateArgs& args, const int16_t* gradient, const int8_t* input,
                   int8_t* weights, uint32_t* random, void* scratch) {
   const int16_t* codes = gradient + kGradientHead;
-  int32_t* row = static_cast<int32_t*>(scratch);
+  const Gradients gradients(args, codes, input, static_cast<int32_t*>(scratch));
   int32_t largest = 0;
-  ForEachRow(args, codes, input, row, [&](int32_t, int32_t) {
-    for (int32_t c = 0; c < args.columns; ++c) {
-      if (Magnitude(row[c]) > largest) largest = Magnitude(row[c]);
+  for (int32_t o = 0; o < args.shape.output_channels; ++o) {
+    const int32_t bound = gradients.Bound(o);
+    if (bound <= largest) continue;
+    if (gradients.IsReached()) {
+      largest = bound;
+      continue;
     }
-  });
+    gradients.ForEachRow(o, [&](int32_t, const int32_t* row) {
+      for (int32_t c = 0; c < args.columns; ++c) largest = LargerMagnitude(largest, row[c]);
+    });
+  }
   if (largest == 0) return;
   const int32_t taps = args.shape.kernel_height * args.shape.kernel_width;
   const int32_t least = LeastGradient(args.rule, largest);
-  ForEachRow(args, codes, input, row, [&](int32_t o, int32_t tap) {
-    if (Rests(args, codes, o)) return;
-    int8_t* moving = weights + (o * taps + tap) * args.columns;
-    for (int32_t c = 0; c < args.columns; ++c) {
-      MoveWeight(args.rule, row[c], least, moving + c, random);
-    }
-  });
+  for (int32_t o = 0; o < args.shape.output_channels; ++o) {
+    if (gradients.Bound(o) < least || Rests(args, codes, o)) continue;
+    gradients.ForEachRow(o, [&](int32_t tap, const int32_t* row) {
+      int8_t* moving = weights + (o * taps + tap) * args.columns;
+      for (int32_t c = 0; c < args.columns; ++c) {
+        MoveWeight(args.rule, row[c], least, moving + c, random);
+      }
+    });
+  }
 }
 
 }  // namespace micro
