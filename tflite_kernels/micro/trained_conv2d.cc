@@ -76,11 +76,11 @@ void AddTwoOutputs(const Conv2DGradientArgs& args, const int8_t* weights, int32_
   ForEachTap(s, y, x, [&](int32_t, int32_t tap, int32_t from) {
     int32_t* pixel = sums + from * s.input_channels;
     const int32_t row = a.output * taps + tap, next_row = b.output * taps + tap;
-    AddTwoScaledRows(a.error, weights + row * args.columns, b.error,
-                     weights + next_row * args.columns, 0, args.columns, pixel);
+    AddScaledRows(a.error, weights + row * args.columns, b.error, weights + next_row * args.columns,
+                  0, args.columns, pixel);
     if (others == 0) return;
-    AddTwoScaledRows(a.error, args.rest + row * others, b.error, args.rest + next_row * others, 0,
-                     others, pixel + args.columns);
+    AddScaledRows(a.error, args.rest + row * others, b.error, args.rest + next_row * others, 0,
+                  others, pixel + args.columns);
   });
 }
 
@@ -102,22 +102,26 @@ void TrainedConv2D(const TrainedConv2DArgs& args, const int8_t* input, const int
   const ConvolutionShape& s = args.shape;
   const int32_t taps = s.kernel_height * s.kernel_width;
   const int32_t others = s.input_channels - args.columns;
+  // Four outputs at a time, or one, four times: the last four may have had their turn in part.
+  const int32_t together = s.output_channels < 4 ? 1 : 4;
+  const int32_t last = s.output_channels - together;
+  const int32_t step = together == 1 ? 0 : taps;
   for (int32_t y = 0; y < s.output_height; ++y) {
     for (int32_t x = 0; x < s.output_width; ++x, output += s.output_channels) {
-      for (int32_t o = 0; o < s.output_channels; o += 2) {
-        const int32_t next = o + 1 < s.output_channels ? o + 1 : o;  // the last one alone: twice
-        int32_t sums[] = {bias[o], bias[next]};
+      for (int32_t next = 0; next < s.output_channels; next += together) {
+        const int32_t o = next < last ? next : last;
+        int32_t sums[4] = {};
+        for (int32_t k = 0; k < together; ++k) sums[k] = bias[o + k];
         ForEachTap(s, y, x, [&](int32_t, int32_t tap, int32_t from) {
           const int8_t* pixel = input + from * s.input_channels;
-          const int32_t row = o * taps + tap, next_row = next * taps + tap;
-          AddTwoInnerProducts(pixel, args.input_zero_point, weights + row * args.columns,
-                              weights + next_row * args.columns, args.columns, sums);
+          const int32_t row = o * taps + tap;
+          AddInnerProducts(pixel, args.input_zero_point, weights + row * args.columns,
+                           step * args.columns, args.columns, sums);
           if (others == 0) return;
-          AddTwoInnerProducts(pixel + args.columns, args.input_zero_point, args.rest + row * others,
-                              args.rest + next_row * others, others, sums);
+          AddInnerProducts(pixel + args.columns, args.input_zero_point, args.rest + row * others,
+                           step * others, others, sums);
         });
-        output[o] = CodeOf(args, sums[0], o);
-        output[next] = CodeOf(args, sums[1], next);
+        for (int32_t k = 0; k < together; ++k) output[o + k] = CodeOf(args, sums[k], o + k);
       }
     }
   }

@@ -12,9 +12,18 @@
 namespace edgeax {
 namespace micro {
 
+// sums[r] += the inner product of codes less the zero point and row r of 4 rows, `step` apart.
+void AddInnerProducts(const int8_t* codes, int32_t zero_point, const int8_t* rows, int32_t step,
+                      int32_t count, int32_t* sums);
+
+// sums[i] += factor0 * (row0[i] - zero point) + factor1 * (row1[i] - zero point), factors of 16
+// bits.
+void AddScaledRows(int32_t factor0, const int8_t* row0, int32_t factor1, const int8_t* row1,
+                   int32_t zero_point, int32_t count, int32_t* sums);
+
+// AddProducts<kCount>(factors, codes, zero point, sums): sums[i] += factors[i] * (codes[i] - zero
+// point), factors int8 or int16.
 using EDGEAX_MICRO_PRODUCTS::AddProducts;
-using EDGEAX_MICRO_PRODUCTS::AddTwoInnerProducts;
-using EDGEAX_MICRO_PRODUCTS::AddTwoScaledRows;
 
 // Adds rows of codes less a zero point to sums, each times a factor of 16 bits.
 class RowSum {
@@ -29,13 +38,13 @@ class RowSum {
       row_ = row;
       return;
     }
-    AddTwoScaledRows(factor_, row_, factor, row, zero_point_, count_, sums_);
+    AddScaledRows(factor_, row_, factor, row, zero_point_, count_, sums_);
     factor_ = 0;
   }
 
   // To be called once all are added.
   void Finish() {
-    if (factor_ != 0) AddTwoScaledRows(factor_, row_, 0, row_, zero_point_, count_, sums_);
+    if (factor_ != 0) AddScaledRows(factor_, row_, 0, row_, zero_point_, count_, sums_);
   }
 
  private:

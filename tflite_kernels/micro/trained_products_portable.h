@@ -6,30 +6,22 @@ namespace edgeax {
 namespace micro {
 namespace portable {
 
-// sums[r] += the inner product of codes less the zero point and a row of weights.
-static inline void AddTwoInnerProducts(const int8_t* codes, int32_t zero_point, const int8_t* row0,
-                                       const int8_t* row1, int32_t count, int32_t* sums) {
-  int32_t sum0 = sums[0], sum1 = sums[1];
-  for (int32_t i = 0; i < count; ++i) {
-    const int32_t code = codes[i] - zero_point;
-    sum0 += code * row0[i];
-    sum1 += code * row1[i];
-  }
-  sums[0] = sum0;
-  sums[1] = sum1;
-}
-
-// sums[i] += factor0 * (row0[i] - zero point) + factor1 * (row1[i] - zero point), factors of 16
-// bits.
-static inline void AddTwoScaledRows(int32_t factor0, const int8_t* row0, int32_t factor1,
-                                    const int8_t* row1, int32_t zero_point, int32_t count,
-                                    int32_t* sums) {
-  for (int32_t i = 0; i < count; ++i) {
-    sums[i] += factor0 * (row0[i] - zero_point) + factor1 * (row1[i] - zero_point);
+static inline void AddInnerProducts(const int8_t* codes, int32_t zero_point, const int8_t* rows,
+                                    int32_t step, int32_t count, int32_t* sums) {
+  for (int32_t r = 0; r < 4; ++r, rows += step) {
+    int32_t sum = sums[r];
+    for (int32_t i = 0; i < count; ++i) sum += (codes[i] - zero_point) * rows[i];
+    sums[r] = sum;
   }
 }
 
-// sums[i] += factors[i] * (codes[i] - zero point).
+static inline void AddScaledRows(int32_t factor0, const int8_t* row0, int32_t factor1,
+                                 const int8_t* row1, int32_t zero_point, int32_t count,
+                                 int32_t* sums) {
+  const int32_t offset = (factor0 + factor1) * zero_point;
+  for (int32_t i = 0; i < count; ++i) sums[i] += factor0 * row0[i] + factor1 * row1[i] - offset;
+}
+
 template <int32_t kCount, typename T>
 static inline void AddProducts(const T* factors, const int8_t* codes, int32_t zero_point,
                                int32_t* sums) {
