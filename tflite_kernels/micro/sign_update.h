@@ -8,7 +8,7 @@ namespace micro {
 
 // A weight moves against the sign of its gradient, which must be dead_zone / 256 of the largest of
 // the layer at least, in one of 2**rate_bits cases, which xorshift draws. Weights move by one code
-// and stay in [-127, 127], biases by `bias_step` and stay in [-2**30, 2**30].
+// and stay in [-127, 127].
 struct SignRule {
   int32_t dead_zone, rate_bits;
 };
@@ -44,11 +44,13 @@ static inline void MoveWeight(const SignRule& rule, int32_t gradient, int32_t le
 
 // Gradients by outputs are shifted to the right by `shift` before they are summed over pixels: so
 // that sums of 2**8 codes and gradients fit int32, `shift` is log2(pixels) - 8, rounded up, or 0.
+// A bias moves against the sign of its sum, small ones too, in one of 2**rate_bits cases, by
+// `step`, and stays in [-2**30, 2**30].
 struct BiasUpdateArgs {
   int32_t pixels, outputs, shift;
-  SignRule rule;
+  int32_t rate_bits;
   int32_t least_sum;  // the least sum of an output whose bias moves
-  int32_t bias_step;
+  int32_t step;
 };
 
 // gradient: of the layer's output, [pixels, outputs].

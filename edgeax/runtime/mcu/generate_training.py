@@ -71,7 +71,8 @@ def generate_training(
             ADD of equal shapes, MEAN and AVERAGE_POOL_2D, MAX_POOL_2D, RELU and its kin, RESHAPE
             and QUANTIZE besides.
         learning_rate_bits: A weight moves in one of `2**learning_rate_bits` cases, in `[0, 16]`.
-        dead_zone: Share of the layer's largest gradient below which weights rest, in `[0, 1]`.
+        dead_zone: Share of the layer's largest gradient below which weights rest, in `[0, 1]`;
+            biases do not.
         least_error: Weights of an output rest where it is off by less, in `[0, 1]`: a probability,
             or a share of 256 codes. Nothing learns where no output is off by more. None: 0.125 for
             classes, 0 for a mean square.

@@ -130,17 +130,10 @@ def moved_weights(
 
 
 def moved_bias(
-    bias: np.ndarray,
-    sums: np.ndarray,
-    dead_zone: int,
-    least_sum: int,
-    rate_bits: int,
-    step: int,
-    random: Random,
+    bias: np.ndarray, sums: np.ndarray, least: int, rate_bits: int, step: int, random: Random
 ) -> np.ndarray:
     """Returns int32 biases that moved by a step against the signs of their gradients."""
-    least = max(least_gradient(dead_zone, int(np.abs(sums).max())), least_sum)
-    moving = np.flatnonzero(np.abs(sums) >= least)
+    moving = np.flatnonzero(np.abs(sums) >= max(least, 1))
     chosen = moving[random.drawn(len(moving), rate_bits)]
     result = bias.astype(np.int64)
     result[chosen] -= step * np.sign(sums[chosen])

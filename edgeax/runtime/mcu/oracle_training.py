@@ -143,16 +143,8 @@ def _update_bias(fields: Fields, reads: Sequence[Any], writes: Sequence[Any]) ->
     bias, random = writes
     codes = reads[0].codes.reshape(fields["pixels"], fields["outputs"])
     sums = oracle_gradients.shifted_right(codes, fields["shift"]).sum(0)
-    rule = fields["rule"].fields
-    moved = oracle_gradients.moved_bias(
-        bias,
-        sums,
-        rule["dead_zone"],
-        fields["least_sum"],
-        rule["rate_bits"],
-        fields["bias_step"],
-        random,
-    )
+    least, bits, step = (fields[name] for name in ("least_sum", "rate_bits", "step"))
+    moved = oracle_gradients.moved_bias(bias, sums, least, bits, step, random)
     return [moved, random]
 
 

@@ -23,7 +23,7 @@ class Rule:
 
     Attributes:
         rate_bits: A weight moves in one of `2**rate_bits` cases, in `[0, 16]`.
-        dead_zone: 256ths of the largest gradient below which nothing moves, in `[0, 256]`.
+        dead_zone: 256ths of the largest gradient below which no weight moves, in `[0, 256]`.
         least_error: The least error of an output whose weights move, in units of 2**-15.
         seed: First state of the random numbers, above 0.
     """

@@ -204,9 +204,9 @@ def _bias_update(tape: Tape, node: Node, layer: Layer, gradient: int, bias: int)
             "pixels": shape.output_height * shape.output_width,
             "outputs": shape.output_channels,
             "shift": pixel_shift(shape),
-            "rule": tape.rule.struct(),
+            "rate_bits": tape.rule.rate_bits,
             "least_sum": tape.least_error(node),
-            "bias_step": int(np.clip(round(one), 1, 255)),  # that of a weight of an input of 1.0
+            "step": int(np.clip(round(one), 1, 255)),  # that of a weight of an input of 1.0
         },
     )
     return Step(
