@@ -1,6 +1,7 @@
 """Which layers of a file learn, and how much of them, from what a user asks for."""
 
 import numbers
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -85,12 +86,18 @@ class _Layers:
     def _is_named(self, place: int, key: Any) -> bool:
         if isinstance(key, str):
             name = _name(self._graph, self._graph.operators[place])
-            within = any(f"/{key}/" in f"/{part}/" for part in name.split(";"))
+            within = any(_holds(part, key) for part in name.split(";"))
             return name == key or (within and not self._has_output(key))
         return not isinstance(key, bool) and place == key
 
     def _has_output(self, name: str) -> bool:
         return any(_name(self._graph, self._graph.operators[p]) == name for p in self.places)
+
+
+def _holds(name: str, key: str) -> bool:
+    """Returns whether a path holds another, as Keras writes it or as `edgeax.export` does."""
+    exported = re.escape(re.sub(r"[^A-Za-z0-9_.-]", "_", key)) + r"\.\d+(_\d+)?"
+    return f"/{key}/" in f"/{name}/" or bool(re.search(f"/{exported}/", f"/{name}/"))
 
 
 def _name(graph: Subgraph, operator: Operator) -> str:

@@ -46,6 +46,14 @@ def test_a_keras_layer_is_found_by_its_path_within_a_name():
         parts(["net"], data)
 
 
+def test_a_layer_is_found_in_a_file_that_edgeax_exported():
+    names = ("x", "net_1/block_one.3_1/Relu;net_1/block_one.3_1/MatMul", "net_1/one.12/MatMul2")
+    data = networks.dense_chain(names)
+    assert parts(["block/one"], data) == {0: Part()} and parts(["one"], data) == {1: Part()}
+    with pytest.raises(ValueError, match="'on', which none is"):
+        parts(["on"], data)
+
+
 def test_layers_without_weights_do_not_count():
     data = trainable_networks.pixels()  # a pool and a reshape before the last layer
     assert [*parts(2, data)] == [1, 4]
