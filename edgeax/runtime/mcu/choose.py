@@ -49,9 +49,34 @@ def choose(
     Raises:
         ValueError: No plan fits; says what the smallest takes.
     """
+    ways = _ways(program, target, thrifty)
+    if ram_bytes is None:
+        free = _FREE_OF_PACKED if any(map(_is_packed, program.steps)) else _FREE
+        return min((way.small(free) for way in ways), key=_bytes)
+    fitting = [choice for way in ways if (choice := way.cheap(ram_bytes)) is not None]
+    if not fitting:
+        least = _smallest(ways)
+        raise ValueError(
+            f"`ram_bytes` must be at least {least.plan.ram_bytes} for this model. Received: "
+            f"{ram_bytes}. Allow that much, or make the model smaller."
+        )
+    return min(fitting, key=lambda choice: (choice.cost, _bytes(choice)))
+
+
+def smallest(program: Program, target: Target, thrifty: Program | None = None) -> Choice:
+    """Returns the plan that takes least, whatever it costs; arguments are those of `choose`."""
+    return _smallest(_ways(program, target, thrifty))
+
+
+def _smallest(ways: Sequence["_Ways"]) -> Choice:
+    return min((way.small(None) for way in ways), key=_bytes)
+
+
+def _ways(program: Program, target: Target, thrifty: Program | None) -> list["_Ways"]:
+    """Returns one entry for each order of the steps that is worth a try."""
     orders = dict.fromkeys((program.steps, reordered(program).steps))
     slow = dict(zip(program.steps, (thrifty or program).steps, strict=True))
-    ways = [
+    return [
         _Ways(
             dataclasses.replace(program, steps=steps),
             dataclasses.replace(program, steps=tuple(slow[step] for step in steps)),
@@ -59,17 +84,6 @@ def choose(
         )
         for steps in orders
     ]
-    if ram_bytes is None:
-        free = _FREE_OF_PACKED if any(map(_is_packed, program.steps)) else _FREE
-        return min((way.small(free) for way in ways), key=_bytes)
-    fitting = [choice for way in ways if (choice := way.cheap(ram_bytes)) is not None]
-    if not fitting:
-        least = min((way.small(None) for way in ways), key=_bytes)
-        raise ValueError(
-            f"`ram_bytes` must be at least {least.plan.ram_bytes} for this model. Received: "
-            f"{ram_bytes}. Allow that much, or make the model smaller."
-        )
-    return min(fitting, key=lambda choice: (choice.cost, _bytes(choice)))
 
 
 def _is_packed(step: Step) -> bool:

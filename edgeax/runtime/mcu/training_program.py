@@ -13,7 +13,7 @@ from edgeax.formats.flatbuffer import Model, Subgraph
 from edgeax.formats.rounding import quantize_multiplier
 from edgeax.runtime.mcu.backward import RULES
 from edgeax.runtime.mcu.backward.tape import Backward, Rule, Tape
-from edgeax.runtime.mcu.choose import choose
+from edgeax.runtime.mcu.choose import choose, smallest
 from edgeax.runtime.mcu.fold import fold_activations, fold_pads
 from edgeax.runtime.mcu.node import NO_BORDERS, Node
 from edgeax.runtime.mcu.operators import codes
@@ -28,6 +28,7 @@ LOSSES = ("cross_entropy", "mean_square")
 ONE = 2**15  # of probabilities
 MOST_OUTPUTS = 4096
 _LOSS_ONE = 2**16
+_MOST_TRIES = 5  # to find how much RAM is left for frozen layers
 _MOST_SCALE = 100.0  # of scores: 255 steps of them fit int32 as a loss
 
 
@@ -117,25 +118,46 @@ def training_of(
         ValueError: The file holds what no program can be generated for, or what cannot be trained,
             named by its place; or `ram_bytes` is too small.
     """
-    found = _training(data, target, trainable, rule, kind, None)
+
+    def trained(most: int | None) -> Training:
+        return _training(data, target, trainable, rule, kind, most)
+
+    found = trained(None)
     if ram_bytes is None or found.plan.ram_bytes <= ram_bytes:
         return found
-    left = ram_bytes - found.plan.state_bytes
-    if left > 0:
-        with contextlib.suppress(ValueError):  # the frozen layers alone may take more
-            found = _training(data, target, trainable, rule, kind, left)
-    if found.plan.ram_bytes <= ram_bytes:
-        return found
-    raise ValueError(
-        f"`ram_bytes` must be at least {found.plan.ram_bytes} for this model and what is "
-        f"trained of it. Received: {ram_bytes}. Allow that much, or train less of it."
-    )
+    least = min(found, trained(0), key=_ram_bytes)
+    if least.plan.ram_bytes > ram_bytes:
+        raise ValueError(
+            f"`ram_bytes` must be at least {least.plan.ram_bytes} for this model and what is "
+            f"trained of it. Received: {ram_bytes}. Allow that much, or train less of it."
+        )
+    best, low, high = least, 0, ram_bytes - found.plan.state_bytes
+    most = high
+    for _ in range(_MOST_TRIES):
+        fits = True
+        with contextlib.suppress(ValueError):  # the frozen layers alone take more
+            tried = trained(most)
+            fits = tried.plan.ram_bytes <= ram_bytes
+            best = tried if fits else best
+        low, high = (most, high) if fits else (low, most)
+        most = (low + high) // 2
+        if low == high:
+            break
+    return best
+
+
+def _ram_bytes(training: Training) -> int:
+    return training.plan.ram_bytes
 
 
 def _training(
     data: bytes, target: str, trainable: Any, rule: Rule, kind: str, most: int | None
 ) -> Training:
-    """Returns the step of training; `most`: bytes that the frozen layers may take on their own."""
+    """Returns the step of training.
+
+    `most`: bytes that the frozen layers may take on their own; 0: the fewest there are; None: what
+    costs next to nothing.
+    """
     whole = read_program(data, TARGETS[target], ROUNDING)  # checks the whole file
     if any(value.is_state for value in whole.values.values()):
         raise ValueError(
@@ -285,6 +307,8 @@ def _frozen_plan(frozen: bytes | None, whole: Program, target: str, most: int | 
     program = read_program(frozen, TARGETS[target], ROUNDING)
     program = dataclasses.replace(program, reserved=whole.free_number)
     thrifty = read_program(frozen, TARGETS[target], ROUNDING, is_thrifty=True)
+    if most == 0:
+        return smallest(program, TARGETS[target], thrifty).plan
     return choose(program, TARGETS[target], most, thrifty).plan
 
 

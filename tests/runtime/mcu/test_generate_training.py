@@ -1,10 +1,13 @@
 import re
 import subprocess
 
+import keras
 import numpy as np
 import pytest
+from keras import layers
 
 import edgeax
+from edgeax.model.update_plan import UpdatePart, UpdatePlan
 from edgeax.runtime.mcu.generate_training import generate_training
 from tests.data import data_file
 from tests.runtime import files
@@ -71,6 +74,76 @@ def test_the_report_tells_ram_of_all(tmp_path):
     header = (tmp_path / "net" / "model.h").read_text()
     assert f"ram_bytes = {found.ram_bytes};" in header
     assert f"constant_bytes = {found.constant_bytes};" in header
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A file of Keras layers whose first ones take more RAM than all others."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            layers.Conv2D(8, 3, padding="same", activation="relu", name="first"),
+            layers.DepthwiseConv2D(3, strides=2, padding="same", activation="relu6", name="spread"),
+            layers.Conv2D(16, 1, activation="relu", name="mix"),
+            layers.Conv2D(8, 3, strides=2, padding="same", name="narrow"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(5, name="scores"),
+        ]
+    )
+    path = tmp_path_factory.mktemp("exported") / "model.tflite"
+    samples = np.random.default_rng(0).uniform(-1, 1, (20, 32, 32, 3)).astype(np.float32)
+    edgeax.export(model, path, samples, io="int8", measure=False)
+    return path
+
+
+PLAN = UpdatePlan((UpdatePart("narrow", 5, bias=False), UpdatePart("scores")))
+LEARNT = {  # int8 weights, and int32 biases, each rounded up to 8 bytes, and 8 of random numbers
+    "last": (1, None, 40 + 24 + 8),
+    "biases": ("biases", None, 32 + 32 + 64 + 32 + 24 + 8),
+    "names": (["mix", "scores"], None, 16 * 8 + 64 + 40 + 24 + 8),
+    "shares": ({"narrow": 0.5, "scores": 1.0}, None, 8 * 9 * 8 + 32 + 40 + 24 + 8),
+    "plan": (PLAN, None, 8 * 9 * 5 + 40 + 24 + 8),
+    "a channel": (UpdatePlan((UpdatePart("spread", 1),)), None, 16 + 32 + 8),
+    "stripes": (1, 8000, 40 + 24 + 8),
+    "deeper stripes": (1, 4500, 40 + 24 + 8),
+}
+
+
+@pytest.mark.parametrize("kind", LEARNT)
+def test_a_program_reserves_the_ram_that_the_report_tells(tmp_path, exported, kind):
+    trainable, most, learnt = LEARNT[kind]
+    options = {"name": "net", "trainable": trainable, "ram_bytes": most, "test_steps": 1}
+    found = generate_training(exported, tmp_path / "net", "cortex-m4", **options)
+    assert found.state_bytes == learnt
+    assert most is None or 0.7 * most < found.ram_bytes <= most
+    compiled = tmp_path / "net.o"
+    command = [
+        "g++",
+        "-std=c++17",
+        "-fno-pie",
+        f"-I{tmp_path / 'net'}",
+        "-c",
+        tmp_path / "net" / "net.cc",
+    ]
+    subprocess.run([*command, "-o", compiled], check=True)
+    names = subprocess.run(["nm", "-S", compiled], capture_output=True, text=True, check=True)
+    sizes = re.findall(r"^\w+ (\w+) [bBdD] ", names.stdout, re.MULTILINE)
+    assert sum(int(size, 16) for size in sizes) == found.ram_bytes
+
+
+def test_a_file_of_keras_learns_by_a_plan_and_behind_stripes(tmp_path, exported):
+    free = generate_training(exported, tmp_path / "free", trainable=PLAN, test_steps=1).ram_bytes
+    options = {"trainable": PLAN, "ram_bytes": free - 1, "test_steps": 2}
+    trained(tmp_path / "net", exported, **options)
+
+
+def test_the_least_ram_is_told_and_enough(tmp_path, exported):
+    with pytest.raises(ValueError, match="`ram_bytes` must be at least") as refused:
+        generate_training(exported, tmp_path / "net", ram_bytes=100)
+    least = int(re.search(r"at least (\d+)", str(refused.value))[1])
+    found = generate_training(exported, tmp_path / "net", ram_bytes=least, test_steps=1)
+    assert found.ram_bytes == least
 
 
 @pytest.mark.parametrize("trainable", [1, [1], ["y"]])
