@@ -19,7 +19,8 @@ struct TrainedConv2DArgs {
   Factors factors;
 };
 
-// Output codes, rounded twice: the integers of Conv2D<Rounding::kDouble>. |bias| <= 2**30.
+// Output codes, rounded twice: the integers of Conv2D<Rounding::kDouble>. Sums and biases
+// together fit int32.
 void TrainedConv2D(const TrainedConv2DArgs& args, const int8_t* input, const int8_t* weights,
                    const int32_t* bias, int8_t* output);
 

@@ -12,7 +12,7 @@ from edgeax.runtime.mcu.operators import codes, conv2d, tiles
 from edgeax.runtime.mcu.program import Array, Step, Struct
 
 MOST_DEPTH = 32_000  # products of so many codes and the largest bias fit int32
-_MOST_BIAS = 2**30
+_MOST_PRODUCT = 255 * 128  # of a code less the zero point and a weight
 _ACCUMULATED_BITS = 8  # so many bits of terms fit beside gradients and codes, or weights
 
 
@@ -165,7 +165,8 @@ def _check(node: Node, layer: Layer) -> None:
         layer.depth,
     )
     largest = int(np.abs(layer.bias.astype(np.int64)).max())
-    node.require(largest <= _MOST_BIAS, f"its bias must lie within {_MOST_BIAS}", largest)
+    most = 2**31 - 1 - layer.depth * _MOST_PRODUCT
+    node.require(largest <= most, f"its bias must lie within {most}", largest)
 
 
 def _output(node: Node, layer: Layer) -> dict[str, int | Struct]:

@@ -68,3 +68,18 @@ def test_a_part_without_its_bias_leaves_the_bias_in_flash():
     plan = UpdatePlan((UpdatePart("y", 8, bias=False),))
     found, by_name = steps(networks.dense_chain(), plan)
     assert len(found.learnt) == 1 and ("UpdateBias", "1") not in by_name
+
+
+def biased(value):
+    model = Model.from_bytes(networks.dense_chain())
+    graph = model.subgraphs[0]
+    bias = graph.tensors[graph.operators[1].inputs[2]]
+    bias.data = np.full(bias.shape, value, np.int32)
+    return model.to_bytes()
+
+
+def test_biases_may_be_as_large_as_sums_leave_room_for():
+    most = 2**31 - 1 - 8 * 255 * 128  # 8 products
+    assert steps(biased(-most), 1)
+    with pytest.raises(ValueError, match=f"its bias must lie within {most}. Received: {most + 1}"):
+        steps(biased(most + 1), 1)
