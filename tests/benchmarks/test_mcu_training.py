@@ -23,9 +23,10 @@ def test_a_board_tells_ram_instructions_and_a_loss_that_falls(tmp_path):
 
 def test_the_models_of_the_issue_are_there_where_their_files_are(monkeypatch, tmp_path):
     (tmp_path / "models").mkdir()
-    (tmp_path / "models" / mcu_training.KNOWN["ic"]).write_bytes(b"ic")
+    (tmp_path / "models" / mcu_training.IC).write_bytes(b"ic")
     monkeypatch.setenv("EDGEAX_TEST_DATA", str(tmp_path))
     assert [one.name for one in mcu_training.subjects(quick=False)] == [
-        *("dense 49-48-10", "dense 49-48-10, all", "ic", "MobileNetV2 0.35")
+        *("dense 49-48-10", "dense 49-48-10, all", "ic", "ic, sparse update"),
+        "MobileNetV2 0.35",
     ]
     assert len([*mcu_training.subjects(quick=True)]) == 2

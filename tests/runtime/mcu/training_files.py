@@ -23,12 +23,14 @@ def clothes(count: int) -> tuple[np.ndarray, np.ndarray]:
     return (np.round(small) - 128).astype(np.int8).reshape(count, 49), classes
 
 
-def large_clothes(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the images in 64 x 64 x 3 as codes of `trainable_networks`, and their classes."""
+def color_clothes(count: int, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the images as codes of side x side x 3, less 128, and their classes."""
     with np.load(PIECE) as arrays:
         images, classes = arrays["x_train"][:count], arrays["y_train"][:count]
-    wide = images.reshape(count, 28, 28).repeat(2, 1).repeat(2, 2)
-    framed = np.pad(wide, ((0, 0), (4, 4), (4, 4)))[..., None].repeat(3, 3)
+    times = side // 28
+    border = (side - 28 * times) // 2
+    wide = images.reshape(count, 28, 28).repeat(times, 1).repeat(times, 2)
+    framed = np.pad(wide, ((0, 0), (border, border), (border, border)))[..., None].repeat(3, 3)
     return (framed.astype(np.int16) - 128).astype(np.int8), classes
 
 
