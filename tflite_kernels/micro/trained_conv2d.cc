@@ -7,6 +7,12 @@ namespace edgeax {
 namespace micro {
 namespace {
 
+// Whether there is one pixel and one tap, as in a dense layer: gradients are products.
+bool IsOnePixel(const ConvolutionShape& s) {
+  return s.output_height * s.output_width * s.kernel_height * s.kernel_width == 1 &&
+         s.input_height * s.input_width == 1;
+}
+
 // The gradients of weights, row by row of `columns`.
 class Gradients {
  public:
@@ -27,11 +33,9 @@ class Gradients {
     return sum * most_;
   }
 
-  // Whether a bound is a gradient: there is one pixel and one tap, all of whose codes count.
-  bool IsReached() const {
-    const ConvolutionShape& s = args_.shape;
-    return s.output_height * s.output_width * s.kernel_height * s.kernel_width == 1 &&
-           s.input_height * s.input_width == 1;
+  // The gradient of a pixel of an output.
+  int32_t Error(int32_t pixel, int32_t output) const {
+    return ShiftedRight(codes_[pixel * args_.shape.output_channels + output], args_.shift);
   }
 
   // Calls use(tap, row) for the rows of an output.
@@ -52,10 +56,6 @@ class Gradients {
   }
 
  private:
-  int32_t Error(int32_t pixel, int32_t output) const {
-    return ShiftedRight(codes_[pixel * args_.shape.output_channels + output], args_.shift);
-  }
-
   const Conv2DUpdateArgs& args_;
   const int16_t* const codes_;
   const int8_t* const input_;
@@ -102,15 +102,15 @@ void TrainedConv2D(const TrainedConv2DArgs& args, const int8_t* input, const int
   const ConvolutionShape& s = args.shape;
   const int32_t taps = s.kernel_height * s.kernel_width;
   const int32_t others = s.input_channels - args.columns;
-  // Four outputs at a time, or one, four times: the last four may have had their turn in part.
-  const int32_t together = s.output_channels < 4 ? 1 : 4;
+  // Some outputs at a time, or one, so many times: the last ones may have had their turn in part.
+  const int32_t together = s.output_channels < kRows ? 1 : kRows;
   const int32_t last = s.output_channels - together;
   const int32_t step = together == 1 ? 0 : taps;
   for (int32_t y = 0; y < s.output_height; ++y) {
     for (int32_t x = 0; x < s.output_width; ++x, output += s.output_channels) {
       for (int32_t next = 0; next < s.output_channels; next += together) {
         const int32_t o = next < last ? next : last;
-        int32_t sums[4] = {};
+        int32_t sums[kRows] = {};
         for (int32_t k = 0; k < together; ++k) sums[k] = bias[o + k];
         ForEachTap(s, y, x, [&](int32_t, int32_t tap, int32_t from) {
           const int8_t* pixel = input + from * s.input_channels;
@@ -158,12 +158,13 @@ void UpdateConv2D(const Conv2DUpdateArgs& args, const int16_t* gradient, const i
                   int8_t* weights, uint32_t* random, void* scratch) {
   const int16_t* codes = gradient + kGradientHead;
   const Gradients gradients(args, codes, input, static_cast<int32_t*>(scratch));
+  const bool is_one = IsOnePixel(args.shape);
   int32_t largest = 0;
   for (int32_t o = 0; o < args.shape.output_channels; ++o) {
     const int32_t bound = gradients.Bound(o);
     if (bound <= largest) continue;
-    if (gradients.IsReached()) {
-      largest = bound;
+    if (is_one) {
+      largest = bound;  // which a gradient reaches
       continue;
     }
     gradients.ForEachRow(o, [&](int32_t, const int32_t* row) {
@@ -175,8 +176,17 @@ void UpdateConv2D(const Conv2DUpdateArgs& args, const int16_t* gradient, const i
   const int32_t least = LeastGradient(args.rule, largest);
   for (int32_t o = 0; o < args.shape.output_channels; ++o) {
     if (gradients.Bound(o) < least || Rests(args, codes, o)) continue;
+    int8_t* first = weights + o * taps * args.columns;
+    if (is_one) {
+      const int32_t error = gradients.Error(0, o);
+      for (int32_t c = 0; c < args.columns; ++c) {
+        const int32_t product = error * (input[c] - args.input_zero_point);
+        MoveWeight(args.rule, product, least, first + c, random);
+      }
+      continue;
+    }
     gradients.ForEachRow(o, [&](int32_t tap, const int32_t* row) {
-      int8_t* moving = weights + (o * taps + tap) * args.columns;
+      int8_t* moving = first + tap * args.columns;
       for (int32_t c = 0; c < args.columns; ++c) {
         MoveWeight(args.rule, row[c], least, moving + c, random);
       }

@@ -12,7 +12,10 @@
 namespace edgeax {
 namespace micro {
 
-// sums[r] += the inner product of codes less the zero point and row r of 4 rows, `step` apart.
+// Rows that AddInnerProducts takes.
+using EDGEAX_MICRO_PRODUCTS::kRows;
+
+// sums[r] += the inner product of codes less the zero point and row r of kRows, `step` apart.
 void AddInnerProducts(const int8_t* codes, int32_t zero_point, const int8_t* rows, int32_t step,
                       int32_t count, int32_t* sums);
 

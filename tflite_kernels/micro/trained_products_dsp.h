@@ -39,6 +39,8 @@ static inline int32_t AddFour(Quad a, Quad b, int32_t sum) {
   return __smlad(a.odd, b.odd, __smlad(a.even, b.even, sum));
 }
 
+constexpr int32_t kRows = 4;
+
 static inline void AddInnerProducts(const int8_t* codes, int32_t zero_point, const int8_t* rows,
                                     int32_t step, int32_t count, int32_t* sums) {
   const int16x2_t offset = OffsetOf(zero_point);
@@ -55,7 +57,9 @@ static inline void AddInnerProducts(const int8_t* codes, int32_t zero_point, con
   sums[1] = sum1;
   sums[2] = sum2;
   sums[3] = sum3;
-  if (count > 0) portable::AddInnerProducts(codes, zero_point, rows, step, count, sums);
+  if (count == 0) return;
+  portable::AddInnerProducts(codes, zero_point, rows, step, count, sums);
+  portable::AddInnerProducts(codes, zero_point, back, step, count, sums + 2);
 }
 
 static inline void AddScaledRows(int32_t factor0, const int8_t* row0, int32_t factor1,

@@ -6,13 +6,19 @@ namespace edgeax {
 namespace micro {
 namespace portable {
 
+constexpr int32_t kRows = 2;
+
 static inline void AddInnerProducts(const int8_t* codes, int32_t zero_point, const int8_t* rows,
                                     int32_t step, int32_t count, int32_t* sums) {
-  for (int32_t r = 0; r < 4; ++r, rows += step) {
-    int32_t sum = sums[r];
-    for (int32_t i = 0; i < count; ++i) sum += (codes[i] - zero_point) * rows[i];
-    sums[r] = sum;
+  const int8_t* next = rows + step;
+  int32_t sum = sums[0], next_sum = sums[1];
+  for (int32_t i = 0; i < count; ++i) {
+    const int32_t code = codes[i] - zero_point;
+    sum += code * rows[i];
+    next_sum += code * next[i];
   }
+  sums[0] = sum;
+  sums[1] = next_sum;
 }
 
 static inline void AddScaledRows(int32_t factor0, const int8_t* row0, int32_t factor1,

@@ -57,7 +57,7 @@ bool AreAsWanted() {
 // `at`: bytes between a word's beginning and the first code.
 bool InnerProducts(int32_t count, int32_t at, int32_t zero_point) {
   Start();
-  for (int32_t r = 0; r < 4; ++r) {
+  for (int32_t r = 0; r < kRows; ++r) {
     for (int32_t i = 0; i < count; ++i) {
       wanted[r] += (codes[at + i] - zero_point) * rows[r * kMost + i];
     }
