@@ -1,10 +1,13 @@
 """Two logical devices, and a small network trained on one or on both."""
 
+import functools
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 
+@functools.cache
 def strategies():
     """Returns the plain strategy and one with two replicas."""
     (cpu,) = tf.config.list_physical_devices("CPU")
