@@ -16,11 +16,11 @@ from tests import source_tree
 PROGRAM = Path(__file__).parent / "strategies" / "program.py"
 
 
-def start(strategy, file, **environment):
+def start(*words, **environment):
     """Starts a run of the program in a process of its own: devices are set once in each."""
     own = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     return subprocess.Popen(
-        [sys.executable, str(PROGRAM), strategy, str(file)],
+        [sys.executable, str(PROGRAM), *words],
         env={**own, "PYTHONPATH": str(source_tree.REPOSITORY), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -28,11 +28,11 @@ def start(strategy, file, **environment):
     )
 
 
-def results(process, file):
+def results(process, *files):
     """Returns what a run wrote, once it has ended."""
     output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output[-3000:]
-    return dict(np.load(file))
+    return [dict(np.load(file)) for file in files]
 
 
 def free_ports(count):
@@ -45,17 +45,16 @@ def free_ports(count):
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory):
-    """Returns what a run without a strategy writes."""
-    file = tmp_path_factory.mktemp("plain") / "plain.npz"
-    return results(start("none", file), file)
+def devices(tmp_path_factory):
+    """Returns what runs on two devices and without a strategy write."""
+    folder = tmp_path_factory.mktemp("devices")
+    files = [str(folder / "mirrored.npz"), str(folder / "plain.npz")]
+    return results(start("mirrored", files[0], "none", files[1]), *files)
 
 
 @pytest.fixture(scope="module")
-def mirrored(tmp_path_factory):
-    """Returns what a run on two devices writes."""
-    file = tmp_path_factory.mktemp("mirrored") / "mirrored.npz"
-    return results(start("mirrored", file), file)
+def plain(devices):
+    return devices[1]
 
 
 @pytest.fixture(scope="module")
@@ -63,13 +62,14 @@ def workers(tmp_path_factory):
     """Returns what each of two workers writes."""
     folder = tmp_path_factory.mktemp("workers")
     cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
-    files = [folder / "0.npz", folder / "1.npz"]
+    files = [str(folder / "0.npz"), str(folder / "1.npz")]
     processes = []
     try:
         for index, file in enumerate(files):
             place = {"cluster": cluster, "task": {"type": "worker", "index": index}}
             processes.append(start("workers", file, TF_CONFIG=json.dumps(place)))
-        return [results(process, file) for process, file in zip(processes, files, strict=True)]
+        pairs = zip(processes, files, strict=True)
+        return [found for process, file in pairs for found in results(process, file)]
     finally:
         for process in processes:
             process.kill()
@@ -91,8 +91,8 @@ RANGES = ["fixed", "moving_average"]
 
 
 @pytest.mark.parametrize("ranges", RANGES)
-def test_two_mirrored_devices_train_to_the_same_weights(plain, mirrored, ranges):
-    assert_equal(mirrored, plain, ranges)
+def test_two_mirrored_devices_train_to_the_same_weights(devices, ranges):
+    assert_equal(*devices, ranges)
 
 
 @pytest.mark.parametrize("ranges", RANGES)

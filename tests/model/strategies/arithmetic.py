@@ -1,7 +1,7 @@
-"""Trains a small network under an arithmetic on two devices of this machine.
+"""Trains a small network under each of some arithmetics on two devices of this machine.
 
-Usage: arithmetic.py NAME. It prints how many of its variables differ between the replicas, and the
-loss before and after.
+Usage: arithmetic.py NAME... It prints a line for each: how many of its variables differ between the
+replicas, and the loss before and after.
 """
 
 import os
@@ -16,10 +16,15 @@ import tensorflow as tf
 import edgeax
 
 
-def main(name):
+def main(names):
     (device,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * 2)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    for name in names:
+        train(name, strategy)
+
+
+def train(name, strategy):
     keras.utils.set_random_seed(0)
     recipe = edgeax.Recipe(arithmetic=name)
     with strategy.scope():
@@ -40,4 +45,4 @@ def main(name):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1:])

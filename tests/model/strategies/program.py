@@ -1,7 +1,8 @@
 """Trains a compressed model on one device, on two replicas, or as one of two workers.
 
-Usage: program.py STRATEGY FILE. It writes the weights and the losses of a run for each kind of
-ranges to an .npz file, with the kind and the weight's path as names.
+Usage: program.py mirrored FILE none FILE, or program.py workers FILE. It writes the weights and the
+losses of a run for each kind of ranges to an .npz file, with the kind and the weight's path as
+names.
 """
 
 import os
@@ -109,4 +110,6 @@ def main(name, file):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    for place in range(1, len(sys.argv), 2):
+        main(*sys.argv[place : place + 2])
+        keras.utils.clear_session()  # names begin anew
