@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from edgeax.transforms import kmeans
-from tests.transforms.modes import compiled, graph, in_every_mode
+from tests.transforms.modes import compiled, graph, in_every_mode, soaked
 
 
 def start(values, count, kind, seed=0, zero=False):
@@ -250,9 +250,14 @@ ROWS[3] = np.abs(ROWS[3])
 ROWS[3].sort()
 
 
-@pytest.mark.parametrize("kind", kmeans.INITIALIZATIONS)
-@pytest.mark.parametrize("zero", [False, True])
-@pytest.mark.parametrize("mode", [graph, compiled])
+@pytest.mark.parametrize(
+    "kind, zero, mode",
+    [
+        *((kind, zero, graph) for kind in kmeans.INITIALIZATIONS for zero in (False, True)),
+        *((kind, True, compiled) for kind in kmeans.INITIALIZATIONS),
+        *(soaked(kind, False, compiled) for kind in kmeans.INITIALIZATIONS),
+    ],
+)
 def test_every_group_gets_the_centroids_that_it_gets_alone(kind, zero, mode):
     found = mode(lambda rows: kmeans.fit(rows, 6, kind, 3, zero))(tf.constant(ROWS))
     alone = [kmeans.fit(tf.constant(row), 6, kind, 3, zero) for row in ROWS]

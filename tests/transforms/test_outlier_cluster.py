@@ -10,7 +10,7 @@ from edgeax.formats.outlier_codebook import OutlierCodebook
 from edgeax.transforms import Chain, Cluster, Prune, Quantize, transform_of
 from edgeax.transforms.outlier_cluster import OutlierCluster
 from tests.transforms.bound import value_and_gradients, weight_chain
-from tests.transforms.modes import in_every_mode
+from tests.transforms.modes import compiled, eager, graph, in_every_mode, soaked
 
 layers = keras.layers
 
@@ -31,8 +31,17 @@ def test_zeam20_outliers_stay_and_the_rest_share_values():
     assert len(np.unique(value[value != weight])) == 8
 
 
-@in_every_mode
-@pytest.mark.parametrize("bits, deviation", [(3, 0.0), (1, 0.05), (3, 0.05), (6, 1.0), (3, 30.0)])
+WEIGHTS = [(3, 0.0), (1, 0.05), (3, 0.05), (6, 1.0), (3, 30.0)]
+
+
+@pytest.mark.parametrize(
+    "bits, deviation, mode",
+    [
+        *((*weight, mode) for weight in WEIGHTS for mode in (eager, graph)),
+        *((*weight, compiled) for weight in (WEIGHTS[0], WEIGHTS[3])),
+        *(soaked(*weight, compiled) for weight in (*WEIGHTS[1:3], WEIGHTS[4])),
+    ],
+)
 def test_zeam20_the_graph_finds_what_the_format_finds(bits, deviation, mode):
     weight = weight_with_tails(30, 20, deviation=deviation) + np.float32(0.01)
     chain = Chain([OutlierCluster(bits)])
