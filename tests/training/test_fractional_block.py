@@ -23,9 +23,9 @@ def on_grid(value, bits):
     return np.round(value / step) * step
 
 
-def compiled(model=None, **kwargs):
+def compiled(model=None, blocks=2, **kwargs):
     keras.utils.set_random_seed(0)
-    model = model or network(PrecisionGate(target=0.02, strength=1e-2), blocks=2)
+    model = model or network(PrecisionGate(target=0.02, strength=1e-2), blocks=blocks)
     model.compile(keras.optimizers.SGD(0.02, momentum=0.9), "mse", **kwargs)
     return model
 
@@ -73,7 +73,7 @@ def test_fyz20_the_gate_learns_from_the_task_too():
 
 @pytest.mark.parametrize("settings", [{"steps_per_execution": 3}, {"run_eagerly": True}])
 def test_the_way_of_execution_changes_nothing(settings):
-    one, other = compiled(), compiled(**settings)
+    one, other = compiled(blocks=1), compiled(blocks=1, **settings)
     for model in (one, other):
         fit(model)
     for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
@@ -96,10 +96,10 @@ def test_a_training_that_was_broken_off_goes_on_the_same(tmp_path):
     def backup():
         return keras.callbacks.BackupAndRestore(tmp_path, delete_checkpoint=False)
 
-    whole, resumed = compiled(), compiled()
+    whole, resumed = compiled(blocks=1), compiled(blocks=1)
     fit(whole, 4)
     with pytest.raises(KeyboardInterrupt):
-        fit(compiled(), 4, callbacks=[backup(), Interrupt()])
+        fit(compiled(blocks=1), 4, callbacks=[backup(), Interrupt()])
     fit(resumed, 4, callbacks=[backup()])
     for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
