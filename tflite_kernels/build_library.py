@@ -127,6 +127,7 @@ def build(
     compiler: Sequence[str] | None = None,
     architecture: str | None = None,
     build_dir: Path | None = None,
+    flags: Sequence[str] = (),
 ) -> Path:
     """Builds the plugin library; compiles only what changed since the last call.
 
@@ -137,6 +138,7 @@ def build(
             compiles for.
         build_dir: Folder of the object files; None for build/tflite_kernels in the tree. Compilers
             and processors may share it.
+        flags: Of the compiler, after all others, as -O1 to be ready sooner.
 
     Returns:
         The library's absolute path.
@@ -145,7 +147,7 @@ def build(
         BuildError: no compiler, or it failed; its own output is in the message.
     """
     compiler = find_compiler() if compiler is None else list(compiler)
-    objects = compile_objects(compiler, architecture, build_dir)
+    objects = compile_objects(compiler, architecture, build_dir, flags=flags)
     return _link(objects, Path(output).absolute(), compiler, find_target(compiler))
 
 
@@ -154,6 +156,7 @@ def compile_objects(
     architecture: str | None = None,
     build_dir: Path | None = None,
     folders: Sequence[str] = ("core", "arch", "adapters"),
+    flags: Sequence[str] = (),
 ) -> list[Path]:
     """Compiles what changed since the last call.
 
@@ -162,6 +165,7 @@ def compile_objects(
         architecture: As of `build`.
         build_dir: As of `build`.
         folders: Those whose files are compiled.
+        flags: As of `build`.
 
     Returns:
         The object files, in the order of `list_sources`.
@@ -175,8 +179,10 @@ def compile_objects(
     sources = list_sources(target.architecture if architecture is None else architecture)
     with ThreadPoolExecutor(max_workers=JOBS) as pool:
         jobs = [
-            pool.submit(_compile, file, [*compiler, *COMPILE_FLAGS, *flags], target, build_dir)
-            for file, flags in sources
+            pool.submit(
+                _compile, file, [*compiler, *COMPILE_FLAGS, *own, *flags], target, build_dir
+            )
+            for file, own in sources
             if Path(file).parts[0] in folders
         ]
         try:

@@ -4,7 +4,6 @@ import ctypes
 import functools
 import os
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ SANITIZE = (
     "-fno-sanitize-recover=all",
     "-g1",
 )
+SANITIZED_FLAGS = ("-O1",)  # -O3 compiles for minutes, and leaves out what nobody reads
 SANITIZE_VARIABLE = "EDGEAX_TEST_SANITIZED"  # 1 in a process that `sanitized_environment` serves
 OK, BAD_SHAPE, BAD_ARGUMENT, BAD_SCRATCH, UNKNOWN_ISA = range(5)
 KINDS = ("single", "double")
@@ -307,15 +307,20 @@ def golden_case(entry: dict[str, Any]) -> Case:
     )
 
 
-def build(output: Path = LIBRARY, flags: Sequence[str] = ()) -> Path:
+def build(output: Path = LIBRARY) -> Path:
     """Builds the library for this machine, any warning being an error."""
-    compiler = [*build_library.find_compiler(), "-Werror", *flags]
-    return build_library.build(output, compiler)
+    return build_library.build(output, [*build_library.find_compiler(), "-Werror"])
+
+
+def sanitizing() -> list[str]:
+    """The words that start a compiler which puts in what SANITIZE names."""
+    return [*build_library.find_compiler(), "-Werror", *SANITIZE]
 
 
 def build_sanitized() -> Path:
     """Builds the library so that it ends the process at a step outside or undefined behavior."""
-    return build(LIBRARY.parent / "sanitized" / LIBRARY.name, SANITIZE)
+    output = LIBRARY.parent / "sanitized" / LIBRARY.name
+    return build_library.build(output, sanitizing(), flags=SANITIZED_FLAGS)
 
 
 def sanitized_environment() -> dict[str, str]:

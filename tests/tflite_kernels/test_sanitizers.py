@@ -46,8 +46,9 @@ int main(int count, char** words) {
 @pytest.fixture(scope="module")
 def kernels() -> list[Path]:
     """The objects of core/ and arch/ that the sanitized library has."""
-    compiler = [*build_library.find_compiler(), "-Werror", *native.SANITIZE]
-    return build_library.compile_objects(compiler, folders=("core", "arch"))
+    return build_library.compile_objects(
+        native.sanitizing(), folders=("core", "arch"), flags=native.SANITIZED_FLAGS
+    )
 
 
 def build(output: Path, *sources: Path, flags: list[str] | None = None) -> Path:
