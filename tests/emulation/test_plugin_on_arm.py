@@ -1,34 +1,24 @@
-"""The plugin, cross-built, in the real aarch64 LiteRT on the CPUs of Raspberry Pi 4 and 5."""
+"""The plugin, cross-built, in the real aarch64 LiteRT on the CPUs of Raspberry Pi 4 and 5.
 
-import sys
+The library of the release wheel, of another compiler: tests/tflite_kernels/test_build_wheels.py.
+"""
+
 from pathlib import Path
 
 import pytest
 
 from tests.emulation import aarch64, places, process, require
 from tests.tflite_kernels import golden_folder, test_programs
-from tflite_kernels import build_library, build_wheels
+from tflite_kernels import build_library
 
 CHECK = places.REPOSITORY / "tests" / "tflite_kernels" / "run_plugin_check.py"
 SELECTED = {"cortex-a72": "neon", "cortex-a76": "neon_dotprod"}
-COMPILERS = {
-    "gcc": [aarch64.COMPILER, "-Werror"],
-    # The library of the release wheel: the same compiler, against the same old glibc.
-    "ziglang": [
-        *(sys.executable, "-m", "ziglang", "c++"),
-        *("-target", build_wheels.TARGETS["manylinux_2_27_aarch64"]),
-    ],
-}
-RUNS = [  # every set of kernels, and by both compilers what a user gets
-    ("gcc", "cortex-a72", "auto"),
-    ("gcc", "cortex-a72", "reference"),
-    ("gcc", "cortex-a76", "auto"),
-    ("gcc", "cortex-a76", "neon"),
-    ("ziglang", "cortex-a72", "auto"),
-    ("ziglang", "cortex-a76", "auto"),
+RUNS = [  # every set of kernels, and what a user gets
+    ("cortex-a72", "auto"),
+    ("cortex-a72", "reference"),
+    ("cortex-a76", "auto"),
+    ("cortex-a76", "neon"),
 ]
-
-pytestmark = pytest.mark.timeout(600)  # ziglang's first build for a target makes its C++ library
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +30,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return models
 
 
-def build_plugin(compiler: str) -> Path:
+def build_plugin() -> Path:
     """Builds the plugin for aarch64; what did not change is not compiled anew."""
-    (require.zig if compiler == "ziglang" else require.cross_tools)()
-    output = places.BUILD / "tests" / f"aarch64-{compiler}" / "libedgeax.so"
-    return build_library.build(output, COMPILERS[compiler], "aarch64")
+    require.cross_tools()
+    output = places.BUILD / "tests" / "aarch64" / "libedgeax.so"
+    return build_library.build(output, [aarch64.COMPILER, "-Werror"], "aarch64")
 
 
 def run_check(cpu: str, library: Path, folder: Path, isa: str) -> process.Outcome:
@@ -52,17 +42,15 @@ def run_check(cpu: str, library: Path, folder: Path, isa: str) -> process.Outcom
     return aarch64.run_python(cpu, CHECK, "ai_edge_litert.interpreter", library, folder, isa)
 
 
-@pytest.mark.parametrize("compiler, cpu, isa", RUNS)
-def test_litert_gives_the_golden_codes_bit_for_bit(
-    compiler: str, cpu: str, isa: str, folder: Path
-) -> None:
-    outcome = run_check(cpu, build_plugin(compiler), folder, isa)
+@pytest.mark.parametrize("cpu, isa", RUNS)
+def test_litert_gives_the_golden_codes_bit_for_bit(cpu: str, isa: str, folder: Path) -> None:
+    outcome = run_check(cpu, build_plugin(), folder, isa)
     count = len(list(folder.glob("*.tflite")))
     assert outcome == process.Outcome(f"plugin: {count} files, 0 wrong\n", 0)
 
 
 def test_an_a72_refuses_the_kernels_of_an_a76_and_names_its_own(folder: Path) -> None:
-    outcome = run_check("cortex-a72", build_plugin("gcc"), folder, "neon_dotprod")
+    outcome = run_check("cortex-a72", build_plugin(), folder, "neon_dotprod")
     assert outcome.code == 1
     assert "must be auto, reference, neon on this processor" in outcome.output
 

@@ -5,11 +5,13 @@ import runpy
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 
 from tests import source_tree
-from tests.emulation import aarch64, process, require
+from tests.emulation import aarch64, cpus, process, require
+from tests.tflite_kernels import golden_folder, run_plugin_check
 from tflite_kernels import build_wheels
 
 pytestmark = pytest.mark.timeout(900)  # the first build for a target compiles parts of its glibc
@@ -25,6 +27,7 @@ GLIBC = {"manylinux_2_17_x86_64": (2, 17), "manylinux_2_27_aarch64": (2, 27)}
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory):
     """Both wheels, built one after the other in one tree, as `make wheels` does."""
+    require.zig()
     tree = source_tree.copy(tmp_path_factory.mktemp("source") / "edgeax")
     subprocess.run([sys.executable, tree / "tflite_kernels/build_wheels.py"], check=True)
     return tree / "build" / "wheels"
@@ -93,8 +96,22 @@ def test_the_library_exports_the_plugin_and_the_kernels_alone(library):
     assert not [name for name in exported if not name.startswith(("tflite_plugin_", "edgeax_"))]
 
 
-@pytest.mark.parametrize("cpu", ["cortex-a72", "cortex-a76"])
-@pytest.mark.parametrize("platform", ["manylinux_2_27_aarch64"])
+ON_ARM = pytest.mark.parametrize("platform", ["manylinux_2_27_aarch64"])
+
+
+@pytest.mark.parametrize("cpu", cpus.CPUS)
+@ON_ARM
+def test_the_library_of_the_arm_wheel_gives_the_golden_codes_bit_for_bit(cpu, library, tmp_path):
+    require.arm_python()
+    count = golden_folder.write(tmp_path / "golden")
+    check = Path(run_plugin_check.__file__)
+    words = ["ai_edge_litert.interpreter", library, tmp_path / "golden"]
+    outcome = aarch64.run_python(cpu, check, *words)
+    assert outcome == process.Outcome(f"plugin: {count} files, 0 wrong\n", 0)
+
+
+@pytest.mark.parametrize("cpu", cpus.CPUS)
+@ON_ARM
 def test_the_arm_wheel_loads_into_litert_on_a_raspberry_pi(wheel, cpu, tmp_path):
     require.arm_python()
     wheel.extractall(tmp_path / "site")
