@@ -253,4 +253,4 @@ def prepare_arm(user: str) -> Path:
             "tests/emulation/README.md."
         )
     library = places.BUILD / "interpreters" / "aarch64" / "libedgeax.so"
-    return build_library.build(library, [aarch64.COMPILER], "aarch64")
+    return build_library.build(library, [aarch64.COMPILER, "-Werror"], "aarch64")
