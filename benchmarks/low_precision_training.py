@@ -5,7 +5,9 @@ halved to 14x14, for equally many epochs from the same first weights, under each
 `edgeax.training`. "FP8 in one sum" has neither chunks nor a loss scale nor stochastic updates; "FP8
 alone" stores its weights in FP8 too and must be visibly worse, or the emulation would not do its
 job. SWALP's weights are averaged over the last third of the steps by `edgeax.callbacks.SWA`, which
-estimates its batch normalizations anew.
+estimates its batch normalizations anew. What goes from width to width looks at the training ten
+times in an epoch, for there are few: MuPPET and FracTrain's PFQ by their callbacks. In FracTrain's
+DFQ a gate chooses the widths of each layer and sample; its weights are drawn beside the gate's.
 
 The arithmetics are emulated bit by bit (bfloat16 and fp16 by casts): times say what the emulation
 costs, not what hardware would gain. Points lost are against float, means over the seeds; the spread
@@ -18,6 +20,7 @@ Images come from `fashion_mnist.npz` in the folder EDGEAX_TEST_DATA, else from k
 from __future__ import annotations
 
 import dataclasses
+import math
 import statistics
 import sys
 import time
@@ -42,6 +45,7 @@ RATE = 0.1
 MOMENTUM = 0.9
 MOST_POINTS_LOST = 0.5
 VISIBLY_WORSE = 2.0
+LOOKS = 10  # in an epoch, of what decides at the end of epochs
 
 layers = keras.layers
 
@@ -58,6 +62,8 @@ class Setting:
         optimizer: Returns the optimizer for a learning rate.
         averages: Whether the weights of the last third of the steps are averaged.
         target: `"close"` to float, visibly `"worse"`, or None.
+        policy: Makes the callback that decides on widths, if there is one.
+        gated: Whether a gate chooses the widths of samples.
     """
 
     name: str
@@ -65,6 +71,8 @@ class Setting:
     optimizer: Optimizer
     averages: bool = False
     target: str | None = None
+    policy: Callable[[], keras.callbacks.Callback] | None = None
+    gated: bool = False
 
 
 def sgd(rate: Any) -> keras.optimizers.Optimizer:
@@ -109,6 +117,9 @@ SETTINGS = (
     Setting("Flexpoint", of("flexpoint"), sgd, target="close"),
     Setting("dynamic fixed point", of("dynamic_fixed"), sgd),
     Setting("SWALP8", of("swalp"), rounded("swalp8"), averages=True, target="close"),
+    Setting("MuPPET", of("muppet"), sgd, policy=edgeax.callbacks.MuPPET),
+    Setting("PFQ", of("pfq"), sgd, policy=edgeax.callbacks.ProgressivePrecision),
+    Setting("DFQ", lambda: None, sgd, gated=True),
     Setting("powers of two", of("powers_of_two"), sgd),
     Setting("S2FP8", of("s2fp8"), sgd, target="close"),
     Setting("FP8 enhanced", of("enhanced_fp8"), sgd),
@@ -118,17 +129,31 @@ SETTINGS = (
 )
 
 
-def network() -> keras.Model:
-    """Returns the network, for images `(14, 14, 1)`; its outputs are logits."""
+def network(gate: edgeax.layers.PrecisionGate | None = None) -> keras.Model:
+    """Returns the network, for images `(14, 14, 1)`; its outputs are logits.
+
+    Args:
+        gate: What chooses the widths of its convolutions, None if nothing does.
+    """
     given = keras.Input((14, 14, 1))
     x = given
     for place, (filters, strides) in enumerate(((16, 1), (32, 2), (32, 2))):
-        conv = layers.Conv2D(
-            filters, 3, strides=strides, padding="same", use_bias=False, name=f"conv{place}"
-        )
-        x = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(conv(x)))
+        if gate is None:
+            x = convolved(x, place, filters, strides)
+        else:
+            within = keras.Input(x.shape[1:])
+            block = keras.Model(within, convolved(within, place, filters, strides))
+            x = edgeax.layers.FractionalBlock(block, gate)(x)
     x = layers.GlobalAveragePooling2D()(x)
     return keras.Model(given, layers.Dense(10, name="logits")(x))
+
+
+def convolved(x: Any, place: int, filters: int, strides: int) -> Any:
+    """Returns a convolution of `x`, normalized and rectified."""
+    conv = layers.Conv2D(
+        filters, 3, strides=strides, padding="same", use_bias=False, name=f"conv{place}"
+    )
+    return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(conv(x)))
 
 
 def halved(x: np.ndarray) -> np.ndarray:
@@ -139,7 +164,7 @@ def halved(x: np.ndarray) -> np.ndarray:
 def trained(setting: Setting, data: Images, seed: int, epochs: int) -> keras.Model:
     """Returns the network trained under an arithmetic."""
     keras.utils.set_random_seed(seed)
-    plain = network()
+    plain = network(edgeax.layers.PrecisionGate() if setting.gated else None)
     recipe = setting.recipe()
     model = plain if recipe is None else edgeax.compress(plain, recipe)
     steps = epochs * (len(data.x) // BATCH)
@@ -151,13 +176,18 @@ def trained(setting: Setting, data: Images, seed: int, epochs: int) -> keras.Mod
     model.compile(optimizer, loss, jit_compile=False)
     averages = edgeax.callbacks.SWA(2 * epochs // 3, frequency=1, samples=data.x[:2048])
     callbacks = [averages] if setting.averages else []
+    looks = 1
+    if setting.policy is not None:
+        callbacks.append(setting.policy())
+        looks = math.gcd(LOOKS, len(data.x) // BATCH)
     keras.utils.set_random_seed(seed)
     count = len(data.x) // BATCH * BATCH
     model.fit(
         data.x[:count],
         data.y[:count],
         batch_size=BATCH,
-        epochs=epochs,
+        epochs=epochs * looks,
+        steps_per_epoch=count // BATCH // looks,
         callbacks=callbacks,
         verbose=0,
     )

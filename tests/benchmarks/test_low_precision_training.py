@@ -1,5 +1,7 @@
+import keras
 import numpy as np
 
+import edgeax
 from benchmarks import low_precision_training
 from benchmarks.harness import Benchmark
 from benchmarks.low_precision_training import SETTINGS, Setting, add_row, halved, trained
@@ -21,7 +23,7 @@ def test_the_targets_are_those_of_the_issue():
     assert [setting.name for setting in SETTINGS if setting.target == "worse"] == ["FP8 alone"]
     assert low_precision_training.MOST_POINTS_LOST == 0.5
     # Beside them float and two more of FP8; some want a training of their own.
-    own = {"wage", "dorefa", "wide_fp8", "pfq", "dfq", "muppet"}
+    own = {"wage", "dorefa", "wide_fp8"}
     assert len(SETTINGS) == len({*ARITHMETICS} - own) + 3
 
 
@@ -38,6 +40,26 @@ def test_a_network_is_trained_by_an_arithmetic_and_its_weights_averaged():
     kernel = model.get_layer("conv1").kernel.numpy()
     steps = kernel / 2.0 ** (np.floor(np.log2(np.abs(kernel).max(axis=(0, 1, 2)))) - 6)
     assert np.all(np.isfinite(kernel)) and not np.allclose(steps, np.round(steps))
+
+
+def test_what_decides_at_the_end_of_epochs_looks_more_often():
+    """Four batches are two looks: the greatest divisor of ten."""
+    looks = []
+
+    class Looking(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            looks.append(int(self.model.optimizer.iterations))
+
+    plain = Setting("looked at", lambda: None, low_precision_training.sgd, policy=Looking)
+    trained(plain, small_images(), 0, 2)
+    assert looks == [2, 4, 6, 8]
+
+
+def test_a_gate_chooses_the_widths_of_each_convolution():
+    gate = edgeax.layers.PrecisionGate()
+    model = low_precision_training.network(gate)
+    assert [type(layer).__name__ for layer in model.layers].count("FractionalBlock") == 3
+    assert any(layer is gate for layer in model.layers)
 
 
 def test_points_are_lost_against_the_mean_of_float():
