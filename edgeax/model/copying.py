@@ -65,15 +65,15 @@ def clone(
         model: Sequential or functional.
         copy: Gets each layer that is no nested model, returns the new one.
         made: Filled with the new layers and nested models, by the id of the old ones.
-        opens_blocks: Whether `copy` gets the layers of blocks too, see `graph.block_of`; those that
-            hold them then become layers of the same settings around the new ones.
+        opens_blocks: Whether `copy` gets the layers of blocks too, see `graph.block_of`, in place
+            of the layers that hold these.
     """
 
     def copied(layer: Any) -> Any:
         if id(layer) not in made:
             block = block_of(layer) if opens_blocks else None
             if block is not None:
-                made[id(layer)] = type(layer)(**{**layer.get_config(), "block": copied(block)})
+                made[id(layer)] = layer.with_block(copied(block))
             elif is_nested(layer):
                 made[id(layer)] = clone(layer, copy, made, opens_blocks)
             else:

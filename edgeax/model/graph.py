@@ -242,11 +242,13 @@ def is_nested(operation: Any) -> bool:
 
 
 def block_of(layer: Any) -> Any:
-    """Returns the model within a layer that runs it in a way of its own, such as a SelectiveBlock:
-    its `block`, where a file has what the layer's `opened` makes of it. None for other layers.
+    """Returns the model within a layer that runs it in a way of its own, such as a SelectiveBlock,
+    and has a method `with_block` that returns one of the same settings around another model. None
+    for other layers.
     """
     block = getattr(layer, "block", None)
-    return block if is_nested(block) and callable(getattr(type(layer), "opened", None)) else None
+    holds = callable(getattr(type(layer), "with_block", None))
+    return block if holds and is_nested(block) else None
 
 
 def is_functional(model: Any) -> bool:

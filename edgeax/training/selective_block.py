@@ -178,6 +178,10 @@ class SelectiveBlock(keras.layers.Layer):
             passed = run(keras.layers.Multiply(), [inputs, rest])
         return run(keras.layers.Add(), [kept, passed])
 
+    def with_block(self, block: Any) -> "SelectiveBlock":
+        """Returns a new layer of the same settings around another block."""
+        return type(self)(**{**self.get_config(), "block": block})
+
     def _run_or_skip(self, runs: Any, inputs: Any, keep: Any) -> Any:
         """Runs the block or not; what it assigns and adds to the loss comes out of the branch.
 

@@ -179,3 +179,9 @@ def test_two_replicas_stay_the_same_though_each_chooses_for_its_samples():
 def test_what_cannot_be_gated_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_stripped_of_what_is_compressed_around_them_blocks_keep_their_bits():
+    model = network(PrecisionGate(), blocks=1)
+    (held,) = blocks_of(edgeax.strip(model))
+    assert held.choices == 5 and len(held.weights) == len(blocks_of(model)[0].weights)
