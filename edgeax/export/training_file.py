@@ -185,6 +185,7 @@ def _converted(
         converter.allow_custom_ops = True
         content = bytes(converter.convert())
     file = Model.from_bytes(content)
+    step.signs.name(file)
     name_input_gradients(file)
     pad_slice_gradients(file)
     name_variable_layers(file)

@@ -12,6 +12,7 @@ import tensorflow as tf
 from edgeax.export import device_gradients
 from edgeax.export.integer_weights import codes_of, moved
 from edgeax.export.on_device_training import OnDeviceTraining
+from edgeax.export.predicted_signs import SignOperators
 from edgeax.formats.training_signature import Variable, shape_at_end
 from edgeax.model.device_optimizer import device_optimizer, kept_variables
 from edgeax.model.graph import Call, Graph
@@ -33,6 +34,7 @@ class TrainingStep:
         output_shape: Shape of the output, without the batch.
         classes: Size of the output's last axis.
         optimizer: The optimizer, over the variables.
+        signs: The operators of layers that predict signs.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class TrainingStep:
         """
         self._graph = graph
         self._training = training
+        self.signs = SignOperators()
         _check_types(graph)
         (output,) = _one_output(graph)
         _check_output(output, training.loss)
@@ -65,6 +68,8 @@ class TrainingStep:
         self.classes = self.output_shape[-1] if self.output_shape else 1
         self._softmax = training.loss == "cross_entropy" and _take_softmax(graph, output)
         self.names = names_of(weights)
+        for layer in _layers_in(graph):
+            self.signs.give(layer)
         self._held = [
             _held(name, weight, (steps or {}).get(weight.path))
             for name, weight in zip(self.names, weights, strict=True)
@@ -290,6 +295,8 @@ class TrainingStep:
             if isinstance(operation, NORMALIZATION):
                 live = training and self._training.batch_norm == "live"
                 kwargs = {**kwargs, "training": live and operation.trainable}
+            elif hasattr(operation, "sign_operator"):
+                kwargs = {**kwargs, "training": training}
             return device_gradients.run(operation, args, kwargs)
 
         with keras.StatelessScope(state_mapping=list(values.values())) as scope:

@@ -120,11 +120,11 @@ class CustomOperator:
 class GradientOperator:
     """An operator whose custom options are a flexbuffer: a map of attributes.
 
-    A gradient has TensorFlow's name.
+    A gradient that TensorFlow has bears its name.
 
     Attributes:
         name: The custom_name in a flatbuffer.
-        inputs: Names of the input tensors in TensorFlow, in order.
+        inputs: Names of the input tensors, in order.
         attributes: Names of the attributes that are read; others do not change the result.
     """
 
@@ -318,6 +318,14 @@ OPERATORS: dict[str, CustomOperator] = {
 }
 
 _CONVOLUTION = ("strides", "padding", "explicit_paddings", "dilations", "data_format")
+_PREDICTION = (
+    "bits",
+    "predicted_bits",
+    "gradient_bits",
+    "predicted_gradient_bits",
+    "carry",
+    "beta",
+)
 _POOL = ("ksize", "strides", "padding", "data_format")
 
 GRADIENT_OPERATORS: dict[str, GradientOperator] = {
@@ -345,6 +353,12 @@ GRADIENT_OPERATORS: dict[str, GradientOperator] = {
         GradientOperator("Relu6Grad", ("gradients", "features"), ()),
         GradientOperator("LeakyReluGrad", ("gradients", "features"), ("alpha",)),
         GradientOperator("EluGrad", ("gradients", "outputs"), ()),
+        *(
+            GradientOperator(
+                name, ("input", "filter_sizes", "out_backprop"), (*_CONVOLUTION, *_PREDICTION)
+            )
+            for name in ("EdgeaxPredictedSigns", "EdgeaxDepthwisePredictedSigns")
+        ),
     )
 }
 

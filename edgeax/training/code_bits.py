@@ -29,6 +29,20 @@ def limit_of(tensor: tf.Tensor, kind: Kind) -> tf.Tensor:
     return tf.where(limit > 0.0, limit, 1.0)
 
 
+def codes_of(
+    tensor: tf.Tensor, limit: tf.Tensor, bits: int, most: int | None = None, carry: bool = False
+) -> tf.Tensor:
+    """Returns the codes that `coded` gives the values of: whole numbers in float32."""
+    step = 2.0 * limit / 2.0**bits
+    low, high = -(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1.0
+    codes = tf.clip_by_value(tf.round(tensor / step), low, high)
+    if most is not None and most < bits:
+        cut = 2.0 ** (bits - most)
+        top = tf.floor(codes / cut + (0.5 if carry else 0.0))
+        codes = cut * tf.minimum(top, 2.0 ** (most - 1) - 1.0)
+    return codes
+
+
 @implements("WJC19", test="tests/training/test_code_bits.py::test_wjc19_codes_worked_out_by_hand")
 def coded(
     tensor: tf.Tensor, limit: tf.Tensor, bits: int, most: int | None = None, carry: bool = False
@@ -48,11 +62,4 @@ def coded(
         carry: Whether the highest bit that is not read rounds those that are. Without, values lie
             half a step too low in the mean, which a sum over small values does not bear.
     """
-    step = 2.0 * limit / 2.0**bits
-    low, high = -(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1.0
-    codes = tf.clip_by_value(tf.round(tensor / step), low, high)
-    if most is not None and most < bits:
-        cut = 2.0 ** (bits - most)
-        top = tf.floor(codes / cut + (0.5 if carry else 0.0))
-        codes = cut * tf.minimum(top, 2.0 ** (most - 1) - 1.0)
-    return codes * step
+    return codes_of(tensor, limit, bits, most, carry) * (2.0 * limit / 2.0**bits)

@@ -2,8 +2,9 @@
 
 A layer computes in codes of 8 bits. On the way back it multiplies the most significant bits of its
 input and of its output's gradient first; where that is large its sign stands, and only elsewhere
-does the product of all bits decide. On a CPU both are computed: what is saved is modelled, by
-`edgeax.cost`.
+does the product of all bits decide. In TensorFlow both are computed: what is saved is modelled, by
+`edgeax.cost`. In a file that is trained on a device an operator of the plugin computes the second
+only where it decides.
 
 Source: [WJC19].
 """
@@ -17,7 +18,7 @@ import tensorflow as tf
 
 from edgeax.formats.methods import implements
 from edgeax.model.training_formats import TrainingFormats
-from edgeax.training.code_bits import coded, limit_of
+from edgeax.training.code_bits import coded, codes_of, limit_of
 from edgeax.transforms.checks import checked_bits
 
 _TEST = "tests/training/test_psg.py::"
@@ -117,31 +118,46 @@ class Predictive(keras.layers.Layer):
     def _predicted(
         self, affine: "_Affine", training: bool, inputs: Any, kernel: Any, *bias: Any
     ) -> tf.Tensor:
-        counts = _handle_of(self.signs) if training else None
+        operator = self.sign_operator if training else None
+        counts = _handle_of(self.signs) if training and operator is None else None
 
         @tf.custom_gradient
         def product(inputs: Any, kernel: Any, *bias: Any) -> Any:
             limit = limit_of(inputs, "batch" if training else "sample")
-            rounded = (
-                coded(inputs, limit, self.bits),
-                coded(kernel, limit_of(kernel, "kernel"), self.bits),
-            )
+            rounded_kernel = coded(kernel, limit_of(kernel, "kernel"), self.bits)
+
+            def codes(most: int | None = None) -> tf.Tensor:
+                return codes_of(inputs, limit, self.bits, most, self.carry)
 
             def gradients(upstream: Any) -> tuple[Any, ...]:
                 top = limit_of(upstream, "gradient")
-                errors = coded(upstream, top, self.gradient_bits)
-                to_input, full, *rest = affine.gradients((*rounded, *bias), errors)
-                most = coded(inputs, limit, self.bits, self.predicted_bits, self.carry)
-                errors = coded(
-                    upstream, top, self.gradient_bits, self.predicted_gradient_bits, carry=True
-                )
-                predicted = affine.gradients((most, rounded[1], *bias), errors)[1]
-                signs, decided = mixed_signs(predicted, full, self.beta)
+
+                def errors(most: int | None = None) -> tf.Tensor:
+                    return codes_of(upstream, top, self.gradient_bits, most, carry=True)
+
+                # Signs do not depend on a limit that all samples share. Without it numbers are codes
+                # times a power of two, whose products float32 adds exactly: those of codes up to
+                # sums of 2**24.
+                shared = 2.0 ** (1 - self.bits) * (1.0 if training else limit)
+                unit = 2.0 ** (1 - self.gradient_bits)
+
+                def backward(most: tf.Tensor, error: tf.Tensor) -> list[tf.Tensor]:
+                    return affine.gradients((shared * most, rounded_kernel, *bias), unit * error)
+
+                to_input, full, *rest = backward(codes(), errors())
+                if operator is None:
+                    predicted = backward(
+                        codes(self.predicted_bits), errors(self.predicted_gradient_bits)
+                    )[1]
+                    signs, decided = mixed_signs(predicted, full, self.beta)
+                else:
+                    signs = operator(codes(), errors())
                 if counts is not None:
                     _count(counts, predicted, full, decided)
-                return (to_input, signs, *rest)
+                return (top * to_input, signs, *(top * one for one in rest))
 
-            return affine(*rounded, *bias), gradients
+            rounded = coded(inputs, limit, self.bits)
+            return affine(rounded, rounded_kernel, *bias), gradients
 
         return product(inputs, kernel, *bias)
 

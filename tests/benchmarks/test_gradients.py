@@ -9,7 +9,8 @@ from edgeax.formats.operators import GRADIENT_OPERATORS
 
 def test_the_gradients_of_a_network_are_all_there():
     names = {case.operator for case in gradients.cases()}
-    assert names == {*GRADIENT_OPERATORS} - {"LeakyReluGrad", "EluGrad"}
+    known = {name for name in GRADIENT_OPERATORS if not name.startswith("Edgeax")}
+    assert names == known - {"LeakyReluGrad", "EluGrad"}
 
 
 @pytest.mark.parametrize("operator", sorted({case.operator for case in gradients.cases()}))

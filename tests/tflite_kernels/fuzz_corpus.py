@@ -179,13 +179,13 @@ def gradient(source: np.random.Generator, operator: str) -> bytes:
     if operator.endswith("FullyConnected"):
         shape = (source.choice(sizes) for sizes in ((1, 3, 15, 40), (1, 7, 60), (1, 10, 16, 40)))
         return numbers(*map(int, shape)) + activation
-    if "Conv" not in operator and "Pool" not in operator:
+    if not any(kind in operator for kind in ("Conv", "Pool", "Signs")):
         alpha = np.float32(source.choice([0.25, -1.0])).tobytes()
         return numbers(int(source.integers(1, 300)), 0) + alpha
     while True:
         batch, *sizes = (int(source.integers(low, 8)) for low in (1, 3, 3))
         taps, strides = source.integers(1, 4, 2), source.integers(1, 4, 2)
-        dilations = source.integers(1, 3, 2) if "Conv" in operator else np.ones(2, int)
+        dilations = source.integers(1, 3, 2) if "Pool" not in operator else np.ones(2, int)
         pads = [int(source.integers(kernel)) for kernel in taps]
         reach = (taps - 1) * dilations + 1
         positions = np.maximum((np.array(sizes) + 2 * np.array(pads) - reach) // strides + 1, 1)
@@ -203,7 +203,11 @@ def gradient(source: np.random.Generator, operator: str) -> bytes:
         return numbers(*shape, *axes)
     if "Depthwise" in operator:
         outputs = int(source.choice([1, 2]))
-    return numbers(*shape, outputs, groups, *axes) + activation
+    made = numbers(*shape, outputs, groups, *axes)
+    if "Signs" not in operator:
+        return made + activation
+    prediction = (8, int(source.choice([0, 4, 7])), 16, 10, int(source.integers(2)))
+    return made + numbers(*prediction) + np.float32(source.choice([0.05, 0.5])).tobytes()
 
 
 def right() -> Iterator[bytes]:

@@ -494,10 +494,13 @@ edgeax::WindowGeometry GeometryOf(FuzzInput* in, const edgeax::Shape4& input) {
 }
 
 // `work` is about how many products there are.
-template <typename Args>
+template <typename Args, typename TensorsOfArgs>
 void FuzzGradient(FuzzInput* in, Setting* setting, const Args& args,
                   Status (*check)(const Args&, edgeax::GradientSizes*),
-                  edgeax::Kernel<Args, edgeax::GradientTensors> KernelSet::*kernel, int64_t work) {
+                  edgeax::Kernel<Args, TensorsOfArgs> KernelSet::*kernel, int64_t work) {
+  using Values = std::remove_const_t<std::remove_pointer_t<decltype(TensorsOfArgs::values.data)>>;
+  using Gradients =
+      std::remove_const_t<std::remove_pointer_t<decltype(TensorsOfArgs::gradients.data)>>;
   edgeax::GradientSizes sizes = {1, 1, 1};
   if (check(args, &sizes) != Status::kOk) {
     sizes = {1, 1, 1};
@@ -508,7 +511,8 @@ void FuzzGradient(FuzzInput* in, Setting* setting, const Args& args,
       (work < 0 || work > kMostWork)) {
     return;
   }
-  Exact<float> values(setting->Size(sizes.values)), gradients(setting->Size(sizes.gradients));
+  Exact<Values> values(setting->Size(sizes.values));
+  Exact<Gradients> gradients(setting->Size(sizes.gradients));
   const size_t output = setting->Size(sizes.output);
   in->Fill(&values);
   in->Fill(&gradients);
@@ -627,6 +631,21 @@ void FuzzVariableFullyConnected(FuzzInput* in, Setting* setting) {
   FuzzVariable(in, setting, {{1, 1, rows, depth}, outputs, 1, {one, all}});
 }
 
+template <bool kIsDepthwise>
+void FuzzPredictedSigns(FuzzInput* in, Setting* setting) {
+  edgeax::PredictedSignsArgs args;
+  args.layer = ConvolutionOf(in, kIsDepthwise);
+  const int64_t work = WorkOf(args.layer);
+  edgeax::SignPrediction& p = args.prediction;
+  for (int32_t* number :
+       {&p.bits, &p.predicted_bits, &p.gradient_bits, &p.predicted_gradient_bits, &p.carries}) {
+    *number = in->Number();
+  }
+  p.beta = in->Float();
+  FuzzGradient(in, setting, args, edgeax::CheckPredictedSigns, &KernelSet::predicted_signs,
+               work < 0 ? -1 : 3 * work);
+}
+
 // In the order of edgeax::kOperatorSpecs, and behind them of edgeax::kGradientSpecs.
 constexpr void (*kFuzz[])(FuzzInput* in, Setting* setting) = {FuzzConv2D,
                                                               FuzzDepthwiseConv2D,
@@ -657,6 +676,8 @@ constexpr void (*kFuzz[])(FuzzInput* in, Setting* setting) = {FuzzConv2D,
                                                               FuzzActivationGrad<1>,
                                                               FuzzActivationGrad<2>,
                                                               FuzzActivationGrad<3>,
+                                                              FuzzPredictedSigns<false>,
+                                                              FuzzPredictedSigns<true>,
                                                               FuzzVariableConv2D<false>,
                                                               FuzzVariableConv2D<true>,
                                                               FuzzVariableFullyConnected};

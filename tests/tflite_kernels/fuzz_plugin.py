@@ -23,6 +23,7 @@ from tests.tflite_kernels import (
     int16_cases,
     models,
     random_cases,
+    sign_cases,
     sign_sum_cases,
     test_coded,
     variable_cases,
@@ -107,7 +108,8 @@ def draw(source: np.random.Generator, operator: str, is_coded: bool) -> models.M
     if operator in WHOLE:
         seed = int(source.integers(1000))
         if operator in GRADIENT_OPERATORS:
-            model = gradient_cases.model_of(gradient_cases.draw(seed, operator))
+            cases = sign_cases if operator in sign_cases.OPERATORS else gradient_cases
+            model = gradient_cases.model_of(cases.draw(seed, operator))
         elif operator in VARIABLE_OPERATORS:
             model = gradient_cases.model_of(variable_cases.draw(seed, operator))
         elif operator in SIGN_SUMS:

@@ -18,9 +18,9 @@ class GradientCase:
 
     Attributes:
         name: Of the case.
-        operator: TensorFlow's name.
+        operator: Its name.
         attributes: As TensorFlow has them.
-        inputs: By name, in order: floats are inputs of the model, int32 are constants.
+        inputs: By name, in order: int32 are constants, all others inputs of the model.
         output_shape: The shape that the output has.
         expected: float32, where it is known.
     """
@@ -35,7 +35,7 @@ class GradientCase:
     @property
     def fed(self) -> dict[str, np.ndarray]:
         """The inputs of the model."""
-        return {name: a for name, a in self.inputs.items() if a.dtype == np.float32}
+        return {name: a for name, a in self.inputs.items() if a.dtype != np.int32}
 
 
 def options_of(attributes: dict[str, Any]) -> bytes:
@@ -49,6 +49,8 @@ def options_of(attributes: dict[str, Any]) -> bytes:
                 builder.TypedVectorFromElements(name, value)
             elif isinstance(value, str):
                 builder.String(name, value)
+            elif isinstance(value, int):
+                builder.Int(name, value)
             else:
                 builder.Float(name, value)
     return bytes(builder.Finish())
@@ -58,7 +60,7 @@ def model_of(case: GradientCase) -> models.Model:
     """A model of one operator."""
     model = models.Model()
     for name, array in case.inputs.items():
-        is_fed = array.dtype == np.float32
+        is_fed = name in case.fed
         tensor = models.Tensor(name, array.shape, array.dtype, data=None if is_fed else array)
         number = model.add(tensor)
         if is_fed:

@@ -202,6 +202,7 @@ TfLiteStatus PrepareConvolution(const Site& site, const FlexMap& map, bool is_de
 template <GradientIndex kIndex, bool kIsDepthwise>
 struct BackpropFilterOp {
   using Args = Conv2DGradientArgs;
+  using Tensors = GradientTensors;
   static constexpr const OperatorSpec& kSpec = kGradientSpecs[kIndex];
   static constexpr GradientInputs kInputs = {0, 2};
 
@@ -225,6 +226,7 @@ struct BackpropFilterOp {
 template <GradientIndex kIndex, bool kIsDepthwise>
 struct BackpropInputOp {
   using Args = Conv2DGradientArgs;
+  using Tensors = GradientTensors;
   static constexpr const OperatorSpec& kSpec = kGradientSpecs[kIndex];
   static constexpr GradientInputs kInputs = {1, 2};
 
@@ -257,6 +259,7 @@ TfLiteStatus ReadActivation(const Site& site, const FlexMap& map, Activation* ac
 
 struct VariableOp {
   using Args = VariableConv2DArgs;
+  using Tensors = VariableConv2DTensors;
   static constexpr GradientInputs kInputs = {0, 1, 2};
 
   static const Kernel<Args, VariableConv2DTensors>& KernelIn(const KernelSet& set) {
@@ -319,6 +322,58 @@ struct VariableFullyConnectedOp : VariableOp {
   }
 };
 
+// A whole number in [low, high].
+TfLiteStatus ReadNumber(const Site& site, const FlexMap& map, const char* key, int32_t low,
+                        int32_t high, int32_t* number) {
+  int64_t value = 0;
+  const bool is_good =
+      map.Int(key, &value) == Found::kValue && value >= int64_t{low} && value <= int64_t{high};
+  *number = is_good ? static_cast<int32_t>(value) : 0;
+  if (is_good) return kTfLiteOk;
+  return Fail(site, "attribute %s must be a whole number in [%d, %d].", key, static_cast<int>(low),
+              static_cast<int>(high));
+}
+
+TfLiteStatus ReadPrediction(const Site& site, const FlexMap& map, SignPrediction* prediction) {
+  SignPrediction& p = *prediction;
+  EDGEAX_RETURN_IF_ERROR(ReadNumber(site, map, "bits", 2, 8, &p.bits));
+  EDGEAX_RETURN_IF_ERROR(ReadNumber(site, map, "predicted_bits", 0, p.bits, &p.predicted_bits));
+  EDGEAX_RETURN_IF_ERROR(ReadNumber(site, map, "gradient_bits", 2, 16, &p.gradient_bits));
+  EDGEAX_RETURN_IF_ERROR(ReadNumber(site, map, "predicted_gradient_bits", 1, p.gradient_bits,
+                                    &p.predicted_gradient_bits));
+  EDGEAX_RETURN_IF_ERROR(ReadNumber(site, map, "carry", 0, 1, &p.carries));
+  double beta = 0.0;
+  if (map.Float("beta", &beta) != Found::kValue || !(beta >= 0.0 && beta <= 1.0)) {
+    return Fail(site, "attribute beta must be a number in [0, 1].");
+  }
+  p.beta = static_cast<float>(beta);
+  return kTfLiteOk;
+}
+
+template <GradientIndex kIndex, bool kIsDepthwise>
+struct PredictedSignsOp {
+  using Args = PredictedSignsArgs;
+  using Tensors = SignTensors;
+  static constexpr const OperatorSpec& kSpec = kGradientSpecs[kIndex];
+  static constexpr GradientInputs kInputs = {0, 2};
+
+  static const Kernel<Args, Tensors>& KernelIn(const KernelSet& set) { return set.predicted_signs; }
+
+  static TfLiteStatus Translate(const Site& site, const FlexMap& map, const FoundTensors& tensors,
+                                Args* args, WantedGradient* wanted) {
+    Shape4 kernel;
+    EDGEAX_RETURN_IF_ERROR(CheckType(site, tensors[0], kTfLiteInt8));
+    EDGEAX_RETURN_IF_ERROR(CheckShape(site, tensors[0], 4, 4));
+    EDGEAX_RETURN_IF_ERROR(ReadShape(site, tensors[1], &kernel));
+    EDGEAX_RETURN_IF_ERROR(CheckType(site, tensors[2], kTfLiteInt16));
+    EDGEAX_RETURN_IF_ERROR(CheckShape(site, tensors[2], 4, 4));
+    EDGEAX_RETURN_IF_ERROR(ReadPrediction(site, map, &args->prediction));
+    *wanted = WantedShape(kernel, 0);
+    return PrepareConvolution(site, map, kIsDepthwise, ShapeOf(tensors[0]), kernel, tensors[1].name,
+                              tensors[2], &args->layer, &wanted->products);
+  }
+};
+
 TfLiteStatus PreparePool(const Site& site, const FlexMap& map, const Shape4& input,
                          const Operand& gradient, PoolGradientArgs* args, WantedGradient* wanted) {
   WindowAttributes window = {};
@@ -337,6 +392,7 @@ TfLiteStatus PreparePool(const Site& site, const FlexMap& map, const Shape4& inp
 
 struct MaxPoolGradOp {
   using Args = PoolGradientArgs;
+  using Tensors = GradientTensors;
   static constexpr const OperatorSpec& kSpec = kGradientSpecs[kMaxPoolGrad];
   static constexpr GradientInputs kInputs = {0, 2};
 
@@ -354,6 +410,7 @@ struct MaxPoolGradOp {
 
 struct AvgPoolGradOp {
   using Args = PoolGradientArgs;
+  using Tensors = GradientTensors;
   static constexpr const OperatorSpec& kSpec = kGradientSpecs[kAvgPoolGrad];
   static constexpr GradientInputs kInputs = {kNoValues, 1};
 
@@ -372,6 +429,7 @@ struct AvgPoolGradOp {
 template <GradientIndex kIndex, ActivationKind kKind>
 struct ActivationGradOp {
   using Args = ActivationGradientArgs;
+  using Tensors = GradientTensors;
   static constexpr const OperatorSpec& kSpec = kGradientSpecs[kIndex];
   static constexpr GradientInputs kInputs = {1, 0};
 

@@ -53,40 +53,36 @@ TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* host) {
   return Resize(site, node->output, wanted.rank, wanted.shape);
 }
 
-// The floats of a tensor.
-TfLiteStatus FloatsOf(const Site& site, const TfLiteTensor& tensor, Span<float>* floats) {
-  float* data = static_cast<float*>(DataOf(tensor));
-  *floats = {data, tensor.bytes / sizeof(float)};
-  if (data != nullptr && reinterpret_cast<uintptr_t>(data) % alignof(float) == 0) return kTfLiteOk;
+// The numbers of a tensor.
+template <typename T>
+TfLiteStatus NumbersOf(const Site& site, const TfLiteTensor& tensor, Span<T>* numbers) {
+  T* data = static_cast<T*>(DataOf(tensor));
+  *numbers = {data, tensor.bytes / sizeof(T)};
+  if (data != nullptr && reinterpret_cast<uintptr_t>(data) % alignof(T) == 0) return kTfLiteOk;
   return Fail(site, "tensors must have memory at multiples of %d bytes.",
-              static_cast<int>(alignof(float)));
+              static_cast<int>(alignof(T)));
 }
 
 template <typename Op>
 TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* host) {
   const Site site = {context, &Op::kSpec};
   const auto& node = *static_cast<const GradientNode<Op>*>(host->user_data);
-  Span<float> values = {nullptr, 0}, gradients, output;
-  const auto input = [&](int place, Span<float>* floats) {
-    return FloatsOf(site, context->tensors[node.inputs[place]], floats);
-  };
-  if constexpr (Op::kInputs.values != kNoValues) {
-    EDGEAX_RETURN_IF_ERROR(input(Op::kInputs.values, &values));
-  }
-  EDGEAX_RETURN_IF_ERROR(input(Op::kInputs.gradients, &gradients));
-  EDGEAX_RETURN_IF_ERROR(FloatsOf(site, context->tensors[node.output], &output));
-  const auto read = [](const Span<float>& floats) {
-    return Span<const float>{floats.data, floats.size};
+  typename Op::Tensors tensors = {};
+  const auto input = [&](int place, auto* numbers) {
+    return NumbersOf(site, context->tensors[node.inputs[place]], numbers);
   };
   if constexpr (Op::kInputs.bias != kNoValues) {
-    Span<float> bias;
-    EDGEAX_RETURN_IF_ERROR(input(Op::kInputs.bias, &bias));
-    const VariableConv2DTensors tensors = {read(values), read(gradients), read(bias), {}, output};
-    return RunShares<Op>(site, node, tensors);
+    EDGEAX_RETURN_IF_ERROR(input(Op::kInputs.values, &tensors.input));
+    EDGEAX_RETURN_IF_ERROR(input(Op::kInputs.gradients, &tensors.weights));
+    EDGEAX_RETURN_IF_ERROR(input(Op::kInputs.bias, &tensors.bias));
   } else {
-    const GradientTensors tensors = {read(values), read(gradients), {}, output};
-    return RunShares<Op>(site, node, tensors);
+    if constexpr (Op::kInputs.values != kNoValues) {
+      EDGEAX_RETURN_IF_ERROR(input(Op::kInputs.values, &tensors.values));
+    }
+    EDGEAX_RETURN_IF_ERROR(input(Op::kInputs.gradients, &tensors.gradients));
   }
+  EDGEAX_RETURN_IF_ERROR(NumbersOf(site, context->tensors[node.output], &tensors.output));
+  return RunShares<Op>(site, node, tensors);
 }
 
 template <typename Op>
@@ -100,17 +96,18 @@ struct Registrations {
       ResolverRegistrationOf(Ops::kSpec, kFunctionsOf<Ops>)...};
 };
 
-using All =
-    Registrations<BackpropFilterOp<kConv2DBackpropFilter, false>,
-                  BackpropInputOp<kConv2DBackpropInput, false>,
-                  BackpropFilterOp<kDepthwiseConv2dNativeBackpropFilter, true>,
-                  BackpropInputOp<kDepthwiseConv2dNativeBackpropInput, true>, MaxPoolGradOp,
-                  AvgPoolGradOp, ActivationGradOp<kReluGrad, ActivationKind::kRelu>,
-                  ActivationGradOp<kRelu6Grad, ActivationKind::kRelu6>,
-                  ActivationGradOp<kLeakyReluGrad, ActivationKind::kLeakyRelu>,
-                  ActivationGradOp<kEluGrad, ActivationKind::kElu>,
-                  VariableConv2DOp<kEdgeaxVariableConv2D, false>,
-                  VariableConv2DOp<kEdgeaxVariableDepthwiseConv2D, true>, VariableFullyConnectedOp>;
+using All = Registrations<BackpropFilterOp<kConv2DBackpropFilter, false>,
+                          BackpropInputOp<kConv2DBackpropInput, false>,
+                          BackpropFilterOp<kDepthwiseConv2dNativeBackpropFilter, true>,
+                          BackpropInputOp<kDepthwiseConv2dNativeBackpropInput, true>, MaxPoolGradOp,
+                          AvgPoolGradOp, ActivationGradOp<kReluGrad, ActivationKind::kRelu>,
+                          ActivationGradOp<kRelu6Grad, ActivationKind::kRelu6>,
+                          ActivationGradOp<kLeakyReluGrad, ActivationKind::kLeakyRelu>,
+                          ActivationGradOp<kEluGrad, ActivationKind::kElu>,
+                          VariableConv2DOp<kEdgeaxVariableConv2D, false>,
+                          VariableConv2DOp<kEdgeaxVariableDepthwiseConv2D, true>,
+                          VariableFullyConnectedOp, PredictedSignsOp<kEdgeaxPredictedSigns, false>,
+                          PredictedSignsOp<kEdgeaxDepthwisePredictedSigns, true>>;
 static_assert(sizeof(All::kDelegated) / sizeof(TfLiteRegistration) ==
                   sizeof(kGradientSpecs) / sizeof(OperatorSpec),
               "every operator has a kernel");

@@ -105,6 +105,8 @@ constexpr KernelSet Reference() {
                          NoScratch<ActivationGradientArgs, GradientSizes, CheckActivationGrad>};
   set.variable_conv2d = {VariableConv2D,
                          NoScratch<VariableConv2DArgs, VariableConv2DSizes, CheckVariableConv2D>};
+  set.predicted_signs = {PredictedSigns,
+                         NoScratch<PredictedSignsArgs, GradientSizes, CheckPredictedSigns>};
   return set;
 }
 
@@ -113,6 +115,9 @@ constexpr KernelSet Reference() {
 #define EDGEAX_LOOKUP(Operator, Isa, PutOnPoints)                                   \
   LookupOn<Lookup##Operator##Args, Grouped##Operator##Args, Grouped##Operator##Isa, \
            Grouped##Operator##ScratchBytes##Isa, PutOnPoints>::kKernel
+
+// Signs are predicted for all of the weights before any is computed in full: in one share.
+#define EDGEAX_SIGNS(Isa) {PredictedSigns##Isa, PredictedSignsScratchBytes##Isa}
 
 #define EDGEAX_GRADIENTS(Isa, set)                                                              \
   set.backprop_filter = EDGEAX_KERNEL(BackpropFilter, Isa);                                     \
@@ -144,6 +149,7 @@ constexpr KernelSet Avx2() {
   set.float_fully_connected = EDGEAX_KERNEL(FloatFullyConnected, Avx2);
   EDGEAX_GRADIENTS(Avx2, set);
   set.variable_conv2d = EDGEAX_KERNEL(VariableConv2D, Avx2);
+  set.predicted_signs = EDGEAX_SIGNS(Avx2);
   set.sign_sum = EDGEAX_KERNEL(SignSum, Avx2);
   set.vector_conv2d = EDGEAX_KERNEL(VectorConv2D, Avx2);
   set.vector_fully_connected = EDGEAX_KERNEL(VectorFullyConnected, Avx2);
@@ -173,6 +179,7 @@ constexpr KernelSet Avx512() {
   set.float_fully_connected = EDGEAX_KERNEL(FloatFullyConnected, Avx512);
   EDGEAX_GRADIENTS(Avx512, set);
   set.variable_conv2d = EDGEAX_KERNEL(VariableConv2D, Avx512);
+  set.predicted_signs = EDGEAX_SIGNS(Avx512);
   set.sign_sum = EDGEAX_KERNEL(SignSum, Avx512);
   set.vector_conv2d = EDGEAX_KERNEL(VectorConv2D, Avx512);
   set.vector_fully_connected = EDGEAX_KERNEL(VectorFullyConnected, Avx512);
@@ -203,6 +210,7 @@ constexpr KernelSet Neon() {
   set.float_fully_connected = EDGEAX_KERNEL(FloatFullyConnected, Neon);
   EDGEAX_GRADIENTS(Neon, set);
   set.variable_conv2d = EDGEAX_KERNEL(VariableConv2D, Neon);
+  set.predicted_signs = EDGEAX_SIGNS(Neon);
   set.sign_sum = EDGEAX_KERNEL(SignSum, Neon);
   set.vector_conv2d = EDGEAX_KERNEL(VectorConv2D, Neon);
   set.vector_fully_connected = EDGEAX_KERNEL(VectorFullyConnected, Neon);
@@ -229,6 +237,7 @@ constexpr KernelSet NeonDotprod() {
   set.grouped_fully_connected = EDGEAX_KERNEL(GroupedFullyConnected, NeonDotprod);
   set.lookup_conv2d = EDGEAX_LOOKUP(Conv2D, NeonDotprod, PutOnPoints);
   set.lookup_fully_connected = EDGEAX_LOOKUP(FullyConnected, NeonDotprod, PutOnPoints);
+  set.predicted_signs = EDGEAX_SIGNS(NeonDotprod);
   set.vector_conv2d = EDGEAX_KERNEL(VectorConv2D, NeonDotprod);
   set.vector_fully_connected = EDGEAX_KERNEL(VectorFullyConnected, NeonDotprod);
   set.takes_weight_sums = false;
@@ -251,6 +260,7 @@ constexpr KernelSet kSets[] = {Reference(), Neon()};
 constexpr KernelSet kSets[] = {Reference()};
 #endif
 #undef EDGEAX_KERNEL
+#undef EDGEAX_SIGNS
 #undef EDGEAX_GRADIENTS
 #undef EDGEAX_LOOKUP
 

@@ -7,11 +7,11 @@
 #include "tflite_kernels/core/depthwise_conv2d.h"
 #include "tflite_kernels/core/float_fully_connected.h"
 #include "tflite_kernels/core/fully_connected.h"
-#include "tflite_kernels/core/gradients.h"
 #include "tflite_kernels/core/grouped_conv2d.h"
 #include "tflite_kernels/core/grouped_fully_connected.h"
 #include "tflite_kernels/core/lookup_conv2d.h"
 #include "tflite_kernels/core/lookup_fully_connected.h"
+#include "tflite_kernels/core/predicted_signs.h"
 #include "tflite_kernels/core/sign_sum.h"
 #include "tflite_kernels/core/sparse_conv2d.h"
 #include "tflite_kernels/core/sparse_fully_connected.h"
@@ -62,6 +62,7 @@ struct KernelSet {
   Kernel<PoolGradientArgs, GradientTensors> max_pool_grad, avg_pool_grad;
   Kernel<ActivationGradientArgs, GradientTensors> activation_grad;
   Kernel<VariableConv2DArgs, VariableConv2DTensors> variable_conv2d;
+  Kernel<PredictedSignsArgs, SignTensors> predicted_signs;
   // Whether the products read Tensors::weight_sums and SparseTensors::balanced, if they are there.
   bool takes_weight_sums = false, takes_balanced = false;
 };

@@ -9,6 +9,7 @@
 #include "tflite_kernels/core/gradients.h"
 #include "tflite_kernels/core/grouped_conv2d.h"
 #include "tflite_kernels/core/grouped_fully_connected.h"
+#include "tflite_kernels/core/predicted_signs.h"
 #include "tflite_kernels/core/sign_sum.h"
 #include "tflite_kernels/core/sparse_conv2d.h"
 #include "tflite_kernels/core/sparse_fully_connected.h"
@@ -49,6 +50,11 @@ namespace edgeax {
 EDGEAX_DECLARE_GRADIENTS(Avx2)
 EDGEAX_DECLARE_GRADIENTS(Avx512)
 EDGEAX_DECLARE_GRADIENTS(Neon)
+
+EDGEAX_DECLARE_KERNEL(PredictedSigns, Avx2, SignTensors)
+EDGEAX_DECLARE_KERNEL(PredictedSigns, Avx512, SignTensors)
+EDGEAX_DECLARE_KERNEL(PredictedSigns, Neon, SignTensors)
+EDGEAX_DECLARE_KERNEL(PredictedSigns, NeonDotprod, SignTensors)
 
 EDGEAX_DECLARE_KERNEL(Conv2D, Avx2, Tensors)
 EDGEAX_DECLARE_KERNEL(DepthwiseConv2D, Avx2, Tensors)

@@ -1118,6 +1118,8 @@ constexpr const char* kReluGradInputNames[] = {"gradients", "features"};
 constexpr const char* kRelu6GradInputNames[] = {"gradients", "features"};
 constexpr const char* kLeakyReluGradInputNames[] = {"gradients", "features"};
 constexpr const char* kEluGradInputNames[] = {"gradients", "outputs"};
+constexpr const char* kEdgeaxPredictedSignsInputNames[] = {"input", "filter_sizes", "out_backprop"};
+constexpr const char* kEdgeaxDepthwisePredictedSignsInputNames[] = {"input", "filter_sizes", "out_backprop"};
 constexpr const char* kEdgeaxVariableConv2DInputNames[] = {"input", "filter", "bias"};
 constexpr const char* kEdgeaxVariableDepthwiseConv2DInputNames[] = {"input", "filter", "bias"};
 constexpr const char* kEdgeaxVariableFullyConnectedInputNames[] = {"input", "filter", "bias"};
@@ -1133,6 +1135,8 @@ constexpr OperatorSpec kGradientSpecs[] = {
   {"Relu6Grad", 1, 2, kRelu6GradInputNames, 0, nullptr},
   {"LeakyReluGrad", 1, 2, kLeakyReluGradInputNames, 0, nullptr},
   {"EluGrad", 1, 2, kEluGradInputNames, 0, nullptr},
+  {"EdgeaxPredictedSigns", 1, 3, kEdgeaxPredictedSignsInputNames, 0, nullptr},
+  {"EdgeaxDepthwisePredictedSigns", 1, 3, kEdgeaxDepthwisePredictedSignsInputNames, 0, nullptr},
   {"EdgeaxVariableConv2D", 1, 3, kEdgeaxVariableConv2DInputNames, 0, nullptr},
   {"EdgeaxVariableDepthwiseConv2D", 1, 3, kEdgeaxVariableDepthwiseConv2DInputNames, 0, nullptr},
   {"EdgeaxVariableFullyConnected", 1, 3, kEdgeaxVariableFullyConnectedInputNames, 0, nullptr},
@@ -1151,6 +1155,8 @@ enum GradientIndex : int32_t {
   kRelu6Grad,
   kLeakyReluGrad,
   kEluGrad,
+  kEdgeaxPredictedSigns,
+  kEdgeaxDepthwisePredictedSigns,
   kEdgeaxVariableConv2D,
   kEdgeaxVariableDepthwiseConv2D,
   kEdgeaxVariableFullyConnected,
