@@ -3,13 +3,15 @@
     python count_invokes.py MARKS PLUGIN FILE...
 
 MARKS: the library of tests/emulation/counter/marks.c. PLUGIN: edgeax's library. FILE: up to 7
-`.tflite`, each with one input. Region i of the counter holds `VISITS` invokes of the file number i,
-which has run before; region `EMPTY` holds as many times nothing, which costs what marking does.
+`.tflite`, each with one input, or with an `.npz` beside it that has all of them by name. Region i
+of the counter holds `VISITS` invokes of the file number i, which has run before; region `EMPTY`
+holds as many times nothing, which costs what marking does.
 """
 
 import ctypes
 import gc
 import sys
+from pathlib import Path
 
 VISITS = 3
 EMPTY = 7
@@ -41,10 +43,15 @@ def main() -> None:
         delegate = load_delegate(plugin)
         interpreter = Interpreter(file, num_threads=1, experimental_delegates=[delegate])
         interpreter.allocate_tensors()
-        given = interpreter.get_input_details()[0]
-        source = np.random.default_rng(0)
-        codes = source.integers(-128, 128, given["shape"])  # as reals too, where the input is float
-        interpreter.set_tensor(given["index"], codes.astype(given["dtype"]))
+        details, held = interpreter.get_input_details(), Path(file).with_suffix(".npz")
+        if held.exists():
+            with np.load(held) as arrays:
+                given = {detail["index"]: arrays[detail["name"]] for detail in details}
+        else:  # codes, as reals too, where the input is float
+            codes = np.random.default_rng(0).integers(-128, 128, details[0]["shape"])
+            given = {details[0]["index"]: codes.astype(details[0]["dtype"])}
+        for index, values in given.items():
+            interpreter.set_tensor(index, values)
         interpreter.invoke()
         visit(region, interpreter.invoke)
 

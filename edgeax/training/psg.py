@@ -10,7 +10,7 @@ Source: [WJC19].
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -69,7 +69,12 @@ class Predictive(keras.layers.Layer):
             first replica: steps, share of the weights that
             the prediction decided, share decided wrongly, share that it would have got wrong
             had it decided all.
+        sign_operator: What `edgeax.export` sets in its copies: in training it gets the codes of
+            the input and those of the output's gradient, in float32, and returns the signs in
+            place of both products.
     """
+
+    sign_operator: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None
 
     def __init__(
         self,
@@ -135,9 +140,9 @@ class Predictive(keras.layers.Layer):
                 def errors(most: int | None = None) -> tf.Tensor:
                     return codes_of(upstream, top, self.gradient_bits, most, carry=True)
 
-                # Signs do not depend on a limit that all samples share. Without it numbers are codes
-                # times a power of two, whose products float32 adds exactly: those of codes up to
-                # sums of 2**24.
+                # Signs do not depend on a limit that all samples share. Without it numbers are
+                # codes times a power of two, and float32 adds products of codes exactly while the
+                # sums stay below 2**24.
                 shared = 2.0 ** (1 - self.bits) * (1.0 if training else limit)
                 unit = 2.0 ** (1 - self.gradient_bits)
 

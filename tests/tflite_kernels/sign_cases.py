@@ -84,16 +84,30 @@ def expected_signs(case: GradientCase) -> tuple[np.ndarray, np.ndarray]:
 
 def _sums(case: GradientCase, x: np.ndarray, gradient: np.ndarray) -> np.ndarray:
     """Sums of integers in float64, which holds them exactly."""
-    sizes = case.inputs["filter_sizes"]
-    names = ("strides", "padding", "dilations")
-    window = {name: case.attributes[name] for name in names if name in case.attributes}
-    call = (
-        tf.raw_ops.DepthwiseConv2dNativeBackpropFilter
-        if case.operator == DEPTHWISE
-        else tf.raw_ops.Conv2DBackpropFilter
-    )
-    tensors = [tf.constant(array, tf.float64) for array in (x, gradient)]
-    return call(input=tensors[0], filter_sizes=sizes, out_backprop=tensors[1], **window).numpy()
+    kernel = tuple(map(int, case.inputs["filter_sizes"]))
+    strides = case.attributes["strides"][1:3]
+    dilations = case.attributes.get("dilations", [1] * 4)[1:3]
+    pads = [(0, 0)] * 4
+    for axis, (size, taps) in enumerate(zip(x.shape[1:3], kernel[:2], strict=True)):
+        reach = (gradient.shape[1 + axis] - 1) * strides[axis] + (taps - 1) * dilations[axis] + 1
+        missing = max(reach - size, 0)
+        pads[1 + axis] = (missing // 2, missing - missing // 2)
+    x, gradient = np.pad(x.astype(np.float64), pads), gradient.astype(np.float64)
+    if case.operator == DEPTHWISE:
+        gradient = gradient.reshape(*gradient.shape[:3], *kernel[2:])
+    sums = np.zeros(kernel)
+    for place in np.ndindex(kernel[:2]):
+        starts = [tap * dilation for tap, dilation in zip(place, dilations, strict=True)]
+        rows, columns = (
+            slice(start, start + (count - 1) * stride + 1, stride)
+            for start, count, stride in zip(starts, gradient.shape[1:3], strides, strict=True)
+        )
+        read = x[:, rows, columns]
+        if case.operator == DEPTHWISE:
+            sums[place] = np.einsum("nyxi,nyxim->im", read, gradient)
+        else:
+            sums[place] = np.tensordot(read, gradient, ((0, 1, 2), (0, 1, 2)))
+    return sums
 
 
 def draw(seed: int, operator: str) -> GradientCase:
