@@ -47,13 +47,13 @@ layers = keras.layers
 def network() -> keras.Model:
     """Returns the network, from images `(28, 28, 1)` to logits."""
     image = keras.Input((28, 28, 1))
-    x = layers.Conv2D(16, 3, padding="same", activation="relu", name="conv 1 to 16")(image)
+    x = layers.Conv2D(16, 3, padding="same", activation="relu", name="conv_1_to_16")(image)
     x = layers.MaxPooling2D()(x)
-    x = layers.Conv2D(32, 3, padding="same", activation="relu", name="conv 16 to 32")(x)
-    x = layers.Conv2D(64, 3, strides=2, padding="same", activation="relu", name="conv 32 to 64")(x)
-    x = layers.Conv2D(128, 1, activation="relu", name="pointwise 64 to 128")(x)
+    x = layers.Conv2D(32, 3, padding="same", activation="relu", name="conv_16_to_32")(x)
+    x = layers.Conv2D(64, 3, strides=2, padding="same", activation="relu", name="conv_32_to_64")(x)
+    x = layers.Conv2D(128, 1, activation="relu", name="pointwise_64_to_128")(x)
     x = layers.GlobalAveragePooling2D()(x)
-    x = layers.Dense(64, activation="relu", name="dense 128 to 64")(x)
+    x = layers.Dense(64, activation="relu", name="dense_128_to_64")(x)
     return keras.Model(image, layers.Dense(10, name="logits")(x))
 
 
