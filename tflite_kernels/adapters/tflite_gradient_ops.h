@@ -369,8 +369,10 @@ struct PredictedSignsOp {
     EDGEAX_RETURN_IF_ERROR(CheckShape(site, tensors[2], 4, 4));
     EDGEAX_RETURN_IF_ERROR(ReadPrediction(site, map, &args->prediction));
     *wanted = WantedShape(kernel, 0);
-    return PrepareConvolution(site, map, kIsDepthwise, ShapeOf(tensors[0]), kernel, tensors[1].name,
-                              tensors[2], &args->layer, &wanted->products);
+    EDGEAX_RETURN_IF_ERROR(PrepareConvolution(site, map, kIsDepthwise, ShapeOf(tensors[0]), kernel,
+                                              tensors[1].name, &args->layer, &wanted->products));
+    const Conv2DGradientArgs& layer = args->layer;
+    return CheckGradient(site, tensors[2], layer.input.batch, layer.window, layer.output_channels);
   }
 };
 
