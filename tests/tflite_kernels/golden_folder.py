@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.tflite_kernels import float_cases, gradient_cases, models, native
+from tests.tflite_kernels import float_cases, gradient_cases, models, native, sign_cases
 
 
 def write(folder: Path) -> int:
@@ -28,7 +28,7 @@ def write(folder: Path) -> int:
     floats = float_cases.golden_cases()
     for one in floats:
         _write(folder / one.name, float_cases.model_of(one), x=one.input, y=one.expected)
-    gradients = gradient_cases.golden_cases()
+    gradients = [*gradient_cases.golden_cases(), *sign_cases.golden_cases(), *sign_cases.drawn()]
     for gradient in gradients:
         fed = {f"x_{name}": array for name, array in gradient.fed.items()}
         _write(

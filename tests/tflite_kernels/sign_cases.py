@@ -19,6 +19,22 @@ PAPER = {
     "carry": 0,
     "beta": 0.05,
 }
+BYTES = {**PAPER, "predicted_bits": 8, "predicted_gradient_bits": 8}
+# The paper's, bytes, and others that are cut elsewhere.
+SETTINGS = (
+    PAPER,
+    BYTES,
+    PAPER | {"bits": 7, "carry": 1, "gradient_bits": 12, "predicted_gradient_bits": 8},
+    PAPER | {"predicted_bits": 6, "carry": 1, "predicted_gradient_bits": 12},
+    PAPER | {"predicted_gradient_bits": 16},
+    BYTES | {"predicted_gradient_bits": 9},
+    BYTES | {"predicted_gradient_bits": 13},
+    BYTES | {"predicted_gradient_bits": 16},
+    BYTES | {"predicted_gradient_bits": 3},
+    PAPER | {"bits": 4, "gradient_bits": 8, "predicted_gradient_bits": 5},
+    PAPER | {"predicted_bits": 1, "predicted_gradient_bits": 1},
+    PAPER | {"predicted_bits": 0},
+)
 PLAIN = {"strides": [1, 1, 1, 1], "padding": "VALID"}
 
 
@@ -68,7 +84,11 @@ def expected_signs(case: GradientCase) -> tuple[np.ndarray, np.ndarray]:
         values = coded(tf.constant(codes, tf.float32), limit, bits, most, carry)
         return values.numpy() / 2.0 ** (bits - most)
 
-    full = _sums(case, x, gradient)
+    full = _sums(
+        case,
+        high(x, settings["bits"], settings["bits"], False),
+        high(gradient, settings["gradient_bits"], settings["gradient_bits"], False),
+    )
     if settings["predicted_bits"] == 0:
         return np.sign(full).astype(np.float32), np.zeros(full.shape, bool)
     predicted = _sums(
@@ -131,16 +151,12 @@ def draw(seed: int, operator: str) -> GradientCase:
         filters = 1 + filters % 3
     all_filters = channels * filters if operator == DEPTHWISE else filters
     shape = (*kernel, channels, filters)
-    settings = dict(PAPER)
-    if seed % 3 == 1:
-        settings |= {"bits": 7, "carry": 1, "gradient_bits": 12, "predicted_gradient_bits": 8}
-    if seed % 5 == 4:
-        settings |= {"predicted_bits": int(source.integers(7)), "predicted_gradient_bits": 11}
+    settings = dict(SETTINGS[seed % len(SETTINGS)])
     settings["beta"] = float(source.choice([0.0, 0.05, 0.3, 1.0]))
 
     def codes(bits: int, spread: float, *sizes: int) -> np.ndarray:
-        limit = 2 ** (bits - 1)
-        values = np.round(limit * spread * source.standard_t(3, sizes))
+        limit = 2 ** (8 if bits <= 8 else 16) // 2  # some are too large for their bits
+        values = np.round(2 ** (bits - 1) * spread * source.standard_t(3, sizes))
         return np.clip(values, -limit, limit - 1)
 
     inputs = {
@@ -158,3 +174,11 @@ def draw(seed: int, operator: str) -> GradientCase:
         **settings,
     }
     return GradientCase(f"{operator}_{seed}", operator, attributes, inputs, shape)
+
+
+def drawn() -> list[GradientCase]:
+    """A case of each operator in each of the settings, with what Keras's rule makes of it."""
+    cases = [draw(seed, operator) for operator in OPERATORS for seed in range(len(SETTINGS))]
+    for case in cases:
+        case.expected = expected_signs(case)[0]
+    return cases

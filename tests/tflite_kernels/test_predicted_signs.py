@@ -10,7 +10,7 @@ from tests.tflite_kernels.test_gradients import run, start_interpreter
 
 SETS = native.isas()
 GOLDEN = sign_cases.golden_cases()
-SEEDS = 30
+SEEDS = 3 * len(sign_cases.SETTINGS)
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@
 namespace edgeax {
 namespace {
 
-// 8 x 8 bytes, rows so many bytes apart.
-inline void TransposeBytes(const int8_t* from, ptrdiff_t from_pitch, int8_t* to,
-                           ptrdiff_t to_pitch) {
+// 8 x 8 bytes: `load(i)` gives row i; columns go so many bytes apart.
+template <typename Load>
+inline void TransposeBytes(const Load& load, int8_t* to, ptrdiff_t to_pitch) {
   const auto pair = [](int8x8_t a, int8x8_t b) {
     const int16x4_t even = vreinterpret_s16_s8(vtrn1_s8(a, b));
     const int16x4_t odd = vreinterpret_s16_s8(vtrn2_s8(a, b));
@@ -23,7 +23,6 @@ inline void TransposeBytes(const int8_t* from, ptrdiff_t from_pitch, int8_t* to,
     vst1_s8(to + i * to_pitch, vreinterpret_s8_s32(vtrn1_s32(a, b)));
     vst1_s8(to + (i + 4) * to_pitch, vreinterpret_s8_s32(vtrn2_s32(a, b)));
   };
-  const auto load = [&](int32_t i) { return vld1_s8(from + i * from_pitch); };
   const int16x4x2_t a0 = pair(load(0), load(1)), a1 = pair(load(2), load(3));
   const int16x4x2_t a2 = pair(load(4), load(5)), a3 = pair(load(6), load(7));
   const int32x2x2_t b0 = four(a0.val[0], a1.val[0]), b1 = four(a0.val[1], a1.val[1]);
@@ -34,12 +33,15 @@ inline void TransposeBytes(const int8_t* from, ptrdiff_t from_pitch, int8_t* to,
   store(3, b1.val[1], b3.val[1]);
 }
 
-// 8 x 8 halfwords, rows so many bytes apart.
-inline void TransposeHalves(const int8_t* from, ptrdiff_t from_pitch, int8_t* to,
-                            ptrdiff_t to_pitch) {
-  const auto load = [&](int32_t i) {
-    return vreinterpretq_s16_s8(vld1q_s8(from + i * from_pitch));
-  };
+// The same in memory, rows so many bytes apart.
+inline void TransposeBytes(const int8_t* from, ptrdiff_t from_pitch, int8_t* to,
+                           ptrdiff_t to_pitch) {
+  TransposeBytes([&](int32_t i) { return vld1_s8(from + i * from_pitch); }, to, to_pitch);
+}
+
+// 8 x 8 halfwords.
+template <typename Load>
+inline void TransposeHalves(const Load& load, int8_t* to, ptrdiff_t to_pitch) {
   const auto pair = [](int16x8_t a, int16x8_t b) {
     const int32x4_t even = vreinterpretq_s32_s16(vtrn1q_s16(a, b));
     const int32x4_t odd = vreinterpretq_s32_s16(vtrn2q_s16(a, b));
@@ -62,6 +64,15 @@ inline void TransposeHalves(const int8_t* from, ptrdiff_t from_pitch, int8_t* to
   store(1, b1.val[0], b3.val[0]);
   store(2, b0.val[1], b2.val[1]);
   store(3, b1.val[1], b3.val[1]);
+}
+
+// The same in memory, rows so many bytes apart.
+inline void TransposeHalves(const int8_t* from, ptrdiff_t from_pitch, int8_t* to,
+                            ptrdiff_t to_pitch) {
+  const auto load = [&](int32_t i) {
+    return vreinterpretq_s16_s8(vld1q_s8(from + i * from_pitch));
+  };
+  TransposeHalves(load, to, to_pitch);
 }
 
 // 4 x 4 words of 32 bits.

@@ -1,21 +1,22 @@
-#include "tflite_kernels/arch/float_avx2.h"
 #include "tflite_kernels/arch/kernels.h"
 #include "tflite_kernels/arch/predicted_signs.h"
+#include "tflite_kernels/arch/turn_x86.h"
 
 namespace edgeax {
 namespace {
 
-struct SignsAvx2 {
+struct SignsAvx2 : TurnX86 {
   struct Lanes {
     __m256i all;
   };
   static constexpr int32_t kStep = 32, kBias = 8, kTileRows = 4, kTileChannels = 2;
-  // Sums of two products, of 15 and 127 at most, that 16 bits hold; and of int8 and int16 in 32.
+  static constexpr bool kFearsLeast = false, kIsWide = false, kHasPairs = false;
+  // Sums of two products, of 15 and 128 at most, that 16 bits hold; and of int8 and int16 in 32.
   static constexpr int32_t kStepsOf16 = 8, kStepsOf32 = 128;
 
-  template <int32_t kRows, int32_t kChannels>
-  static void Predict(const int8_t* const* codes, const int8_t* const* gradients,
-                      const int32_t* blocks, int32_t count, int32_t* sums) {
+  template <int32_t kRows, int32_t kChannels, Width>
+  static void Dot(const int8_t* const* codes, const int8_t* const* gradients, const int32_t* blocks,
+                  int32_t count, int32_t* sums) {
     __m256i totals[kRows * kChannels];
     for (__m256i& total : totals) total = _mm256_setzero_si256();
     const __m256i ones = _mm256_set1_epi16(1);

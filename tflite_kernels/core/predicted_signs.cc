@@ -66,7 +66,10 @@ Status PredictedSigns(const PredictedSignsArgs& args, const SignTensors& tensors
     return MostSignificant(code, p.bits, p.predicted_bits, p.carries != 0) *
            MostSignificant(gradient, p.gradient_bits, p.predicted_gradient_bits, true);
   };
-  const auto multiply = [](int32_t code, int32_t gradient) { return code * gradient; };
+  const auto multiply = [&p](int32_t code, int32_t gradient) {
+    return MostSignificant(code, p.bits, p.bits, false) *
+           MostSignificant(gradient, p.gradient_bits, p.gradient_bits, false);
+  };
   int64_t largest = 0;
   const bool predicts = p.predicted_bits > 0;
   if (predicts) {

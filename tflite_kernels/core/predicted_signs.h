@@ -66,10 +66,10 @@ static inline Status CheckSignTensors(const GradientSizes& sizes, const SignTens
 }
 
 // The sign of each weight's gradient, -1, 0 or 1. A gradient is the sum of values * gradients over
-// the positions, as in Conv2DBackpropFilter, without rounding; its prediction is the same sum of
-// their most significant bits. A prediction whose magnitude is at least LeastPrediction gives its
-// own sign, else the gradient does. All is in integers: every target gives the same signs. Needs no
-// scratch, and computes predictions twice. On an error `output` is untouched.
+// the positions, as in Conv2DBackpropFilter, without rounding, of all bits; its prediction is the
+// same sum of their most significant bits. A prediction whose magnitude is at least LeastPrediction
+// gives its own sign, else the gradient does. All is in integers: every target gives the same
+// signs. Needs no scratch, and computes predictions twice. On an error `output` is untouched.
 Status PredictedSigns(const PredictedSignsArgs& args, const SignTensors& tensors);
 
 }  // namespace edgeax
