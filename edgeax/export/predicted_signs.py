@@ -1,6 +1,8 @@
 """Layers that predict the signs of their kernel's gradient: one operator of the plugin for these.
 
-The converter keeps it whole; then it gets its name and attributes.
+The converter keeps it whole; then it gets its name and attributes. A layer with few positions, such
+as a dense one with a small batch, keeps two float products: the operator's cost of each weight,
+however short the sums are, is higher (`python -m benchmarks.psg_step`).
 """
 
 from typing import Any
@@ -17,6 +19,7 @@ _layers = keras.layers
 
 _PREFIX = f"{PREFIX}PredictedSigns"
 _MOST_BITS, _MOST_GRADIENT_BITS = 8, 16
+_LEAST_POSITIONS = 256  # of the batch
 
 
 class SignOperators:
@@ -30,21 +33,23 @@ class SignOperators:
         self._made: dict[str, tuple[str, bytes]] = {}
 
     def give(self, layer: Any) -> None:
-        """Gives a layer its operator, where there is one for it."""
-        if not hasattr(layer, "predictive_config") or not hasattr(layer, "sign_operator"):
-            return
+        """Gives a layer that predicts signs its operator, or what leaves it both products."""
+        if hasattr(layer, "predictive_config") and hasattr(layer, "sign_operator"):
+            layer.sign_operator = self._operator_of(layer) or _both_products
+
+    def _operator_of(self, layer: Any) -> Any:
         config = layer.predictive_config()
         if config["bits"] > _MOST_BITS or config["gradient_bits"] > _MOST_GRADIENT_BITS:
-            return
+            return None
         window = _window(layer)
         if window is None:
-            return
+            return None
         is_depthwise = isinstance(layer, _layers.DepthwiseConv2D)
         name = "EdgeaxDepthwisePredictedSigns" if is_depthwise else "EdgeaxPredictedSigns"
         attributes = {**window, **config, "carry": int(config["carry"])}
         mark = f"{_PREFIX}{len(self._made)}"
         self._made[mark] = (name, bytes(flexbuffers.Dumps(attributes)))
-        layer.sign_operator = _operator(layer, mark)
+        return _operator(layer, mark)
 
     def name(self, file: Model) -> None:
         """Gives the operators in the converter's file their names and attributes."""
@@ -55,13 +60,21 @@ class SignOperators:
                     file.replace_with_custom(graph, place, name, operator.inputs, options)
 
 
+def _both_products(codes: tf.Tensor, errors: tf.Tensor) -> None:
+    """Counts of signs, which are no part of a file, are not kept either."""
+
+
 def _operator(layer: Any, mark: str) -> Any:
-    """Returns the signs of a layer's kernel by the codes of its input and its output's gradient."""
+    """Returns the signs of a layer's kernel by the codes of its input and its output's gradient, or
+    None where two float products are faster.
+    """
     kernel = tuple(layer.kernel.shape)
     sizes = (1,) * (4 - len(kernel)) + kernel
     whole = kept_whole(lambda codes, shape, errors: tf.zeros(sizes), mark)
 
-    def signs(codes: tf.Tensor, errors: tf.Tensor) -> tf.Tensor:
+    def signs(codes: tf.Tensor, errors: tf.Tensor) -> tf.Tensor | None:
+        if np.prod(errors.shape[:-1]) < _LEAST_POSITIONS:
+            return None
         integers = (
             tf.cast(_images(codes, layer), tf.int8),
             tf.constant(np.int32(sizes)),

@@ -71,10 +71,10 @@ class Predictive(keras.layers.Layer):
             had it decided all.
         sign_operator: What `edgeax.export` sets in its copies: in training it gets the codes of
             the input and those of the output's gradient, in float32, and returns the signs in
-            place of both products.
+            place of both products, or None where these are to be computed.
     """
 
-    sign_operator: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None
+    sign_operator: Callable[[tf.Tensor, tf.Tensor], tf.Tensor | None] | None = None
 
     def __init__(
         self,
@@ -150,15 +150,14 @@ class Predictive(keras.layers.Layer):
                     return affine.gradients((shared * most, rounded_kernel, *bias), unit * error)
 
                 to_input, full, *rest = backward(codes(), errors())
-                if operator is None:
+                signs = None if operator is None else operator(codes(), errors())
+                if signs is None:
                     predicted = backward(
                         codes(self.predicted_bits), errors(self.predicted_gradient_bits)
                     )[1]
                     signs, decided = mixed_signs(predicted, full, self.beta)
-                else:
-                    signs = operator(codes(), errors())
-                if counts is not None:
-                    _count(counts, predicted, full, decided)
+                    if counts is not None:
+                        _count(counts, predicted, full, decided)
                 return (top * to_input, signs, *(top * one for one in rest))
 
             rounded = coded(inputs, limit, self.bits)
