@@ -77,7 +77,7 @@ def _operator(layer: Any, mark: str) -> Any:
             return None
         integers = (
             tf.cast(_images(codes, layer), tf.int8),
-            tf.constant(np.int32(sizes)),
+            tf.constant(np.array(sizes, np.int32)),
             tf.cast(_images(errors, layer), tf.int16),
         )
         return tf.reshape(tf.ensure_shape(whole(*integers), sizes), kernel)
