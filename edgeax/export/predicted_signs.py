@@ -61,7 +61,7 @@ class SignOperators:
 
 
 def _both_products(codes: tf.Tensor, errors: tf.Tensor) -> None:
-    """Counts of signs, which are no part of a file, are not kept either."""
+    """Stands for no operator: the layer then computes both products, and counts no signs."""
 
 
 def _operator(layer: Any, mark: str) -> Any:

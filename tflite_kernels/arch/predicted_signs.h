@@ -10,11 +10,10 @@
 //
 // An instruction set gives, beside what sign_planes.h asks for,
 //   kTileRows, kTileChannels, how many rows and channels are multiplied at a time,
-//   Dot<rows, channels, width>(codes, bytes, blocks, count, sums), which writes the sums of each
-//   row
-//     and channel over `count` blocks, all where `blocks` is null,
-//   Multiply<channels>(codes, words, steps, sums), where it has no pairs, which adds the sums of
-//     codes and int16 over steps of 16 positions to int64.
+//   Dot<rows, channels, width>(codes, bytes, blocks, count, sums): writes the sums of each row and
+//     channel over `count` blocks, the first ones where `blocks` is null,
+//   Multiply<channels>(codes, words, steps, sums), where it has no pairs: adds the sums of codes
+//     and int16 over steps of 16 positions to int64.
 
 namespace edgeax {
 namespace {
