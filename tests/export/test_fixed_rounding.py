@@ -4,23 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-import edgeax
 from edgeax.export.freeze import freeze
 from edgeax.export.rounding import FixedRange
-from tests.export import networks
-from tests.export.networks import images, normal, roundings, trained
+from tests.export.networks import normal, roundings
 
 layers = keras.layers
-
-
-@pytest.fixture(scope="module")
-def compressed():
-    return trained(edgeax.compress(networks.convolutional(), "static_wc4_ai8"), images())
-
-
-@pytest.fixture(scope="module")
-def frozen(compressed):
-    return freeze(compressed, [images()], integer=True)
 
 
 def test_every_result_that_the_device_rounds_is_rounded_and_in_the_order_in_which_they_run(frozen):

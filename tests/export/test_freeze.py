@@ -12,16 +12,6 @@ from tests.export.networks import images, normal, sequential, trained
 layers = keras.layers
 
 
-@pytest.fixture(scope="module")
-def compressed():
-    return trained(edgeax.compress(networks.convolutional(), "static_wc4_ai8"), images())
-
-
-@pytest.fixture(scope="module")
-def frozen(compressed):
-    return freeze(compressed, [images()], integer=True)
-
-
 def test_the_frozen_model_is_plain_and_its_batch_is_1(frozen):
     assert not any(isinstance(layer, Compressed) for layer in frozen.model._flatten_layers())
     assert not any(isinstance(layer, layers.BatchNormalization) for layer in frozen.model.layers)

@@ -4,22 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-import edgeax
 from edgeax.export.freeze import freeze
 from tests.export import networks
-from tests.export.networks import images, normal, roundings, sequential, trained
+from tests.export.networks import images, normal, roundings, sequential
 
 layers = keras.layers
-
-
-@pytest.fixture(scope="module")
-def compressed():
-    return trained(edgeax.compress(networks.convolutional(), "static_wc4_ai8"), images())
-
-
-@pytest.fixture(scope="module")
-def frozen(compressed):
-    return freeze(compressed, [images()], integer=True)
 
 
 def test_ranges_are_those_that_training_followed(compressed, frozen):
