@@ -1,6 +1,5 @@
 """The training step of a model as functions of TensorFlow over variables of its own."""
 
-import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -10,8 +9,10 @@ import numpy as np
 import tensorflow as tf
 
 from edgeax.export import device_gradients
-from edgeax.export.integer_weights import codes_of, moved
+from edgeax.export.held_weights import hold, variable_of
+from edgeax.export.integer_weights import moved
 from edgeax.export.on_device_training import OnDeviceTraining
+from edgeax.export.partial_kernels import run_with_part, whole_of
 from edgeax.export.predicted_signs import SignOperators
 from edgeax.formats.training_signature import Variable, shape_at_end
 from edgeax.model.device_optimizer import device_optimizer, kept_variables
@@ -71,7 +72,7 @@ class TrainingStep:
         for layer in _layers_in(graph):
             self.signs.give(layer)
         self._held = [
-            _held(name, weight, (steps or {}).get(weight.path))
+            hold(name, weight, (steps or {}).get(weight.path))
             for name, weight in zip(self.names, weights, strict=True)
         ]
         references = [held.reference for held in self._held]
@@ -277,7 +278,7 @@ class TrainingStep:
         for held, mine in zip(self._held, trained, strict=True):
             weight = held.weight
             whole = values[id(weight.variable)][1]
-            values[id(weight.variable)] = (weight.variable, _whole(weight, mine, whole))
+            values[id(weight.variable)] = (weight.variable, whole_of(weight, mine, whole))
             if weight.channels is not None:
                 parts[id(weight.layer)] = weight, mine
         for variable, mine in self._followed.values():
@@ -287,7 +288,7 @@ class TrainingStep:
             operation = call.operation
             if id(operation) in parts:
                 weight, mine = parts[id(operation)]
-                return _run_with_part(weight, mine, values[id(weight.variable)][1], *args)
+                return run_with_part(weight, mine, values[id(weight.variable)][1], *args)
             if keep is not None and operation in self._blocks:
                 ran = keep[self._blocks.index(operation)] > 0.5
                 given = keras.tree.flatten(args)[0]
@@ -356,49 +357,7 @@ class TrainingStep:
             if isinstance(layer, NORMALIZATION) and id(layer) in trained
             for variable in layer.non_trainable_variables
         }
-        return {name: (one, _variable(name, one)) for name, one in found.items()}
-
-
-@dataclasses.dataclass(frozen=True)
-class _Held:
-    """A weight that is trained, or the part of it that is.
-
-    Attributes:
-        weight: The weight.
-        reference: A float variable that the optimizer is built for; it is the weight itself where
-            that is float.
-        codes: The weight in int8 codes, None where it is float.
-        steps: What multiplies them.
-    """
-
-    weight: TrainedWeight
-    reference: keras.Variable
-    codes: keras.Variable | None = None
-    steps: np.ndarray | None = None
-
-    @property
-    def variable(self) -> keras.Variable:
-        """The variable that the file keeps."""
-        return self.reference if self.codes is None else self.codes
-
-    def value(self) -> tf.Tensor:
-        """Returns the weight in float32."""
-        if self.codes is None or self.steps is None:
-            return tf.convert_to_tensor(self.reference.value)
-        return tf.cast(self.codes.value, tf.float32) * tf.constant(self.steps)
-
-
-def _held(name: str, weight: TrainedWeight, steps: np.ndarray | None) -> _Held:
-    value = _trained_part(weight)
-    reference = _variable(name, value)
-    reference.constraint = weight.variable.constraint
-    if steps is None or weight.variable is not getattr(weight.layer, "kernel", None):
-        return _Held(weight, reference)
-    if weight.channels is not None and steps.shape[weight.axis] > 1:
-        steps = np.take(steps, np.arange(weight.channels), weight.axis)
-    codes = codes_of(value, steps)
-    kept = keras.Variable(codes, dtype="int8", name=reference.name, trainable=False)
-    return _Held(weight, reference, kept, steps)
+        return {name: (one, variable_of(name, one)) for name, one in found.items()}
 
 
 def _layers_in(graph: Graph) -> list[keras.layers.Layer]:
@@ -463,84 +422,6 @@ def _take_softmax(graph: Graph, output: keras.KerasTensor) -> bool:
         return False
     layer.activation = keras.activations.linear
     return True
-
-
-def _variable(name: str, value: Any) -> keras.Variable:
-    """Returns a new variable; files tell variables apart by their names."""
-    value = keras.ops.convert_to_numpy(value)
-    return keras.Variable(value, dtype="float32", name=name.replace("/", "_"))
-
-
-def _trained_part(weight: TrainedWeight) -> np.ndarray:
-    value = keras.ops.convert_to_numpy(weight.variable)
-    if weight.channels is None:
-        return np.asarray(value)
-    return np.asarray(np.take(value, np.arange(weight.channels), weight.axis))
-
-
-def _whole(weight: TrainedWeight, part: tf.Tensor, whole: tf.Tensor) -> tf.Tensor:
-    """Returns the value of a weight of which a part is a variable."""
-    if weight.channels is None:
-        return part
-    _, rest = _split(whole, weight)
-    return tf.concat([part, rest], weight.axis)
-
-
-def _split(tensor: tf.Tensor, weight: TrainedWeight) -> list[tf.Tensor]:
-    size = tensor.shape[weight.axis]
-    channels = weight.channels or size
-    return tf.split(tensor, [channels, size - channels], weight.axis)
-
-
-def _run_with_part(
-    weight: TrainedWeight, part: tf.Tensor, kernel: tf.Tensor, inputs: tf.Tensor
-) -> tf.Tensor:
-    """Returns what a layer makes of its inputs; on the way back only a part of its kernel counts.
-
-    Nothing is computed for the rest, and of the inputs only their first channels are kept.
-    """
-    layer = weight.layer
-    depth = inputs.shape[-1]
-
-    @tf.custom_gradient
-    def product(inputs: tf.Tensor, part: tf.Tensor) -> Any:
-        first = inputs[..., : weight.channels]
-
-        def gradients(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            with tf.GradientTape() as tape:
-                tape.watch(inputs)
-                outputs = _product(layer, weight.variable, kernel, inputs)
-            to_inputs = tape.gradient(outputs, inputs, upstream)
-            if isinstance(layer, _layers.DepthwiseConv2D):
-                upstream = upstream[..., : upstream.shape[-1] // depth * first.shape[-1]]
-            with tf.GradientTape() as tape:
-                tape.watch(part)
-                outputs = _product(layer, weight.variable, part, first)
-            return to_inputs, tape.gradient(outputs, part, upstream)
-
-        return _product(layer, weight.variable, kernel, inputs), gradients
-
-    outputs = product(inputs, part)
-    if layer.bias is not None:
-        outputs = outputs + keras.ops.convert_to_tensor(layer.bias)
-    return layer.activation(outputs)
-
-
-def _product(layer: Any, variable: keras.Variable, kernel: tf.Tensor, inputs: Any) -> tf.Tensor:
-    """Returns what a layer's kernel makes of inputs, without bias and activation."""
-    if isinstance(layer, _layers.Dense):
-        return tf.matmul(inputs, kernel)
-    convolution = (
-        keras.ops.depthwise_conv if isinstance(layer, _layers.DepthwiseConv2D) else keras.ops.conv
-    )
-    return convolution(
-        inputs,
-        kernel,
-        strides=layer.strides,
-        padding=layer.padding,
-        dilation_rate=layer.dilation_rate,
-        data_format=layer.data_format,
-    )
 
 
 def _name_among(kept: keras.Variable, taken: dict[str, Any]) -> str:
