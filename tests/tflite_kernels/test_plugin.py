@@ -25,12 +25,14 @@ from tests.tflite_kernels import (
     native,
     oracle,
     random_cases,
+    sign_cases,
 )
 from tflite_kernels import build_library
 
 ENTRIES = [entry for entry in native.golden_entries() if entry["rounding"] == "single"]
 FLOATS = len(float_cases.golden_cases()) + len(gradient_cases.golden_cases())
-FILES = len(ENTRIES) + FLOATS + 2  # of golden_folder
+SIGNS = len(sign_cases.golden_cases()) + len(sign_cases.drawn())
+FILES = len(ENTRIES) + FLOATS + SIGNS + 2  # of golden_folder
 FOLDER = Path(__file__).resolve().parent
 CONV, DEPTHWISE, DENSE, SPARSE_CONV, SPARSE_DENSE, BINARY_CONV, BINARY_DENSE = (
     random_cases.OPERATORS[:7]
