@@ -248,7 +248,8 @@ def test_a_compressed_block_computes_with_its_grid():
 def test_a_model_with_such_blocks_can_be_compressed(tmp_path):
     model = edgeax.compress(network(SelectionGate(seed=1), blocks=2), ["int8"])
     model.compile(SkipAware(keras.optimizers.SGD(0.01, momentum=0.9, weight_decay=0.1)), "mse")
-    blocks = [model.get_layer(f"block{i}").layer for i in range(2)]
+    blocks = blocks_of(model)
+    assert all(isinstance(one.block.get_layer("dense"), edgeax.Compressed) for one in blocks)
     states, skipped = [[state_of(block) for block in blocks]], set()
 
     def compare(batch, logs):
