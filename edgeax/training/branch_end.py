@@ -2,20 +2,11 @@
 
 import keras
 
+from edgeax.model.device import is_separable
 from edgeax.model.graph import Call, trace
+from edgeax.model.placement import LINEAR, activation_name
 
 _layers = keras.layers
-
-_LINEAR = (
-    _layers.Dense,
-    _layers.Conv1D,
-    _layers.Conv2D,
-    _layers.Conv3D,
-    _layers.DepthwiseConv1D,
-    _layers.DepthwiseConv2D,
-    _layers.Conv1DTranspose,
-    _layers.Conv2DTranspose,
-)
 
 
 def weights_at_end(block: keras.layers.Layer) -> list[keras.Variable]:
@@ -51,6 +42,7 @@ def _linear_weights(call: Call) -> list[keras.Variable]:
     layer = call.operation
     if type(layer) is _layers.BatchNormalization and layer.scale:
         return [layer.gamma, layer.beta] if layer.center else [layer.gamma]
-    if type(layer) in _LINEAR and layer.activation is keras.activations.linear:
+    is_linear = type(layer) in LINEAR and activation_name(layer) == "linear"
+    if is_linear and not is_separable(layer):
         return [layer.kernel] if layer.bias is None else [layer.kernel, layer.bias]
     return []
