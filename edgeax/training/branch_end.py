@@ -4,13 +4,22 @@ import keras
 
 from edgeax.model.device import is_separable
 from edgeax.model.graph import Call, trace
-from edgeax.model.placement import LINEAR, activation_name
+from edgeax.model.placement import LINEAR, activation_name, plain
 
 _layers = keras.layers
 
 
+def is_relu(call: Call | None) -> bool:
+    """Returns whether a call is a ReLU without limit or slope, in a compressed model too."""
+    layer = None if call is None else plain(call.operation)
+    if isinstance(layer, _layers.Activation):
+        return layer.activation is keras.activations.relu
+    is_plain = isinstance(layer, _layers.ReLU) and layer.max_value is None
+    return is_plain and not layer.negative_slope and not layer.threshold
+
+
 def weights_at_end(block: keras.layers.Layer) -> list[keras.Variable]:
-    """Returns the weights of the last layer of `f` in a block that makes `x + f(x)`.
+    """Returns the weights of the last layer of `f` in a block of `x + f(x)`, or a ReLU of that.
 
     Multiplied by a number they multiply `f(x)` by it, at the price of a few weights.
 
@@ -29,6 +38,8 @@ def weights_at_end(block: keras.layers.Layer) -> list[keras.Variable]:
         return []
     outputs = keras.tree.flatten(graph.outputs)
     end = graph.producer(outputs[0]) if len(outputs) == 1 else None
+    if end is not None and is_relu(end):
+        end = graph.producer(end.input_tensors[0])
     if end is None or type(end.operation) is not _layers.Add or len(end.input_tensors) != 2:
         return []
     branches = [tensor for tensor in end.input_tensors if not graph.is_input(tensor)]

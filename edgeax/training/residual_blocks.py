@@ -13,6 +13,7 @@ from edgeax.model.graph import Call, Graph, new_inputs, trace
 from edgeax.model.placement import plain
 from edgeax.model.rewrite import check_model, name_when_folded
 from edgeax.model.wrapper import Compressed, has_kernel
+from edgeax.training.branch_end import is_relu
 from edgeax.training.selection_gate import SelectionGate
 from edgeax.training.selective_block import SelectiveBlock
 
@@ -27,9 +28,11 @@ def with_selective_blocks(
     """Returns a copy of a model whose residual blocks are `SelectiveBlock`s, not compiled.
 
     A residual block adds to a tensor what it computes from that tensor alone: `x + f(x)`, with a
-    kernel in `f`. It ends at the addition, whose name the `SelectiveBlock` has; an activation
-    behind it stays where it is. Of blocks in blocks the inner ones are taken. Layers of nested
-    models become the copy's own, named by their paths. What `edgeax.compress` wrapped stays so.
+    kernel in `f`. It ends at the addition, whose name the `SelectiveBlock` has. A ReLU behind that
+    belongs to the block where the tensor is a ReLU's result too, which another one would not
+    change; any other activation stays where it is. Of blocks in blocks the inner ones are taken.
+    Layers of nested models become the copy's own, named by their paths. What `edgeax.compress`
+    wrapped stays so.
 
     Source: [WJC19].
 
@@ -50,7 +53,7 @@ def with_selective_blocks(
     copy_weights(model, copies)
     graph = trace(skeleton)
     found = _residual_blocks(graph)
-    names = [graph.path(block.end.operation) for block in found]
+    names = [graph.path(block.addition.operation) for block in found]
     chosen = found[1:] if blocks is None else _named(found, names, [*blocks])
     if not chosen:
         raise ValueError(
@@ -58,6 +61,7 @@ def with_selective_blocks(
             f"least, for the first always runs, or name one in `blocks`. Received: {names}."
         )
     block_of = {id(call): block for block in chosen for call in block.calls}
+    inputs_of: dict[int, Any] = {}
 
     def plainly(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         _rename(call.operation, name_when_folded(graph, call.operation))
@@ -67,15 +71,16 @@ def with_selective_blocks(
         block = block_of.get(id(call))
         if block is None:
             return plainly(call, args, kwargs)
-        if call is not block.end:
+        if call is block.addition:
+            inputs_of[id(block)] = keras.tree.flatten((args, kwargs))[block.shortcut]
+        if call is not block.calls[-1]:
             return call.outputs  # nothing outside the block reads it
         given = keras.Input(batch_shape=block.given.shape, dtype=block.given.dtype)
         part = Graph(block.given, call.outputs, block.calls, graph.paths)
-        name = name_when_folded(graph, call.operation)
+        name = name_when_folded(graph, block.addition.operation)
         inner = keras.Model(given, part.rebuild(plainly, given), name=f"{name}_block")
-        actual = keras.tree.flatten((args, kwargs))[block.shortcut]
         seed = None if isinstance(gate, SelectionGate) else chosen.index(block)
-        return SelectiveBlock(inner, gate, seed, name=name)(actual)
+        return SelectiveBlock(inner, gate, seed, name=name)(inputs_of[id(block)])
 
     inputs = new_inputs(skeleton)
     return keras.Model(inputs, graph.rebuild(emit, inputs), name=model.name)
@@ -148,17 +153,15 @@ class _Residual:
 
     Attributes:
         given: What it gets.
-        calls: Its calls in their order; the last one adds.
+        calls: Its calls in their order.
+        addition: The one that adds; a ReLU may follow it.
         shortcut: Which argument of the addition `given` is.
     """
 
     given: keras.KerasTensor
     calls: list[Call]
+    addition: Call
     shortcut: int
-
-    @property
-    def end(self) -> Call:
-        return self.calls[-1]
 
 
 def _residual_blocks(graph: Graph) -> list[_Residual]:
@@ -170,7 +173,10 @@ def _residual_blocks(graph: Graph) -> list[_Residual]:
         for shortcut, given in enumerate(end.input_tensors):
             calls = _calls_between(graph, given, end)
             if calls and not taken & {id(call) for call in calls}:
-                found.append(_Residual(given, calls, shortcut))
+                after = graph.only_consumer(end)
+                if after is not None and is_relu(after) and is_relu(graph.producer(given)):
+                    calls.append(after)
+                found.append(_Residual(given, calls, end, shortcut))
                 taken |= {id(call) for call in calls}
                 break
     return found

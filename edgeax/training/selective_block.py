@@ -44,9 +44,10 @@ class SelectiveBlock(keras.layers.Layer):
 
     The gradient of the gate is that of the output by the decision, straight through, for the whole
     batch in equal parts. Where the block is a functional model that adds to its input the result of
-    a linear layer or of a batch normalization, it comes from the gradient of that layer's weights,
-    at no cost. A step that skips the block does not know it, for it would have to run the block:
-    there the task gives 0, and the gate learns from its regularizer alone.
+    a linear layer or of a batch normalization, with or without a ReLU behind, it comes from the
+    gradient of that layer's weights, at no cost. A step that skips the block does not know it, for
+    it would have to run the block: there the task gives 0, and the gate learns from its regularizer
+    alone.
 
     Source: [WJC19].
 

@@ -19,6 +19,10 @@ def block_of(*inner, end=None, shape=(6, 6, 3)):
     return keras.Model(given, (end or layers.Add())([given, x]))
 
 
+def relu_of_sum(pair):
+    return layers.ReLU()(layers.Add()(pair))
+
+
 def conv(**kwargs):
     return layers.Conv2D(3, 3, padding="same", **kwargs)
 
@@ -47,9 +51,15 @@ def test_multiplied_they_multiply_what_the_block_adds(inner, names):
     np.testing.assert_allclose(block(x) - x, 3.0 * added, rtol=1e-3, atol=1e-3)
 
 
+def test_a_relu_behind_the_addition_hides_nothing():
+    block = block_of(conv(), layers.BatchNormalization(), end=relu_of_sum)
+    assert [weight.name for weight in weights_at_end(block)] == ["gamma", "beta"]
+
+
 @pytest.mark.parametrize(
     "block",
     [
+        block_of(conv(), end=lambda pair: layers.ReLU(6.0)(layers.Add()(pair))),
         conv(),
         keras.Sequential([keras.Input((6, 6, 3)), conv()]),
         block_of(conv(activation="relu")),

@@ -59,6 +59,39 @@ def test_blocks_that_always_run_compute_what_the_model_did():
     assert np.array_equal(model.predict(X, verbose=0), before)
 
 
+def stack(before, behind):
+    """Two blocks one after another, what the second one gets, and what is behind it."""
+    given = keras.Input((8, 8, 3))
+    x = layers.Add(name="one")([given, branch(given, 3, "one")])
+    x = before(x)
+    x = behind(layers.Add(name="two")([x, branch(x, 3, "two")]))
+    return keras.Model(given, layers.GlobalAveragePooling2D()(x))
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize(
+    "before, behind, inside",
+    [
+        (layers.ReLU, layers.ReLU, True),
+        (lambda: layers.Activation("relu"), layers.ReLU, True),
+        (layers.ReLU, lambda: layers.ReLU(6.0), False),
+        (lambda: layers.ReLU(negative_slope=0.1), layers.ReLU, False),
+        (lambda: layers.Activation("tanh"), lambda: layers.Activation("tanh"), False),
+    ],
+)
+def test_a_relu_behind_a_block_belongs_to_it_where_it_changes_nothing_of_what_comes_in(
+    before, behind, inside, compressed
+):
+    model = stack(before(), behind())
+    model = edgeax.compress(model, "static_wi8_ai8") if compressed else model
+    copy = with_selective_blocks(model, 1.0)
+    (block,) = blocks_of(copy)
+    assert block.name == "two"
+    last = block.block.layers[-1]
+    assert isinstance(getattr(last, "layer", last), layers.ReLU) == inside
+    assert copy.predict(X, verbose=0) == pytest.approx(model.predict(X, verbose=0), abs=1e-5)
+
+
 def test_a_compressed_model_has_the_same_blocks_and_stays_compressed():
     model = edgeax.compress(flat_network(), "static_wi8_ai8")
     copy = with_selective_blocks(model, 1.0)
