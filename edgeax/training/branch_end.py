@@ -14,8 +14,9 @@ def is_relu(call: Call | None) -> bool:
     layer = None if call is None else plain(call.operation)
     if isinstance(layer, _layers.Activation):
         return layer.activation is keras.activations.relu
-    is_plain = isinstance(layer, _layers.ReLU) and layer.max_value is None
-    return is_plain and not layer.negative_slope and not layer.threshold
+    if not isinstance(layer, _layers.ReLU):
+        return False
+    return layer.max_value is None and layer.negative_slope == layer.threshold == 0
 
 
 def weights_at_end(block: keras.layers.Layer) -> list[keras.Variable]:

@@ -70,8 +70,9 @@ def test_turns_are_timed_and_their_compute_counted(small):
     whole = fake_images(32)
     times = e2train.clocks(networks, whole.x, whole.y, 2, 16, SMALL)
     plain = edgeax.cost.training_cost(e2train.network(*SMALL, side=28), 16).total.macs
-    assert times[STANDARD].macs == plain and 0.0 < times["half"].macs <= 1.01 * plain
-    assert all(clock.seconds > 0.0 for clock in times.values())
+    assert [clock.macs for clock in times[STANDARD]] == [plain] * 2
+    assert all(0.0 < clock.macs <= 1.01 * plain for clock in times["half"])
+    assert all(clock.seconds > 0.0 for turns in times.values() for clock in turns)
 
 
 def test_a_nominal_step_has_dropped_and_other_steps_in_their_shares(small):
@@ -95,8 +96,11 @@ def test_targets_are_set_against_the_standard():
     outcomes = {name: [outcome(86.0, 80.0), outcome(88.0, 84.0)] for name in BY_NAME}
     outcomes[STANDARD] = [outcome(88.0, 100.0), outcome(90.0, 100.0)]
     outcomes[TOGETHER] = [outcome(88.0, 8.0), outcome(88.0, 10.0)]
-    times = {one.name: Clock(60.0, 50.0) for one in SETTINGS if one.timed}
-    times[STANDARD] = Clock(100.0, 100.0)
+    # Of three turns the last one was disturbed.
+    times = {
+        one.name: [Clock(60.0, 50.0)] * 2 + [Clock(400.0, 50.0)] for one in SETTINGS if one.timed
+    }
+    times[STANDARD] = [Clock(100.0, 100.0)] * 3
     benchmark = Benchmark("e2train")
     for setting in SETTINGS:
         e2train.add_row(benchmark, setting, "fake", outcomes, times)
