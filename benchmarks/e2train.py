@@ -351,9 +351,13 @@ def clock_saved(times: dict[str, list[Clock]], name: str) -> float:
 
 def proportion(times: dict[str, list[Clock]], name: str) -> float:
     """Returns the share of the time that is saved by that of the compute; 0 where none is."""
-    standard = times[STANDARD][0].macs
-    left_out = statistics.median(1.0 - turn.macs / standard for turn in times[name])
-    return clock_saved(times, name) / 100.0 / left_out if left_out else 0.0
+    turns = zip(times[name], times[STANDARD], strict=True)
+    ratios = [
+        (1.0 - mine.seconds / other.seconds) / (1.0 - mine.macs / other.macs)
+        for mine, other in turns
+        if mine.macs < other.macs
+    ]
+    return statistics.median(ratios) if ratios else 0.0
 
 
 def add_row(
