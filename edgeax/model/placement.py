@@ -129,6 +129,11 @@ def is_fused_activation(layer: Any) -> bool:
     return activation_name(layer) in _FUSED
 
 
+def is_relu(layer: Any) -> bool:
+    """Returns whether a layer is but a ReLU, without limit or slope."""
+    return is_fused_activation(layer) and activation_name(plain(layer)) == "relu"
+
+
 def splits_activation(layer: Any) -> bool:
     """Returns whether a layer's activation is an operator of its own on the device."""
     return isinstance(plain(layer), LINEAR) and activation_name(layer) not in _FUSED

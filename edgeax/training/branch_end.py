@@ -4,19 +4,9 @@ import keras
 
 from edgeax.model.device import is_separable
 from edgeax.model.graph import Call, trace
-from edgeax.model.placement import LINEAR, activation_name, plain
+from edgeax.model.placement import LINEAR, activation_name, is_relu
 
 _layers = keras.layers
-
-
-def is_relu(call: Call | None) -> bool:
-    """Returns whether a call is a ReLU without limit or slope, in a compressed model too."""
-    layer = None if call is None else plain(call.operation)
-    if isinstance(layer, _layers.Activation):
-        return layer.activation is keras.activations.relu
-    if not isinstance(layer, _layers.ReLU):
-        return False
-    return layer.max_value is None and layer.negative_slope == layer.threshold == 0
 
 
 def weights_at_end(block: keras.layers.Layer) -> list[keras.Variable]:
@@ -39,7 +29,7 @@ def weights_at_end(block: keras.layers.Layer) -> list[keras.Variable]:
         return []
     outputs = keras.tree.flatten(graph.outputs)
     end = graph.producer(outputs[0]) if len(outputs) == 1 else None
-    if end is not None and is_relu(end):
+    if end is not None and is_relu(end.operation):
         end = graph.producer(end.input_tensors[0])
     if end is None or type(end.operation) is not _layers.Add or len(end.input_tensors) != 2:
         return []

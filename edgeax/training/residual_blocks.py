@@ -10,10 +10,9 @@ import numpy as np
 from edgeax.formats import implements
 from edgeax.model.copying import clone, copy_weights, fresh_copy
 from edgeax.model.graph import Call, Graph, new_inputs, trace
-from edgeax.model.placement import plain
+from edgeax.model.placement import is_relu, plain
 from edgeax.model.rewrite import check_model, name_when_folded
 from edgeax.model.wrapper import Compressed, has_kernel
-from edgeax.training.branch_end import is_relu
 from edgeax.training.selection_gate import SelectionGate
 from edgeax.training.selective_block import SelectiveBlock
 
@@ -173,8 +172,8 @@ def _residual_blocks(graph: Graph) -> list[_Residual]:
         for shortcut, given in enumerate(end.input_tensors):
             calls = _calls_between(graph, given, end)
             if calls and not taken & {id(call) for call in calls}:
-                after = graph.only_consumer(end)
-                if after is not None and is_relu(after) and is_relu(graph.producer(given)):
+                before, after = graph.producer(given), graph.only_consumer(end)
+                if before and after and is_relu(before.operation) and is_relu(after.operation):
                     calls.append(after)
                 found.append(_Residual(given, calls, end, shortcut))
                 taken |= {id(call) for call in calls}

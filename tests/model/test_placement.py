@@ -270,6 +270,22 @@ def test_what_is_fused_and_what_splits(layer, fused, splits):
 
 
 @pytest.mark.parametrize(
+    "layer, is_relu",
+    [
+        (layers.ReLU(), True),
+        (layers.Activation("relu"), True),
+        (Compressed(layers.ReLU()), True),
+        (layers.ReLU(6.0), False),
+        (layers.ReLU(threshold=0.1), False),
+        (layers.Activation("linear"), False),
+        (layers.Dense(1, activation="relu"), False),
+    ],
+)
+def test_what_is_but_a_relu(layer, is_relu):
+    assert placement.is_relu(layer) is is_relu
+
+
+@pytest.mark.parametrize(
     "layer, shape, axis, folds",
     [
         (layers.Conv2D(3, 1), (4, 4, 2), -1, True),
