@@ -31,6 +31,20 @@ def test_a_decision_reads_the_means_of_all_blocks_so_far():
         np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(5,), (6, 5), (4, 4, 5), (2, 3, 2, 5)])
+def test_a_gate_learns_and_what_it_reads_does_not(shape):
+    gate, given = Sum(3, 2, 0.0), keras.Input(shape)
+    before = layers.Dense(5, use_bias=False)
+    model = keras.Model(given, gate.decide(before(given), "block"))
+    values = np.random.default_rng(0).normal(size=(2, *shape)).astype(np.float32)
+    with tf.GradientTape() as tape:
+        loss = ops.sum(model(values) ** 2)
+    weights = model.trainable_variables
+    first, features, *others = tape.gradient(loss, [variable.value for variable in weights])
+    assert weights[0] is before.kernel and first is None
+    assert np.any(features) and all(gradient is not None for gradient in others)
+
+
 def test_the_loss_pulls_to_the_target_and_the_mean_follows():
     gate = Sum(3, 2, strength=0.5)
     mean = keras.Variable(0.3)
