@@ -15,7 +15,7 @@ same turn, and the saving of SLU's against the multiply-accumulates that the sam
 medians of the turns.
 
 Learning rates, epochs and the strengths of the gate's regularizer were chosen on 3,000 validation
-images with seed 0, what all together skip on 5,000 with both seeds; each row reads the test images
+images with seed 0, what all together skip on 5,000 with other seeds; each row reads the test images
 once for each seed. The spread is highest less lowest.
 
 Images come from `fashion_mnist.npz` in the folder EDGEAX_TEST_DATA, else from keras.datasets.
@@ -43,7 +43,7 @@ from edgeax.cost import step_cost
 from edgeax.layers import SelectiveBlock
 from edgeax.lifelong import E2Train
 
-SEEDS = (0, 1)
+SEEDS = (0, 1, 2)
 COUNT = 4000
 EPOCHS = 40
 BATCH = 64
@@ -65,7 +65,7 @@ LEAST_CLOCK_SAVED = {"SMD": 45.0, "SMD + SLU 40 %": 60.0}
 LEAST_PROPORTION = 0.8
 
 STANDARD = "standard"
-TOGETHER = "SMD + SLU 50 % + PSG"
+TOGETHER = "SMD + SLU 40 % + PSG"
 WHOLE_CODES = {"predicted_bits": 8, "predicted_gradient_bits": 16, "beta": 0.0}
 
 layers = keras.layers
@@ -104,7 +104,7 @@ SETTINGS = (
     Setting("PSG", {"predict": True}),
     Setting("signs of 8 bits", {"predict": WHOLE_CODES}),
     Setting("SMD + SLU 40 %", {"drop": 0.5, "keep": 0.6}, timed=True),
-    Setting(TOGETHER, {"drop": 0.5, "keep": 0.5, "predict": True}),
+    Setting(TOGETHER, {"drop": 0.5, "keep": 0.6, "predict": True}),
 )
 
 
