@@ -20,25 +20,13 @@ class Untracked:
     value: Any
 
 
-@keras.saving.register_keras_serializable("edgeax")
-class MeanOverPlaces(keras.layers.Layer):
-    """What a gate reads of what comes to a block: means over its places, `(batch, channels)`.
-
-    No gradient goes back through them: a gate learns to read features, and does not bend them.
-    """
-
-    def call(self, inputs: Any) -> Any:
-        """Returns the means of `(batch, ..., channels)`."""
-        places = tuple(range(1, len(inputs.shape) - 1))
-        return ops.stop_gradient(ops.mean(inputs, axis=places) if places else inputs)
-
-
 class BlockGate(keras.layers.Layer):
     """Base of the gates that decide on blocks, one gate for all blocks of a model.
 
     What comes to a block is averaged over its places and taken to `hidden` features by a dense
     layer of the block's own. One LSTM reads them from block to block, and a linear layer makes
-    `outputs` numbers of them. The gradient ends at these means.
+    `outputs` numbers of them. No gradient goes back to the block before: a gate learns to read what
+    comes, and does not bend it.
 
     Args:
         hidden: Features and units of the LSTM, at least 1.
@@ -65,7 +53,11 @@ class BlockGate(keras.layers.Layer):
             inputs: Symbolic input of the block, `(batch, ..., channels)`, 0 to 3 axes in between.
             name: Name of the block.
         """
-        features = MeanOverPlaces(name=f"{name}_mean")(inputs)
+        pooling = {3: "1D", 4: "2D", 5: "3D"}.get(len(inputs.shape))
+        features = ops.stop_gradient(inputs)
+        if pooling is not None:
+            layer = getattr(keras.layers, f"GlobalAveragePooling{pooling}")
+            features = layer(name=f"{name}_mean")(features)
         features = keras.layers.Dense(self.hidden, name=f"{name}_features")(features)
         before = self._latest if self._latest and _same_graph(self._latest[0], inputs) else ()
         decision, *state = self([features, *before] if before else features)
