@@ -43,11 +43,11 @@ class SelectiveBlock(keras.layers.Layer):
     decision. In a Sequential model, and for calls on arrays, the probability must be fixed.
 
     The gradient of the gate is that of the output by the decision, straight through, for the whole
-    batch in equal parts. Where the block is a functional model that adds to its input the result of
-    a linear layer or of a batch normalization, with or without a ReLU behind, it comes from the
-    gradient of that layer's weights, at no cost. A step that skips the block does not know it, for
-    it would have to run the block: there the task gives 0, and the gate learns from its regularizer
-    alone.
+    batch in equal parts, and it ends at what the gate reads. Where the block is a functional model
+    that adds to its input the result of a linear layer or of a batch normalization, with or without
+    a ReLU behind, it comes from the gradient of that layer's weights, at no cost. A step that skips
+    the block does not know it, for it would have to run the block: there the task gives 0, and the
+    gate learns from its regularizer alone.
 
     Source: [WJC19].
 
