@@ -107,6 +107,11 @@ def fp8_alone() -> edgeax.Recipe:
     return edgeax.Recipe(arithmetic=Arithmetic(narrow, narrow, narrow, narrow, half))
 
 
+def progressive() -> keras.callbacks.Callback:
+    """Returns FracTrain's policy with the thresholds of its code, which the paper's are below."""
+    return edgeax.callbacks.ProgressivePrecision(threshold=0.15, decay=0.4)
+
+
 SETTINGS = (
     Setting("float", lambda: None, sgd),
     Setting("bfloat16", of("bfloat16"), sgd, target="close"),
@@ -118,7 +123,7 @@ SETTINGS = (
     Setting("dynamic fixed point", of("dynamic_fixed"), sgd),
     Setting("SWALP8", of("swalp"), rounded("swalp8"), averages=True, target="close"),
     Setting("MuPPET", of("muppet"), sgd, policy=edgeax.callbacks.MuPPET),
-    Setting("PFQ", of("pfq"), sgd, policy=edgeax.callbacks.ProgressivePrecision),
+    Setting("PFQ", of("pfq"), sgd, policy=progressive),
     Setting("DFQ", lambda: None, sgd, gated=True),
     Setting("powers of two", of("powers_of_two"), sgd),
     Setting("S2FP8", of("s2fp8"), sgd, target="close"),
