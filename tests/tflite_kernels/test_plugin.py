@@ -1,7 +1,6 @@
 """The plugin in stock interpreters: golden codes, neighbors, resizing, threads, and bad files."""
 
 import dataclasses
-import gc
 import os
 import subprocess
 import sys
@@ -417,13 +416,12 @@ def test_threads_share_an_operator_and_give_the_codes_of_one(operator, threads, 
         case, times = repeated(case, 3 * 2**18)
         expected = np.concatenate([expected] * times)
         interpreter = start(library, models.model_of(case).write(), num_threads=threads)
-        gc.collect()  # other interpreters take their threads with them
-        before = len(os.listdir("/proc/self/task"))
+        before = set(os.listdir("/proc/self/task"))
         for _ in range(3):
             output = run(interpreter, case.input).view(np.int8)  # packed bits are uint8
             np.testing.assert_array_equal(output, expected)
-        more = len(os.listdir("/proc/self/task")) - before
-        assert more == threads - 1
+        more = set(os.listdir("/proc/self/task")) - before  # threads of former ones may end
+        assert len(more) == threads - 1
 
 
 # Bad delegate options.
