@@ -5,7 +5,9 @@ What is compiled stands in sources.json: `common` for every processor, then one 
 whose entries carry the flags of their instruction set.
 """
 
+import contextlib
 import dataclasses
+import fcntl
 import hashlib
 import json
 import os
@@ -192,20 +194,26 @@ def compile_objects(
 
 
 def _compile(file: str, command: list[str], target: Target, build_dir: Path) -> Path:
-    """Compiles one file unless its object is newer than all that it was made from."""
+    """Compiles one file unless its object is newer than all that it was made from.
+
+    Of several processes one compiles it, and the others wait.
+    """
     source = (KERNELS / file).relative_to(ROOT)
     text = "\0".join([*command, str(source), target.fingerprint])
     stem = f"{file.replace('/', '-')}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     result = build_dir.absolute() / f"{stem}.o"
     dependencies = result.with_suffix(".d")
-    if _is_current(result, dependencies):
-        return result
-    started_ns = time.time_ns()
-    unfinished = _unfinished(result)
-    outputs = ["-MMD", "-MF", str(dependencies), "-MT", "object", "-o", str(unfinished)]
-    _run([*command, "-c", str(source), *outputs], f"Compiling {source}")
-    os.utime(unfinished, ns=(started_ns, started_ns))  # an edit made meanwhile counts as newer
-    os.replace(unfinished, result)
+    with open(result.with_suffix(".lock"), "wb") as lock:
+        with contextlib.suppress(OSError):  # a file system may have no locks
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if _is_current(result, dependencies):
+            return result
+        started_ns = time.time_ns()
+        unfinished = _unfinished(result)
+        outputs = ["-MMD", "-MF", str(dependencies), "-MT", "object", "-o", str(unfinished)]
+        _run([*command, "-c", str(source), *outputs], f"Compiling {source}")
+        os.utime(unfinished, ns=(started_ns, started_ns))  # an edit made meanwhile counts as newer
+        os.replace(unfinished, result)
     return result
 
 

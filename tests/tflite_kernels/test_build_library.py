@@ -4,6 +4,7 @@ import ctypes
 import json
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -68,6 +69,27 @@ def test_a_second_build_compiles_nothing(tree):
     before = made_at_ns(tree)
     build(tree)
     assert made_at_ns(tree) == before
+
+
+def test_what_another_process_compiles_is_waited_for_and_not_compiled_again(tree):
+    shutil.copy(build_library.__file__, tree / "tflite_kernels")
+    compiler = tree / "slow_compiler"
+    compiler.write_text(
+        f'#!/bin/sh\ncase "$*" in *" -c "*) echo "$*" >> {tree}/compiled; sleep 0.5;; esac\n'
+        f'exec {shlex.join(build_library.find_compiler())} "$@"\n'
+    )
+    compiler.chmod(0o755)
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom tflite_kernels import build_library\n"
+        "compiler, output, objects = sys.argv[1:]\n"
+        "build_library.build(Path(output), [compiler], build_dir=Path(objects))\n"
+    )
+    outputs = [tree / "first.so", tree / "second.so"]
+    words = [sys.executable, "-c", code, compiler]
+    running = [subprocess.Popen([*words, output, tree / "objects"], cwd=tree) for output in outputs]
+    assert [process.wait() for process in running] == [0, 0]
+    assert len((tree / "compiled").read_text().splitlines()) == len(made_at_ns(tree)) > 1
+    assert symbols(outputs[0]) == symbols(outputs[1])
 
 
 def test_a_changed_header_compiles_again_what_includes_it(tree):
