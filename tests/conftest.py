@@ -1,5 +1,5 @@
-"""Seeds every test module, saves Keras a second tracing of first steps, and prints what the tests
-find for each kind of layer as one table.
+"""Seeds every test module, saves Keras a second tracing of first steps, keeps searches for garbage
+short, and prints what the tests find for each kind of layer as one table.
 
 A test says where its result belongs by `record_property("layer kind", [kind, column])`.
 """
@@ -16,6 +16,17 @@ def seeded():
     """Makes the networks of a module the same in every run: initializers draw from this seed."""
     if "keras" in sys.modules:  # as it is where the module builds a network
         sys.modules["keras"].utils.set_random_seed(0)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def freed():
+    """Frees what a module leaves, and takes what lives on out of later searches for garbage.
+
+    TensorFlow searches at every conversion, for a second where a hundred modules ran before.
+    """
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="module")
