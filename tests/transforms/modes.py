@@ -16,11 +16,6 @@ def compiled(function):
     return tf.function(function, autograph=False, jit_compile=True)
 
 
-def soaked(*values):
-    """A case that only `make soak` runs: XLA compiles for seconds what other cases hold too."""
-    return pytest.param(*values, marks=pytest.mark.soak)
-
-
 in_every_mode = pytest.mark.parametrize(
     "mode", [eager, graph, compiled], ids=lambda mode: mode.__name__
 )

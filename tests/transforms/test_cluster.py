@@ -10,7 +10,8 @@ from edgeax.formats import Codebook, Integer
 from edgeax.formats.codebooks import Codebooks
 from edgeax.transforms import Chain, Cluster, ConstantSparsity, Mask, Prune, Quantize
 from edgeax.transforms.base import fresh
-from tests.transforms.modes import compiled, eager, graph, in_every_mode, soaked
+from tests.rows import soaked
+from tests.transforms.modes import compiled, eager, graph, in_every_mode
 
 # Figure 3 of Deep Compression. Four clusters; which weight is in which stands in CODES.
 WEIGHTS = np.float32(

@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 from edgeax.transforms import kmeans
-from tests.transforms.modes import compiled, graph, in_every_mode, soaked
+from tests.rows import soaked
+from tests.transforms.modes import compiled, graph, in_every_mode
 
 
 def start(values, count, kind, seed=0, zero=False):

@@ -9,8 +9,9 @@ import edgeax
 from edgeax.formats.outlier_codebook import OutlierCodebook
 from edgeax.transforms import Chain, Cluster, Prune, Quantize, transform_of
 from edgeax.transforms.outlier_cluster import OutlierCluster
+from tests.rows import soaked
 from tests.transforms.bound import value_and_gradients, weight_chain
-from tests.transforms.modes import compiled, eager, graph, in_every_mode, soaked
+from tests.transforms.modes import compiled, eager, graph, in_every_mode
 
 layers = keras.layers
 
