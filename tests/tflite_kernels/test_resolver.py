@@ -279,7 +279,7 @@ def test_cmake_compiles_the_files_and_flags_of_the_library_builder(tmp_path):
 
 
 def test_without_a_tree_the_plugin_is_built_and_the_missing_target_is_named(tmp_path):
-    outcome = configure_kernels(tmp_path, "")
+    outcome = configure_kernels(tmp_path, "", "-DCMAKE_BUILD_TYPE=Debug")
     assert outcome.code == 0, outcome.output
     assert "edgeax: no target edgeax_ops, because TFLITE_ROOT is not given" in said(outcome)
     build_target(tmp_path, PLUGIN)
