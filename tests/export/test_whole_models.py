@@ -7,6 +7,7 @@ import pytest
 import edgeax
 from tests.export import networks
 from tests.export.networks import normal
+from tests.rows import soaked
 
 layers = keras.layers
 
@@ -258,8 +259,10 @@ def all_or_some_zero(net, channels):
     return model
 
 
-@pytest.mark.parametrize("runtime", ["edgeax", "stock"])
-@pytest.mark.parametrize("trained", [False, True], ids=["calibrated", "trained"])
+@pytest.mark.parametrize(
+    "trained, runtime",
+    [(False, "stock"), (True, "edgeax"), soaked(False, "edgeax"), soaked(True, "stock")],
+)
 @pytest.mark.parametrize("channels", [2, 100], ids=["some_channels", "all"])
 @pytest.mark.parametrize("net", [dense_net, convolutions, residual])
 def test_a_layer_of_zeros_runs_and_gives_zeros(net, channels, trained, runtime, tmp_path):

@@ -14,6 +14,7 @@ import edgeax
 from edgeax.model.channels import channel_groups
 from edgeax.model.select_channels import mask_channels, permute_channels, remove_channels
 from tests.model import small_models
+from tests.rows import kept
 
 layers = keras.layers
 IMAGE = (4, 4, 2)
@@ -801,7 +802,7 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", kept(NETWORKS, "MobileNetV3Small", "ResNet50V2", "DenseNet121"))
 def test_a_third_of_all_channels_of_a_known_network_goes(name):
     size, settings = NETWORKS[name]
     keras.utils.set_random_seed(0)
