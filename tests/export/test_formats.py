@@ -18,6 +18,8 @@ Y = np.random.default_rng(1).integers(0, 3, 32)
 INTEGERS = [name for name in names() if re.fullmatch(r"int\d+", name)] + ["binary", "ternary"]
 # They find their params in whole weight matrices only.
 NOT_FOR_ACTIVATIONS = []
+# As bfloat16, as flex16_5, and between int4 and int7.
+LIKE_ANOTHER = ("fp16", "fp16_e6m9", "dfp16", "int5", "int6")
 
 
 def trained(kernel, output):
@@ -40,7 +42,7 @@ def of_each_kind(chosen):
     kinds, found = set(), []
     for name in chosen:
         kind = name if re.fullmatch(r"int\d", name) else re.sub(r"\d+", "", name)
-        found.append(soaked(name) if kind in kinds else name)
+        found.append(soaked(name) if kind in kinds or name in LIKE_ANOTHER else name)
         kinds.add(kind)
     return found
 

@@ -13,6 +13,7 @@ from edgeax.formats.decode_graph import is_decode
 from edgeax.formats.flatbuffer import Model
 from tests.export import networks, tflm
 from tests.export.networks import normal, sequential
+from tests.rows import soaked
 from tests.runtime import files
 
 layers = keras.layers
@@ -222,8 +223,7 @@ def codes(*shape):
     return np.random.default_rng(7).integers(-128, 128, shape).astype(np.int8)
 
 
-@pytest.mark.parametrize("axis", [-1, None], ids=["per_channel", "per_tensor"])
-@pytest.mark.parametrize("count", [4, 16])
+@pytest.mark.parametrize("count, axis", [(4, -1), (16, None), soaked(4, None), soaked(16, -1)])
 def test_tflm_gives_the_outputs_of_the_plain_file_bit_for_bit(count, axis, tmp_path):
     small = compressed(mobile(), IMAGES, rule(".*", count, axis))
     plain, made = both(small, IMAGES, io="int8")

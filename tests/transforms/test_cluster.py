@@ -10,7 +10,7 @@ from edgeax.formats import Codebook, Integer
 from edgeax.formats.codebooks import Codebooks
 from edgeax.transforms import Chain, Cluster, ConstantSparsity, Mask, Prune, Quantize
 from edgeax.transforms.base import fresh
-from tests.rows import soaked
+from tests.rows import kept, soaked
 from tests.transforms.modes import compiled, eager, graph, in_every_mode
 
 # Figure 3 of Deep Compression. Four clusters; which weight is in which stands in CODES.
@@ -820,7 +820,7 @@ def trained(name):
     return model
 
 
-@pytest.fixture(scope="module", params=RECIPES)
+@pytest.fixture(scope="module", params=kept(RECIPES, "channel", "sub-vector", "layer"))
 def fitted(request):
     return trained(request.param)
 
