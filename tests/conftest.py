@@ -22,7 +22,8 @@ def seeded():
 def freed():
     """Frees what a module leaves, and takes what lives on out of later searches for garbage.
 
-    TensorFlow searches at every conversion, for a second where a hundred modules ran before.
+    TensorFlow searches whenever it converts a saved model, as every file that is trained is: for a
+    second where a hundred modules ran before.
     """
     yield
     gc.collect()
