@@ -20,7 +20,7 @@ SANITIZE = (
     "-fno-sanitize-recover=all",
     "-g1",
 )
-SANITIZED_FLAGS = ("-O1",)  # -O3 compiles for minutes, and leaves out what nobody reads
+SANITIZED_FLAGS = ("-Og",)  # -O1 compiles for minutes, and leaves out more that nobody reads
 SANITIZE_VARIABLE = "EDGEAX_TEST_SANITIZED"  # 1 in a process that `sanitized_environment` serves
 OK, BAD_SHAPE, BAD_ARGUMENT, BAD_SCRATCH, UNKNOWN_ISA = range(5)
 KINDS = ("single", "double")
