@@ -29,9 +29,9 @@ def with_selective_blocks(
     A residual block adds to a tensor what it computes from that tensor alone: `x + f(x)`, with a
     kernel in `f`. It ends at the addition, whose name the `SelectiveBlock` has. A ReLU behind that
     belongs to the block where the tensor is a ReLU's result too, which another one would not
-    change; any other activation stays where it is. Of blocks in blocks the inner ones are taken.
-    Layers of nested models become the copy's own, named by their paths. What `edgeax.compress`
-    wrapped stays so.
+    change; any other activation stays where it is, and a ReLU that serves several places too. Of
+    blocks in blocks the inner ones are taken. Layers of nested models become the copy's own, named
+    by their paths. What `edgeax.compress` wrapped stays so.
 
     Source: [WJC19].
 
@@ -172,8 +172,8 @@ def _residual_blocks(graph: Graph) -> list[_Residual]:
         for shortcut, given in enumerate(end.input_tensors):
             calls = _calls_between(graph, given, end)
             if calls and not taken & {id(call) for call in calls}:
-                before, after = graph.producer(given), graph.only_consumer(end)
-                if before and after and is_relu(before.operation) and is_relu(after.operation):
+                after = _idle_relu(graph, given, end)
+                if after is not None:
                     calls.append(after)
                 found.append(_Residual(given, calls, end, shortcut))
                 taken |= {id(call) for call in calls}
@@ -181,10 +181,20 @@ def _residual_blocks(graph: Graph) -> list[_Residual]:
     return found
 
 
+def _idle_relu(graph: Graph, given: keras.KerasTensor, end: Call) -> Call | None:
+    """Returns the ReLU behind a block that would not change `given`, for one made it; a layer that
+    is used elsewhere too stays where it is.
+    """
+    before, after = graph.producer(given), graph.only_consumer(end)
+    if before is None or after is None or len(graph.calls_of(after.operation)) > 1:
+        return None
+    return after if is_relu(before.operation) and is_relu(after.operation) else None
+
+
 def _calls_between(graph: Graph, given: keras.KerasTensor, end: Call) -> list[Call]:
     """Returns the calls that make what `end` adds to `given`, and `end`.
 
-    None if they read anything else, are read by others, are used twice, or have no kernel.
+    Empty if they read anything else, are read by others, are used twice, or have no kernel.
     """
     if tuple(given.shape[1:]) != tuple(end.output_tensors[0].shape[1:]):
         return []

@@ -92,6 +92,18 @@ def test_a_relu_behind_a_block_belongs_to_it_where_it_changes_nothing_of_what_co
     assert copy.predict(X, verbose=0) == pytest.approx(model.predict(X, verbose=0), abs=1e-5)
 
 
+def test_a_relu_that_serves_several_places_stays_where_it_is(tmp_path):
+    shared = layers.ReLU(name="shared")
+    model = stack(shared, shared)
+    copy = with_selective_blocks(model, 1.0)
+    assert "shared" in [layer.name for layer in copy.layers]
+    (block,) = blocks_of(copy)
+    assert isinstance(block.block.layers[-1], layers.Add)
+    copy.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert np.array_equal(loaded.predict(X, verbose=0), model.predict(X, verbose=0))
+
+
 def test_a_compressed_model_has_the_same_blocks_and_stays_compressed():
     model = edgeax.compress(flat_network(), "static_wi8_ai8")
     copy = with_selective_blocks(model, 1.0)
