@@ -203,10 +203,12 @@ def _compile(file: str, command: list[str], target: Target, build_dir: Path) -> 
     stem = f"{file.replace('/', '-')}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     result = build_dir.absolute() / f"{stem}.o"
     dependencies = result.with_suffix(".d")
+    if _is_current(result, dependencies):
+        return result
     with open(result.with_suffix(".lock"), "wb") as lock:
         with contextlib.suppress(OSError):  # a file system may have no locks
             fcntl.flock(lock, fcntl.LOCK_EX)
-        if _is_current(result, dependencies):
+        if _is_current(result, dependencies):  # another process was at it
             return result
         started_ns = time.time_ns()
         unfinished = _unfinished(result)
