@@ -212,7 +212,7 @@ def trained(
 
 
 class Stopwatch(keras.callbacks.Callback):
-    """Times the steps of one `fit`, and counts how often each selective block ran in them.
+    """Times the steps of a `fit` of one epoch, and counts how often selective blocks ran in them.
 
     Attributes:
         seconds: Of each step that ran.

@@ -108,7 +108,7 @@ def fp8_alone() -> edgeax.Recipe:
 
 
 def progressive() -> keras.callbacks.Callback:
-    """Returns FracTrain's policy with the thresholds of its code, which the paper's are below."""
+    """Returns FracTrain's policy with the thresholds of its code; the paper has lower ones."""
     return edgeax.callbacks.ProgressivePrecision(threshold=0.15, decay=0.4)
 
 

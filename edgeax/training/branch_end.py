@@ -18,8 +18,8 @@ def weights_at_end(block: keras.layers.Layer) -> list[keras.Variable]:
         block: Built.
 
     Returns:
-        Kernel and bias, or scale and offset of a batch normalization. None where the block is not a
-        functional model that ends so, or `f` ends in something else.
+        Kernel and bias, or scale and offset of a batch normalization. Empty where the block is not
+        a functional model that ends so, or `f` ends in something else.
     """
     if not isinstance(block, keras.Model):
         return []
