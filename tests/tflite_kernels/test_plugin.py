@@ -320,7 +320,7 @@ def test_a_shape_that_is_known_only_when_running_is_followed(library):
 
 
 def test_what_an_interpreter_held_is_given_back_with_it(library):
-    """60,000 output channels hold 720 kB beside the model: 100 interpreters would hold 72 MB."""
+    """60,000 output channels hold 720 kB beside the model: 300 interpreters would hold 216 MB."""
     code = """
 import resource, sys
 import numpy as np
@@ -331,7 +331,7 @@ case.weights = np.zeros((channels, 1), np.uint8)
 case.bias, case.scale = np.zeros(channels, np.int32), np.ones(channels, np.float32)
 case.output_shape = (1, channels)
 content = models.model_of(case).write()
-for number in range(120):
+for number in range(320):
     test_plugin.run(test_plugin.start(sys.argv[1], content), case.input)
     if number == 20:
         start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
